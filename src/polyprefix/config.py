@@ -1,0 +1,196 @@
+"""The settings of a run: typed, frozen, strict, and with a stable id.
+
+Unknown keys and impossible values are all reported at once, each with its path and the nearest known name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from polyprefix.errors import ConfigError, nearest
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+
+
+class TrainConfig(Settings):
+    """How an adapter is trained. `None` means the method's own default, tuned on English validation data (docs/methods.md)."""
+
+    learning_rate: float | None = Field(default=None, gt=0)
+    """Peak learning rate of AdamW."""
+    epochs: float | None = Field(default=None, gt=0)
+    """Passes over the training examples."""
+    batch_size: int = Field(default=16, ge=1)
+    """Training examples per optimiser step, whatever the token budget."""
+    token_budget: int = Field(default=4096, ge=16)
+    """Tokens, padding included, in one forward pass."""
+    weight_decay: float | None = Field(default=None, ge=0)
+    """AdamW weight decay."""
+    warmup: float = Field(default=0.1, ge=0, le=1)
+    """Share of the steps in which the learning rate rises from 0."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the learning rate falls after the warm-up."""
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradients are scaled down to this norm."""
+    validation_size: int = Field(default=200, ge=0)
+    """English validation examples; 0 keeps the last weights."""
+    validations: int = Field(default=4, ge=1)
+    """How often in a run validation is measured and the best weights are kept."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
+
+
+class EvalConfig(Settings):
+    """How predictions are made."""
+
+    token_budget: int = Field(default=8192, ge=16)
+    """Tokens, padding included, in one forward pass."""
+
+
+class RuntimeConfig(Settings):
+    """Where and in which precision the model runs. Not part of what is compared, but part of the record."""
+
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, ..."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision of frozen weights; `auto` is bfloat16 where the processor computes in it. Adapters are always float32."""
+    attention: Literal["auto", "sdpa", "eager", "flex_attention"] = "auto"
+    """transformers' attention implementation underneath the prefix; `auto` takes sdpa where the model allows it."""
+
+
+class RunConfig(Settings):
+    """One run: a model, a task, a method, and everything that decides the outcome."""
+
+    model: str
+    """A hub id, a folder, a GGUF file, or an embedded name (`polyprefix list models`)."""
+    task: str
+    """A name from `polyprefix list tasks`."""
+    method: Mapping[str, Any] = Field(default_factory=lambda: {"name": "prefix"})
+    """`name` and the method's own settings (`polyprefix list methods`); a bare name is accepted."""
+    languages: tuple[str, ...] | Literal["all"] = "all"
+    """Test languages; English is always among them."""
+    train_size: int | None = Field(default=None, ge=1)
+    """English training examples; None means all."""
+    eval_size: int | None = Field(default=None, ge=1)
+    """Test examples per language, the same ids in each; None means all."""
+    shots: int = Field(default=0, ge=0)
+    """Solved examples in front of each question."""
+    seed: int = Field(default=0, ge=0)
+    """Seeds the choice of examples, their order and random initial values."""
+    train: TrainConfig = TrainConfig()
+    eval: EvalConfig = EvalConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _method_may_be_a_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("method")
+    @classmethod
+    def _method_has_a_name(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not isinstance(value.get("name"), str):
+            raise ValueError("needs a 'name'")
+        return dict(value)
+
+    @field_validator("languages", mode="before")
+    @classmethod
+    def _languages_may_be_a_list(cls, value: Any) -> Any:
+        if isinstance(value, str) and value != "all":
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return tuple(value) if isinstance(value, list) else value
+
+    def run_id(self) -> str:
+        """A readable, stable name: equal settings give equal ids, on every machine."""
+        settings = self.model_dump(mode="json")
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+        model = re.sub(r"[^a-z0-9]+", "-", Path(self.model).stem.lower() if "/" in self.model else self.model.lower())
+        task = re.sub(r"[^a-z0-9]+", "-", Path(self.task).stem.lower())
+        return f"{task}-{self.method['name']}-{model.strip('-')}-s{self.seed}-{digest}"
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def validate(kind: type[AnySettings], values: Mapping[str, Any], where: str) -> AnySettings:
+    """Build settings from plain values.
+
+    Raises:
+        ConfigError: one line that lists every mistake with its path; an unknown key names the nearest known one.
+    """
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError(f"{where}: " + "; ".join(_explain(kind, item) for item in error.errors())) from None
+
+
+def _explain(kind: type[Settings], error: Any) -> str:
+    path = [str(part) for part in error["loc"]]
+    if error["type"] == "extra_forbidden":
+        section: Any = kind
+        for part in path[:-1]:
+            section = section.model_fields[part].annotation
+        return f"unknown key '{'.'.join(path)}', {nearest(path[-1], section.model_fields)}"
+    if error["type"] == "missing":
+        return f"'{'.'.join(path)}' is missing"
+    return f"'{'.'.join(path)}' is {error['input']!r}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping.
+
+    Raises:
+        ConfigError: if it is missing, is not YAML, or holds something else.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; give the path of a YAML file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); give the path of a YAML file") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{line}: not YAML ({getattr(error, 'problem', error)}); mend that line") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: holds {type(values).__name__}, expected keys and values such as 'task: xnli'")
+    return values
+
+
+def override(values: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:
+    """Apply `section.key=value` assignments; values are read as YAML (`1e-3` as a number too).
+
+    Raises:
+        ConfigError: if an assignment has no `=` or runs through something that is not a section.
+    """
+    result: dict[str, Any] = json.loads(json.dumps(dict(values)))
+    for assignment in assignments:
+        path, equals, raw = assignment.partition("=")
+        if not equals or not path:
+            raise ConfigError(f"--set {assignment}: expected section.key=value, such as train.epochs=3")
+        *sections, key = path.split(".")
+        place: Any = result
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"--set {assignment}: '{section}' is a value, not a section")
+        place[key] = _value(raw)
+    return result
+
+
+def _value(raw: str) -> Any:
+    try:  # YAML 1.1 reads 1e-3 as a string; people mean the number
+        return float(raw) if re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", raw) else yaml.safe_load(raw)
+    except yaml.YAMLError:
+        return raw

@@ -1,0 +1,96 @@
+"""The values that flow from data to report, and the glossary of the project.
+
+    Example -> Prompt -> Prediction -> RunResult
+
+Plain and frozen; none of them knows a model, a file or a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One item of a task in one language.
+
+    `id` is the same for the same item in every language of a parallel data set: paired statistics rest on it.
+    """
+
+    id: str
+    language: str
+    """Our code: ISO 639-3 and ISO 15924, such as `swh_Latn`."""
+    inputs: Mapping[str, str]
+    """The named pieces of text that a template puts together."""
+    choices: tuple[str, ...]
+    """The answers to choose from, in the order of the labels; empty where the answer is written freely."""
+    answers: tuple[str, ...]
+    """The accepted answers, never empty; the first is the training target. With choices, exactly one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model reads, and the continuations it is asked about.
+
+    `text` ends where the answer begins, without trailing white space; continuations carry their leading space.
+    """
+
+    example_id: str
+    language: str
+    text: str
+    target: str
+    """The continuation that training teaches, such as ` country`."""
+    choices: tuple[str, ...] = ()
+    """The continuations to rank by log-likelihood; empty where the answer is generated."""
+    stop: tuple[str, ...] = ()
+    """A generated answer ends before the first of these strings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model answered to one example."""
+
+    example_id: str
+    language: str
+    answers: tuple[str, ...]
+    """The accepted answers, as in the example."""
+    predicted: str
+    """The chosen or written answer."""
+    log_likelihoods: tuple[float, ...] = ()
+    """Of each choice, in nats; empty where the answer was generated."""
+    text: str = ""
+    """The example as a person would read it, for reports; may be left out of published results."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A figure with the number of examples behind it and its 95% interval."""
+
+    value: float
+    n: int
+    ci95: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """One finished run, as `result.json` holds it (docs/results-format.md)."""
+
+    run_id: str
+    config: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    parameters: Mapping[str, int]
+    """`trainable` and `total`."""
+    scores: Mapping[str, Mapping[str, Score]]
+    """language -> metric -> score. A language without a score is absent, never zero."""
+    cost: Mapping[str, float]
+    """Seconds, examples per second, bytes."""
+    notes: tuple[str, ...] = ()
+    """Every deviation from the source protocol, and everything that was left out."""
+    baselines: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
+    """Baseline -> language -> accuracy, for tasks that bring baselines without a language model."""
+    status: Literal["finished"] = "finished"
+    schema_version: int = 1
