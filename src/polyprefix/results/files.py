@@ -1,0 +1,207 @@
+"""The files in the folder of a run, and how each is written and read.
+
+| file                  | content                                                                    |
+|-----------------------|----------------------------------------------------------------------------|
+| `result.json`         | one `RunResult`; it is written last, and a folder without it is no result  |
+| `config.yaml`         | the resolved settings                                                      |
+| `predictions.parquet` | one row an answer (`PREDICTION_COLUMNS`), zstd                             |
+| `train.jsonl`         | one line a training record (polyprefix.results.log)                        |
+| `adapter/`            | safetensors and JSON, written by the method                                |
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from polyprefix.config import RunConfig
+from polyprefix.errors import OutputError
+from polyprefix.records import Prediction, RunResult, Score
+from polyprefix.results.atomic import write_text, writing
+
+RESULT = "result.json"
+CONFIG = "config.yaml"
+PREDICTIONS = "predictions.parquet"
+TRAIN_LOG = "train.jsonl"
+ADAPTER = "adapter"
+
+SCHEMA_VERSION = 1
+
+PREDICTION_COLUMNS = pa.schema(
+    [
+        ("example_id", pa.string()),
+        ("language", pa.string()),
+        ("answers", pa.list_(pa.string())),
+        ("predicted", pa.string()),
+        ("log_likelihoods", pa.list_(pa.float64())),
+        ("text", pa.string()),
+        ("correct", pa.float64()),
+    ]
+)
+
+
+def write_result(folder: Path, result: RunResult) -> None:
+    """Write `result.json`: whole or not at all.
+
+    Raises:
+        OutputError: if the folder cannot be written.
+        ValueError: if a figure is not finite; JSON has no word for that.
+    """
+    text = json.dumps(dataclasses.asdict(result), indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(folder / RESULT, text + "\n")
+
+
+def read_result(folder: Path) -> RunResult:
+    """The result in the folder of a finished run.
+
+    Raises:
+        OutputError: if `result.json` is missing, damaged, of another schema version, or has missing or unknown keys.
+    """
+    path = folder / RESULT
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+    except (FileNotFoundError, NotADirectoryError):
+        raise OutputError(f"{path}: no such file, so this is not a finished run; give the folder of one") from None
+    except (OSError, ValueError) as error:  # bytes that are no UTF-8 and text that is no JSON are ValueErrors
+        raise OutputError(f"{path}: damaged or unreadable ({error}); run it again") from None
+    if not isinstance(values, dict):
+        raise OutputError(f"{path}: holds {type(values).__name__}, expected an object; run it again")
+    if values.get("schema_version") != SCHEMA_VERSION:
+        found = values.get("schema_version", "none")
+        raise OutputError(
+            f"{path}: schema_version is {found}, this version reads {SCHEMA_VERSION}; "
+            "use the version of polyprefix that wrote it, or run it again"
+        )
+    return _result(path, values)
+
+
+def write_config(folder: Path, config: RunConfig) -> None:
+    """Write the resolved settings; `polyprefix run` accepts the file again.
+
+    Raises:
+        OutputError: if the folder cannot be written.
+    """
+    settings = config.model_dump(mode="json")
+    write_text(folder / CONFIG, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+
+
+def write_predictions(path: Path, predictions: Sequence[Prediction], correctness: Sequence[float]) -> None:
+    """Write answers and how right each is, in the given order.
+
+    Raises:
+        OutputError: if the file cannot be written.
+        ValueError: if the two differ in length, or a correctness is not between 0 and 1.
+    """
+    if not all(0 <= correct <= 1 for correct in correctness):
+        raise ValueError("correctness must lie between 0 and 1")
+    rows = [
+        {**dataclasses.asdict(prediction), "correct": correct}
+        for prediction, correct in zip(predictions, correctness, strict=True)
+    ]
+    table = pa.Table.from_pylist(rows, schema=PREDICTION_COLUMNS)
+    with writing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_predictions(path: Path) -> tuple[list[Prediction], list[float]]:
+    """What `write_predictions` wrote: the answers, and how right each is.
+
+    Raises:
+        OutputError: if the file is missing or damaged, or lacks a column.
+    """
+    rows = _read_columns(path, PREDICTION_COLUMNS.names).to_pylist()
+    correctness = [row.pop("correct") for row in rows]
+    lists = ("answers", "log_likelihoods")
+    return [Prediction(**{**row, **{key: tuple(row[key]) for key in lists}}) for row in rows], correctness
+
+
+def read_correctness(path: Path) -> dict[str, dict[str, float]]:
+    """Language -> example id -> correctness, in the order of the file: all that paired statistics need.
+
+    Raises:
+        OutputError: if the file is missing or damaged, or answers an example twice.
+    """
+    table = _read_columns(path, ["language", "example_id", "correct"])
+    result: dict[str, dict[str, float]] = {}
+    for language, example_id, correct in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        answers = result.setdefault(language, {})
+        if example_id in answers or not 0 <= correct <= 1:
+            raise OutputError(f"{path}: {language} example {example_id} comes twice or is not in 0..1; run it again")
+        answers[example_id] = correct
+    return result
+
+
+def find_results(folder: Path) -> list[Path]:
+    """The finished runs in a folder, in alphabetical order: itself, its folders, and their folders.
+
+    What a run is still writing is hidden (polyprefix.results.folder) and is not found.
+
+    Raises:
+        OutputError: if there is no such folder.
+    """
+    if not folder.is_dir():
+        raise OutputError(f"{folder}: no such folder; give one that holds runs")
+    found = [path.parent for pattern in ("", "*/", "*/*/") for path in folder.glob(pattern + RESULT)]
+    return sorted(path for path in found if not _hidden(path.relative_to(folder)))
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _read_columns(path: Path, columns: list[str]) -> pa.Table:
+    expected = pa.schema([PREDICTION_COLUMNS.field(name) for name in columns])
+    try:
+        with pq.ParquetFile(path) as file:
+            if missing := [name for name in columns if name not in file.schema_arrow.names]:
+                raise OutputError(f"{path}: lacks the columns {', '.join(missing)}; run it again")
+            table = file.read(columns=columns).select(columns).cast(expected)
+    except FileNotFoundError:
+        raise OutputError(f"{path}: no such file; run it again to compare or report it") from None
+    except (OSError, pa.ArrowException) as error:
+        raise OutputError(f"{path}: damaged or unreadable ({str(error).splitlines()[0]}); run it again") from None
+    if any(table[name].null_count for name in columns):
+        raise OutputError(f"{path}: has empty cells; run it again")
+    return table
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _result(path: Path, values: Mapping[str, Any]) -> RunResult:
+    fields = {field.name: field for field in dataclasses.fields(RunResult)}
+    if unknown := sorted(values.keys() - fields.keys()):
+        raise OutputError(f"{path}: unknown keys {', '.join(unknown)}; it was not written by this version")
+    if missing := sorted(fields.keys() - values.keys()):
+        raise OutputError(f"{path}: the keys {', '.join(missing)} are missing; run it again")
+    if values["status"] != "finished":
+        raise OutputError(f"{path}: status is {values['status']!r}, expected 'finished'; run it again")
+    try:
+        return RunResult(
+            **{
+                **values,
+                "scores": _scores(values["scores"]),
+                "baselines": _scores(values["baselines"]),
+                "notes": tuple(values["notes"]),
+            }
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise OutputError(f"{path}: scores, baselines or notes are malformed ({error}); run it again") from None
+
+
+def _scores(values: Mapping[str, Any]) -> dict[str, dict[str, Score]]:
+    """Two names deep: language and metric, or baseline and language."""
+    return {outer: {inner: _score(**score) for inner, score in scores.items()} for outer, scores in values.items()}
+
+
+def _score(value: float, n: int, ci95: Sequence[float]) -> Score:
+    low, high = ci95
+    return Score(float(value), int(n), (float(low), float(high)))

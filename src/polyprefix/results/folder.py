@@ -1,0 +1,132 @@
+"""The folder of one run, from its first file to its place among the results.
+
+A run writes into `OUT/.RUN_ID.partial/`. When it is finished, `result.json` is written there last and the folder is
+renamed to `OUT/RUN_ID/`. A folder of that name from an earlier run stays until that moment; then it becomes
+`OUT/.RUN_ID.replaced/` and is removed. So whatever moment a run is killed at, what has the name `RUN_ID` is whole.
+
+No common system call renames one folder over another. A kill between the two renames leaves no `RUN_ID` but both whole
+folders beside it; `finished_folder` then completes the second rename.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from polyprefix.config import RunConfig
+from polyprefix.errors import OutputError
+from polyprefix.records import RunResult
+from polyprefix.results.atomic import output_errors, sync
+from polyprefix.results.files import ADAPTER, PREDICTIONS, RESULT, TRAIN_LOG, read_result, write_config, write_result
+
+
+class RunFolder:
+    """The folder that a run writes into; `finish` makes it a result.
+
+    Two processes must not write the same run at the same time: the later one would mix its files with the other's.
+    """
+
+    def __init__(self, out: Path, run_id: str, *, resume: bool = False) -> None:
+        """Create the hidden folder, with its parents.
+
+        Args:
+            out: the folder of all runs.
+            run_id: the name that the result will have in it.
+            resume: keep what an interrupted run left in the hidden folder, instead of starting with an empty one.
+
+        Raises:
+            OutputError: if the folder cannot be created.
+        """
+        self.out = out
+        self.run_id = run_id
+        self.path = out / f".{run_id}.partial"
+        with output_errors(self.path):
+            finished_folder(out, run_id)
+            if self.path.exists() and not resume:
+                shutil.rmtree(self.path)
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / RESULT).unlink(missing_ok=True)  # of a run that was killed in `finish`
+
+    @property
+    def predictions(self) -> Path:
+        """Where `write_predictions` writes."""
+        return self.path / PREDICTIONS
+
+    @property
+    def train_log(self) -> Path:
+        """Where training appends its records."""
+        return self.path / TRAIN_LOG
+
+    @property
+    def adapter(self) -> Path:
+        """Where the method saves its tensors."""
+        return self.path / ADAPTER
+
+    def write_config(self, config: RunConfig) -> None:
+        """Write the resolved settings.
+
+        Raises:
+            OutputError: if the folder cannot be written.
+        """
+        write_config(self.path, config)
+
+    def finish(self, result: RunResult) -> Path:
+        """Write `result.json` and give the folder its name; an earlier result of this name is replaced.
+
+        Returns:
+            The folder of the finished run.
+
+        Raises:
+            OutputError: if that fails; the earlier result, if there was one, is then still there.
+            ValueError: if the result belongs to another run.
+        """
+        if result.run_id != self.run_id:
+            raise ValueError(f"the result of {result.run_id} cannot finish the folder of {self.run_id}")
+        with output_errors(self.path):
+            for path in self.path.rglob("*"):
+                sync(path)
+        write_result(self.path, result)
+        final, replaced = self.out / self.run_id, _replaced(self.out, self.run_id)
+        with output_errors(final):
+            shutil.rmtree(replaced, ignore_errors=True)
+            if final.exists():
+                final.rename(replaced)
+            try:
+                self.path.rename(final)
+            except OSError:
+                if replaced.exists():
+                    replaced.rename(final)
+                raise
+            sync(self.out)
+        shutil.rmtree(replaced, ignore_errors=True)
+        return final
+
+
+def finished_folder(out: Path, run_id: str) -> Path | None:
+    """The folder of a finished run, or None; what a kill inside `finish` left undone is completed first.
+
+    Raises:
+        OutputError: if what is left cannot be renamed.
+    """
+    final, partial, replaced = out / run_id, out / f".{run_id}.partial", _replaced(out, run_id)
+    with output_errors(final):
+        if not final.exists():
+            if _is_result(partial):
+                partial.rename(final)
+            elif replaced.exists():
+                replaced.rename(final)
+        if final.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
+    return final if _is_result(final) else None
+
+
+def _replaced(out: Path, run_id: str) -> Path:
+    return out / f".{run_id}.replaced"
+
+
+def _is_result(folder: Path) -> bool:
+    try:
+        read_result(folder)
+    except OutputError:
+        return False
+    return True
