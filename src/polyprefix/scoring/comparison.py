@@ -177,6 +177,9 @@ def _resampled_means(x_IL: Floats) -> Floats:
     """Mean of each language in each resample, `[R, L]`; NaN where the draw holds none of its examples."""
     present = ~np.isnan(x_IL)
     draws = resample_counts(len(x_IL))
+    if present.all():
+        complete: Floats = (draws @ x_IL.astype(np.float32)).astype(np.float64) / len(x_IL)
+        return complete
     sums = draws @ np.where(present, x_IL, 0).astype(np.float32)
     counts = draws @ present.astype(np.float32)
     means: Floats = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
