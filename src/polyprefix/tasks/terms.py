@@ -1,0 +1,126 @@
+"""terms: is this the name of a country, a language or a currency?
+
+The embedded task: it needs no network, because Babel's wheel carries the names (Unicode CLDR, licence Unicode-3.0) in over a
+hundred languages. Training is on English names; test names are in the other languages, and a name that a reader of English alone
+could recognise is left out (see `_terms_names`). No term is in both training and test, in whatever language.
+
+A demonstration, not a benchmark: a name tells little about a language, CLDR's names lean on English, and languages with few
+resources have little CLDR data or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+from polyprefix.errors import DataError, LanguageError, nearest
+from polyprefix.records import Example, Prediction, Prompt, Score, Split
+from polyprefix.scoring.metrics import accuracy, macro_f1
+from polyprefix.tasks._terms_baselines import baseline_scores
+from polyprefix.tasks._terms_names import (
+    CLASSES,
+    ENGLISH,
+    LOCALES,
+    class_of,
+    english_items,
+    english_terms,
+    foreign_terms,
+    interleave,
+)
+from polyprefix.tasks.base import Source, TaskInfo
+
+MIN_PER_CLASS = 20
+"""A language with fewer test items in a class is not part of the task."""
+
+
+class Terms:
+    """Names of countries, languages and currencies, three classes of equal size."""
+
+    info = TaskInfo(
+        name="terms",
+        title="Is the name a country, a language or a currency?",
+        source="Unicode CLDR names in Babel",
+        licence="Unicode-3.0",
+        metrics=("accuracy", "macro_f1"),
+        chance=1 / 3,
+        parallel=True,
+        splits={
+            "train": "English only: terms whose hash lies in 0.5..0.9; as many per class as the smallest has (84 with CLDR 47)",
+            "validation": "English only: hash in 0.9..1.0, balanced (24 per class)",
+            "test": "hash in 0..0.5, balanced: 20 to 114 per class, fewer in languages whose names resemble the English ones",
+        },
+        deviations=(
+            "a demonstration, not a benchmark: it leans to languages with much CLDR data, and single names say little of a language",
+            "names that equal, contain or nearly equal the English one are left out, so languages differ in number of items",
+            "country means an ISO 3166 code, dependent territories included",
+        ),
+    )
+
+    def languages(self) -> tuple[str, ...]:
+        """The codes that the task has test data for, English first."""
+        return tuple(LOCALES)
+
+    def examples(self, split: Split, language: str, source: Source) -> Sequence[Example]:
+        """Terms in hash order, classes taking turns: every prefix is balanced, and holds the same ids wherever they exist.
+
+        The test ids of a language are a part of the English ones.
+
+        Raises:
+            LanguageError: if the task has no such language, or only a test split in it.
+            DataError: if this version of Babel has too few names in it.
+        """
+        if language not in LOCALES:
+            raise LanguageError(f"terms: no data in '{language}'; {nearest(language, LOCALES)}")
+        if split != "test" and language != ENGLISH:
+            raise LanguageError(f"terms: no {split} split in '{language}'; train and validate in {ENGLISH}")
+        return _examples(split, language)
+
+    def prompt(self, example: Example) -> Prompt:
+        """The question that all terms share, then the name."""
+        return Prompt(
+            example_id=example.id,
+            language=example.language,
+            text=f"Is the name a country, a language or a currency?\nName: {example.inputs['name']}\nAnswer:",
+            target=f" {example.answers[0]}",
+            choices=tuple(f" {choice}" for choice in example.choices),
+        )
+
+    def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
+        """Accuracy, and F1 averaged over the three classes.
+
+        Raises:
+            ValueError: if there are no predictions.
+        """
+        gold = [prediction.answers[0] for prediction in predictions]
+        return {
+            "accuracy": accuracy([self.correctness(prediction) for prediction in predictions]),
+            "macro_f1": macro_f1(gold, [prediction.predicted.strip() for prediction in predictions], CLASSES),
+        }
+
+    def correctness(self, prediction: Prediction) -> float:
+        """1 for the right class, 0 for anything else."""
+        return float(prediction.predicted.strip() == prediction.answers[0])
+
+    def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
+        """Two classifiers trained on the English terms: character n-grams, and length and spaces."""
+        return baseline_scores(self.examples("train", ENGLISH, source), test)
+
+
+@lru_cache(maxsize=None)
+def _examples(split: Split, language: str) -> tuple[Example, ...]:
+    items = english_items(split)
+    names = english_terms()
+    if language != ENGLISH:
+        names = foreign_terms(language)
+        items = interleave(item for item in items if item in names)
+    if len(items) < MIN_PER_CLASS * len(CLASSES):
+        raise DataError(
+            f"terms: this version of Babel gives {len(items) // len(CLASSES)} {split} items per class in {language}, fewer than "
+            f"{MIN_PER_CLASS}; leave the language out, or install another Babel (2.18 has them)"
+        )
+    return tuple(
+        Example(item, language, {"name": names[item]}, choices=CLASSES, answers=(class_of(item),)) for item in items
+    )
+
+
+TASK = Terms()
