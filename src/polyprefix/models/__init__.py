@@ -1,0 +1,1 @@
+"""Base models: what a name means, GGUF files, and loading."""

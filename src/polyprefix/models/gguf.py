@@ -1,0 +1,158 @@
+"""GGUF files: read by transformers once, then kept as safetensors with config and tokenizer in the cache.
+
+transformers unpacks the quantised weights to float32. Its reading takes a minute for a vocabulary of 262k; the copy opens in a second.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from polyprefix.errors import ModelError
+from polyprefix.models import cache as model_cache
+from polyprefix.models.decoders import refuse_other_than_decoders
+from polyprefix.models.quiet import quiet_transformers
+
+log = logging.getLogger(__name__)
+
+SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token")
+READ_ERRORS = (ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error, NotImplementedError, OSError)
+"""What reading a damaged or unknown file raises in gguf and transformers."""
+
+
+def converted(path: Path, digest: str | None = None) -> tuple[Path, str]:
+    """The converted folder of a GGUF file, and the file's SHA-256.
+
+    Args:
+        digest: the SHA-256 where it is known already.
+
+    Raises:
+        ModelError: if the file is no complete GGUF file, or not that of a causal decoder.
+        OutputError: if the cache cannot be written.
+    """
+    check_magic(path)
+    digest = digest or model_cache.remembered_sha256(path)
+    return model_cache.build(digest, lambda folder: convert(path, folder)), digest
+
+
+def check_magic(path: Path) -> None:
+    """Raises ModelError if there is no such file, or if it does not begin as a GGUF file does."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); give the path of a GGUF file") from None
+    if start != b"GGUF":
+        raise ModelError(f"{path}: not a GGUF file (it begins with {start!r}); give a GGUF file or a folder with config.json")
+
+
+def convert(path: Path, folder: Path) -> None:
+    """Write config, float32 weights and tokenizer of a GGUF file into a folder.
+
+    Raises:
+        ModelError: if the file is damaged, or not that of a causal decoder.
+    """
+    try:
+        import gguf  # noqa: F401
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    except ImportError:
+        raise ModelError(f"{path}: reading GGUF files needs another package; run: pip install 'polyprefix[gguf]'") from None
+    log.info("Converting %s, once; this takes about a minute", path.name)
+    source: dict[str, Any] = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
+    with quiet_transformers(), _parsed_once():
+        with _damage_as_model_error(path):
+            config = AutoConfig.from_pretrained(**source)
+        refuse_other_than_decoders(config, str(path))
+        with _damage_as_model_error(path):
+            tokenizer = AutoTokenizer.from_pretrained(**source)
+            model = AutoModelForCausalLM.from_pretrained(**source, config=config, dtype="float32")
+        # save_pretrained refuses a model that says it is quantised; its weights no longer are
+        for holder in (model.config, model.generation_config):
+            if hasattr(holder, "quantization_config"):
+                del holder.quantization_config
+        model.hf_quantizer = None
+        try:
+            model.save_pretrained(folder)
+        except SafetensorError as error:  # a full disk, in the words of safetensors
+            raise OSError(str(error)) from error
+        _save_tokenizer(tokenizer, folder)
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a converted folder, left-padding.
+
+    Straight from tokenizer.json: transformers' own loading parses that file five times (4.5 s instead of 1.5 s for 262k tokens).
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    template = folder / "chat_template.jinja"
+    settings = {key: settings[key] for key in (*SPECIAL, "model_max_length") if settings.get(key) is not None}
+    return PreTrainedTokenizerFast(
+        tokenizer_file=str(folder / "tokenizer.json"),
+        padding_side="left",
+        chat_template=template.read_text(encoding="utf-8") if template.is_file() else None,
+        **settings,
+    )
+
+
+def _save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    # by the general class, so that what is written holds everything and no class builds it anew from its vocabulary
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer.backend_tokenizer,
+        padding_side="left",
+        chat_template=tokenizer.chat_template,
+        model_max_length=tokenizer.model_max_length,
+        **{name: token for name in SPECIAL if (token := getattr(tokenizer, name)) is not None},
+    ).save_pretrained(folder)
+
+
+@contextmanager
+def _damage_as_model_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except READ_ERRORS as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ModelError(
+            f"{path}: damaged, or of a kind that transformers does not read ({reason}); fetch the file again or take another"
+        ) from error
+
+
+@contextmanager
+def _parsed_once() -> Iterator[None]:
+    """transformers parses the whole file three times (config, weights, tokenizer); let all three share one reader."""
+    import gguf
+
+    original = gguf.GGUFReader
+    gguf.GGUFReader = cache(_fast_reader(original))
+    try:
+        yield
+    finally:
+        gguf.GGUFReader = original
+
+
+def _fast_reader(original: Any) -> Any:
+    import numpy as np
+
+    class PlainReader(original):  # type: ignore[misc]
+        """Slices a plain array: slicing a memmap builds a memmap, four times slower for the million strings of a vocabulary."""
+
+        @property
+        def data(self) -> Any:
+            return self._plain
+
+        @data.setter
+        def data(self, mapped: Any) -> None:
+            self._plain = np.asarray(mapped)
+
+    return PlainReader

@@ -1,0 +1,146 @@
+"""Load a base model: frozen, in eval mode, on its device, with a tokenizer that pads on the left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
+
+from polyprefix.errors import ModelError
+from polyprefix.models import gguf
+from polyprefix.models.decoders import ADVICE, refuse_other_than_decoders
+from polyprefix.models.identity import ModelIdentity, identify
+from polyprefix.models.locate import Place, advice, locate
+from polyprefix.models.quiet import quiet_transformers
+from polyprefix.models.runtime import choose_attention, choose_device, choose_dtype
+from polyprefix.network import hub_answers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+UNLIMITED = 1 << 30
+LOAD_ERRORS = (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError, AttributeError, SafetensorError)
+"""What transformers raises for files that are missing, damaged, too large, or in need of another package."""
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A frozen language model with its tokenizer."""
+
+    name: str
+    """As it was asked for."""
+    model: PreTrainedModel
+    """In eval mode; no parameter has a gradient."""
+    tokenizer: PreTrainedTokenizerBase
+    """Pads on the left, and always has a padding token."""
+    identity: ModelIdentity
+
+    @property
+    def max_length(self) -> int:
+        """The most tokens that the model reads; a very large number where its positions know no end."""
+        config = self.model.config.get_text_config()
+        limits = (getattr(config, key, None) for key in ("max_position_embeddings", "n_positions", "max_seq_len"))
+        return next((limit for limit in limits if isinstance(limit, int) and limit > 0), UNLIMITED)
+
+
+def load_model(name: str, *, device: str = "auto", dtype: str = "auto", attention: str = "auto") -> BaseModel:
+    """Load a causal decoder.
+
+    Args:
+        name: an embedded model, a GGUF file, a folder that `save_pretrained` wrote, or an id of the Hub.
+        device: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`, ...
+        dtype: precision of the weights: `float32`, `bfloat16`, or `auto`: bfloat16 where the device computes in it.
+        attention: transformers' implementation; `auto` is sdpa where that computes what the model needs.
+
+    Raises:
+        ModelError: if the model cannot be found or read, is no causal decoder, or brings code of its own.
+        ConfigError: if the machine has no such device, or the model cannot use that attention.
+        OutputError: if a GGUF file has to be converted and the cache cannot be written.
+    """
+    on = choose_device(device)
+    precision = choose_dtype(dtype, on)
+    place = locate(name)
+    options: dict[str, Any] = {"trust_remote_code": False}
+    if place.kind != "hub" or not hub_answers():
+        options["local_files_only"] = True
+    with quiet_transformers():
+        config = _config(name, place, options)
+        refuse_other_than_decoders(config, name)
+        with _explained(name):
+            tokenizer = _tokenizer(place, options)
+        model = _model(name, place, config, {**options, "dtype": precision}, on, attention)
+    _settle_padding(name, model, tokenizer)
+    revision = place.revision or getattr(model.config, "_commit_hash", None)
+    return BaseModel(name, model, tokenizer, identify(name, revision, model))
+
+
+def _config(name: str, place: Place, options: dict[str, Any]) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(place.where, **options)
+    except OSError as error:
+        if place.kind != "hub":
+            raise ModelError(f"model '{name}': {_first_line(error)}; {advice(name)}") from error
+        if "local_files_only" in options:
+            raise ModelError(f"model '{name}': not on this machine, and the Hub does not answer; {advice(name)}") from error
+        raise ModelError(f"model '{name}': not found on the Hub, or not open to you ({_first_line(error)}); {advice(name)}") from error
+    except (ValueError, KeyError) as error:
+        if "trust_remote_code" in str(error):
+            raise ModelError(f"model '{name}': brings code of its own, which is never run here; {ADVICE}") from None
+        raise ModelError(f"model '{name}': config.json is not understood ({_first_line(error)}); update transformers, or {ADVICE}") from error
+
+
+def _tokenizer(place: Place, options: dict[str, Any]) -> Any:
+    if place.kind == "converted":
+        return gguf.read_tokenizer(Path(place.where))
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(place.where, padding_side="left", **options)
+
+
+def _model(name: str, place: Place, config: Any, options: dict[str, Any], device: str, attention: str) -> Any:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    kind = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    kind = kind[0] if isinstance(kind, tuple) else kind
+    options |= {"attn_implementation": choose_attention(attention, kind, config)}
+    # placed while loading: a quantised model cannot be moved, and a large one would be in memory twice
+    if device != "cpu" or getattr(config, "quantization_config", None):
+        options |= {"device_map": {"": device}}
+    with _explained(name):
+        model, report = kind.from_pretrained(place.where, config=config, output_loading_info=True, **options)
+    if absent := sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"]):
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        raise ModelError(f"model '{name}': the files hold no fitting weights for {absent[0]}{more}; fetch or save it again")
+    return model.eval().requires_grad_(False)
+
+
+def _settle_padding(name: str, model: Any, tokenizer: Any) -> None:
+    """A padding token within the vocabulary; padding is masked, so any will do, and nothing is resized."""
+    V = model.get_input_embeddings().weight.shape[0]
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= V:
+        if tokenizer.eos_token_id is None:
+            raise ModelError(f"model '{name}': its tokenizer has neither a padding nor an end token; set eos_token in its folder")
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "left"
+    if getattr(model, "generation_config", None) is not None:
+        model.generation_config.pad_token_id = tokenizer.pad_token_id
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    try:
+        yield
+    except LOAD_ERRORS as error:
+        if "trust_remote_code" in str(error):
+            raise ModelError(f"model '{name}': brings code of its own, which is never run here; {ADVICE}") from None
+        raise ModelError(f"model '{name}': cannot be loaded ({_first_line(error)}); check its files, or fetch it again") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

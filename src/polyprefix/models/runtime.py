@@ -1,0 +1,84 @@
+"""Where a model runs, in which precision, and with which attention."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from polyprefix.errors import ConfigError, nearest
+
+DTYPES = ("auto", "float32", "bfloat16")
+ATTENTION = ("auto", "sdpa", "eager", "flex_attention")
+
+
+def choose_device(wanted: str) -> str:
+    """`auto` is CUDA where there is one, else the processor.
+
+    Raises:
+        ConfigError: if torch knows no such device, or this machine has none.
+    """
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    where = f"device '{wanted}'"
+    try:
+        device = torch.device(wanted)
+    except RuntimeError:
+        raise ConfigError(f"{where}: no such device; write auto, cpu, cuda or cuda:1") from None
+    if device.type == "cuda":
+        count = torch.cuda.device_count()
+        if (device.index or 0) >= count:
+            raise ConfigError(f"{where}: torch {torch.__version__} sees {count} CUDA devices here; write auto or cpu")
+    elif device.type == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError(f"{where}: not on this machine; write auto or cpu")
+    elif device.type not in {"cpu", "mps", "xpu"}:
+        raise ConfigError(f"{where}: cannot run a model; write auto, cpu, cuda or cuda:1")
+    return str(device)
+
+
+def choose_dtype(wanted: str, device: str) -> Any:
+    """The torch dtype of frozen weights: `auto` is bfloat16 where the device computes in it, else float32.
+
+    Raises:
+        ConfigError: if the name is none of `DTYPES`.
+    """
+    import torch
+
+    if wanted not in DTYPES:
+        raise ConfigError(f"dtype '{wanted}': unknown, {nearest(wanted, DTYPES)}")
+    if wanted == "auto":
+        return torch.bfloat16 if computes_in_bfloat16(device) else torch.float32
+    return getattr(torch, wanted)
+
+
+def computes_in_bfloat16(device: str) -> bool:
+    """Whether bfloat16 is faster there: on CUDA by torch's word, on a processor only with AVX512_BF16 or AMX.
+
+    Without them torch computes in bfloat16 all the same, but several times slower than in float32.
+    """
+    import torch
+
+    if device.startswith("cuda"):
+        with torch.cuda.device(device):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device != "cpu":
+        return False
+    # not public, so a later torch may lack them
+    tests = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(test() for test in tests if test is not None)
+
+
+def choose_attention(wanted: str, model_class: Any, config: Any) -> str:
+    """transformers' attention implementation: `auto` is sdpa where that computes what the model needs, else eager.
+
+    Raises:
+        ConfigError: if the name is none of `ATTENTION`, or the model needs a soft cap, which sdpa leaves out in silence.
+    """
+    if wanted not in ATTENTION:
+        raise ConfigError(f"attention '{wanted}': unknown, {nearest(wanted, ATTENTION)}")
+    capped = getattr(config.get_text_config(), "attn_logit_softcapping", None) is not None
+    if wanted == "auto":
+        return "sdpa" if model_class._supports_sdpa and not capped else "eager"
+    if wanted == "sdpa" and capped:
+        raise ConfigError(f"attention 'sdpa': leaves out the soft cap of {config.model_type}; write auto, eager or flex_attention")
+    return wanted
