@@ -118,8 +118,8 @@ def _average_table(summary: Summary, layout: _Layout) -> Table:
 def _average_cells(item: Average, layout: _Layout) -> list[RenderableType]:
     name = Text(item.name) if item.grouping == "languages" else _indented(item.name)
     cells: list[RenderableType] = [name, Text(str(len(item.languages)), style="dim")]
-    for name in layout.baselines:
-        mean = item.baselines.get(name)
+    for baseline in layout.baselines:
+        mean = item.baselines.get(baseline)
         cells.append(percent(mean.value) if mean else ABSENT)
     return cells + _score_cells(item.base, item.adapted, item.difference, None, layout)
 

@@ -1,0 +1,68 @@
+"""Summaries as one HTML file that needs nothing else: no network, no fonts, no pictures; readable without JavaScript.
+
+All text is escaped by the template engine; the page also forbids itself every request (Content-Security-Policy).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from polyprefix.report import format as figures
+from polyprefix.report.summary import Summary
+from polyprefix.results.atomic import output_errors, write_text
+from polyprefix.scoring.bootstrap import RESAMPLES
+
+
+def write_html(summaries: Sequence[Summary], path: Path) -> None:
+    """Write the report of some runs, whole or not at all; missing folders are made.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    page = _environment().get_template("report.html.j2").render(summaries=summaries, resamples=RESAMPLES)
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, page)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("polyprefix.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for helper in (
+        figures.percent,
+        figures.signed,
+        figures.interval,
+        figures.mark,
+        figures.costs,
+        figures.trained_share,
+        flatten,
+    ):
+        environment.globals[helper.__name__] = helper
+    environment.globals["ABSENT"] = figures.ABSENT
+    return environment
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as one list: `train.epochs` -> `4`; what is not set is left out.
+
+    >>> flatten({"task": "terms", "train": {"epochs": 4, "schedule": None}, "languages": ["a", "b"]})
+    {'task': 'terms', 'train.epochs': '4', 'languages': 'a, b'}
+    """
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        elif isinstance(value, list | tuple):
+            flat[prefix + key] = ", ".join(map(str, value))
+        elif value is not None:
+            flat[prefix + key] = str(value)
+    return flat
