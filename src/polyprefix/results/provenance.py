@@ -1,0 +1,55 @@
+"""What a result was made with: versions, code, machine. Enough to know whether two results may be compared."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = ("polyprefix", "torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "babel", "numpy")
+
+
+def provenance(**more: object) -> dict[str, object]:
+    """Package versions, git commit of the code with its dirty flag, machine and time, and whatever else is given."""
+    return {
+        "packages": {name: _version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "code": _commit(),
+        "machine": {"system": platform.platform(), "processor": _processor()},
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **more,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> dict[str, object]:
+    """The checkout that this package runs from; empty for an installed package."""
+    here = Path(__file__).resolve().parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, timeout=10, check=True)
+        return done.stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", __file__)  # not some other repository that an environment lies in
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor()
