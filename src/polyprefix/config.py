@@ -27,10 +27,10 @@ class Settings(BaseModel):
 class TrainConfig(Settings):
     """How an adapter is trained. `None` means the method's own default, tuned on English validation data (docs/methods.md)."""
 
-    learning_rate: float | None = Field(default=None, gt=0)
+    learning_rate: float | None = Field(default=None, ge=0)
     """Peak learning rate of AdamW."""
-    epochs: float | None = Field(default=None, gt=0)
-    """Passes over the training examples."""
+    epochs: float | None = Field(default=None, ge=0)
+    """Passes over the training examples; 0 trains nothing."""
     batch_size: int = Field(default=16, ge=1)
     """Training examples per optimiser step, whatever the token budget."""
     token_budget: int = Field(default=4096, ge=16)
@@ -78,6 +78,8 @@ class RunConfig(Settings):
     """A name from `polyprefix list tasks`."""
     method: Mapping[str, Any] = Field(default_factory=lambda: {"name": "prefix"})
     """`name` and the method's own settings (`polyprefix list methods`); a bare name is accepted."""
+    adapter: str | None = None
+    """A saved adapter to evaluate; nothing is trained then."""
     languages: tuple[str, ...] | Literal["all"] = "all"
     """Test languages; English is always among them."""
     train_size: int | None = Field(default=None, ge=1)

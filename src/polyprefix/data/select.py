@@ -1,0 +1,27 @@
+"""Which examples a run takes, so that runs can be compared example by example."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+
+from polyprefix.records import Example
+
+
+def evaluation_subset(examples: Sequence[Example], size: int | None) -> list[Example]:
+    """The same ids for every run, seed and method: those with the smallest hash of their id.
+
+    Subsets are nested: the 100 are among the 300. The order of the source is kept.
+    """
+    if size is None or size >= len(examples):
+        return list(examples)
+    ranked = sorted(range(len(examples)), key=lambda i: hashlib.sha256(examples[i].id.encode()).digest())
+    return [examples[i] for i in sorted(ranked[:size])]
+
+
+def training_sample(examples: Sequence[Example], size: int | None, seed: int) -> list[Example]:
+    """A random sample without replacement, in random order; the seed decides."""
+    shuffled = list(examples)
+    random.Random(seed).shuffle(shuffled)
+    return shuffled[:size]

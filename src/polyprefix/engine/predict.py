@@ -1,0 +1,97 @@
+"""Predictions: which of its choices a model finds likeliest after each prompt.
+
+Choices of one token each need one forward pass per example, and the head at one position; longer ones are scored by the log-likelihood of
+all their tokens. What the prompts of a set begin with is computed once for the whole set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from polyprefix.engine.tensors import batch, continuation_log_likelihoods
+from polyprefix.methods.adapted import AdaptedModel, Context
+from polyprefix.text.batches import by_token_budget
+from polyprefix.text.tokens import Encoded, shared_length
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """The log-likelihood of each choice of one prompt, in nats."""
+
+    encoded: Encoded
+    log_likelihoods: tuple[float, ...]
+
+    @property
+    def best(self) -> int:
+        """Index of the likeliest choice; the first of equals."""
+        return max(range(len(self.log_likelihoods)), key=self.log_likelihoods.__getitem__)
+
+
+@torch.no_grad()
+def rank_choices(
+    model: AdaptedModel,
+    encoded: Sequence[Encoded],
+    token_budget: int,
+    advance: Callable[[int], None] = lambda count: None,
+) -> list[Ranked]:
+    """Rank the choices of every prompt, in the order given.
+
+    Args:
+        token_budget: tokens in one forward pass, padding included.
+        advance: told how many prompts are done.
+    """
+    if not encoded:
+        return []
+    was_training = model.training
+    model.eval()
+    model.adapter.merge()
+    try:
+        longest = max(len(item.ids) + max(map(len, item.choices)) for item in encoded)
+        shared = model.shareable(shared_length([item.ids for item in encoded]), longest)
+        context = model.context(torch.tensor(encoded[0].ids[:shared]))
+        single = all(len(choice) == 1 for item in encoded for choice in item.choices)
+        rank = _rank_single if single else _rank_longer
+        return rank(model, encoded, context, shared, token_budget, advance)
+    finally:
+        model.adapter.unmerge()
+        model.train(was_training)
+
+
+def _rank_single(
+    model: AdaptedModel, encoded: Sequence[Encoded], context: Context, shared: int, budget: int, advance: Callable[[int], None]
+) -> list[Ranked]:
+    ranked: dict[int, Ranked] = {}
+    pad = model.base.tokenizer.pad_token_id
+    for rows in by_token_budget([len(item.ids) - shared for item in encoded], budget):
+        items = [encoded[i] for i in rows]
+        inputs = batch([(item.ids[shared:], item.choices[0]) for item in items], pad, model.device)
+        logits = model(inputs.input_ids, inputs.attention_mask, context=context, logits_to_keep=1).logits[:, -1]
+        scores = logits.float().log_softmax(-1).cpu()
+        for row, (index, item) in enumerate(zip(rows, items, strict=True)):
+            ranked[index] = Ranked(item, tuple(scores[row, choice[0]].item() for choice in item.choices))
+        advance(len(rows))
+    return [ranked[i] for i in range(len(encoded))]
+
+
+def _rank_longer(
+    model: AdaptedModel, encoded: Sequence[Encoded], context: Context, shared: int, budget: int, advance: Callable[[int], None]
+) -> list[Ranked]:
+    pairs = [(i, c) for i, item in enumerate(encoded) for c in range(len(item.choices))]
+    lengths = [len(encoded[i].ids) - shared + len(encoded[i].choices[c]) - 1 for i, c in pairs]
+    scores: dict[tuple[int, int], float] = {}
+    pad = model.base.tokenizer.pad_token_id
+    done = 0
+    for rows in by_token_budget(lengths, budget):
+        chosen = [pairs[r] for r in rows]
+        inputs = batch([(encoded[i].ids[shared:], encoded[i].choices[c]) for i, c in chosen], pad, model.device)
+        keep = inputs.labels.shape[1]
+        logits = model(inputs.input_ids, inputs.attention_mask, context=context, logits_to_keep=keep).logits
+        values = continuation_log_likelihoods(logits[:, -keep:], inputs.labels).tolist()
+        scores.update(zip(chosen, values, strict=True))
+        finished = len(scores) * len(encoded) // len(pairs)
+        advance(finished - done)
+        done = finished
+    return [Ranked(item, tuple(scores[i, c] for c in range(len(item.choices)))) for i, item in enumerate(encoded)]

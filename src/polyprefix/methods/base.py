@@ -1,0 +1,114 @@
+"""What a method is. One method is one file in this folder that defines `METHOD`; the registry and the contract test find it there.
+
+A method is its settings (frozen, strict). `build` makes the adapter: the trainable part, a torch module that says, once per forward
+pass, which keys and values stand before the text. Nothing outside this folder asks which method runs.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from polyprefix.config import Settings
+from polyprefix.models.load import BaseModel
+from polyprefix.prefix import KVPrefix, Seam
+
+
+@dataclass(frozen=True, slots=True)
+class TrainDefaults:
+    """Training settings of a method, chosen on English validation data (docs/methods.md)."""
+
+    learning_rate: float
+    epochs: float
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What initial values may be made from."""
+
+    text: str
+    """Real text, by default the task's own instruction."""
+    seed: int = 0
+
+    def generator(self) -> torch.Generator:
+        """The same random numbers for the same seed, on every device."""
+        return torch.Generator().manual_seed(self.seed)
+
+
+class Adapter(nn.Module):
+    """The trainable part of an adapted model. Its own tensors are float32, whatever the base's precision."""
+
+    def prefix(self, seam: Seam) -> KVPrefix | None:
+        """What stands before the text, positions -P..-1, with gradients; computed once per forward pass."""
+        return None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What is saved, by name."""
+        return {name: tensor.detach() for name, tensor in self.state_dict().items()}
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Take over saved tensors.
+
+        Raises:
+            RuntimeError: if names or shapes differ.
+        """
+        self.load_state_dict(tensors)
+
+    def trainable(self) -> list[tuple[str, nn.Parameter]]:
+        """The parameters that training moves."""
+        return [(name, p) for name, p in self.named_parameters() if p.requires_grad]
+
+    def saved_as(self, method: Method) -> Method:
+        """The settings that the saved tensors belong to; another parametrisation may be folded away."""
+        return method
+
+    def merge(self) -> None:
+        """Fold the adapter into the base's weights for inference, where that is exact to rounding."""
+
+    def unmerge(self) -> None:
+        """Undo `merge`."""
+
+
+class Method(Settings):
+    """Settings of a method, and how to build its adapter."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    source: ClassVar[str]
+    defaults: ClassVar[TrainDefaults]
+    changes_base: ClassVar[bool] = False
+    """Whether attaching or training alters the base model's own modules, so that it can serve no other adapter."""
+
+    @abstractmethod
+    def build(self, base: BaseModel, seam: Seam, start: Start) -> Adapter:
+        """A new adapter with its initial values."""
+
+    @abstractmethod
+    def parameters(self, model: PreTrainedModel) -> int:
+        """The number of trained parameters by closed formula; the model may be on the meta device."""
+
+
+def tokens_of_length(base: BaseModel, text: str, length: int) -> Tensor:
+    """Exactly `length` tokens of a text, repeated as often as needed, [1, P]."""
+    ids = base.tokenizer(text, add_special_tokens=False)["input_ids"] or [0]
+    repeated = (ids * (length // len(ids) + 1))[:length]
+    return torch.tensor([repeated], device=base.model.get_input_embeddings().weight.device)
+
+
+def attention_shape(model: PreTrainedModel) -> tuple[int, int, int, int, int]:
+    """(L, D, H, G, K) from a model's config."""
+    config = model.config.get_text_config()
+    heads = config.num_attention_heads
+    return (
+        config.num_hidden_layers,
+        config.hidden_size,
+        heads,
+        getattr(config, "num_key_value_heads", None) or heads,
+        getattr(config, "head_dim", None) or config.hidden_size // heads,
+    )

@@ -1,0 +1,101 @@
+"""Adapters on disk: `adapter.safetensors` and `adapter.json`, nothing that runs code.
+
+An adapter carries the identity of the base model that it was trained on; another base would accept its tensors in silence and write
+gibberish, so it is refused unless forced.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from polyprefix.errors import AdapterError, OutputError
+from polyprefix.methods import registry
+from polyprefix.methods.adapted import AdaptedModel, attach
+from polyprefix.models.load import BaseModel
+
+FORMAT = 1
+TENSORS, SETTINGS = "adapter.safetensors", "adapter.json"
+
+
+def save_adapter(model: AdaptedModel, path: str | Path) -> Path:
+    """Write the adapter into a folder; the settings come last, so that a folder cut short is never taken for an adapter.
+
+    Raises:
+        OutputError: if the folder cannot be written.
+    """
+    folder = Path(path)
+    method = model.adapter.saved_as(model.method)
+    settings = {
+        "format": FORMAT,
+        "method": {"name": method.name, **method.model_dump(mode="json")},
+        "trained_as": {"name": method.name, **model.method.model_dump(mode="json")},
+        "base": asdict(model.base.identity),
+    }
+    tensors = {name: t.contiguous().clone().cpu() for name, t in model.adapter.tensors().items()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / SETTINGS).unlink(missing_ok=True)
+        _replace(folder / TENSORS, lambda temporary: save_file(tensors, temporary))
+        _replace(folder / SETTINGS, lambda temporary: temporary.write_text(json.dumps(settings, indent=2) + "\n"))
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"{folder}: the adapter cannot be written ({error}); free some space or choose another folder") from None
+    return folder
+
+
+def load_adapter(base: BaseModel, path: str | Path, *, force: bool = False) -> AdaptedModel:
+    """Attach a saved adapter.
+
+    Raises:
+        AdapterError: if the folder holds no adapter, is damaged, or belongs to another base model (unless `force`).
+    """
+    folder = Path(path)
+    settings = read_settings(folder)
+    saved, here = settings["base"], asdict(base.identity)
+    if saved.get("fingerprint") != here["fingerprint"] and not force:
+        raise AdapterError(
+            f"{folder}: trained on {saved.get('name')} ({saved.get('architecture')}), not on {base.name}; load that model, or force it"
+        )
+    model = attach(base, registry.build(settings["method"]))
+    try:
+        model.adapter.load_tensors({name: t.to(model.device) for name, t in load_file(folder / TENSORS).items()})
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise AdapterError(f"{folder / TENSORS}: does not fit its settings ({str(error).splitlines()[0]}); export it again") from None
+    return model
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """The contents of `adapter.json`.
+
+    Raises:
+        AdapterError: if it is missing, damaged, or of a later format.
+    """
+    try:
+        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        if settings["format"] > FORMAT:
+            raise AdapterError(f"{folder / SETTINGS}: format {settings['format']} is newer than {FORMAT}; update polyprefix")
+        settings["base"], settings["method"]["name"]
+    except FileNotFoundError:
+        raise AdapterError(f"{folder}: no {SETTINGS} there; give the 'adapter' folder of a finished run") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AdapterError(f"{folder / SETTINGS}: damaged ({error}); train or export it again") from None
+    return settings
+
+
+def _replace(path: Path, write: Any) -> None:
+    """Write next to the place and rename, so that a reader sees the old file or the new one."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

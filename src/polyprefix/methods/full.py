@@ -1,0 +1,73 @@
+"""Full fine-tuning: every weight is trained, in float32. The upper line in cost, and not always in transfer."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults
+from polyprefix.models.load import BaseModel
+from polyprefix.prefix import Seam
+
+
+class FullFineTuning(Method):
+    """All weights."""
+
+    name: ClassVar[str] = "full"
+    title: ClassVar[str] = "all weights"
+    source: ClassVar[str] = "-"
+    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=2e-5, epochs=3, weight_decay=0.01)
+    changes_base: ClassVar[bool] = True
+
+    train_embeddings: bool = True
+    """Whether the embeddings (and a tied head) are trained too; without them unseen languages keep theirs."""
+
+    def build(self, base: BaseModel, seam: Seam, start: Start) -> Adapter:
+        """Thaw the base model."""
+        base.model.float()
+        embeddings = {id(base.model.get_input_embeddings().weight)}
+        if base.model.get_output_embeddings() is not None:
+            embeddings.add(id(base.model.get_output_embeddings().weight))
+        for parameter in base.model.parameters():
+            parameter.requires_grad_(self.train_embeddings or id(parameter) not in embeddings)
+        return AllWeights(base.model)
+
+    def parameters(self, model: PreTrainedModel) -> int:
+        """Every parameter once, tied ones too."""
+        count = sum(p.numel() for p in model.parameters())
+        if self.train_embeddings:
+            return count
+        tables = {id(m.weight): m.weight for m in (model.get_input_embeddings(), model.get_output_embeddings()) if m}
+        return count - sum(weight.numel() for weight in tables.values())
+
+
+class AllWeights(Adapter):
+    """The base model's own weights."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        object.__setattr__(self, "_model", model)  # not a submodule: it is the base
+
+    def trainable(self) -> list[tuple[str, nn.Parameter]]:
+        """Every weight, tied ones once."""
+        return [(name, p) for name, p in self._model.named_parameters() if p.requires_grad]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The trained weights, by the base model's names."""
+        return {name: p.detach() for name, p in self.trainable()}
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Copy into the base model.
+
+        Raises:
+            RuntimeError: if a name or a shape is unknown.
+        """
+        missing, unexpected = self._model.load_state_dict(tensors, strict=False)
+        lost = set(dict(self.trainable())) & set(missing)
+        if unexpected or lost:
+            raise RuntimeError(f"unknown weights {unexpected[:3]}, missing weights {sorted(lost)[:3]}")
+
+
+METHOD = FullFineTuning

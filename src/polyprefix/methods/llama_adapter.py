@@ -1,0 +1,107 @@
+"""Llama-Adapter: trained prompts in the top layers, with a softmax of their own behind a gate that starts closed. arXiv 2303.16199.
+
+    o_t = softmax(q_t k^T / sqrt(K)) v + g softmax(q_t (W_k E_l)^T / sqrt(K)) (W_v E_l),   then W_o
+    q rotated, W_k E_l not; g = 0 at the start, so training begins at the base model.        P D + gates a layer
+
+The published forms differ in the gate, and `variant` sets them by name:
+
+    original-training     tanh(g), one a head       the authors' training code
+    original-inference    g, one a head             their inference code (its issue 39)
+    peft                  g, one a layer            AdaptionPrompt
+    litgpt                g, one a head, layers 2-
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults, attention_shape, tokens_of_length
+from polyprefix.models.load import BaseModel
+from polyprefix.prefix import GatedKV, KVPrefix, Seam, parse_layers
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "original-training": {"gate": "head", "tanh": True},
+    "original-inference": {"gate": "head", "tanh": False},
+    "peft": {"gate": "layer", "tanh": False},
+    "litgpt": {"gate": "head", "tanh": False, "layers": "2-"},
+}
+
+
+class LlamaAdapter(Method):
+    """Trained prompts with a gated softmax of their own."""
+
+    name: ClassVar[str] = "llama-adapter"
+    title: ClassVar[str] = "trained prompts with a gated softmax of their own"
+    source: ClassVar[str] = "arXiv 2303.16199"
+    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=1e-2, epochs=4)
+
+    length: int = Field(default=10, ge=1)
+    """P, the number of virtual tokens a layer."""
+    layers: str = "2-"
+    """`all`, `top:N`, `bottom:N`, `2-29`, `2-`, or a list."""
+    variant: Literal["original-training", "original-inference", "peft", "litgpt"] | None = None
+    """A published form by name; sets `gate`, `tanh` and, for litgpt, `layers`, where they are not given."""
+    gate: Literal["head", "layer"] = "head"
+    """One gate a query head or one a layer."""
+    tanh: bool = True
+    """Whether the gate passes through tanh."""
+    init: Literal["text", "random"] = "text"
+    """Prompts from the hidden states of real text, or N(0, 1) at their scale."""
+    init_text: str | None = None
+    """The text to start from; None means the task's instruction."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_variant(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("variant") in VARIANTS:
+            return {**VARIANTS[values["variant"]], **values}
+        return values
+
+    def build(self, base: BaseModel, seam: Seam, start: Start) -> Adapter:
+        """Prompts with their initial values, and closed gates.
+
+        Raises:
+            ConfigError: if `layers` does not fit the model.
+        """
+        layers = parse_layers(self.layers, seam.layers)
+        ids = tokens_of_length(base, self.init_text or start.text, self.length)
+        states = {i: s.float() for i, s in seam.hidden(ids, start=-self.length).items() if i in layers}
+        if self.init == "random":
+            generator = start.generator()
+            states = {
+                i: torch.randn(s.shape, generator=generator).to(s.device) * s.std() for i, s in states.items()
+            }
+        gates = {i: seam.heads(i) if self.gate == "head" else 1 for i in layers}
+        return GatedPrompts(states, gates, self.tanh)
+
+    def parameters(self, model: PreTrainedModel) -> int:
+        """Layers times (P D + gates)."""
+        total, width, heads, _, _ = attention_shape(model)
+        return len(parse_layers(self.layers, total)) * (self.length * width + (heads if self.gate == "head" else 1))
+
+
+class GatedPrompts(Adapter):
+    """Prompts [1, P, D] and gates [H] or [1], a layer each."""
+
+    def __init__(self, states: dict[int, Tensor], gates: dict[int, int], tanh: bool) -> None:
+        super().__init__()
+        self.tanh = tanh
+        self.prompts = nn.ParameterDict({str(i): nn.Parameter(s.clone()) for i, s in states.items()})
+        self.gates = nn.ParameterDict(
+            {str(i): nn.Parameter(torch.zeros(n, device=states[i].device)) for i, n in gates.items()}
+        )
+
+    def prefix(self, seam: Seam) -> KVPrefix:
+        """Keys without rotary phase: every token is at position 0, where rotary embedding is the identity."""
+        length = next(iter(self.prompts.values())).shape[1]
+        kv = seam.project({int(i): p for i, p in self.prompts.items()}, [0] * length)
+        gates = {int(i): torch.tanh(g) if self.tanh else g for i, g in self.gates.items()}
+        return KVPrefix(gated={i: GatedKV(kv[i], gates[i]) for i in kv})
+
+
+METHOD = LlamaAdapter

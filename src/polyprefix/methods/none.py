@@ -1,0 +1,31 @@
+"""No adaptation: the base model reads the same prompt, zero-shot. The line that every method must beat."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from transformers import PreTrainedModel
+
+from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults
+from polyprefix.models.load import BaseModel
+from polyprefix.prefix import Seam
+
+
+class NoAdapter(Method):
+    """The base model as it is."""
+
+    name: ClassVar[str] = "none"
+    title: ClassVar[str] = "the base model, nothing trained"
+    source: ClassVar[str] = "-"
+    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=0.0, epochs=0)
+
+    def build(self, base: BaseModel, seam: Seam, start: Start) -> Adapter:
+        """An adapter without parameters."""
+        return Adapter()
+
+    def parameters(self, model: PreTrainedModel) -> int:
+        """None."""
+        return 0
+
+
+METHOD = NoAdapter

@@ -1,0 +1,158 @@
+"""Prefix tuning: trained keys and values before the text, in chosen layers. arXiv 2101.00190; as P-tuning v2, arXiv 2110.07602.
+
+    o_t = softmax(q_t [K_l, k_0..t]^T / sqrt(K)) [V_l, v_0..t]           K_l, V_l: [P, G, K] of layer l
+
+    raw         K_l and V_l are the parameters                           2 P G K a layer
+    projected   K_l, V_l = frozen projections of E_l [P, D]              P D a layer
+    mlp         K, V = start + MLP(E), E [P, GK], one MLP for all        P GK + GK h + h + 2 L GK (h + 1)
+
+The MLP is a training aid: it is folded to raw keys and values when the adapter is saved. Keys are kept with the rotary phase of
+positions -P..-1, text starts at 0. Values start from real text that the frozen model has read at those positions, so that a prefix begins
+as an ordinary context and not as noise: N(0, 1) keys take softmax mass from the text at once (docs/methods.md).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults, attention_shape, tokens_of_length
+from polyprefix.models.load import BaseModel
+from polyprefix.prefix import KVPrefix, LayerKV, Seam, parse_layers
+
+
+class PrefixTuning(Method):
+    """Trained keys and values before the text, one softmax with it."""
+
+    name: ClassVar[str] = "prefix"
+    title: ClassVar[str] = "trained keys and values before the text in each layer"
+    source: ClassVar[str] = "arXiv 2101.00190, 2110.07602"
+    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=1e-2, epochs=4)
+
+    length: int = Field(default=16, ge=1)
+    """P, the number of virtual tokens."""
+    layers: str = "all"
+    """`all`, `top:N`, `bottom:N`, `2-29`, `2-`, or a list."""
+    parametrization: Literal["raw", "projected", "mlp"] = "raw"
+    """What is trained."""
+    init: Literal["text", "random"] = "text"
+    """From the keys and values of real text, or N(0, 1) at their scale."""
+    init_text: str | None = None
+    """The text to start from; None means the task's instruction."""
+    hidden: int = Field(default=512, ge=1)
+    """Width of the MLP (mlp only)."""
+
+    def build(self, base: BaseModel, seam: Seam, start: Start) -> Adapter:
+        """The adapter of the chosen parametrisation.
+
+        Raises:
+            ConfigError: if `layers` does not fit the model.
+        """
+        layers = parse_layers(self.layers, seam.layers)
+        ids = tokens_of_length(base, self.init_text or start.text, self.length)
+        if self.parametrization == "projected":
+            states = seam.hidden(ids, start=-self.length)
+            return ProjectedPrefix({i: _begin(states[i].float(), self.init, start, i) for i in layers})
+        with torch.no_grad():
+            text = seam.read(input_ids=ids, start=-self.length).joined
+        values = {
+            i: LayerKV(
+                _begin(text[i].keys.float(), self.init, start, 2 * i),
+                _begin(text[i].values.float(), self.init, start, 2 * i + 1),
+            )
+            for i in layers
+        }
+        return RawPrefix(values) if self.parametrization == "raw" else MLPPrefix(values, self.hidden, start)
+
+    def parameters(self, model: PreTrainedModel) -> int:
+        """See the formulas on top of the file."""
+        total, width, _, groups, size = attention_shape(model)
+        layers = len(parse_layers(self.layers, total))
+        kv = groups * size
+        if self.parametrization == "projected":
+            return layers * self.length * width
+        if self.parametrization == "raw":
+            return layers * self.length * 2 * kv
+        return self.length * kv + (kv + 1) * self.hidden + (self.hidden + 1) * 2 * layers * kv
+
+
+def _begin(text: Tensor, init: str, start: Start, salt: int) -> Tensor:
+    """The text's own values, or random ones of the same spread."""
+    if init == "text":
+        return text.clone()
+    generator = torch.Generator().manual_seed(start.seed * 100_003 + salt)
+    return torch.randn(text.shape, generator=generator).to(text.device) * text.std()
+
+
+class RawPrefix(Adapter):
+    """Keys and values as parameters, [1, G, P, K] each."""
+
+    def __init__(self, values: dict[int, LayerKV]) -> None:
+        super().__init__()
+        self.keys = nn.ParameterDict({str(i): nn.Parameter(kv.keys.clone()) for i, kv in values.items()})
+        self.values = nn.ParameterDict({str(i): nn.Parameter(kv.values.clone()) for i, kv in values.items()})
+
+    def prefix(self, seam: Seam) -> KVPrefix:
+        """The parameters as they are."""
+        return KVPrefix({int(i): LayerKV(self.keys[i], self.values[i]) for i in self.keys})
+
+
+class ProjectedPrefix(Adapter):
+    """Hidden states as parameters, [1, P, D] a layer, through the layer's frozen key and value projections."""
+
+    def __init__(self, states: dict[int, Tensor]) -> None:
+        super().__init__()
+        self.states = nn.ParameterDict({str(i): nn.Parameter(value) for i, value in states.items()})
+
+    def prefix(self, seam: Seam) -> KVPrefix:
+        """Keys at positions -P..-1, with the layer's own biases, norms and rotary embedding."""
+        length = next(iter(self.states.values())).shape[1]
+        return KVPrefix(seam.project({int(i): s for i, s in self.states.items()}, range(-length, 0)))
+
+
+class MLPPrefix(Adapter):
+    """A table and one MLP that moves all layers' keys and values away from where they start."""
+
+    def __init__(self, values: dict[int, LayerKV], hidden: int, start: Start) -> None:
+        super().__init__()
+        first = next(iter(values.values())).keys
+        _, self.groups, length, self.size = first.shape
+        width = self.groups * self.size
+        self.layers = tuple(values)
+        generator = start.generator()
+        device = first.device
+        self.table = nn.Parameter(torch.randn(length, width, generator=generator).to(device))
+        self.inner = nn.Linear(width, hidden, device=device)
+        self.outer = nn.Linear(hidden, 2 * len(values) * width, device=device)
+        with torch.no_grad():  # seeded, and near zero at the end: training starts at the text's own keys and values
+            for linear, scale in ((self.inner, width**-0.5), (self.outer, 1e-3 * hidden**-0.5)):
+                linear.weight.copy_(torch.randn(linear.weight.shape, generator=generator) * scale)
+                linear.bias.zero_()
+        self.register_buffer("start", torch.stack([torch.stack([kv.keys[0], kv.values[0]]) for kv in values.values()]))
+
+    def prefix(self, seam: Seam) -> KVPrefix:
+        """Where they start, moved by the MLP."""
+        return KVPrefix(self.folded())
+
+    def folded(self) -> dict[int, LayerKV]:
+        """The keys and values that the table and the MLP stand for, [1, G, P, K] each."""
+        moved = self.outer(torch.tanh(self.inner(self.table)))  # [P, L * 2 * G * K]
+        moved = moved.view(-1, len(self.layers), 2, self.groups, self.size).permute(1, 2, 3, 0, 4)  # [L, 2, G, P, K]
+        both = self.start + moved
+        return {i: LayerKV(both[n, 0][None], both[n, 1][None]) for n, i in enumerate(self.layers)}
+
+    @torch.no_grad()
+    def tensors(self) -> dict[str, Tensor]:
+        """Folded to the names and shapes of a raw prefix."""
+        return RawPrefix(self.folded()).tensors()
+
+    def saved_as(self, method: Method) -> Method:
+        """Raw keys and values."""
+        return method.model_copy(update={"parametrization": "raw"})
+
+
+METHOD = PrefixTuning

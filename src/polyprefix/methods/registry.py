@@ -1,0 +1,67 @@
+"""The methods by name: each file of this folder that defines `METHOD`."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from polyprefix.config import RunConfig, TrainConfig, validate
+from polyprefix.errors import ConfigError, nearest
+from polyprefix.methods.base import Method
+
+FILES = {"prefix_tuning": "prefix"}
+"""Files whose name is not their method's."""
+SUPPORT = ("base", "adapted", "registry", "files")
+
+
+def modules() -> dict[str, str]:
+    """Method name -> module name, without importing any."""
+    found = [m.name for m in pkgutil.iter_modules(importlib.import_module(__package__).__path__)]
+    return {FILES.get(m, m.replace("_", "-")): m for m in found if m not in SUPPORT and not m.startswith("_")}
+
+
+def names() -> tuple[str, ...]:
+    """All method names."""
+    return tuple(modules())
+
+
+def kind(name: str) -> type[Method]:
+    """The settings class of a method.
+
+    Raises:
+        ConfigError: if there is no such method; names the nearest.
+    """
+    known = modules()
+    if name not in known:
+        raise ConfigError(f"method '{name}': no such method, {nearest(name, known)}")
+    return importlib.import_module(f"{__package__}.{known[name]}").METHOD
+
+
+def build(settings: Mapping[str, Any]) -> Method:
+    """A method from plain settings with a `name`, as in a run's configuration.
+
+    Raises:
+        ConfigError: if the name or a setting is unknown or impossible.
+    """
+    values = {key: value for key, value in settings.items() if key != "name"}
+    return validate(kind(settings["name"]), values, f"method '{settings['name']}'")
+
+
+def settle(config: RunConfig) -> RunConfig:
+    """The configuration with all of the method's settings and defaults written out, so that equal runs have equal ids.
+
+    Where nothing is trained, training settings and seed are set aside: they decide nothing.
+
+    Raises:
+        ConfigError: see `build`.
+    """
+    method = build(config.method)
+    settings = {"name": method.name, **method.model_dump(mode="json")}
+    if config.adapter or not method.defaults.epochs:
+        idle = TrainConfig(learning_rate=0, epochs=0, weight_decay=0)
+        return config.model_copy(update={"method": settings, "train": idle, "train_size": None, "seed": 0})
+    given = {key: value for key, value in config.train if value is not None}
+    return config.model_copy(update={"method": settings, "train": TrainConfig(**{**asdict(method.defaults), **given})})

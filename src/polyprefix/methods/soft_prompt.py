@@ -1,0 +1,68 @@
+"""Soft prompt: trained embeddings before the text. arXiv 2104.08691 (prompt tuning).
+
+    E [P, D] at positions -P..-1; the frozen model runs over them once per step, and its keys and values are the prefix of every
+    example in the batch. That equals putting E in front of each example, at 1/B of the cost.                              P D parameters
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults, attention_shape, tokens_of_length
+from polyprefix.models.load import BaseModel
+from polyprefix.prefix import KVPrefix, Seam
+
+
+class SoftPrompt(Method):
+    """Trained embeddings before the text."""
+
+    name: ClassVar[str] = "soft-prompt"
+    title: ClassVar[str] = "trained embeddings before the text"
+    source: ClassVar[str] = "arXiv 2104.08691"
+    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=1e-2, epochs=4)
+
+    length: int = Field(default=16, ge=1)
+    """P, the number of virtual tokens."""
+    init: Literal["text", "vocabulary", "random"] = "text"
+    """From the embeddings of real text, of sampled tokens, or N(0, 1) at the scale of the embeddings."""
+    init_text: str | None = None
+    """The text to start from; None means the task's instruction."""
+
+    def build(self, base: BaseModel, seam: Seam, start: Start) -> Adapter:
+        """The table with its initial values."""
+        embed = base.model.get_input_embeddings()
+        sampled = torch.randint(embed.weight.shape[0], (1, max(self.length, 1024)), generator=start.generator())
+        with torch.no_grad():  # through the module, which may scale (Gemma)
+            vocabulary = embed(sampled.to(embed.weight.device)).float()
+            if self.init == "text":
+                table = embed(tokens_of_length(base, self.init_text or start.text, self.length)).float()
+            elif self.init == "vocabulary":
+                table = vocabulary[:, : self.length]
+            else:
+                shape = (1, self.length, vocabulary.shape[-1])
+                table = torch.randn(shape, generator=start.generator()).to(vocabulary.device) * vocabulary.std()
+        return PromptTable(table)
+
+    def parameters(self, model: PreTrainedModel) -> int:
+        """P D."""
+        return self.length * attention_shape(model)[1]
+
+
+class PromptTable(Adapter):
+    """E, [1, P, D]."""
+
+    def __init__(self, table: Tensor) -> None:
+        super().__init__()
+        self.table = nn.Parameter(table.clone())
+
+    def prefix(self, seam: Seam) -> KVPrefix:
+        """The keys and values that the frozen model makes of E at positions -P..-1."""
+        return seam.read(inputs_embeds=self.table.to(seam.dtype), start=-self.table.shape[1])
+
+
+METHOD = SoftPrompt

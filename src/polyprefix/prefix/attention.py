@@ -1,0 +1,154 @@
+"""Attention of a text to a prefix: the one function that every adapted model runs.
+
+It is registered with transformers' attention interface, joins the layer's prefix with the keys and values that arrive (after rotary
+embedding and after the cache, so the cache never holds it), and calls the implementation underneath: sdpa, eager or flex.
+
+    joined   softmax(q [K_prefix, K_text]^T) [V_prefix, V_text]
+    gated    softmax(q K_text^T) V_text + gate * softmax(q K_prefix^T) V_prefix       arXiv 2303.16199, equations 5 to 8
+
+A prefix is visible to every token: its columns of the mask are always open, under padding, packing and sliding windows alike.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from polyprefix.prefix.kv import GatedKV, LayerKV
+
+IMPLEMENTATIONS = ("sdpa", "eager", "flex_attention")
+SLOT = "_polyprefix_slot"
+
+
+@dataclass(slots=True)
+class Slot:
+    """What one attention module is told for the forward pass under way, and what it is asked to report."""
+
+    index: int
+    joined: LayerKV | None = None
+    gated: GatedKV | None = None
+    capture: bool = False
+    """Record the keys and values that the module makes."""
+    only_capture: bool = False
+    """Record them and skip attention: for modules that are called for their projections alone."""
+    captured: LayerKV | None = None
+    calls: int = 0
+    """How often attention was asked for while capturing."""
+    window: int | None = None
+    """The layer's sliding window as it said while capturing."""
+
+
+def ours(implementation: str) -> str:
+    """The name under which the prefix-aware form of an attention implementation is registered."""
+    return f"polyprefix_{implementation}"
+
+
+def attend(
+    implementation: str, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Any, **kwargs: Any
+) -> tuple[Tensor, Any]:
+    """Attention of text to its layer's prefix and to itself.
+
+    Args:
+        query: [B, H, T, K].
+        key, value: [B, G, S, K], S >= T where a cache holds earlier text.
+        mask: None for plain causal attention, bool or additive [B or 1, 1 or H, T, S], or a flex BlockMask.
+
+    Returns:
+        [B, T, H, K], and attention weights where the implementation gives them.
+    """
+    base = _base(implementation, module)
+    slot: Slot | None = module.__dict__.get(SLOT)
+    if slot is None:
+        return base(module, query, key, value, mask, **kwargs)
+    if slot.capture:
+        slot.captured = LayerKV(key, value)
+        slot.calls += 1
+        slot.window = kwargs.get("sliding_window")
+        if slot.only_capture:
+            return torch.zeros_like(query).transpose(1, 2), None
+    if slot.joined is None:
+        out, weights = base(module, query, key, value, mask, **kwargs)
+    else:
+        p = slot.joined.length
+        keys, values = _expand(slot.joined, key)
+        mask = _open(mask, p, query, key)
+        out, weights = base(
+            module, query, torch.cat([keys, key], 2), torch.cat([values, value], 2), mask, **kwargs
+        )
+    if slot.gated is not None:
+        keys, values = _expand(slot.gated.kv, key)
+        mask = _all_open(implementation, query, keys)
+        beside, _ = base(module, query, keys, values, mask, **kwargs)
+        out = out + slot.gated.gate.to(out.dtype).view(1, 1, -1, 1) * beside
+    return out, weights
+
+
+def _base(implementation: str, module: nn.Module) -> Callable[..., tuple[Tensor, Any]]:
+    if implementation == "eager":  # each model file has its own: some add soft caps or sinks
+        return sys.modules[type(module).__module__].eager_attention_forward
+    return ALL_ATTENTION_FUNCTIONS[implementation]
+
+
+def _expand(kv: LayerKV, like: Tensor) -> tuple[Tensor, Tensor]:
+    """The prefix in the text's precision and batch, [B, G, P, K], without a copy."""
+    batch = like.shape[0]
+    return kv.keys.to(like.dtype).expand(batch, -1, -1, -1), kv.values.to(like.dtype).expand(batch, -1, -1, -1)
+
+
+def _open(mask: Any, p: int, query: Tensor, key: Tensor) -> Any:
+    """The text's mask with P open columns in front."""
+    if isinstance(mask, BlockMask):
+        return _open_blocks(mask, p, key.shape[2])
+    if mask is None:  # plain causal attention was left to the kernel; with a cache the text's own triangle sits lower right
+        t, s = query.shape[2], key.shape[2]
+        if t == 1:
+            return None
+        return torch.ones(t, p + s, dtype=torch.bool, device=query.device).tril(p + s - t)[None, None]
+    mask = mask[..., : key.shape[2]]  # a mask made for a longer static cache
+    return nn.functional.pad(mask, (p, 0), value=True if mask.dtype == torch.bool else 0.0)
+
+
+def _open_blocks(mask: BlockMask, p: int, keys: int) -> BlockMask:
+    cache: dict[int, BlockMask] = mask.__dict__.setdefault("_polyprefix_open", {})  # the same mask serves many layers
+    if p not in cache:
+        text = mask.mask_mod
+
+        def prefix_or_text(b: Tensor, h: Tensor, q: Tensor, kv: Tensor) -> Tensor:
+            return (kv < p) | text(b, h, q, (kv - p).clamp(min=0))
+
+        cache[p] = create_block_mask(
+            prefix_or_text, mask.kv_num_blocks.shape[0], None, mask.seq_lengths[0], keys + p, mask.kv_num_blocks.device
+        )
+    return cache[p]
+
+
+def _all_open(implementation: str, query: Tensor, keys: Tensor) -> Any:
+    """A mask that hides nothing; it must be there, since none at all would mean causal attention."""
+    if implementation == "flex_attention":
+        return None
+    shape = (1, 1, query.shape[2], keys.shape[2])
+    if implementation == "eager":
+        return torch.zeros(shape, dtype=query.dtype, device=query.device)
+    return torch.ones(shape, dtype=torch.bool, device=query.device)
+
+
+def _named(implementation: str) -> Callable[..., tuple[Tensor, Any]]:
+    def attention(
+        module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **kwargs: Any
+    ) -> tuple[Tensor, Any]:
+        return attend(implementation, module, query, key, value, attention_mask, **kwargs)
+
+    return attention
+
+
+for _implementation in IMPLEMENTATIONS:
+    ALL_ATTENTION_FUNCTIONS.register(ours(_implementation), _named(_implementation))
+    ALL_MASK_ATTENTION_FUNCTIONS.register(ours(_implementation), ALL_MASK_ATTENTION_FUNCTIONS[_implementation])

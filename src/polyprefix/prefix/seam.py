@@ -1,0 +1,331 @@
+"""The seam between a base model and a prefix.
+
+A `Seam` switches a transformers model to our attention function, learns by one probe which modules call it and how, and then does three
+things for any architecture, without a list of names and without touching a model file:
+
+    using(prefix)         text attends to a prefix during the calls inside
+    read(tokens)          the keys and values that the model makes of tokens, by layer
+    project(hidden)       the keys and values that each layer's frozen projections make of given hidden states
+
+Before an architecture is accepted, `verify` asks it for the same logits with tokens in front of the text and with their keys and values
+as a prefix. Absolute positions, recurrent layers and attention that bypasses the interface fail that and are refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from polyprefix.errors import ModelError
+from polyprefix.prefix.attention import IMPLEMENTATIONS, SLOT, Slot, ours
+from polyprefix.prefix.kv import KVPrefix, LayerKV
+
+PROBE_TOKENS = 8
+TOLERANCE = {True: 1e-3, False: 5e-2}
+"""In float32 and in less. Rounding to 8 bits is a few hundredths; tokens in the wrong place move logits by their own size."""
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+"""Positional and keyword arguments of an attention module."""
+
+
+class Seam:
+    """A base model that can be given a prefix. Use `Seam.of(model)`: one model has one seam."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+        self.modules: list[nn.Module] = []
+        """The attention modules, in the order in which a forward pass calls them."""
+        self.window: int | None = None
+        """The smallest sliding window of any layer. Text that is given as a prefix is exact only as long as all of it is in view."""
+        self._kv_shapes: list[tuple[int, int, int]] = []
+        self._packs: bool | None = None
+        self._calls: dict[tuple[tuple[int, ...], torch.device], list[Call]] = {}
+        self._install()
+        self._verify()
+
+    @classmethod
+    def of(cls, model: PreTrainedModel) -> Seam:
+        """The model's seam, made and verified at the first call.
+
+        Raises:
+            ModelError: if the architecture cannot be served exactly.
+        """
+        seam = model.__dict__.get("_polyprefix_seam")
+        if seam is None:
+            seam = cls(model)
+            model.__dict__["_polyprefix_seam"] = seam
+        return seam
+
+    # --- shape ---------------------------------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> int:
+        """L, the number of attention layers."""
+        return len(self.modules)
+
+    @property
+    def width(self) -> int:
+        """D, the width of the hidden states."""
+        return self.model.get_input_embeddings().weight.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the input embeddings live."""
+        return self.model.get_input_embeddings().weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the hidden states."""
+        return self.model.get_input_embeddings().weight.dtype
+
+    def heads(self, layer: int) -> int:
+        """H, the number of query heads of a layer."""
+        config = self.model.config.get_text_config()
+        return getattr(self.modules[layer], "num_heads", None) or config.num_attention_heads
+
+    def kv_shape(self, layer: int) -> tuple[int, int, int]:
+        """(G, K of keys, K of values) of a layer, as measured, not as configured."""
+        return self._kv_shapes[layer]
+
+    # --- what it does --------------------------------------------------------------------------------------------
+
+    def set(self, prefix: KVPrefix | None) -> None:
+        """Make text attend to this prefix from now on.
+
+        It stays set after a forward pass, since gradient checkpointing runs layers again in the backward pass.
+        """
+        prefix = prefix or KVPrefix()
+        for index, module in enumerate(self.modules):
+            slot = _slot(module)
+            slot.joined, slot.gated = prefix.joined.get(index), prefix.gated.get(index)
+
+    @contextmanager
+    def using(self, prefix: KVPrefix | None) -> Iterator[None]:
+        """Text attends to this prefix inside the block, and to none after it."""
+        self.set(prefix)
+        try:
+            yield
+        finally:
+            self.set(None)
+
+    def read(
+        self,
+        input_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        *,
+        start: int = 0,
+        before: KVPrefix | None = None,
+    ) -> KVPrefix:
+        """The keys and values that the model makes of tokens: a soft prompt or a shared instruction as a prefix.
+
+        Args:
+            input_ids: [1, P], or
+            inputs_embeds: [1, P, D], with gradients if they have any.
+            start: position of the first token; -P for tokens that end right before a text at position 0.
+            before: what the tokens themselves attend to.
+
+        Returns:
+            One joined [1, G, P, K] pair per layer.
+        """
+        tokens = input_ids if input_ids is not None else inputs_embeds
+        if tokens is None or tokens.shape[0] != 1 or tokens.shape[1] == 0:
+            raise ValueError("read() takes input_ids [1, P] or inputs_embeds [1, P, D] with P >= 1")
+        positions = torch.arange(start, start + tokens.shape[1], device=self.device)[None]
+        self.set(before)
+        with _without_checkpointing(self.model), self._capturing() as slots:
+            self.model.base_model(
+                input_ids=input_ids, inputs_embeds=inputs_embeds, position_ids=positions, use_cache=False
+            )
+            captured = {slot.index: slot.captured for slot in slots if slot.captured is not None}
+        self.set(None)
+        return KVPrefix(captured)
+
+    @torch.no_grad()
+    def hidden(self, input_ids: Tensor, *, start: int) -> dict[int, Tensor]:
+        """What each attention module receives for tokens at positions start.., layer -> [1, P, D]: `project` turns it into their keys."""
+        calls = self._calls_for(input_ids=input_ids, positions=range(start, start + input_ids.shape[1]))
+        return {layer: _states(args, kwargs) for layer, (args, kwargs) in enumerate(calls)}
+
+    def project(self, hidden: Mapping[int, Tensor], positions: Sequence[int]) -> dict[int, LayerKV]:
+        """Keys and values that the frozen projections of chosen layers make of given hidden states.
+
+        Each layer's attention module is called as the model itself calls it, so biases, fused projections, key norms and rotary
+        phases are the model's own; attention itself is skipped.
+
+        Args:
+            hidden: layer -> [1, P, D].
+            positions: P positions for the rotary embedding of the keys; all 0 leaves them unrotated.
+        """
+        calls = self._calls_at(tuple(positions))
+        result = {}
+        for layer, states in hidden.items():
+            module, slot = self.modules[layer], _slot(self.modules[layer])
+            args, kwargs = calls[layer]
+            states = states.to(self.dtype)
+            slot.capture = slot.only_capture = True
+            try:
+                if "hidden_states" in kwargs:
+                    module(*args, **{**kwargs, "hidden_states": states})
+                else:
+                    module(states, *args[1:], **kwargs)
+                assert slot.captured is not None  # the attention function sets it on every call
+                result[layer] = slot.captured
+            finally:
+                slot.capture = slot.only_capture = False
+                slot.captured = None
+        return result
+
+    @torch.no_grad()
+    def packs(self) -> bool:
+        """Whether the model keeps sequences apart that are packed into one row with positions that restart (some do not look)."""
+        if self._packs is None:
+            ids = _probe_ids(self.model)
+            half = PROBE_TOKENS // 2
+            positions = torch.arange(half, device=self.device).repeat(2)[None]
+            self.set(None)
+            packed = self.model(input_ids=ids, position_ids=positions, use_cache=False).logits[:, half:]
+            alone = self.model(input_ids=ids[:, half:], use_cache=False).logits
+            self._packs = _spread_apart(packed, alone) < TOLERANCE[self.dtype == torch.float32]
+        return self._packs
+
+    # --- how it learns the model ---------------------------------------------------------------------------------
+
+    def _install(self) -> None:
+        name = type(self.model).__name__
+        current = self.model.config._attn_implementation
+        if current not in IMPLEMENTATIONS:
+            raise ModelError(
+                f"{name} runs attention '{current}': load it with one of {', '.join(IMPLEMENTATIONS)} (--set runtime.attention=...)"
+            )
+        try:
+            self.model.set_attn_implementation(ours(current))
+        except (ValueError, KeyError) as error:
+            raise _refusal(name, "it does not use transformers' attention interface") from error
+        candidates = [m for m in self.model.modules() if hasattr(m, "layer_idx") or "Attention" in type(m).__name__]
+        for module in candidates:
+            module.__dict__[SLOT] = Slot(-1, capture=True)
+        try:
+            with torch.no_grad():
+                self.model.base_model(input_ids=_probe_ids(self.model), use_cache=False)
+        except Exception as error:
+            raise _refusal(name, f"a probe of {PROBE_TOKENS} tokens failed ({_first_line(error)})") from error
+        slots = [(module, module.__dict__.pop(SLOT)) for module in candidates]
+        attending = [(module, slot) for module, slot in slots if slot.captured is not None]
+        if not attending or any(slot.calls > 1 for _, slot in attending):
+            raise _refusal(name, "its attention layers are shared, or bypass transformers' attention interface")
+        expected = self.model.config.get_text_config().num_hidden_layers
+        if len(attending) != expected:
+            raise _refusal(name, f"only {len(attending)} of its {expected} layers attend through transformers' interface")
+        for index, (module, slot) in enumerate(attending):
+            module.__dict__[SLOT] = Slot(index)
+            self.modules.append(module)
+            keys, values = slot.captured.keys, slot.captured.values
+            self._kv_shapes.append((keys.shape[1], keys.shape[3], values.shape[3]))
+        windows = [slot.window for _, slot in attending if slot.window]
+        self.window = min(windows) if windows else None
+
+    @torch.no_grad()
+    def _verify(self) -> None:
+        """The same logits with tokens in front of the text and with their keys and values as a prefix at negative positions."""
+        ids = _probe_ids(self.model)
+        front = PROBE_TOKENS // 2
+        name = type(self.model).__name__
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            whole = self.model(input_ids=ids, use_cache=False).logits[:, front:]
+            with self.using(self.read(input_ids=ids[:, :front], start=-front)):
+                split = self.model(input_ids=ids[:, front:], use_cache=False).logits
+        except Exception as error:
+            raise _refusal(name, f"it cannot read tokens at negative positions ({_first_line(error)})") from error
+        finally:
+            self.model.train(was_training)
+        wrong = _spread_apart(whole, split)
+        if not wrong <= TOLERANCE[self.dtype == torch.float32]:
+            raise _refusal(name, f"logits differ by {wrong:.2g} of their spread when tokens are given as a prefix")
+
+    def _calls_at(self, positions: tuple[int, ...]) -> list[Call]:
+        """How the model calls each attention module for tokens at these positions: rotary phases and all, hidden states aside."""
+        key = (positions, self.device)
+        if key not in self._calls:
+            embeds = torch.zeros(1, len(positions), self.width, device=self.device, dtype=self.dtype)
+            self._calls[key] = self._calls_for(inputs_embeds=embeds, positions=positions)
+        return self._calls[key]
+
+    @torch.no_grad()
+    def _calls_for(self, *, positions: Sequence[int], **tokens: Tensor) -> list[Call]:
+        seen: dict[int, Call] = {}
+
+        def remember(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            seen[_slot(module).index] = (args, kwargs)
+
+        hooks = [m.register_forward_pre_hook(remember, with_kwargs=True) for m in self.modules]
+        self.set(None)
+        try:
+            with _without_checkpointing(self.model):
+                ids = torch.tensor([list(positions)], device=self.device)
+                self.model.base_model(position_ids=ids, use_cache=False, **tokens)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return [seen[index] for index in range(self.layers)]
+
+    @contextmanager
+    def _capturing(self) -> Iterator[list[Slot]]:
+        slots = [_slot(module) for module in self.modules]
+        for slot in slots:
+            slot.capture, slot.captured = True, None
+        try:
+            yield slots
+        finally:
+            for slot in slots:
+                slot.capture, slot.captured = False, None
+
+
+def _states(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    return kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
+
+
+def _slot(module: nn.Module) -> Slot:
+    return module.__dict__[SLOT]
+
+
+def _probe_ids(model: PreTrainedModel) -> Tensor:
+    """A few different tokens, spread over the vocabulary."""
+    vocabulary = model.get_input_embeddings().weight.shape[0]
+    ids = torch.linspace(3, vocabulary - 1, PROBE_TOKENS).long()
+    return ids[None].to(model.get_input_embeddings().weight.device)
+
+
+def _spread_apart(a: Tensor, b: Tensor) -> float:
+    """Root mean square difference, in standard deviations."""
+    a, b = a.float(), b.float()
+    return ((a - b).pow(2).mean().sqrt() / a.std().clamp(min=1e-12)).item()
+
+
+def _refusal(name: str, reason: str) -> ModelError:
+    return ModelError(
+        f"{name} cannot be served with a prefix: {reason}; use a decoder with rotary positions (Llama, Mistral, Qwen, Gemma, Phi-3, ...)"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"[:160]
+
+
+@contextmanager
+def _without_checkpointing(model: nn.Module) -> Iterator[None]:
+    """A prefix is a few tokens: recomputing it saves nothing, and the backward pass would recompute it under the text's prefix."""
+    switched = [m for m in model.modules() if getattr(m, "gradient_checkpointing", False) is True]
+    for module in switched:
+        module.gradient_checkpointing = False
+    try:
+        yield
+    finally:
+        for module in switched:
+            module.gradient_checkpointing = True

@@ -1,0 +1,71 @@
+"""Progress on the terminal: one bar a phase, with figures that change, a rate and the time left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class Bar(Protocol):
+    """A phase under way."""
+
+    def advance(self, count: int, note: str = "") -> None:
+        """So many more units are done; the note replaces the last one."""
+
+
+class Reporter(Protocol):
+    """Where progress goes."""
+
+    def phase(self, title: str, total: int) -> _Phase:
+        """A context manager that yields a `Bar` of `total` units."""
+
+
+class _Phase(Protocol):
+    def __enter__(self) -> Bar: ...
+
+    def __exit__(self, *error: object) -> bool | None: ...
+
+
+class Silent:
+    """No progress, for libraries and tests."""
+
+    @contextmanager
+    def phase(self, title: str, total: int) -> Iterator[Bar]:
+        """A bar that shows nothing."""
+        yield _Nothing()
+
+
+class _Nothing:
+    def advance(self, count: int, note: str = "") -> None:
+        """Show nothing."""
+
+
+class Terminal:
+    """Bars on standard error, so that standard output stays clean for results."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+
+    @contextmanager
+    def phase(self, title: str, total: int) -> Iterator[Bar]:
+        """A bar; where the output is no terminal, one line at the end of the phase."""
+        columns = (
+            TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}", style="dim"),
+        )  # fmt: skip
+        with Progress(*columns, console=self.console, refresh_per_second=4) as progress:
+            task = progress.add_task(title, total=total, note="")
+            yield _TerminalBar(progress, task)
+
+
+class _TerminalBar:
+    def __init__(self, progress: Progress, task: object) -> None:
+        self.progress, self.task = progress, task
+
+    def advance(self, count: int, note: str = "") -> None:
+        """Move the bar."""
+        self.progress.update(self.task, advance=count, **({"note": note} if note else {}))  # type: ignore[arg-type]

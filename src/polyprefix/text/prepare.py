@@ -1,0 +1,85 @@
+"""From a task to tokens: which examples a run takes in which languages, and how the model reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from polyprefix.config import RunConfig
+from polyprefix.data.select import evaluation_subset, training_sample
+from polyprefix.languages import find
+from polyprefix.records import Example
+from polyprefix.tasks.base import Source, Task
+from polyprefix.text.tokens import Encoded, encode, shared_length
+
+ENGLISH = "eng_Latn"
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """What a run reads."""
+
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    test: Mapping[str, Sequence[Example]]
+    """Language -> examples, English first."""
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The same in tokens."""
+
+    train: Sequence[Encoded]
+    validation: Sequence[Encoded]
+    test: Mapping[str, Sequence[Encoded]]
+    instruction: str
+    """What all prompts begin with, as text: prefixes start from its keys and values."""
+
+
+def choose_languages(task: Task, wanted: Sequence[str] | str) -> tuple[str, ...]:
+    """The task's codes for languages as people write them; English first, always.
+
+    Raises:
+        LanguageError: if nobody knows a language, or the task has no data for it.
+    """
+    available = task.languages()
+    chosen = available if wanted == "all" else [find(text, among=available).code for text in wanted]
+    return tuple(dict.fromkeys((ENGLISH, *chosen)))
+
+
+def load_examples(task: Task, config: RunConfig, source: Source) -> Examples:
+    """Read the test languages, and the English training data where something is trained (`epochs` > 0).
+
+    Raises:
+        DataError, LanguageError: see the task.
+    """
+    languages = choose_languages(task, config.languages)
+    train: list[Example] = []
+    validation: list[Example] = []
+    if config.train.epochs and not config.adapter:
+        train = training_sample(task.examples("train", ENGLISH, source), config.train_size, config.seed)
+        if config.train.validation_size:
+            validation = evaluation_subset(task.examples("validation", ENGLISH, source), config.train.validation_size)
+    test = {code: evaluation_subset(task.examples("test", code, source), config.eval_size) for code in languages}
+    notes = [*task.info.deviations, *task.notes()]
+    if config.eval_size is not None:
+        notes.append(f"Test: at most {config.eval_size} examples per language, the same ids in each, by smallest hash.")
+    return Examples(train, validation, test, tuple(notes))
+
+
+def tokenise(task: Task, examples: Examples, tokenizer: Any, max_length: int) -> Tokens:
+    """Prompt and tokenise everything.
+
+    Raises:
+        DataError: if a prompt is too long for the model, or labels are the same tokens.
+    """
+
+    def tokens(items: Sequence[Example]) -> list[Encoded]:
+        return encode([task.prompt(example) for example in items], tokenizer, max_length)
+
+    test = {code: tokens(items) for code, items in examples.test.items()}
+    rows = [item.ids for item in next(iter(test.values()))]
+    instruction = tokenizer.decode(rows[0][: shared_length(rows)], skip_special_tokens=True) if rows else ""
+    return Tokens(tokens(examples.train), tokens(examples.validation), test, instruction)
