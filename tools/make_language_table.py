@@ -1,16 +1,16 @@
 """Write src/polyprefix/languages/languages.csv and aliases.csv from published sources.
 
-The package never imports these sources: they load slowly and their data is share-alike, so the two files it makes are kept, with
-their own licence (languages/LICENSE.md). Run it in an environment of its own, from the root of the repository:
+The package never imports these sources: they load slowly and their data is share-alike, so the two files made here are
+kept, with their own licence (languages/LICENSE.md). Run it in an environment of its own, from the repository's root:
 
     pip install langcodes==3.5.1 language_data==1.4.0 qwanqwa==1.2.1 urielplus==1.3.2
     PYTHONPATH=src python tools/make_language_table.py
 
 What comes from where:
-    names, scripts' names, ISO 639 codes, macrolanguages, likely scripts   langcodes (CLDR, IANA subtag registry; MIT)
-    glottocodes, family trees, coordinates                                 qwanqwa (Glottolog and others; CC BY-SA 4.0)
-    resource levels, distances from English                                urielplus (URIEL+; CC BY-SA 4.0)
-    directions of scripts                                                  RIGHT_TO_LEFT below (tests hold it against Unicode)
+    names of languages and scripts, macrolanguages, likely scripts   langcodes (CLDR, IANA subtag registry; MIT)
+    ISO 639 codes, glottocodes, family trees, coordinates            qwanqwa (Glottolog and others; CC BY-SA 4.0)
+    resource levels, distances from English                          urielplus (URIEL+; CC BY-SA 4.0)
+    directions of scripts                                            RIGHT_TO_LEFT below; tests compare with Unicode
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ from polyprefix.languages.table import Language
 
 FOLDER = Path(__file__).parents[1] / "src" / "polyprefix" / "languages"
 
-# Codes per benchmark, as their publishers spell them (FLORES-200: ISO 639-3 and ISO 15924).
-BELEBELE = """
+# Codes per benchmark, as their publishers spell them (FLORES-200: ISO 639-3 and ISO 15924), and how many there are.
+CODES = {
+    "belebele": """
 acm_Arab afr_Latn als_Latn amh_Ethi apc_Arab arb_Arab arb_Latn ars_Arab ary_Arab arz_Arab asm_Beng azj_Latn bam_Latn
 ben_Beng ben_Latn bod_Tibt bul_Cyrl cat_Latn ceb_Latn ces_Latn ckb_Arab dan_Latn deu_Latn ell_Grek eng_Latn est_Latn
 eus_Latn fin_Latn fra_Latn fuv_Latn gaz_Latn grn_Latn guj_Gujr hat_Latn hau_Latn heb_Hebr hin_Deva hin_Latn hrv_Latn
@@ -47,9 +48,8 @@ pbt_Arab pes_Arab plt_Latn pol_Latn por_Latn ron_Latn rus_Cyrl shn_Mymr sin_Latn
 snd_Arab som_Latn sot_Latn spa_Latn srp_Cyrl ssw_Latn sun_Latn swe_Latn swh_Latn tam_Taml tel_Telu tgk_Cyrl tgl_Latn
 tha_Thai tir_Ethi tsn_Latn tso_Latn tur_Latn ukr_Cyrl urd_Arab urd_Latn uzn_Latn vie_Latn war_Latn wol_Latn xho_Latn
 yor_Latn zho_Hans zho_Hant zsm_Latn zul_Latn
-""".split()
-ROMANISED = "arb_Latn ben_Latn hin_Latn npi_Latn sin_Latn urd_Latn".split()  # SIB-200 has arb_Latn alone
-SIB200_BESIDES_BELEBELE = """
+""",
+    "sib200 besides belebele": """
 ace_Arab ace_Latn acq_Arab aeb_Arab ajp_Arab aka_Latn ast_Latn awa_Deva ayr_Latn azb_Arab bak_Cyrl ban_Latn bel_Cyrl
 bem_Latn bho_Deva bjn_Arab bjn_Latn bos_Latn bug_Latn cjk_Latn crh_Latn cym_Latn dik_Latn dyu_Latn dzo_Tibt epo_Latn
 ewe_Latn fao_Latn fij_Latn fon_Latn fur_Latn gla_Latn gle_Latn glg_Latn hne_Deva kab_Latn kam_Latn kas_Arab kas_Deva
@@ -57,23 +57,35 @@ kbp_Latn kik_Latn kmb_Latn kmr_Latn knc_Arab knc_Latn kon_Latn lij_Latn lim_Latn
 lus_Latn mag_Deva mai_Deva min_Arab min_Latn mni_Beng mos_Latn nno_Latn nqo_Nkoo nus_Latn oci_Latn pag_Latn pap_Latn
 prs_Arab quy_Latn run_Latn sag_Latn san_Deva sat_Olck scn_Latn smo_Latn srd_Latn szl_Latn taq_Latn taq_Tfng tat_Cyrl
 tpi_Latn tuk_Latn tum_Latn twi_Latn tzm_Tfng uig_Arab umb_Latn vec_Latn ydd_Hebr yue_Hant
-""".split()
-SIB200 = sorted({*BELEBELE, *SIB200_BESIDES_BELEBELE} - {*ROMANISED} | {"arb_Latn"})
-XNLI = """arb_Arab bul_Cyrl deu_Latn ell_Grek eng_Latn fra_Latn hin_Deva rus_Cyrl spa_Latn swh_Latn tha_Thai tur_Latn
-urd_Arab vie_Latn zho_Hans""".split()
-XQUAD = """arb_Arab deu_Latn ell_Grek eng_Latn hin_Deva ron_Latn rus_Cyrl spa_Latn tha_Thai tur_Latn vie_Latn
-zho_Hans""".split()
-MGSM = """ben_Beng deu_Latn eng_Latn fra_Latn jpn_Jpan rus_Cyrl spa_Latn swh_Latn tel_Telu tha_Thai zho_Hans""".split()
-TERMS_BESIDES_FLORES = "bos_Cyrl ccp_Cakm chr_Cher ful_Adlm kaz_Arab srp_Latn uzn_Cyrl yue_Hans".split()
-BENCHMARKS = {
-    "belebele": (BELEBELE, 122), "sib200": (SIB200, 205), "xnli": (XNLI, 15), "xquad": (XQUAD, 12), "mgsm": (MGSM, 11),
-    "terms": (TERMS_BESIDES_FLORES, 8),
-}  # fmt: skip
+""",
+    "xnli": """
+arb_Arab bul_Cyrl deu_Latn ell_Grek eng_Latn fra_Latn hin_Deva rus_Cyrl spa_Latn swh_Latn tha_Thai tur_Latn urd_Arab
+vie_Latn zho_Hans
+""",
+    "xquad": """
+arb_Arab deu_Latn ell_Grek eng_Latn hin_Deva ron_Latn rus_Cyrl spa_Latn tha_Thai tur_Latn vie_Latn zho_Hans
+""",
+    "mgsm": """
+ben_Beng deu_Latn eng_Latn fra_Latn jpn_Jpan rus_Cyrl spa_Latn swh_Latn tel_Telu tha_Thai zho_Hans
+""",
+    "terms besides FLORES": """
+bos_Cyrl ccp_Cakm chr_Cher ful_Adlm kaz_Arab srp_Latn uzn_Cyrl yue_Hans
+""",
+}
+EXPECTED = {
+    "belebele": 122,
+    "sib200 besides belebele": 88,  # SIB-200 has 205: these and Belebele's, without five romanised ones
+    "xnli": 15,
+    "xquad": 12,
+    "mgsm": 11,
+    "terms besides FLORES": 8,
+}
 
 # Overrides. The reason stands beside each.
 NAMES = {
     "tgl": "Tagalog",  # langcodes normalises tgl to fil, 'Filipino'
-    "ben": "Bengali", "arb": "Modern Standard Arabic", "prs": "Dari", "pes": "Western Persian",  # what the field calls them
+    # what the field calls them
+    "ben": "Bengali", "arb": "Modern Standard Arabic", "prs": "Dari", "pes": "Western Persian",
     "als": "Tosk Albanian", "kac": "Jingpho", "yue": "Yue Chinese", "ccp": "Chakma",
     "luo": "Luo", "ful": "Fula",  # without the countries in parentheses, which look like a script
 }  # fmt: skip
@@ -81,10 +93,10 @@ GLOTTOCODES = {
     "est": "esto1258", "zho": "mand1415", "grn": "para1311", "ful": "fula1264",  # macrolanguages: no node of their own
     "ajp": "sout3123",  # retired from ISO 639-3 in 2023 and merged into apc; Glottolog keeps the variety
 }  # fmt: skip
-RELATIVES = {"kon": "kng", "srd": "src"}  # macrolanguages without a main member: the tree of one, its place on the map not
+RELATIVES = {"kon": "kng", "srd": "src"}  # macrolanguages without a main member: one's tree, but not its coordinates
 FAMILIES = {
     "eus": ("Isolate", None),  # Glottolog gives a family of one no name
-    "nqo": ("Mande", "Western Mande"),  # the written standard of the Manding languages; Glottolog files it under artificial
+    "nqo": ("Mande", "Western Mande"),  # written standard of the Manding languages; Glottolog has it under 'artificial'
 }
 CREOLES = {"hat", "kea", "pap", "tpi"}  # Glottolog files them under their lexifiers; the branch says what they are
 DEEPER = {  # nodes that hold nearly the whole family: the branch is the next one down
@@ -140,9 +152,9 @@ class Distances:
     def __init__(self) -> None:
         logging.disable(logging.INFO)
         self.uriel = URIELPlus()
-        features = self.uriel.feats[1]
-        rows = {str(code): row for code, row in zip(self.uriel.langs[1], (self.uriel.data[1] > -1).any(axis=2), strict=True)}
-        syntactic = np.array([feature.startswith("S_") for feature in features])
+        known = (self.uriel.data[1] > -1).any(axis=2)
+        rows = {str(code): row for code, row in zip(self.uriel.langs[1], known, strict=True)}
+        syntactic = np.array([feature.startswith("S_") for feature in self.uriel.feats[1]])
         self.shared = {
             "syntactic": {code: int((row & rows["eng"] & syntactic).sum()) for code, row in rows.items()},
             "featural": {code: int((row & rows["eng"]).sum()) for code, row in rows.items()},
@@ -179,16 +191,16 @@ def script_name(script: str) -> str:
     return SCRIPT_NAMES.get(script, langcodes.Language.make(script=script).script_name().replace("’", "'"))
 
 
-RIGHT_TO_LEFT = {"Adlm", "Arab", "Hebr", "Nkoo", "Syrc", "Thaa"}  # tests compare it with the letters' bidirectional class
+RIGHT_TO_LEFT = {"Adlm", "Arab", "Hebr", "Nkoo", "Syrc", "Thaa"}  # tests compare with the letters' classes
 
 
-def make_rows() -> Iterator[Language]:
+def make_rows(database: Database) -> Iterator[Language]:
     """The table, sorted by ISO 639-3 code; of several scripts the usual one comes first."""
-    codes = sorted({code for benchmark, _ in BENCHMARKS.values() for code in benchmark})
+    codes = sorted({code for text in CODES.values() for code in text.split()})
     scripts: dict[str, list[str]] = {}
     for code in codes:
         scripts.setdefault(code[:3], []).append(code[4:])
-    database, distance, levels = Database.load(), Distances(), resource_levels()
+    distance, levels = Distances(), resource_levels()
     for iso, written in scripts.items():
         usual = langcodes.Language.get(iso).maximize().script
         written.sort(key=lambda script: (script != usual, script))
@@ -211,17 +223,16 @@ def make_rows() -> Iterator[Language]:
             )  # fmt: skip
 
 
-def make_aliases(rows: list[Language]) -> list[tuple[str, str]]:
-    """(normalised alias, code), the preferred code of an alias first: own names, then macrolanguages, then other names."""
+def make_aliases(database: Database, rows: list[Language]) -> list[tuple[str, str]]:
+    """(normalised alias, code), the preferred code of an alias first: own names, macrolanguages, other names."""
     position = {row.code: sum(other.iso639_3 == row.iso639_3 for other in rows[:i]) for i, row in enumerate(rows)}
     several = {row.iso639_3 for row in rows if position[row.code]}
     ranked: set[tuple[str, int, int, str]] = set()
-    database = Database.load()
     for row in rows:
         iso, short = row.iso639_3, english_name(row.iso639_3)
         style = row.script_name.removeprefix("Han (").removesuffix(")")
         node: Any = database.get(iso, id_type=IdType.ISO_639_3)
-        own = node if node.iso_639_3 == iso else None  # a retired code leads to its successor, which has codes of its own
+        own = node if node.iso_639_3 == iso else None  # a retired code leads to its successor
         texts: dict[int, list[str | None]] = {
             0: [row.code, row.name, iso, short, f"{short} {style}", f"{style} {short}", *EXTRA_NAMES.get(iso, ())],
             1: [],
@@ -244,12 +255,13 @@ def make_aliases(rows: list[Language]) -> list[tuple[str, str]]:
     return list(dict.fromkeys((alias, code) for alias, _, _, code in sorted(ranked) if alias))
 
 
-DOMINANT = {  # the member that a macrolanguage's code means, where langcodes names one outside the table or none
+DOMINANT = {  # the member that a macrolanguage's code means, where langcodes names none of the table
     "pbt": "ps", "quy": "qu", "fuv": "ff", "kmr": "ku", "ydd": "yi", "nob": "no", "zsm": "ms",
 }  # fmt: skip
 EXTRA_NAMES = {  # other codes and names in use
-    "tgl": ("fil", "Filipino"), "nob": ("Norwegian",), "zho": ("cmn", "Mandarin", "Mandarin Chinese"), "est": ("ekk",), "grn": ("gug",), "yue": ("Cantonese",),
-    "pes": ("Farsi",), "arb": ("Standard Arabic",), "heb": ("iw",), "ind": ("in",), "ron": ("mo", "Moldovan"),
+    "tgl": ("fil", "Filipino"), "nob": ("Norwegian",), "zho": ("cmn", "Mandarin", "Mandarin Chinese"), "est": ("ekk",),
+    "grn": ("gug",), "yue": ("Cantonese",), "pes": ("Farsi",), "arb": ("Standard Arabic",), "heb": ("iw",),
+    "ind": ("in",), "ron": ("mo", "Moldovan"),
 }  # fmt: skip
 
 
@@ -266,8 +278,10 @@ def _bibliographic(code: str) -> str | None:
 
 
 def _regions(language: str | None, script: str) -> list[str | None]:
-    tags = ((tag.split("-"), full.split("-")) for tag, full in data_dicts.LIKELY_SUBTAGS.items())
-    return ["-".join(tag) for tag, full in tags if len(tag) == 2 and tag[0] == language and len(tag[1]) == 2 and full[1] == script]
+    """Tags of a language and a region that imply a script, such as zh-TW for Hant."""
+    tags = ((tag.split("-"), full.split("-")[1]) for tag, full in data_dicts.LIKELY_SUBTAGS.items())
+    implied = [tag for tag, likely in tags if len(tag) == 2 and len(tag[1]) == 2 and likely == script]
+    return ["-".join(tag) for tag in implied if tag[0] == language]
 
 
 def _rounded(value: float | None) -> float | None:
@@ -284,12 +298,13 @@ def write(path: Path, header: list[str], rows: Iterable[Iterable[object]]) -> No
 
 def main() -> None:
     """Check the lists of codes, then write both files."""
-    for name, (codes, expected) in BENCHMARKS.items():
-        if len(codes) != expected or len(set(codes)) != expected:
-            raise SystemExit(f"{name}: {len(set(codes))} codes, expected {expected}")
-    rows = list(make_rows())
+    for name, text in CODES.items():
+        if len(text.split()) != EXPECTED[name] or len(set(text.split())) != EXPECTED[name]:
+            raise SystemExit(f"{name}: {len(set(text.split()))} codes, expected {EXPECTED[name]}")
+    database = Database.load()
+    rows = list(make_rows(database))
     write(FOLDER / "languages.csv", [field.name for field in fields(Language)], map(astuple, rows))
-    write(FOLDER / "aliases.csv", ["alias", "code"], make_aliases(rows))
+    write(FOLDER / "aliases.csv", ["alias", "code"], make_aliases(database, rows))
     print(f"{len(rows)} languages")
 
 

@@ -23,14 +23,16 @@ from polyprefix.languages.lookup import normalise
         ("zh-Hant-TW", "zho_Hant"), ("Chinese (Traditional)", "zho_Hant"), ("Traditional Chinese", "zho_Hant"),
         ("中文", "zho_Hans"), ("yue", "yue_Hant"), ("Cantonese", "yue_Hant"),
         ("english", "eng_Latn"), ("en", "eng_Latn"), ("en-US", "eng_Latn"), ("ENG", "eng_Latn"),
-        ("ar", "arb_Arab"), ("ara", "arb_Arab"), ("Arabic", "arb_Arab"), ("Egyptian Arabic", "arz_Arab"), ("ar-Latn", "arb_Latn"),
+        ("ar", "arb_Arab"), ("ara", "arb_Arab"), ("Arabic", "arb_Arab"), ("Egyptian Arabic", "arz_Arab"),
+        ("ar-Latn", "arb_Latn"),
         ("sr", "srp_Cyrl"), ("sr-Latn", "srp_Latn"), ("sr_ME", "srp_Latn"), ("Serbian (Latin)", "srp_Latn"),
         ("hi", "hin_Deva"), ("hi-Latn", "hin_Latn"), ("Hindi (Devanagari)", "hin_Deva"), ("हिन्दी", "hin_Deva"),
         ("fa", "pes_Arab"), ("Persian", "pes_Arab"), ("no", "nob_Latn"), ("nb", "nob_Latn"), ("nn", "nno_Latn"),
-        ("Norwegian Bokmal", "nob_Latn"), ("fil", "tgl_Latn"), ("tl", "tgl_Latn"), ("iw", "heb_Hebr"), ("he", "heb_Hebr"),
-        ("et", "est_Latn"), ("lv", "lvs_Latn"), ("uz", "uzn_Latn"), ("uz-Cyrl", "uzn_Cyrl"), ("az", "azj_Latn"),
-        ("ne", "npi_Deva"), ("or", "ory_Orya"), ("ps", "pbt_Arab"), ("mn", "khk_Cyrl"), ("mg", "plt_Latn"), ("ms", "zsm_Latn"),
-        ("sq", "als_Latn"), ("ku", "kmr_Latn"), ("om", "gaz_Latn"), ("qu", "quy_Latn"), ("yi", "ydd_Hebr"), ("ak", "aka_Latn"),
+        ("Norwegian Bokmal", "nob_Latn"), ("fil", "tgl_Latn"), ("tl", "tgl_Latn"), ("iw", "heb_Hebr"),
+        ("he", "heb_Hebr"), ("et", "est_Latn"), ("lv", "lvs_Latn"), ("uz", "uzn_Latn"), ("uz-Cyrl", "uzn_Cyrl"),
+        ("az", "azj_Latn"), ("ne", "npi_Deva"), ("or", "ory_Orya"), ("ps", "pbt_Arab"), ("mn", "khk_Cyrl"),
+        ("mg", "plt_Latn"), ("ms", "zsm_Latn"), ("sq", "als_Latn"), ("ku", "kmr_Latn"), ("om", "gaz_Latn"),
+        ("qu", "quy_Latn"), ("yi", "ydd_Hebr"), ("ak", "aka_Latn"),
         ("tw", "twi_Latn"), ("ger", "deu_Latn"), ("Deutsch", "deu_Latn"), ("ell", "ell_Grek"), ("gre", "ell_Grek"),
         ("Ta'izzi-Adeni Arabic", "acq_Arab"), ("pt-BR", "por_Latn"), ("es-419", "spa_Latn"), ("Māori", "mri_Latn"),
     ],
@@ -65,7 +67,7 @@ def test_every_code_and_name_finds_its_own_row() -> None:
 def test_errors_say_what_was_found_and_what_to_do() -> None:
     with pytest.raises(LanguageError, match=r"'Swahilli'; did you mean Swahili \(swh_Latn\)\?.*list languages"):
         find("Swahilli")
-    with pytest.raises(LanguageError, match="'qqqq'; .*list languages"):
+    with pytest.raises(LanguageError, match=r"'qqqq'; .*list languages"):
         find("qqqq")
     with pytest.raises(LanguageError, match=r"'sw' is Swahili \(swh_Latn\), which is not among the 2 languages"):
         find("sw", ["eng_Latn", "deu_Latn"])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -22,9 +22,10 @@ LETTERS = {  # ISO 15924 -> how Unicode's names of its letters begin
     "Adlm": ("ADLAM",), "Arab": ("ARABIC",), "Armn": ("ARMENIAN",), "Beng": ("BENGALI",), "Cakm": ("CHAKMA",),
     "Cher": ("CHEROKEE",), "Cyrl": ("CYRILLIC",), "Deva": ("DEVANAGARI",), "Ethi": ("ETHIOPIC",), "Geor": ("GEORGIAN",),
     "Grek": ("GREEK",), "Gujr": ("GUJARATI",), "Guru": ("GURMUKHI",), "Hang": ("HANGUL",), "Hans": HAN, "Hant": HAN,
-    "Hebr": ("HEBREW",), "Jpan": (*HAN, "HIRAGANA", "KATAKANA"), "Khmr": ("KHMER",), "Knda": ("KANNADA",), "Laoo": ("LAO ",),
-    "Latn": ("LATIN",), "Mlym": ("MALAYALAM",), "Mymr": ("MYANMAR",), "Nkoo": ("NKO",), "Olck": ("OL CHIKI",),
-    "Orya": ("ORIYA",), "Sinh": ("SINHALA",), "Taml": ("TAMIL",), "Telu": ("TELUGU",), "Tfng": ("TIFINAGH",),
+    "Hebr": ("HEBREW",), "Jpan": (*HAN, "HIRAGANA", "KATAKANA"), "Khmr": ("KHMER",), "Knda": ("KANNADA",),
+    "Laoo": ("LAO ",), "Latn": ("LATIN",), "Mlym": ("MALAYALAM",), "Mymr": ("MYANMAR",), "Nkoo": ("NKO",),
+    "Olck": ("OL CHIKI",), "Orya": ("ORIYA",), "Sinh": ("SINHALA",), "Taml": ("TAMIL",),
+    "Telu": ("TELUGU",), "Tfng": ("TIFINAGH",),
     "Thai": ("THAI",), "Tibt": ("TIBETAN",),
 }  # fmt: skip
 
@@ -45,7 +46,15 @@ def test_every_script_is_known_to_unicode() -> None:
 
 def test_direction_is_the_bidirectional_class_of_the_letters() -> None:
     classes: dict[str, set[str]] = {script: set() for script in LETTERS}
-    for c in map(chr, range(sys.maxunicode + 1)):
+    # everything below the Han characters, some of those, some Hangul, Chakma, Adlam
+    blocks = (
+        range(0x3100),
+        range(0x4E00, 0x4F00),
+        range(0xAC00, 0xAD00),
+        range(0x11100, 0x11150),
+        range(0x1E900, 0x1E950),
+    )
+    for c in map(chr, chain.from_iterable(blocks)):
         if unicodedata.category(c) in ("Lu", "Ll", "Lo"):
             for script in LETTERS:
                 if belongs(c, script):
@@ -71,5 +80,5 @@ def test_sib200_texts_are_in_the_tables_script() -> None:
     assert len(folders) == 205
     for folder in folders:
         (file,) = folder.glob("test-*.parquet")
-        texts = parquet.read_table(file, columns=["text"])["text"].to_pylist()
-        assert share_in_script(texts, get(folder.name).script) > 0.5, folder.name
+        texts = parquet.read_table(file, columns=["text"])["text"].to_pylist()[:50]
+        assert share_in_script(texts, get(folder.name).script) > 0.85, folder.name

@@ -19,7 +19,7 @@ GENERATOR = Path(__file__).parents[2] / "tools" / "make_language_table.py"
 
 
 def codes_of(name: str) -> list[str]:
-    found = re.search(rf'^{name} = """(.*?)"""', GENERATOR.read_text(encoding="utf-8"), re.S | re.M)
+    found = re.search(rf'^    "{name}": """(.*?)"""', GENERATOR.read_text(encoding="utf-8"), re.S | re.M)
     assert found, name
     return found[1].split()
 
@@ -34,7 +34,8 @@ def test_codes_and_names_are_unique_and_well_formed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("benchmark", "number"), [("BELEBELE", 122), ("XNLI", 15), ("XQUAD", 12), ("MGSM", 11), ("SIB200_BESIDES_BELEBELE", 88)]
+    ("benchmark", "number"),
+    [("belebele", 122), ("xnli", 15), ("xquad", 12), ("mgsm", 11), ("sib200 besides belebele", 88)],
 )
 def test_every_benchmark_language_has_a_name_a_script_and_a_family(benchmark: str, number: int) -> None:
     codes = codes_of(benchmark)
@@ -47,7 +48,7 @@ def test_every_benchmark_language_has_a_name_a_script_and_a_family(benchmark: st
 
 
 def test_belebele_has_18_families() -> None:
-    assert len({get(code).family for code in codes_of("BELEBELE")}) == 18
+    assert len({get(code).family for code in codes_of("belebele")}) == 18
 
 
 @pytest.mark.parametrize(
@@ -114,24 +115,26 @@ def test_what_is_missing_is_none_and_never_an_empty_text() -> None:
 
 
 def test_get_names_the_nearest_code() -> None:
-    with pytest.raises(LanguageError, match="swh_Latin.*did you mean 'swh_Latn'"):
+    with pytest.raises(LanguageError, match=r"swh_Latin.*did you mean 'swh_Latn'"):
         get("swh_Latin")
 
 
 def test_select() -> None:
-    assert {row.code for row in select(script="Ethi")} == {"amh_Ethi", "tir_Ethi"} == {r.code for r in select(script="ethiopic")}
+    assert [row.code for row in select(script="Ethi")] == ["amh_Ethi", "tir_Ethi"]
+    assert select(script="ethiopic") == select(script="Ethi")
     romance = select(family="indo-european", branch="Romance", resource_level="high")
     assert {row.code for row in romance} == {"fra_Latn", "spa_Latn"}
     assert select() == all_languages()
     assert select(script="Grek", family="Uralic") == ()
-    with pytest.raises(LanguageError, match="family 'Indoeuropean'.*Indo-European"):
+    with pytest.raises(LanguageError, match=r"family 'Indoeuropean'.*Indo-European"):
         select(family="Indoeuropean")
 
 
 def test_reading_the_table_is_fast_and_needs_no_heavy_library() -> None:
     code = (
-        "import sys, time; from polyprefix.languages import all_languages, find; start = time.perf_counter(); all_languages();"
-        "find('sw'); print(time.perf_counter() - start, {'torch', 'pandas', 'numpy', 'pydantic'} & set(sys.modules))"
+        "import sys, time; from polyprefix.languages import all_languages, find; start = time.perf_counter();"
+        "all_languages(); find('sw'); print(time.perf_counter() - start, end=' ');"
+        "print({'torch', 'pandas', 'numpy', 'pydantic'} & set(sys.modules))"
     )
     best, loaded = min(
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split(" ", 1)

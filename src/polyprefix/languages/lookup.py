@@ -1,4 +1,4 @@
-"""Find a language as people write it: `sw`, `swa`, `sw-Latn`, `zh_TW`, `Swahili`, `Chinese (Traditional)`, `Deutsch`."""
+"""Find a language as people write it: `sw`, `swa`, `sw-Latn`, `zh_TW`, `Swahili`, `Chinese (Traditional)`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 from polyprefix.errors import LanguageError
 from polyprefix.languages.table import Language, all_languages, get
@@ -20,8 +20,8 @@ _REGION = re.compile(r"[a-z]{2}|[0-9]{3}")
 def find(text: str, among: Iterable[str] | None = None) -> Language:
     """The language that `text` names: an ISO 639-1, -2 or -3 code, a BCP 47 tag, our code, or a name.
 
-    What is ambiguous is resolved in favour of `among` (a task's codes): `sr` is the Serbian that the task has. Otherwise the
-    usual script and the standard variety win: `zh` is `zho_Hans`, `ar` is `arb_Arab`.
+    What is ambiguous is resolved in favour of `among` (a task's codes): `sr` is the Serbian that the task has.
+    Otherwise the usual script and the standard variety win: `zh` is `zho_Hans`, `ar` is `arb_Arab`.
 
     Raises:
         LanguageError: if nobody knows the name, or `among` has none of the languages it may mean.
@@ -35,8 +35,8 @@ def find(text: str, among: Iterable[str] | None = None) -> Language:
     chosen = [code for code in candidates if allowed is None or code in allowed]
     if not chosen:
         raise LanguageError(
-            f"'{text}' is {get(candidates[0]).name} ({candidates[0]}), which is not among the {len(allowed or ())} languages "
-            "here; choose another, or 'all'"
+            f"'{text}' is {get(candidates[0]).name} ({candidates[0]}), which is not among the {len(allowed or ())} "
+            "languages here; choose another, or 'all'"
         )
     return get(chosen[0])
 
@@ -71,9 +71,9 @@ def _candidates(key: str) -> tuple[str, ...]:
 @cache
 def _aliases() -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
-    with (files("polyprefix.languages") / "aliases.csv").open(encoding="utf-8", newline="") as file:
-        for alias, code in list(csv.reader(file))[1:]:
-            found[alias] = (*found.get(alias, ()), code)
+    text = Path(__file__).with_name("aliases.csv").read_text(encoding="utf-8")
+    for alias, code in list(csv.reader(text.splitlines()))[1:]:
+        found[alias] = (*found.get(alias, ()), code)
     return found
 
 

@@ -1,7 +1,7 @@
 """The table of languages: who they are, how they are written, where they belong, how far from English they are.
 
-One row per language and script that a benchmark uses. The data file is generated (tools/make_language_table.py) and has its own
-licence and sources (LICENSE.md beside it). What a source does not say is None, never a guess.
+One row per language and script that a benchmark uses. The data file is generated (tools/make_language_table.py) and has
+its own licence and sources (LICENSE.md beside it). What a source does not say is None, never a guess.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass, fields
 from functools import cache
-from importlib.resources import files
-from typing import Literal, cast
+from pathlib import Path
+from typing import Any, Literal
 
 from polyprefix.errors import LanguageError, nearest
 
@@ -35,10 +35,11 @@ class Language:
     branch: str | None
     """The first telling node below the family (`Indo-Aryan`); None where the family is not divided."""
     resource_level: Literal["high", "medium", "low"] | None
-    """URIEL+'s grouping of the classes of Joshi et al. (2020): `high` is class 5 (7 languages), `medium` classes 3 and 4
-    (46 languages), `low` all others, those that Joshi et al. do not class among them. The exact class is not known."""
+    """As URIEL+ groups the classes of Joshi et al. (2020), by the sizes of its groups: `high` is class 5 (7 languages),
+    `medium` classes 3 and 4 (46), `low` all others, also those that Joshi et al. do not list. The exact class is not
+    known."""
     resource_proxy: str | None
-    """The code whose resource level this is, where it is not the language's own: its macrolanguage, or its usual script."""
+    """The code whose resource level this is, where it is not its own: of the macrolanguage, or of the usual script."""
     genetic_distance: float | None
     """From English, 0 to 1 (URIEL+); near 1 for nearly all languages outside Indo-European."""
     syntactic_distance: float | None
@@ -63,8 +64,8 @@ _NUMBERS = {field.name for field in fields(Language) if "float" in str(field.typ
 @cache
 def all_languages() -> tuple[Language, ...]:
     """All rows, by ISO 639-3 code; of several scripts the usual one comes first."""
-    with (files("polyprefix.languages") / "languages.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(_language(row) for row in csv.DictReader(file))
+    text = Path(__file__).with_name("languages.csv").read_text(encoding="utf-8")
+    return tuple(_language(row) for row in csv.DictReader(text.splitlines()))
 
 
 def get(code: str) -> Language:
@@ -111,5 +112,7 @@ def _by_code() -> dict[str, Language]:
 
 
 def _language(row: dict[str, str]) -> Language:
-    values = {key: (float(text) if key in _NUMBERS else text) if text else None for key, text in row.items()}
-    return Language(**cast(dict[str, str], values))  # type: ignore[arg-type]
+    values: dict[str, Any] = {
+        key: None if not text else float(text) if key in _NUMBERS else text for key, text in row.items()
+    }
+    return Language(**values)

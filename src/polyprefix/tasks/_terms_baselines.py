@@ -9,14 +9,12 @@ from polyprefix.records import Example, Score
 from polyprefix.scoring.metrics import accuracy
 
 
-def baseline_scores(
-    train: Sequence[Example], test: Mapping[str, Sequence[Example]]
-) -> dict[str, dict[str, Score]]:
+def baseline_scores(train: Sequence[Example], test: Mapping[str, Sequence[Example]]) -> dict[str, dict[str, Score]]:
     """Baseline -> language -> accuracy; languages without examples are absent.
 
-    Both are logistic regressions with scikit-learn's default strength: one reads character n-grams (1 to 4, within words), the
-    other only how long a name is and how many spaces it has. What they reach on other languages is shared
-    spelling and shape, so it is the floor that knowledge of the languages has to beat.
+    Both are logistic regressions with scikit-learn's default strength: one reads character n-grams (1 to 4, within
+    words), the other only how long a name is and how many spaces it has. What they reach in other languages is shared
+    spelling and shape: the floor that knowledge of those languages has to beat.
     """
     flat = [example for examples in test.values() for example in examples]
     if not flat:
@@ -36,7 +34,7 @@ def baseline_scores(
 def shape(names: Sequence[str]) -> list[list[int]]:
     """Length in characters and number of spaces of each name.
 
-    Not capitals: English capitalises the names of currencies, few other languages do, and with them this falls below chance.
+    Not capitals: English writes currencies with them and few other languages do, so they would lead below chance.
     """
     return [[len(name), name.count(" ")] for name in names]
 

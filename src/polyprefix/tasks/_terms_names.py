@@ -1,7 +1,7 @@
 """Names of countries, languages and currencies from CLDR, filtered so that spelling does not give the class away.
 
-The data comes with Babel (Unicode-3.0). An item's id, such as `country:KE`, is its class and its CLDR code, the same in every
-language.
+The data comes with Babel (Unicode-3.0). An item's id, such as `country:KE`, is its class and its CLDR code, the same in
+every language.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ ENGLISH = "eng_Latn"
 SIMILAR = 0.8
 """Names at least this similar to the English one (difflib's ratio) are left out."""
 
-# Our code -> CLDR locale: every FLORES-200 language, in any script, whose own CLDR data gives at least 20 test items a class, and
-# the languages of scripts that FLORES-200 lacks (Adlam, Chakma, Cherokee). All take their names from themselves, none from a
-# parent locale: that leaves out hat_Latn (it inherits from fr_HT), hin_Latn (en_IN) and nno_Latn (no).
+# Our code -> CLDR locale: every FLORES-200 language, in any script, whose own CLDR data gives at least 20 test items a
+# class, and the languages of scripts that FLORES-200 lacks (Adlam, Chakma, Cherokee). All take their names from
+# themselves, none from a parent locale: that leaves out hat_Latn (it inherits from fr_HT), hin_Latn (en_IN) and
+# nno_Latn (no).
 LOCALES: Mapping[str, str] = MappingProxyType({
     "eng_Latn": "en", "afr_Latn": "af", "aka_Latn": "ak", "als_Latn": "sq", "amh_Ethi": "am", "arb_Arab": "ar",
     "asm_Beng": "as", "ast_Latn": "ast", "azj_Latn": "az", "bel_Cyrl": "be", "ben_Beng": "bn", "bos_Cyrl": "bs_Cyrl",
@@ -43,8 +44,8 @@ LOCALES: Mapping[str, str] = MappingProxyType({
     "som_Latn": "so", "spa_Latn": "es", "srd_Latn": "sc", "srp_Cyrl": "sr", "srp_Latn": "sr_Latn", "swe_Latn": "sv",
     "swh_Latn": "sw", "tam_Taml": "ta", "tat_Cyrl": "tt", "tel_Telu": "te", "tgk_Cyrl": "tg", "tha_Thai": "th",
     "tir_Ethi": "ti", "tuk_Latn": "tk", "tur_Latn": "tr", "uig_Arab": "ug", "ukr_Cyrl": "uk", "urd_Arab": "ur",
-    "uzn_Cyrl": "uz_Cyrl", "uzn_Latn": "uz", "vec_Latn": "vec", "vie_Latn": "vi", "yor_Latn": "yo", "yue_Hans": "yue_Hans",
-    "yue_Hant": "yue", "zho_Hans": "zh", "zho_Hant": "zh_Hant",
+    "uzn_Cyrl": "uz_Cyrl", "uzn_Latn": "uz", "vec_Latn": "vec", "vie_Latn": "vi", "yor_Latn": "yo",
+    "yue_Hans": "yue_Hans", "yue_Hant": "yue", "zho_Hans": "zh", "zho_Hant": "zh_Hant",
 })  # fmt: skip
 
 _CLDR_TABLES = {"country": "territories", "language": "languages", "currency": "currency_names"}
@@ -68,8 +69,8 @@ def english_terms() -> Mapping[str, str]:
 def foreign_terms(language: str) -> Mapping[str, str]:
     """id -> name in `language`, for the English test terms whose name there says nothing to a reader of English alone.
 
-    Left out: what is missing, is in two classes, holds parentheses or digits, or is the English name, part of it, around it,
-    or nearly it.
+    Left out: what is missing, is in two classes, holds parentheses or digits, or is the English name, part of it,
+    around it, or nearly it.
     """
     english = english_terms()
     names = _without_shared({item: name for item, name in _cldr_names(language).items() if item in english})
@@ -100,12 +101,12 @@ def split_of(item: str) -> Split:
 
 @cache
 def english_items(split: Split) -> tuple[str, ...]:
-    """The English ids of a split in hash order, the same number of each class (that of the smallest), classes taking turns."""
+    """The English ids of a split in hash order, classes taking turns, as many of each as the smallest has."""
     return interleave(sorted((item for item in english_terms() if split_of(item) == split), key=_digest))
 
 
 def interleave(items: Iterable[str]) -> tuple[str, ...]:
-    """The first items of each class in turn, as many of each as the smallest class has: every third of a prefix is one class."""
+    """The first items of each class in turn, as many of each as the smallest has: prefixes are balanced."""
     by_class: dict[str, list[str]] = {name: [] for name in CLASSES}
     for item in items:
         by_class[class_of(item)].append(item)

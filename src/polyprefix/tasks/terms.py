@@ -1,17 +1,17 @@
 """terms: is this the name of a country, a language or a currency?
 
-The embedded task: it needs no network, because Babel's wheel carries the names (Unicode CLDR, licence Unicode-3.0) in over a
-hundred languages. Training is on English names; test names are in the other languages, and a name that a reader of English alone
-could recognise is left out (see `_terms_names`). No term is in both training and test, in whatever language.
+The embedded task: it needs no network, because Babel's wheel carries the names (Unicode CLDR, licence Unicode-3.0) in
+over a hundred languages. Training is on English names; test names are in the other languages, and a name that a reader
+of English alone could recognise is left out (see `_terms_names`). No term is in training and in test, in any language.
 
-A demonstration, not a benchmark: a name tells little about a language, CLDR's names lean on English, and languages with few
-resources have little CLDR data or none.
+A demonstration, not a benchmark: a name tells little about a language, and languages with few resources have little
+CLDR data or none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 
 from polyprefix.errors import DataError, LanguageError, nearest
 from polyprefix.records import Example, Prediction, Prompt, Score, Split
@@ -45,14 +45,14 @@ class Terms:
         chance=1 / 3,
         parallel=True,
         splits={
-            "train": "English only: terms whose hash lies in 0.5..0.9; as many per class as the smallest has (84 with CLDR 47)",
-            "validation": "English only: hash in 0.9..1.0, balanced (24 per class)",
-            "test": "hash in 0..0.5, balanced: 20 to 114 per class, fewer in languages whose names resemble the English ones",
+            "train": "English terms whose hash lies in 0.5..0.9, 82 of each class with CLDR 47",
+            "validation": "English terms whose hash lies in 0.9..1.0, 24 of each class",
+            "test": "terms whose hash lies in 0..0.5, 20 to 112 of each class",
         },
         deviations=(
-            "a demonstration, not a benchmark: it leans to languages with much CLDR data, and single names say little of a language",
-            "names that equal, contain or nearly equal the English one are left out, so languages differ in number of items",
-            "country means an ISO 3166 code, dependent territories included",
+            "a demonstration, not a benchmark: it leans to languages that CLDR covers well",
+            "names that contain, equal or resemble the English one are left out, so languages differ in their items",
+            "a country is an ISO 3166 code, dependent territories included",
         ),
     )
 
@@ -61,7 +61,7 @@ class Terms:
         return tuple(LOCALES)
 
     def examples(self, split: Split, language: str, source: Source) -> Sequence[Example]:
-        """Terms in hash order, classes taking turns: every prefix is balanced, and holds the same ids wherever they exist.
+        """Terms in hash order, classes taking turns: a prefix is balanced, and holds the same ids wherever they exist.
 
         The test ids of a language are a part of the English ones.
 
@@ -106,7 +106,7 @@ class Terms:
         return baseline_scores(self.examples("train", ENGLISH, source), test)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _examples(split: Split, language: str) -> tuple[Example, ...]:
     items = english_items(split)
     names = english_terms()
@@ -115,8 +115,8 @@ def _examples(split: Split, language: str) -> tuple[Example, ...]:
         items = interleave(item for item in items if item in names)
     if len(items) < MIN_PER_CLASS * len(CLASSES):
         raise DataError(
-            f"terms: this version of Babel gives {len(items) // len(CLASSES)} {split} items per class in {language}, fewer than "
-            f"{MIN_PER_CLASS}; leave the language out, or install another Babel (2.18 has them)"
+            f"terms: this version of Babel gives {len(items) // len(CLASSES)} {split} items per class in {language}, "
+            f"fewer than {MIN_PER_CLASS}; leave the language out, or install another Babel (2.18 has them)"
         )
     return tuple(
         Example(item, language, {"name": names[item]}, choices=CLASSES, answers=(class_of(item),)) for item in items
