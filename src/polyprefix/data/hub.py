@@ -1,0 +1,201 @@
+"""Rows of a data set of the Hugging Face Hub, or of a local mirror with the same layout.
+
+Both go through `datasets`, which keeps an Arrow copy in its cache; processes that start at once wait for each other there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polyprefix.errors import DataError, OutputError, nearest
+from polyprefix.network import hub_answers
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
+"""What the system says where the cache cannot be written."""
+
+
+def hub_from_environment(explicit: Path | None = None) -> Path | None:
+    """The folder of the local mirror: the one given, else `POLYPREFIX_HUB`, else None for the Hub itself.
+
+    Raises:
+        DataError: if there is no such folder.
+    """
+    named = str(explicit) if explicit is not None else os.environ.get("POLYPREFIX_HUB", "")
+    if not named:
+        return None
+    folder = Path(named).expanduser()
+    if not folder.is_dir():
+        flag = "--hub" if explicit is not None else "POLYPREFIX_HUB"
+        raise DataError(f"{flag} {named}: no such folder; give one that holds data sets as org/name, such as {named}/facebook/xnli")
+    return folder
+
+
+def load_rows(dataset: str, config: str | None, split: str, hub: Path | None) -> Dataset:
+    """The rows of one split.
+
+    Args:
+        dataset: id on the Hub, such as `facebook/xnli`.
+        config: name of the configuration, such as `en`; None where the data set has only one.
+        split: name of the split in the source.
+        hub: folder of a local mirror; None means the Hub.
+
+    Raises:
+        DataError: if the data set, configuration or split does not exist, a file is damaged, or the Hub cannot be reached.
+        OutputError: if the cache of `datasets` cannot be written.
+    """
+    where = " ".join(part for part in (dataset, config) if part)
+    with _quiet_datasets(), _full_disk_as_output_error():
+        if hub is None and not hub_answers():
+            return _cached(dataset, config, split, where)
+        builder = _builder(dataset, config, hub, where)
+        _prepare(builder, where)
+        splits = {name: info.num_examples for name, info in (builder.info.splits or {}).items()}
+        if split not in splits:
+            raise DataError(f"{where}: no split '{split}', {nearest(split, splits)}")
+        if not splits[split]:
+            raise DataError(f"{where}: split '{split}' has no rows; fetch its files again")
+        return builder.as_dataset(split=split)
+
+
+def expect_rows(found: int, expected: int, where: str, subset_ok: bool = False) -> None:
+    """Check the size of a split against the published one.
+
+    Args:
+        where: dataset, configuration and split, for the message.
+        subset_ok: allow fewer rows (never more); whoever allows it names the number in the result.
+
+    Raises:
+        DataError: if there are too few or too many.
+    """
+    if found == expected or (subset_ok and 0 < found < expected):
+        return
+    raise DataError(f"{where}: {found:,} rows, the published split has {expected:,}; fetch its files again")
+
+
+def _builder(dataset: str, config: str | None, hub: Path | None, where: str) -> Any:
+    import datasets
+
+    path = dataset
+    if hub is not None:
+        path = str(hub / dataset)
+        if not (hub / dataset).is_dir():
+            raise DataError(f"{dataset}: not in the local mirror {hub}; add the folder {path}, or leave out --hub and POLYPREFIX_HUB")
+    try:
+        return datasets.load_dataset_builder(path, config)
+    except datasets.exceptions.DatasetNotFoundError as error:
+        raise DataError(f"{dataset}: not on the Hub, or not open to you ({_first_line(error)}); check the name, or log in") from error
+    except ConnectionError as error:
+        raise DataError(_unreachable(where)) from error
+    except ValueError as error:
+        if "BuilderConfig" in str(error) or "Config name is missing" in str(error):
+            known = datasets.get_dataset_config_names(path)
+            raise DataError(f"{dataset}: no configuration '{config}', {nearest(config or '', known)}") from None
+        raise DataError(f"{where}: cannot be read ({_first_line(error)}); check the README.md in {path}") from error
+    except (FileNotFoundError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        raise DataError(f"{where}: holds no data that can be read ({_first_line(error)}); check the folder {path}") from error
+
+
+def _prepare(builder: Any, where: str) -> None:
+    import datasets
+
+    try:
+        builder.download_and_prepare()
+    except ConnectionError as error:
+        raise DataError(_unreachable(where)) from error
+    except (datasets.exceptions.DatasetsError, FileNotFoundError, ValueError) as error:
+        if _system_error(error):
+            raise
+        file, reason = _damaged_file(builder) or (where, _first_line(error.__cause__ or error))
+        raise DataError(f"{file}: damaged ({reason}); fetch it again") from error
+
+
+def _damaged_file(builder: Any) -> tuple[str, str] | None:
+    """The first file of the configuration that cannot be read by itself, and why; `datasets` does not say."""
+    import datasets
+
+    for files in (builder.config.data_files or {}).values():
+        for file in files:
+            try:
+                for _ in datasets.load_dataset(builder.name, data_files=[str(file)], split="train", streaming=True):
+                    pass
+            except (datasets.exceptions.DatasetsError, ValueError, OSError) as error:
+                return str(file), _first_line(error)
+    return None
+
+
+def _cached(dataset: str, config: str | None, split: str, where: str) -> Dataset:
+    """What an earlier run with a connection left in the cache; the public way to it first tries the Hub for half a minute."""
+    from datasets.packaged_modules.cache.cache import Cache
+
+    try:
+        builder = Cache(repo_id=dataset, dataset_name=dataset.split("/")[-1], config_name=config, version="auto", hash="auto")
+    except ValueError:
+        raise DataError(_unreachable(where)) from None
+    splits = list(builder.info.splits or ())
+    if split not in splits:
+        raise DataError(f"{where}: no split '{split}', {nearest(split, splits)}")
+    return builder.as_dataset(split=split)
+
+
+def _unreachable(where: str) -> str:
+    return (
+        f"{where}: not on this machine, and the Hub does not answer; connect to the network, "
+        f"or give a local mirror with --hub DIR or POLYPREFIX_HUB"
+    )
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    """The refusal of the system to write that lies behind an error, if one does."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
+
+
+@contextmanager
+def _full_disk_as_output_error() -> Iterator[None]:
+    import datasets
+
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        system = _system_error(error)
+        if system is None:
+            raise
+        raise OutputError(
+            f"{datasets.config.HF_DATASETS_CACHE}: the data cache cannot be written ({os.strerror(system.errno or 0)}); "
+            f"free space there, or set HF_HOME to another folder"
+        ) from error
+
+
+@contextmanager
+def _quiet_datasets() -> Iterator[None]:
+    """No bars and no log lines of `datasets`, as before afterwards: what goes wrong is raised."""
+    import datasets
+
+    verbosity, bars = datasets.logging.get_verbosity(), datasets.utils.is_progress_bar_enabled()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.logging.set_verbosity(verbosity)
+        if bars:
+            datasets.enable_progress_bars()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
