@@ -35,8 +35,8 @@ def find(text: str, among: Iterable[str] | None = None) -> Language:
     chosen = [code for code in candidates if allowed is None or code in allowed]
     if not chosen:
         raise LanguageError(
-            f"'{text}' is {get(candidates[0]).name} ({candidates[0]}), which is not among the {len(allowed or ())} "
-            "languages here; choose another, or 'all'"
+            f"'{text}' is {get(candidates[0]).name} ({candidates[0]}), which is not on offer here; "
+            f"choose another of {len(allowed or ())}, or 'all'"
         )
     return get(chosen[0])
 
