@@ -69,7 +69,9 @@ def test_errors_say_what_was_found_and_what_to_do() -> None:
         find("Swahilli")
     with pytest.raises(LanguageError, match=r"'qqqq'; .*list languages"):
         find("qqqq")
-    with pytest.raises(LanguageError, match=r"'sw' is Swahili \(swh_Latn\), which is not on offer here; choose another of 2"):
+    with pytest.raises(
+        LanguageError, match=r"'sw' is Swahili \(swh_Latn\), which is not on offer here; choose another of 2"
+    ):
         find("sw", ["eng_Latn", "deu_Latn"])
     for nothing in ("", " - "):
         with pytest.raises(LanguageError):
