@@ -176,6 +176,12 @@ def test_one_constant_answer_scores_chance() -> None:
     assert TASK.score(constant)["accuracy"].value == pytest.approx(TASK.info.chance)
 
 
+def test_the_result_names_the_release_of_the_data() -> None:
+    import babel
+
+    assert TASK.notes() == (f"names from Babel {babel.__version__}",)
+
+
 def test_errors() -> None:
     with pytest.raises(LanguageError, match=r"terms: no data in 'swh_Latin'; did you mean 'swh_Latn'"):
         TASK.examples("test", "swh_Latin", SOURCE)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.metadata import version
 
 from polyprefix.errors import DataError, LanguageError, nearest
 from polyprefix.records import Example, Prediction, Prompt, Score, Split
@@ -104,6 +105,10 @@ class Terms:
     def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
         """Two classifiers trained on the English terms: character n-grams, and length and spaces."""
         return baseline_scores(self.examples("train", ENGLISH, source), test)
+
+    def notes(self) -> tuple[str, ...]:
+        """Which release the names are from: items come and go with it."""
+        return (f"names from Babel {version('babel')}",)
 
 
 @cache
