@@ -1,6 +1,7 @@
 """Whether the Hugging Face Hub can be reached, found out in seconds.
 
-The Hub's client repeats a failed request for half a minute, for each file; asking once first keeps an offline machine quick.
+The Hub's client repeats a failed request for half a minute, for each file; asking once first keeps an offline machine
+quick.
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
 """Rows of a data set of the Hugging Face Hub, or of a local mirror with the same layout.
 
-Both go through `datasets`, which keeps an Arrow copy in its cache; processes that start at once wait for each other there.
+Both go through `datasets`, which keeps an Arrow copy in its cache; processes that start at once wait for each other
+there.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +24,10 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 """What the system says where the cache cannot be written."""
 
 
+class MissingDataError(DataError):
+    """The data set, configuration or split does not exist where it was looked for."""
+
+
 def hub_from_environment(explicit: Path | None = None) -> Path | None:
     """The folder of the local mirror: the one given, else `POLYPREFIX_HUB`, else None for the Hub itself.
 
@@ -34,7 +40,7 @@ def hub_from_environment(explicit: Path | None = None) -> Path | None:
     folder = Path(named).expanduser()
     if not folder.is_dir():
         flag = "--hub" if explicit is not None else "POLYPREFIX_HUB"
-        raise DataError(f"{flag} {named}: no such folder; give one that holds data sets as org/name, such as {named}/facebook/xnli")
+        raise DataError(f"{flag} {named}: no such folder; give one that holds data sets as facebook/xnli and so on")
     return folder
 
 
@@ -48,7 +54,8 @@ def load_rows(dataset: str, config: str | None, split: str, hub: Path | None) ->
         hub: folder of a local mirror; None means the Hub.
 
     Raises:
-        DataError: if the data set, configuration or split does not exist, a file is damaged, or the Hub cannot be reached.
+        MissingDataError: if the data set, configuration or split does not exist.
+        DataError: if a file is damaged, or the Hub cannot be reached.
         OutputError: if the cache of `datasets` cannot be written.
     """
     where = " ".join(part for part in (dataset, config) if part)
@@ -59,7 +66,7 @@ def load_rows(dataset: str, config: str | None, split: str, hub: Path | None) ->
         _prepare(builder, where)
         splits = {name: info.num_examples for name, info in (builder.info.splits or {}).items()}
         if split not in splits:
-            raise DataError(f"{where}: no split '{split}', {nearest(split, splits)}")
+            raise MissingDataError(f"{where}: no split '{split}', {nearest(split, splits)}")
         if not splits[split]:
             raise DataError(f"{where}: split '{split}' has no rows; fetch its files again")
         return builder.as_dataset(split=split)
@@ -83,24 +90,43 @@ def expect_rows(found: int, expected: int, where: str, subset_ok: bool = False) 
 def _builder(dataset: str, config: str | None, hub: Path | None, where: str) -> Any:
     import datasets
 
-    path = dataset
+    path, cache = dataset, None
     if hub is not None:
         path = str(hub / dataset)
         if not (hub / dataset).is_dir():
-            raise DataError(f"{dataset}: not in the local mirror {hub}; add the folder {path}, or leave out --hub and POLYPREFIX_HUB")
+            raise MissingDataError(
+                f"{dataset}: not in the local mirror {hub}; add it, or leave out --hub and POLYPREFIX_HUB"
+            )
+        cache = str(Path(datasets.config.HF_DATASETS_CACHE) / f"mirror-{_state(hub / dataset)}")
     try:
-        return datasets.load_dataset_builder(path, config)
+        return datasets.load_dataset_builder(path, config, cache_dir=cache)
     except datasets.exceptions.DatasetNotFoundError as error:
-        raise DataError(f"{dataset}: not on the Hub, or not open to you ({_first_line(error)}); check the name, or log in") from error
+        reason = f"not on the Hub, or not open to you ({_first_line(error)})"
+        raise MissingDataError(f"{dataset}: {reason}; check the name, or log in") from error
     except ConnectionError as error:
         raise DataError(_unreachable(where)) from error
     except ValueError as error:
         if "BuilderConfig" in str(error) or "Config name is missing" in str(error):
             known = datasets.get_dataset_config_names(path)
-            raise DataError(f"{dataset}: no configuration '{config}', {nearest(config or '', known)}") from None
+            what = f"no configuration '{config}'" if config else "needs a configuration"
+            raise MissingDataError(f"{dataset}: {what}, {nearest(config or '', known)}") from None
         raise DataError(f"{where}: cannot be read ({_first_line(error)}); check the README.md in {path}") from error
     except (FileNotFoundError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        raise DataError(f"{where}: holds no data that can be read ({_first_line(error)}); check the folder {path}") from error
+        raise DataError(f"{where}: no data that can be read ({_first_line(error)}); check {path}") from error
+
+
+def _state(folder: Path) -> str:
+    """Changes with the path of a mirrored data set and with the names, sizes and times of its files.
+
+    The cache key of `datasets` knows none of these: rows of another mirror, or of a file since replaced, would be taken
+    for these.
+    """
+    digest = hashlib.sha256(str(folder.resolve()).encode())
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            stat = file.stat()
+            digest.update(f"|{file.relative_to(folder)}|{stat.st_size}|{stat.st_mtime_ns}".encode())
+    return digest.hexdigest()[:16]
 
 
 def _prepare(builder: Any, where: str) -> None:
@@ -132,16 +158,17 @@ def _damaged_file(builder: Any) -> tuple[str, str] | None:
 
 
 def _cached(dataset: str, config: str | None, split: str, where: str) -> Dataset:
-    """What an earlier run with a connection left in the cache; the public way to it first tries the Hub for half a minute."""
+    """What an earlier run left in the cache; the public way to it first tries the Hub for half a minute."""
     from datasets.packaged_modules.cache.cache import Cache
 
     try:
-        builder = Cache(repo_id=dataset, dataset_name=dataset.split("/")[-1], config_name=config, version="auto", hash="auto")
+        name = dataset.split("/")[-1]
+        builder = Cache(repo_id=dataset, dataset_name=name, config_name=config, version="auto", hash="auto")
     except ValueError:
         raise DataError(_unreachable(where)) from None
     splits = list(builder.info.splits or ())
     if split not in splits:
-        raise DataError(f"{where}: no split '{split}', {nearest(split, splits)}")
+        raise MissingDataError(f"{where}: no split '{split}', {nearest(split, splits)}")
     return builder.as_dataset(split=split)
 
 
@@ -175,8 +202,9 @@ def _full_disk_as_output_error() -> Iterator[None]:
         system = _system_error(error)
         if system is None:
             raise
+        reason = os.strerror(system.errno or 0)
         raise OutputError(
-            f"{datasets.config.HF_DATASETS_CACHE}: the data cache cannot be written ({os.strerror(system.errno or 0)}); "
+            f"{datasets.config.HF_DATASETS_CACHE}: the data cache cannot be written ({reason}); "
             f"free space there, or set HF_HOME to another folder"
         ) from error
 

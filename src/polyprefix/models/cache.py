@@ -63,7 +63,7 @@ def remembered_sha256(path: Path) -> str:
 def entry(digest: str) -> Path | None:
     """The folder of the converted model, if it is there and undamaged.
 
-    Sizes and times of change are compared at each start; where a time differs (a copied or restored cache), the contents are.
+    Sizes and times of change are compared at each start; where a time differs (a copied cache), the contents are.
     """
     folder = _models() / digest[:16]
     try:
@@ -87,7 +87,9 @@ def entry(digest: str) -> Path | None:
 
 
 def build(digest: str, write: Callable[[Path], None]) -> Path:
-    """The folder of the converted model; where there is none, `write` fills one. Of two processes, one writes and one waits.
+    """The folder of the converted model; where there is none, `write` fills one.
+
+    Of two processes that start at once, one writes and one waits.
 
     Raises:
         OutputError: if the cache folder cannot be written, or is full.
@@ -165,5 +167,6 @@ def _writing() -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
         raise OutputError(
-            f"{cache_folder()}: the model cache cannot be written ({reason}); free space there, or set POLYPREFIX_CACHE to another folder"
+            f"{cache_folder()}: the model cache cannot be written ({reason}); "
+            f"free space there, or set POLYPREFIX_CACHE to another folder"
         ) from error

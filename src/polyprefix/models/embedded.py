@@ -106,7 +106,7 @@ def _convert_assembled(model: EmbeddedModel, folder: Path) -> None:
         try:
             package.assemble(path)
         except (ImportError, FileNotFoundError, ValueError) as error:
-            raise ModelError(f"{model.name}: its package is incomplete ({error}); run: {model.install} --force-reinstall") from None
+            raise ModelError(f"{model.name}: incomplete ({error}); run: {model.install} --force-reinstall") from None
         _check(model, package.EXPECTED_SHA256)
         gguf.convert(path, folder)
 
@@ -114,6 +114,6 @@ def _convert_assembled(model: EmbeddedModel, folder: Path) -> None:
 def _check(model: EmbeddedModel, digest: str) -> None:
     if digest != model.sha256:
         raise ModelError(
-            f"{model.name}: its package holds another file (SHA-256 {digest[:16]}..., expected {model.sha256[:16]}...); "
+            f"{model.name}: its package holds another file (SHA-256 {digest[:16]}, expected {model.sha256[:16]}); "
             f"give the path of the GGUF file instead"
         )

@@ -1,16 +1,20 @@
 """GGUF files: read by transformers once, then kept as safetensors with config and tokenizer in the cache.
 
-transformers unpacks the quantised weights to float32. Its reading takes a minute for a vocabulary of 262k; the copy opens in a second.
+transformers unpacks the quantised weights to float32. Its reading takes a minute for a vocabulary of 262k; the copy
+opens in a second.
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
 import logging
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +55,9 @@ def check_magic(path: Path) -> None:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); give the path of a GGUF file") from None
     if start != b"GGUF":
-        raise ModelError(f"{path}: not a GGUF file (it begins with {start!r}); give a GGUF file or a folder with config.json")
+        raise ModelError(
+            f"{path}: not a GGUF file (it begins with {start!r}); give a GGUF file or a folder with config.json"
+        )
 
 
 def convert(path: Path, folder: Path) -> None:
@@ -60,11 +66,10 @@ def convert(path: Path, folder: Path) -> None:
     Raises:
         ModelError: if the file is damaged, or not that of a causal decoder.
     """
-    try:
-        import gguf  # noqa: F401
-        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-    except ImportError:
-        raise ModelError(f"{path}: reading GGUF files needs another package; run: pip install 'polyprefix[gguf]'") from None
+    if importlib.util.find_spec("gguf") is None:
+        raise ModelError(f"{path}: reading GGUF files needs the gguf package; run: pip install 'polyprefix[gguf]'")
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
     log.info("Converting %s, once; this takes about a minute", path.name)
     source: dict[str, Any] = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
     with quiet_transformers(), _parsed_once():
@@ -73,12 +78,13 @@ def convert(path: Path, folder: Path) -> None:
         refuse_other_than_decoders(config, str(path))
         with _damage_as_model_error(path):
             tokenizer = AutoTokenizer.from_pretrained(**source)
-            model = AutoModelForCausalLM.from_pretrained(**source, config=config, dtype="float32")
+            with redirect_stderr(StringIO()):  # a bar that transformers' own switch does not reach
+                model = AutoModelForCausalLM.from_pretrained(**source, config=config, dtype="float32")
         # save_pretrained refuses a model that says it is quantised; its weights no longer are
         for holder in (model.config, model.generation_config):
             if hasattr(holder, "quantization_config"):
                 del holder.quantization_config
-        model.hf_quantizer = None
+        vars(model)["hf_quantizer"] = None
         try:
             model.save_pretrained(folder)
         except SafetensorError as error:  # a full disk, in the words of safetensors
@@ -89,7 +95,8 @@ def convert(path: Path, folder: Path) -> None:
 def read_tokenizer(folder: Path) -> Any:
     """The tokenizer of a converted folder, left-padding.
 
-    Straight from tokenizer.json: transformers' own loading parses that file five times (4.5 s instead of 1.5 s for 262k tokens).
+    Straight from tokenizer.json: transformers' own loading parses that file five times (4.5 s instead of 1.5 s for 262k
+    tokens).
     """
     from transformers import PreTrainedTokenizerFast
 
@@ -124,15 +131,14 @@ def _damage_as_model_error(path: Path) -> Iterator[None]:
     except READ_ERRORS as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(
-            f"{path}: damaged, or of a kind that transformers does not read ({reason}); fetch the file again or take another"
+            f"{path}: damaged, or of a kind that transformers does not read ({reason}); fetch it again or take another"
         ) from error
 
 
 @contextmanager
 def _parsed_once() -> Iterator[None]:
     """transformers parses the whole file three times (config, weights, tokenizer); let all three share one reader."""
-    import gguf
-
+    gguf: Any = importlib.import_module("gguf")
     original = gguf.GGUFReader
     gguf.GGUFReader = cache(_fast_reader(original))
     try:
@@ -144,8 +150,8 @@ def _parsed_once() -> Iterator[None]:
 def _fast_reader(original: Any) -> Any:
     import numpy as np
 
-    class PlainReader(original):  # type: ignore[misc]
-        """Slices a plain array: slicing a memmap builds a memmap, four times slower for the million strings of a vocabulary."""
+    class PlainReader(original):
+        """Slices a plain array: slicing a memmap builds a memmap, which doubles the time for a vocabulary's strings."""
 
         @property
         def data(self) -> Any:

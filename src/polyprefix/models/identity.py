@@ -21,7 +21,7 @@ class ModelIdentity:
     name: str
     """As it was asked for."""
     revision: str | None
-    """The commit of the Hub, or `sha256:` and the digest of a GGUF file; None for a folder, which only its fingerprint tells."""
+    """The commit of the Hub, or `sha256:` and the digest of a GGUF file; None for a folder."""
     architecture: str
     """The class in transformers, such as `Gemma3ForCausalLM`."""
     fingerprint: str
@@ -36,8 +36,8 @@ def identify(name: str, revision: str | None, model: Any) -> ModelIdentity:
 def fingerprint(model: Any) -> str:
     """SHA-256 over the shape of a model and some rows of its input embeddings, in hexadecimal.
 
-    Rows are rounded to bfloat16 first: the same whether the model was loaded in float32 or bfloat16. Their ids lie closer
-    together at the beginning of the vocabulary, where frequent tokens are: those move when a model is tuned further.
+    Rows are rounded to bfloat16, so that it is the same for float32 and bfloat16. Their ids lie closer together at the
+    beginning of the vocabulary, where frequent tokens are: those move when a model is tuned further.
     """
     import torch
 

@@ -87,12 +87,18 @@ def _config(name: str, place: Place, options: dict[str, Any]) -> Any:
         if place.kind != "hub":
             raise ModelError(f"model '{name}': {_first_line(error)}; {advice(name)}") from error
         if "local_files_only" in options:
-            raise ModelError(f"model '{name}': not on this machine, and the Hub does not answer; {advice(name)}") from error
-        raise ModelError(f"model '{name}': not found on the Hub, or not open to you ({_first_line(error)}); {advice(name)}") from error
+            raise ModelError(
+                f"model '{name}': not on this machine, and the Hub does not answer; {advice(name)}"
+            ) from error
+        raise ModelError(
+            f"model '{name}': not found on the Hub, or not open to you ({_first_line(error)}); {advice(name)}"
+        ) from error
     except (ValueError, KeyError) as error:
         if "trust_remote_code" in str(error):
             raise ModelError(f"model '{name}': brings code of its own, which is never run here; {ADVICE}") from None
-        raise ModelError(f"model '{name}': config.json is not understood ({_first_line(error)}); update transformers, or {ADVICE}") from error
+        raise ModelError(
+            f"model '{name}': config.json is not understood ({_first_line(error)}); update transformers, or {ADVICE}"
+        ) from error
 
 
 def _tokenizer(place: Place, options: dict[str, Any]) -> Any:
@@ -106,7 +112,7 @@ def _tokenizer(place: Place, options: dict[str, Any]) -> Any:
 def _model(name: str, place: Place, config: Any, options: dict[str, Any], device: str, attention: str) -> Any:
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
-    kind = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    kind: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     kind = kind[0] if isinstance(kind, tuple) else kind
     options |= {"attn_implementation": choose_attention(attention, kind, config)}
     # placed while loading: a quantised model cannot be moved, and a large one would be in memory twice
@@ -116,7 +122,9 @@ def _model(name: str, place: Place, config: Any, options: dict[str, Any], device
         model, report = kind.from_pretrained(place.where, config=config, output_loading_info=True, **options)
     if absent := sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"]):
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-        raise ModelError(f"model '{name}': the files hold no fitting weights for {absent[0]}{more}; fetch or save it again")
+        raise ModelError(
+            f"model '{name}': the files hold no fitting weights for {absent[0]}{more}; fetch or save it again"
+        )
     return model.eval().requires_grad_(False)
 
 
@@ -125,7 +133,9 @@ def _settle_padding(name: str, model: Any, tokenizer: Any) -> None:
     V = model.get_input_embeddings().weight.shape[0]
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= V:
         if tokenizer.eos_token_id is None:
-            raise ModelError(f"model '{name}': its tokenizer has neither a padding nor an end token; set eos_token in its folder")
+            raise ModelError(
+                f"model '{name}': its tokenizer has neither a padding nor an end token; set eos_token in its folder"
+            )
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "left"
     if getattr(model, "generation_config", None) is not None:
@@ -139,7 +149,9 @@ def _explained(name: str) -> Iterator[None]:
     except LOAD_ERRORS as error:
         if "trust_remote_code" in str(error):
             raise ModelError(f"model '{name}': brings code of its own, which is never run here; {ADVICE}") from None
-        raise ModelError(f"model '{name}': cannot be loaded ({_first_line(error)}); check its files, or fetch it again") from error
+        raise ModelError(
+            f"model '{name}': cannot be loaded ({_first_line(error)}); check its files, or fetch it again"
+        ) from error
 
 
 def _first_line(error: BaseException) -> str:

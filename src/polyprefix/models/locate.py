@@ -36,7 +36,9 @@ def locate(name: str) -> Place:
     path = Path(name).expanduser()
     if known := embedded.EMBEDDED.get(name):
         if path.exists():
-            raise ModelError(f"model '{name}': both an embedded model and a path here; write './{name}' for the path, or rename it")
+            raise ModelError(
+                f"model '{name}': both an embedded model and a path here; write './{name}' for the path, or rename it"
+            )
         return Place(str(embedded.folder_of(known)), "converted", f"sha256:{known.sha256}")
     if name and path.is_dir():
         return _folder(name, path)

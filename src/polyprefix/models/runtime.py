@@ -72,7 +72,7 @@ def choose_attention(wanted: str, model_class: Any, config: Any) -> str:
     """transformers' attention implementation: `auto` is sdpa where that computes what the model needs, else eager.
 
     Raises:
-        ConfigError: if the name is none of `ATTENTION`, or the model needs a soft cap, which sdpa leaves out in silence.
+        ConfigError: if the name is none of `ATTENTION`, or sdpa for a model with soft caps, which it leaves out.
     """
     if wanted not in ATTENTION:
         raise ConfigError(f"attention '{wanted}': unknown, {nearest(wanted, ATTENTION)}")
@@ -80,5 +80,7 @@ def choose_attention(wanted: str, model_class: Any, config: Any) -> str:
     if wanted == "auto":
         return "sdpa" if model_class._supports_sdpa and not capped else "eager"
     if wanted == "sdpa" and capped:
-        raise ConfigError(f"attention 'sdpa': leaves out the soft cap of {config.model_type}; write auto, eager or flex_attention")
+        raise ConfigError(
+            f"attention 'sdpa': leaves out the soft cap of {config.model_type}; write auto, eager or flex_attention"
+        )
     return wanted

@@ -1,4 +1,7 @@
-"""What a task is. One task is one file in this folder that defines `TASK`; the registry and the contract test find it there."""
+"""What a task is.
+
+One task is one file in this folder that defines `TASK`; the registry and the contract test find it there.
+"""
 
 from __future__ import annotations
 
@@ -68,3 +71,10 @@ class Task(Protocol):
 
     def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
         """Baselines without a language model: name -> language -> accuracy. Empty where the task has none."""
+
+    def notes(self) -> tuple[str, ...]:
+        """What the loaded data turned out to be, such as a shorter training set than the published one.
+
+        Read after `examples`; goes into the result next to `info.deviations`. Optional where a task derives from this.
+        """
+        return ()

@@ -1,0 +1,163 @@
+"""XNLI: does the premise entail the hypothesis, in 15 languages.
+
+Source    facebook/xnli on the Hugging Face Hub; A. Conneau et al., XNLI: Evaluating Cross-lingual Sentence
+          Representations, EMNLP 2018. Training: its English part, which is MultiNLI (A. Williams et al., NAACL 2018;
+          nyu-mll/multi_nli), or that data set itself where the former is missing.
+Licence   CC BY-NC 4.0 (XNLI); MultiNLI's sources have terms of their own.
+Splits    test 5,010 rows a language (1,670 a label), validation 2,490 (English only here), train 392,702 (English).
+Prompt    one English template in all languages, instruction first, so that its keys and values are computed once.
+Deviates  from the source, which fine-tunes a classifier on sentence pairs, and from lm-evaluation-harness, whose xnli
+          scores the validation split with whole translated sentences as choices. Their figures are not these.
+
+Rows are parallel: row i is the same pair in every language, so `test-17` is one item with fifteen translations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from polyprefix.data.hub import MissingDataError, expect_rows, load_rows
+from polyprefix.errors import DataError, LanguageError, nearest
+from polyprefix.records import Example, Prediction, Prompt, Score, Split
+from polyprefix.scoring.metrics import accuracy, macro_f1
+from polyprefix.tasks.base import Source, TaskInfo
+
+ENGLISH = "eng_Latn"
+CONFIGS = {
+    "eng_Latn": "en", "arb_Arab": "ar", "bul_Cyrl": "bg", "deu_Latn": "de", "ell_Grek": "el",
+    "fra_Latn": "fr", "hin_Deva": "hi", "rus_Cyrl": "ru", "spa_Latn": "es", "swh_Latn": "sw",
+    "tha_Thai": "th", "tur_Latn": "tr", "urd_Arab": "ur", "vie_Latn": "vi", "zho_Hans": "zh",
+}  # fmt: skip
+"""Our code -> configuration in the source."""
+ROWS: Mapping[Split, int] = {"train": 392_702, "validation": 2_490, "test": 5_010}
+LABELS = ("yes", "maybe", "no")
+"""In the order of the source's labels: entailment, neutral, contradiction."""
+XNLI, MULTI_NLI = "facebook/xnli", "nyu-mll/multi_nli"
+TEMPLATE = """Does the premise entail the hypothesis? Answer yes, maybe or no.
+Premise: {premise}
+Hypothesis: {hypothesis}
+Answer:"""
+
+
+class Xnli:
+    """Natural language inference with three classes."""
+
+    info = TaskInfo(
+        name="xnli",
+        title="Does the premise entail the hypothesis?",
+        source=XNLI,
+        licence="CC BY-NC 4.0",
+        metrics=("accuracy", "macro_f1"),
+        chance=1 / 3,
+        parallel=True,
+        splits={
+            "train": f"English train ({MULTI_NLI}), 392,702 rows",
+            "validation": "English validation, 2,490 rows",
+            "test": "test, 5,010 rows in each of 15 languages",
+        },
+        deviations=(
+            "XNLI: an English prompt in all languages, answered yes, maybe or no; the source fine-tunes a classifier",
+        ),
+    )
+
+    def __init__(self) -> None:
+        self._notes: tuple[str, ...] = ()
+
+    def languages(self) -> tuple[str, ...]:
+        """The fifteen codes, English first."""
+        return tuple(CONFIGS)
+
+    def examples(self, split: Split, language: str, source: Source) -> Sequence[Example]:
+        """All rows of a split; ids are row numbers and so the same in all languages.
+
+        Raises:
+            LanguageError: if the task has no such language, or only a test split in it.
+            DataError: if rows are missing, too many, or malformed; a shorter training set is allowed, and noted.
+        """
+        if language not in CONFIGS:
+            raise LanguageError(f"xnli: no data in '{language}'; {nearest(language, CONFIGS)}")
+        if split != "test" and language != ENGLISH:
+            raise LanguageError(f"xnli: {split} is English only here; ask for {ENGLISH}")
+        if split == "train":
+            return self._train(source)
+        rows = load_rows(XNLI, CONFIGS[language], split, source.hub)
+        where = f"{XNLI} {CONFIGS[language]} {split}"
+        expect_rows(len(rows), ROWS[split], where)
+        return _read(rows, split, language, where)
+
+    def prompt(self, example: Example) -> Prompt:
+        """The instruction first, then the pair; the answer is one token."""
+        return Prompt(
+            example_id=example.id,
+            language=example.language,
+            text=TEMPLATE.format(**example.inputs),
+            target=f" {example.answers[0]}",
+            choices=tuple(f" {label}" for label in example.choices),
+        )
+
+    def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
+        """Accuracy, and F1 averaged over the three labels."""
+        return {
+            "accuracy": accuracy([self.correctness(p) for p in predictions]),
+            "macro_f1": macro_f1([p.answers[0] for p in predictions], [p.predicted for p in predictions], LABELS),
+        }
+
+    def correctness(self, prediction: Prediction) -> float:
+        """1 for the right label, else 0."""
+        return float(prediction.predicted in prediction.answers)
+
+    def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
+        """None: the labels are balanced in every language, so that guessing scores `info.chance`."""
+        return {}
+
+    def notes(self) -> tuple[str, ...]:
+        """The size and source of the training set last read, where they are not the published ones."""
+        return self._notes
+
+    def _train(self, source: Source) -> Sequence[Example]:
+        dataset, where = XNLI, f"{XNLI} {CONFIGS[ENGLISH]} train"
+        try:
+            rows = load_rows(XNLI, CONFIGS[ENGLISH], "train", source.hub)
+        except MissingDataError as missing:
+            try:
+                rows = load_rows(MULTI_NLI, None, "train", source.hub)
+            except MissingDataError:
+                raise missing from None  # the first is what the user has to mend
+            dataset, where = MULTI_NLI, f"{MULTI_NLI} train"
+        expect_rows(len(rows), ROWS["train"], where, subset_ok=True)
+        notes = []
+        if dataset != XNLI:
+            notes.append(f"XNLI: trained on {MULTI_NLI}, for {XNLI} has no English training split here.")
+        if len(rows) < ROWS["train"]:
+            notes.append(f"XNLI: {where} is a subset here, {len(rows):,} of the {ROWS['train']:,} published rows.")
+        self._notes = tuple(notes)
+        return _read(rows, "train", ENGLISH, where)
+
+
+def _read(rows: Mapping[str, Sequence[object]], split: Split, language: str, where: str) -> list[Example]:
+    try:
+        columns = [list(rows[name]) for name in ("premise", "hypothesis", "label")]
+    except KeyError as error:
+        raise DataError(f"{where}: no column {error}; expected premise, hypothesis and label") from None
+    return [
+        _example(f"{where}, row {row}", f"{split}-{row}", language, *cells)
+        for row, cells in enumerate(zip(*columns, strict=True))
+    ]
+
+
+def _example(where: str, id: str, language: str, premise: object, hypothesis: object, label: object) -> Example:
+    for name, text in (("premise", premise), ("hypothesis", hypothesis)):
+        if not isinstance(text, str) or not text.strip():
+            raise DataError(f"{where}: the {name} is empty; fetch the data again")
+    if not isinstance(label, int) or label not in range(3):
+        raise DataError(f"{where}: label {label!r}, expected 0, 1 or 2; fetch the data again")
+    return Example(
+        id=id,
+        language=language,
+        inputs={"premise": str(premise), "hypothesis": str(hypothesis)},
+        choices=LABELS,
+        answers=(LABELS[label],),
+    )
+
+
+TASK = Xnli()
