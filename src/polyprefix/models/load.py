@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
-
 from polyprefix.errors import ModelError
 from polyprefix.models import gguf
 from polyprefix.models.decoders import ADVICE, refuse_other_than_decoders
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 UNLIMITED = 1 << 30
-LOAD_ERRORS = (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError, AttributeError, SafetensorError)
-"""What transformers raises for files that are missing, damaged, too large, or in need of another package."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +142,9 @@ def _settle_padding(name: str, model: Any, tokenizer: Any) -> None:
 def _explained(name: str) -> Iterator[None]:
     try:
         yield
-    except LOAD_ERRORS as error:
+    except (
+        Exception
+    ) as error:  # files that are missing, damaged or too large raise anything, tokenizers plain Exception
         if "trust_remote_code" in str(error):
             raise ModelError(f"model '{name}': brings code of its own, which is never run here; {ADVICE}") from None
         raise ModelError(
