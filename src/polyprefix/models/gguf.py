@@ -76,7 +76,7 @@ def convert(path: Path, folder: Path) -> None:
         with _damage_as_model_error(path):
             tokenizer = AutoTokenizer.from_pretrained(**source)
             with redirect_stderr(StringIO()):  # a bar that transformers' own switch does not reach
-                model = AutoModelForCausalLM.from_pretrained(**source, config=config, dtype="float32")
+                model = AutoModelForCausalLM.from_pretrained(**source, **_unpacked(), config=config, dtype="float32")
         # save_pretrained refuses a model that says it is quantised; its weights no longer are
         for holder in (model.config, model.generation_config):
             if hasattr(holder, "quantization_config"):
@@ -106,6 +106,12 @@ def read_tokenizer(folder: Path) -> Any:
         chat_template=template.read_text(encoding="utf-8") if template.is_file() else None,
         **settings,
     )
+
+
+def _unpacked() -> dict[str, Any]:
+    """Newer transformers can keep some architectures' weights packed; here they are wanted as plain numbers."""
+    kind = getattr(importlib.import_module("transformers.utils.quantization_config"), "GgufConfig", None)
+    return {"quantization_config": kind(dequantize=True)} if kind else {}
 
 
 def _save_tokenizer(tokenizer: Any, folder: Path) -> None:
