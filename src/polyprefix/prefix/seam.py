@@ -44,7 +44,7 @@ class Seam:
         """The smallest sliding window of any layer. Text that is given as a prefix is exact only as long as all of it is in view."""
         self._kv_shapes: list[tuple[int, int, int]] = []
         self._packs: bool | None = None
-        self._calls: dict[tuple[tuple[int, ...], torch.device], list[Call]] = {}
+        self._calls: dict[tuple[tuple[int, ...], torch.device, torch.dtype], list[Call]] = {}
         self._install()
         self._verify()
 
@@ -251,7 +251,7 @@ class Seam:
 
     def _calls_at(self, positions: tuple[int, ...]) -> list[Call]:
         """How the model calls each attention module for tokens at these positions: rotary phases and all, hidden states aside."""
-        key = (positions, self.device)
+        key = (positions, self.device, self.dtype)
         if key not in self._calls:
             embeds = torch.zeros(1, len(positions), self.width, device=self.device, dtype=self.dtype)
             self._calls[key] = self._calls_for(inputs_embeds=embeds, positions=positions)
