@@ -1,0 +1,128 @@
+"""Moving keys to other positions, for whatever rotary embedding a model has. RoPE: arXiv 2104.09864.
+
+A rotary embedding turns pairs of a key's K dimensions, pair i by the angle p w_i at position p. Which dimensions pair up (halves, neighbours,
+only some of them) and how fast they turn (llama3, yarn and linear scaling, one base per layer type) differs by model and by layer, so both
+are measured on keys that the layer itself makes of the same hidden states at different positions:
+
+    pairs       two dimensions pair up when one gains exactly the energy that the other loses
+    speed       the angle at positions 1, 2, 4, ..., each of which says how often the next one has gone round
+
+A factor on all keys (yarn's attention scaling) is the same at every position and stays as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from polyprefix.errors import ModelError
+from polyprefix.prefix.seam import Seam
+
+SAMPLES = 4
+"""Hidden states that are measured, times G heads."""
+STEPS = tuple(2**n for n in range(9))
+"""1 to 256: an angle that is measured to 8 bits (bfloat16) at 256 gives the speed to 16."""
+FAR = 1 << 20
+"""A position where slow pairs have turned too. Speeds are not read there: some scalings change for long texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotary:
+    """How one layer's keys turn; a dimension that does not turn is its own partner."""
+
+    partner: Tensor
+    """[K], the other dimension of each one's pair."""
+    speed: Tensor
+    """[K], radians a position, of opposite sign within a pair; float64."""
+
+    def rotate(self, keys: Tensor, by: int) -> Tensor:
+        """Keys [..., K] moved by `by` positions."""
+        angle = by * self.speed
+        exact = keys.double()
+        return (exact * angle.cos() - exact[..., self.partner] * angle.sin()).to(keys.dtype)
+
+
+_MEASURED: WeakKeyDictionary[Seam, tuple[Rotary, ...]] = WeakKeyDictionary()
+
+
+def rotate(keys: Tensor, by: int, seam: Seam, layer: int) -> Tensor:
+    """Keys as they would be `by` positions later (earlier, if negative).
+
+    Args:
+        keys: [1, G, P, K] of one layer, with the rotary phase of any positions.
+        by: added to all of their positions.
+        seam: of the model that the keys belong to.
+        layer: its index.
+
+    Returns:
+        [1, G, P, K], in the precision of `keys`.
+
+    Raises:
+        ModelError: if the layer's keys do not turn in pairs as positions grow.
+    """
+    if seam not in _MEASURED:
+        _MEASURED[seam] = measure(seam)
+    return _MEASURED[seam][layer].rotate(keys, by)
+
+
+@torch.no_grad()
+def measure(seam: Seam) -> tuple[Rotary, ...]:
+    """The rotary embedding of each layer, by measurement.
+
+    Raises:
+        ModelError: see `rotate`.
+    """
+    generator = torch.Generator().manual_seed(0)
+    states = torch.randn(1, SAMPLES, seam.width, generator=generator).to(seam.device)
+    far = _keys(seam, states, (0, FAR))  # first, so that a scaling that follows the text's length is short again afterwards
+    near = _keys(seam, states, (0, *STEPS))
+    noise = 16 * torch.finfo(seam.dtype).eps
+    return tuple(_fit(seam, layer, near[layer], far[layer], noise) for layer in range(seam.layers))
+
+
+def _keys(seam: Seam, states: Tensor, positions: tuple[int, ...]) -> list[Tensor]:
+    """Keys of the same hidden states [1, S, D] at each position: a [N, S G, K] tensor per layer, float64."""
+    where = [position for position in positions for _ in range(SAMPLES)]
+    hidden = states.repeat(1, len(positions), 1)
+    made = seam.project(dict.fromkeys(range(seam.layers), hidden), where)
+    shaped = []
+    for layer in range(seam.layers):
+        keys = made[layer].keys[0].double()  # [G, N S, K]
+        shaped.append(keys.unflatten(1, (len(positions), SAMPLES)).transpose(0, 1).flatten(1, 2))
+    return shaped
+
+
+def _fit(seam: Seam, layer: int, near: Tensor, far: Tensor, noise: float) -> Rotary:
+    energy = torch.cat([(keys[1:].square() - keys[:1].square()).flatten(0, 1) for keys in (near, far)])  # [.., K]
+    size = near[0].square().mean()
+    still = energy.square().mean(0).sqrt() <= noise * size
+    gap = torch.cdist(energy.T, -energy.T).fill_diagonal_(torch.inf)
+    gap[still], gap[:, still] = torch.inf, torch.inf
+    own = torch.arange(len(still), device=still.device)
+    partner = torch.where(still, own, gap.argmin(1))
+    speed = _speed(near, partner)
+    rotary = Rotary(partner, speed)
+    moved = torch.stack([rotary.rotate(near[0], step) for step in STEPS])
+    wrong = ((moved - near[1:]).square().mean() / size).sqrt()
+    if not torch.equal(partner[partner], own) or not wrong <= noise:
+        raise ModelError(
+            f"{type(seam.model).__name__}: the keys of layer {layer} do not turn in pairs as positions grow, so a prefix cannot be "
+            "moved; export a soft prompt or LoRA instead"
+        )
+    return rotary
+
+
+def _speed(near: Tensor, partner: Tensor) -> Tensor:
+    """Radians a position, [K], from keys [N, S G, K] at positions 0, 1, 2, 4, ..."""
+    start, later = near[:1], near[1:]
+    cos = (start * later + start[..., partner] * later[..., partner]).sum(1)
+    sin = (start * later[..., partner] - start[..., partner] * later).sum(1)
+    measured = torch.atan2(sin, cos)  # [N - 1, K], each up to whole turns
+    angle = measured[0]
+    for wrapped in measured[1:]:
+        expected = 2 * angle
+        angle = expected + torch.remainder(wrapped - expected + torch.pi, 2 * torch.pi) - torch.pi
+    return angle / STEPS[-1]
