@@ -1,0 +1,65 @@
+"""PEFT in and out (github.com/huggingface/peft, tried with 0.21): the same logits on both sides, or a refusal with the reason.
+
+    soft-prompt      PROMPT_TUNING      as it is
+    prefix           PREFIX_TUNING      all layers; keys moved from positions -P..-1 to 0..P-1 and back
+    llama-adapter    ADAPTION_PROMPT    one gate a layer, tanh folded into it
+    lora             LORA               as it is
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+from polyprefix.errors import AdapterError
+from polyprefix.interop.peft import adaption_prompt, lora, prefix_tuning, prompt_tuning
+from polyprefix.interop.peft.files import CONFIG, Saved, read, write
+from polyprefix.methods.adapted import AdaptedModel
+from polyprefix.models.load import BaseModel
+
+__all__ = ["from_peft", "to_peft"]
+
+CONVERTERS: dict[str, tuple[str, ModuleType]] = {
+    "soft-prompt": ("PROMPT_TUNING", prompt_tuning),
+    "prefix": ("PREFIX_TUNING", prefix_tuning),
+    "llama-adapter": ("ADAPTION_PROMPT", adaption_prompt),
+    "lora": ("LORA", lora),
+}
+"""Our method -> PEFT's type, and the module with `export` and `load`."""
+
+
+def to_peft(model: AdaptedModel, path: str | Path) -> Path:
+    """Write `adapter_config.json` and `adapter_model.safetensors`, so that `PeftModel.from_pretrained(base, path)` gives the same logits.
+
+    PEFT's own limits stay: its soft prompts and prefixes do not survive packing, soft prompts do not survive left padding, and both
+    slide out of a sliding window (a warning says at which length of text).
+
+    Raises:
+        AdapterError: if PEFT has no exact counterpart; says why and what to do.
+        OutputError: if the folder cannot be written.
+    """
+    name = model.method.name
+    if name not in CONVERTERS:
+        instead = "the base model is what it is" if name == "none" else "save the whole model with model.model.save_pretrained"
+        raise AdapterError(f"'{name}' cannot be exported to PEFT: it is no adapter there; {instead}")
+    saved: Saved = CONVERTERS[name][1].export(model)
+    return write(Path(path), saved, model.base.name)
+
+
+def from_peft(base: BaseModel, path: str | Path) -> AdaptedModel:
+    """Attach an adapter that PEFT saved in the folder `path`.
+
+    Raises:
+        AdapterError: if the folder is damaged, does not fit the base model, or holds what has no exact counterpart here.
+        ModelError: if the base model cannot be served.
+    """
+    folder = Path(path)
+    saved = read(folder)
+    kind = saved.config["peft_type"]
+    loaders = dict(CONVERTERS.values())
+    if kind not in loaders:
+        raise AdapterError(
+            f"{folder / CONFIG}: PEFT's {kind} has no counterpart here; polyprefix reads {', '.join(sorted(loaders))}"
+        )
+    model: AdaptedModel = loaders[kind].load(base, saved)
+    return model

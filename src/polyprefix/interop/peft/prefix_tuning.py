@@ -1,0 +1,79 @@
+"""Prefix <-> PEFT's PREFIX_TUNING: one table [P, L 2 G K], `prompt_embeddings`; row by row, layer by layer, keys before values.
+
+PEFT keeps the prefix at positions 0..P-1 of the KV cache and text from P; here the prefix is at -P..-1 and text from 0. Values are the
+same; keys carry a rotary phase, so they are moved by P. A prefix that PEFT trained through its MLP is saved as plain keys and values.
+"""
+
+from __future__ import annotations
+
+import torch
+from peft import PrefixTuningConfig
+
+from polyprefix.errors import AdapterError
+from polyprefix.interop.peft.files import Saved, only_tensor
+from polyprefix.interop.windows import warn_of_window
+from polyprefix.methods.adapted import AdaptedModel, attach
+from polyprefix.methods.prefix_tuning import PrefixTuning
+from polyprefix.models.load import BaseModel
+from polyprefix.prefix import Seam
+from polyprefix.prefix.rotary import rotate
+
+NAME = "prompt_embeddings"
+
+
+@torch.no_grad()
+def export(model: AdaptedModel) -> Saved:
+    """The keys and values of any parametrisation as PEFT saves them.
+
+    Raises:
+        AdapterError: if some layers have no prefix, layers differ in shape, or a sliding window leaves no room for the text.
+    """
+    seam = model.seam
+    G, K = _shape(seam)
+    prefix = model.adapter.prefix(seam)
+    joined = prefix.joined if prefix else {}
+    if len(joined) != seam.layers:
+        raise AdapterError(
+            f"a prefix in {len(joined)} of {seam.layers} layers cannot be exported to PEFT, which puts one in all; train with layers=all"
+        )
+    P = joined[0].length
+    warn_of_window(seam, P, "PEFT")
+    pairs = [[rotate(joined[i].keys.float(), P, seam, i), joined[i].values.float()] for i in range(seam.layers)]
+    table = torch.stack([half[0].to(seam.device) for pair in pairs for half in pair])  # [2 L, G, P, K]
+    config = PrefixTuningConfig(
+        task_type="CAUSAL_LM", num_virtual_tokens=P, token_dim=G * K, num_layers=seam.layers, num_attention_heads=G,
+        num_transformer_submodules=1, encoder_hidden_size=G * K,
+    )  # fmt: skip
+    return Saved(config.to_dict(), {NAME: table.permute(2, 0, 1, 3).reshape(P, -1)})
+
+
+def load(base: BaseModel, saved: Saved) -> AdaptedModel:
+    """A raw prefix with the saved keys and values.
+
+    Raises:
+        AdapterError: if the table does not fit.
+    """
+    seam = Seam.of(base.model)
+    G, K = _shape(seam)
+    table, P = only_tensor(saved, NAME), saved.number("num_virtual_tokens")
+    expected = (P, seam.layers * 2 * G * K)
+    if tuple(table.shape) != expected:
+        raise saved.misfit(f"a prefix of shape {list(table.shape)}", f"{list(expected)} for {base.name}")
+    warn_of_window(seam, P, "PEFT")
+    pairs = table.view(P, seam.layers, 2, G, K).permute(1, 2, 3, 0, 4).to(seam.device)  # [L, 2, G, P, K]
+    model = attach(base, PrefixTuning(length=P, init="random"))
+    tensors = {f"keys.{i}": rotate(pair[0][None], -P, seam, i) for i, pair in enumerate(pairs)}
+    model.adapter.load_tensors(tensors | {f"values.{i}": pair[1][None] for i, pair in enumerate(pairs)})
+    return model
+
+
+def _shape(seam: Seam) -> tuple[int, int]:
+    """(G, K), which PEFT wants to be the same in all layers, for keys and values alike."""
+    shapes = {seam.kv_shape(layer) for layer in range(seam.layers)}
+    G, K, values = next(iter(shapes))
+    if len(shapes) > 1 or K != values:
+        raise AdapterError(
+            f"{type(seam.model).__name__}: keys and values differ in shape by layer ({sorted(shapes)[:3]}), which PEFT's prefix cannot say; "
+            "use a soft prompt or LoRA with PEFT"
+        )
+    return G, K
