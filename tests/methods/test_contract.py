@@ -1,14 +1,14 @@
 """The contract of every method and variant, over many architectures.
 
-In float32 and to 1e-5 of the logits' spread: a batch is its examples; padding on either side, packing, caching, checkpointing
-and the implementation of attention are nothing; training moves every tensor of the adapter and nothing else; saving and loading keep
-the function. 1e-4 where sums are taken in another order (eager against sdpa).
+In float32 and to 1e-5 of the logits' spread: a batch is its examples; padding on either side, packing, caching,
+checkpointing and the implementation of attention are nothing; training moves every tensor of the adapter and nothing
+else; saving and loading keep the function. 1e-4 where sums are taken in another order (eager against sdpa).
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from itertools import product
@@ -24,6 +24,7 @@ from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.methods.files import load_adapter, save_adapter
 from polyprefix.models.load import BaseModel
+from polyprefix.prefix import Seam
 
 VARIANTS: dict[str, dict] = {
     "none": {},
@@ -61,15 +62,6 @@ def every(variants: Iterable[str] = VARIANTS, kinds: Iterable[str] = ARCHITECTUR
     return pytest.mark.parametrize(("variant", "kind"), pairs)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Threads cost more than they bring at this size."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def make(variant: str, kind: str, *, moved: bool = True, attention: str | None = None) -> AdaptedModel:
     """A new adapted tiny model; `moved` puts its tensors off their initial values, as training would."""
     base = fresh_base(kind, attention)
@@ -89,13 +81,22 @@ def shared(variant: str, kind: str) -> AdaptedModel:
 
 
 @cache
-def plain(kind: str, attention: str | None = None) -> BaseModel:
-    """A base that nothing is attached to."""
-    return tiny_base(kind, attention)
+def plain(kind: str) -> BaseModel:
+    """A base as transformers has it."""
+    return tiny_base(kind)
+
+
+@cache
+def probed(kind: str, attention: str | None = None) -> BaseModel:
+    """A base whose seam has been verified, which takes longer than copying both."""
+    base = tiny_base(kind, attention)
+    Seam.of(base.model)
+    return base
 
 
 def fresh_base(kind: str, attention: str | None = None) -> BaseModel:
-    base = plain(kind, attention)
+    """A copy for a test to change."""
+    base = probed(kind, attention)
     return replace(base, model=copy.deepcopy(base.model))
 
 
@@ -211,7 +212,7 @@ def test_shared_tokens_equal_the_same_tokens_in_every_example(variant: str, kind
 
 @every(FUNCTIONS, FEW)
 def test_generation_with_and_without_cache(variant: str, kind: str) -> None:
-    """Greedy, beams and sampling, with shared tokens; greedy equals the best token of one forward pass after another."""
+    """Greedy, beams and sampling, with shared tokens; greedy is the best token of one forward pass after another."""
     model = shared(variant, kind)
     ids = torch.cat([torch.zeros(1, 4, dtype=torch.long), tokens(1, 5)], 1)
     ids = torch.cat([ids, tokens(1, 9, seed=1)])
