@@ -97,14 +97,11 @@ class RunConfig(Settings):
     @field_validator("method", mode="before")
     @classmethod
     def _method_may_be_a_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
-
-    @field_validator("method")
-    @classmethod
-    def _method_has_a_name(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
-        if not isinstance(value.get("name"), str):
-            raise ValueError("needs a 'name'")
-        return dict(value)
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, Mapping):
+            return {"name": "prefix", **value}
+        raise ValueError("expected a method's name, or its settings with a 'name'")
 
     @field_validator("languages", mode="before")
     @classmethod
@@ -177,6 +174,8 @@ def override(values: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[st
         ConfigError: if an assignment has no `=` or runs through something that is not a section.
     """
     result: dict[str, Any] = json.loads(json.dumps(dict(values)))
+    if isinstance(result.get("method"), str):
+        result["method"] = {"name": result["method"]}
     for assignment in assignments:
         path, equals, raw = assignment.partition("=")
         if not equals or not path:

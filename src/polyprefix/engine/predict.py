@@ -13,6 +13,7 @@ import torch
 
 from polyprefix.engine.tensors import batch, continuation_log_likelihoods
 from polyprefix.methods.adapted import AdaptedModel, Context
+from polyprefix.models.head import most_rows
 from polyprefix.text.batches import by_token_budget
 from polyprefix.text.tokens import Encoded, shared_length
 
@@ -63,15 +64,18 @@ def rank_choices(
 def _rank_single(
     model: AdaptedModel, encoded: Sequence[Encoded], context: Context, shared: int, budget: int, advance: Callable[[int], None]
 ) -> list[Ranked]:
+    """One row an example: the logits after its prompt tell the log-likelihood of every choice."""
     ranked: dict[int, Ranked] = {}
     pad = model.base.tokenizer.pad_token_id
-    for rows in by_token_budget([len(item.ids) - shared for item in encoded], budget):
+    lengths = [len(item.ids) - shared for item in encoded]
+    for rows in by_token_budget(lengths, budget, most_rows(model.model, 1)):
         items = [encoded[i] for i in rows]
         inputs = batch([(item.ids[shared:], item.choices[0]) for item in items], pad, model.device)
-        logits = model(inputs.input_ids, inputs.attention_mask, context=context, logits_to_keep=1).logits[:, -1]
-        scores = logits.float().log_softmax(-1).cpu()
+        logits = model(inputs.input_ids, inputs.attention_mask, context=context, logits_to_keep=1).logits[:, -1].float()
+        normaliser = logits.logsumexp(-1)
         for row, (index, item) in enumerate(zip(rows, items, strict=True)):
-            ranked[index] = Ranked(item, tuple(scores[row, choice[0]].item() for choice in item.choices))
+            tokens = torch.tensor([choice[0] for choice in item.choices], device=logits.device)
+            ranked[index] = Ranked(item, tuple((logits[row, tokens] - normaliser[row]).tolist()))
         advance(len(rows))
     return [ranked[i] for i in range(len(encoded))]
 
@@ -79,12 +83,14 @@ def _rank_single(
 def _rank_longer(
     model: AdaptedModel, encoded: Sequence[Encoded], context: Context, shared: int, budget: int, advance: Callable[[int], None]
 ) -> list[Ranked]:
+    """One row a choice: the sum of the log-likelihoods of its tokens."""
     pairs = [(i, c) for i, item in enumerate(encoded) for c in range(len(item.choices))]
     lengths = [len(encoded[i].ids) - shared + len(encoded[i].choices[c]) - 1 for i, c in pairs]
+    longest = max(len(choice) for item in encoded for choice in item.choices)
     scores: dict[tuple[int, int], float] = {}
     pad = model.base.tokenizer.pad_token_id
     done = 0
-    for rows in by_token_budget(lengths, budget):
+    for rows in by_token_budget(lengths, budget, most_rows(model.model, longest)):
         chosen = [pairs[r] for r in rows]
         inputs = batch([(encoded[i].ids[shared:], encoded[i].choices[c]) for i, c in chosen], pad, model.device)
         keep = inputs.labels.shape[1]

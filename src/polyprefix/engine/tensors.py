@@ -38,5 +38,6 @@ def batch(rows: Sequence[tuple[Sequence[int], Sequence[int]]], pad: int, device:
 def continuation_log_likelihoods(logits: Tensor, labels: Tensor) -> Tensor:
     """Sum over a continuation's tokens of their log-probability, [B], from logits [B, A, V] and labels [B, A]."""
     kept = labels != IGNORED
-    picked = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0]
+    logits = logits.float()
+    picked = logits.gather(-1, labels.clamp(min=0)[..., None])[..., 0] - logits.logsumexp(-1)
     return (picked * kept).sum(-1)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from polyprefix.errors import ModelError
 from polyprefix.methods.base import Adapter, Method, Start
+from polyprefix.models.head import keep_contiguous
 from polyprefix.models.load import BaseModel
 from polyprefix.prefix import KVPrefix, Seam
 
@@ -39,6 +40,7 @@ class AdaptedModel(nn.Module):
         self.method = method
         self.adapter = adapter
         self.seam = Seam.of(base.model)
+        keep_contiguous(base.model)
 
     @property
     def config(self) -> Any:

@@ -6,11 +6,13 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polyprefix.config import RunConfig, TrainConfig, validate
 from polyprefix.errors import ConfigError, nearest
-from polyprefix.methods.base import Method
+
+if TYPE_CHECKING:  # torch is not needed to know the names
+    from polyprefix.methods.base import Method
 
 FILES = {"prefix_tuning": "prefix"}
 """Files whose name is not their method's."""
@@ -28,8 +30,8 @@ def names() -> tuple[str, ...]:
     return tuple(modules())
 
 
-def kind(name: str) -> type[Method]:
-    """The settings class of a method.
+def check(name: str) -> str:
+    """The module of a method, without importing it.
 
     Raises:
         ConfigError: if there is no such method; names the nearest.
@@ -37,7 +39,17 @@ def kind(name: str) -> type[Method]:
     known = modules()
     if name not in known:
         raise ConfigError(f"method '{name}': no such method, {nearest(name, known)}")
-    return importlib.import_module(f"{__package__}.{known[name]}").METHOD
+    return f"{__package__}.{known[name]}"
+
+
+def kind(name: str) -> type[Method]:
+    """The settings class of a method.
+
+    Raises:
+        ConfigError: if there is no such method; names the nearest.
+    """
+    method: type[Method] = importlib.import_module(check(name)).METHOD
+    return method
 
 
 def build(settings: Mapping[str, Any]) -> Method:

@@ -111,6 +111,11 @@ class Terms:
         return (f"names from Babel {version('babel')}",)
 
 
+def languages_with(items: int) -> tuple[str, ...]:
+    """English and the languages that have at least so many test items."""
+    return tuple(code for code in LOCALES if len(_examples("test", code)) >= items)
+
+
 @cache
 def _examples(split: Split, language: str) -> tuple[Example, ...]:
     items = english_items(split)

@@ -14,12 +14,19 @@ BLOCK = 32
 random batches (with 16 examples a step, 512 examples a block)."""
 
 
-def by_token_budget(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices in batches of similar length, longest first, each at most `budget` tokens with padding (one row if it is longer)."""
+def by_token_budget(lengths: Sequence[int], budget: int, most_rows: int | None = None) -> list[list[int]]:
+    """Indices in batches of similar length, longest first.
+
+    Args:
+        lengths: tokens of each row.
+        budget: tokens of a batch at most, padding included (a longer row is a batch by itself).
+        most_rows: rows of a batch at most.
+    """
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     batches: list[list[int]] = []
     for index in order:
-        if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= budget:
+        fits = batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= budget
+        if fits and len(batches[-1]) != most_rows:
             batches[-1].append(index)
         else:
             batches.append([index])

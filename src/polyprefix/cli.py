@@ -1,0 +1,193 @@
+"""The command. It reads options, calls one function, and shows what came back; heavy libraries load when a command needs them.
+
+Exit status: 0 done, 2 a mistake in what was asked (one line), 1 anything else, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from polyprefix.errors import ConfigError, UserError, nearest
+
+QUICKSTART = {"model": "gemma-3-270m", "task": "terms", "method": "prefix", "eval_size": 45}
+"""What the first command runs: the embedded model and task; 15 items of each class keep it under ten minutes on two cores."""
+QUICKSTART_ITEMS = 120
+"""In the languages that CLDR covers well enough for so many test items: about 75."""
+
+
+class Commands(click.Group):
+    """Names the nearest command when one is mistyped."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the command, or say which was probably meant."""
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            raise ConfigError(f"command '{args[0]}': no such command, {nearest(args[0], self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="polyprefix")
+def command() -> None:
+    """Adapt a language model with English data, and see what carries over to other languages."""
+
+
+def shared_options(function: Any) -> Any:
+    """Options of every command that evaluates."""
+    options = (
+        click.option("--languages", metavar="A,B|all", help="Test languages as people write them: sw, swh_Latn, Swahili."),
+        click.option("--eval-size", type=int, metavar="N", help="Test examples per language, the same ids in each."),
+        click.option("--shots", type=int, metavar="K", help="Solved examples in front of each question."),
+        click.option("--seed", type=int, metavar="S", help="Seed of samples, order and initial values."),
+        click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any other setting."),
+        click.option("--hub", type=click.Path(path_type=Path), metavar="DIR", help="A local mirror of the Hub."),
+        click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of all runs."),
+        click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
+    )  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@command.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of all runs.")
+def quickstart(out: Path) -> None:
+    """Run the embedded model on the embedded task; needs no network."""
+    from polyprefix.tasks.terms import languages_with
+
+    _run({**QUICKSTART, "languages": languages_with(QUICKSTART_ITEMS)}, hub=None, out=out, as_json=False)
+
+
+@command.command()
+@click.argument("configs", nargs=-1, type=click.Path(path_type=Path), metavar="[CONFIG.yaml]...")
+@click.option("--model", help="An embedded model, a folder, a GGUF file, or a Hub id.")
+@click.option("--task", help="A name from `polyprefix list tasks`, or a task file.")
+@click.option("--method", help="A name from `polyprefix list methods`.")
+@click.option("--train-size", type=int, metavar="N", help="English training examples.")
+@click.option("--base/--no-base", default=True, show_default=True, help="Evaluate the base model beside the adapted one.")
+@shared_options
+def run(configs: tuple[Path, ...], hub: Path | None, out: Path, as_json: bool, base: bool, assignments: tuple[str, ...], **flags: Any) -> None:
+    """Train with English data, evaluate in every language."""
+    from polyprefix.config import override, read_yaml
+
+    given = {key: value for key, value in flags.items() if value is not None}
+    for settings in [read_yaml(path) for path in configs] or [{}]:
+        _run(override({**settings, **given}, assignments), hub=hub, out=out, as_json=as_json, base=base)
+
+
+@command.command()
+@click.argument("adapter", type=click.Path(path_type=Path))
+@click.option("--task", required=True, help="A name from `polyprefix list tasks`, or a task file.")
+@click.option("--model", help="The base model, where it is not found under the name that it was trained with.")
+@shared_options
+def evaluate(adapter: Path, task: str, model: str | None, hub: Path | None, out: Path, as_json: bool, assignments: tuple[str, ...], **flags: Any) -> None:
+    """Evaluate a saved ADAPTER (its folder, or that of its run) without training."""
+    from polyprefix.config import override
+    from polyprefix.methods.files import SETTINGS, read_settings
+
+    folder = adapter if (adapter / SETTINGS).exists() or not (adapter / "adapter").is_dir() else adapter / "adapter"
+    saved = read_settings(folder)
+    given = {key: value for key, value in flags.items() if value is not None}
+    settings = {"model": model or saved["base"]["name"], "task": task, "method": saved["method"], "adapter": str(folder), **given}
+    _run(override(settings, assignments), hub=hub, out=out, as_json=as_json)
+
+
+@command.command(name="list")
+@click.argument("what", type=click.Choice(["tasks", "methods", "models", "languages"]))
+@click.option("--script", help="Languages in this script, such as Deva.")
+@click.option("--family", help="Languages of this family, such as Indo-European.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(what: str, script: str | None, family: str | None, as_json: bool) -> None:
+    """Show tasks, methods, models or languages."""
+    from polyprefix import listing
+
+    rows = listing.languages(script, family) if what == "languages" else getattr(listing, what)()
+    if as_json:
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+    else:
+        listing.show(rows)
+
+
+@command.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(as_json: bool) -> None:
+    """Say what this machine can run, and what is missing."""
+    from dataclasses import asdict
+
+    from polyprefix import listing
+    from polyprefix.doctor import examine
+
+    rows = [asdict(check) for check in examine()]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+    else:
+        listing.show(rows)
+
+
+@command.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True, help="The page to write.")
+def report(folders: tuple[Path, ...], out: Path) -> None:
+    """Write one page about finished runs in FOLDERS."""
+    from polyprefix.report.html import write_html
+    from polyprefix.report.summary import summarise_all
+    from polyprefix.results.files import find_results
+
+    write_html(summarise_all([found for folder in folders for found in find_results(folder)]), out)
+    click.echo(f"wrote {out}")
+
+
+def _run(settings: dict[str, Any], *, hub: Path | None, out: Path, as_json: bool, base: bool = True) -> None:
+    from polyprefix.config import RunConfig, validate
+    from polyprefix.methods import registry as methods
+    from polyprefix.tasks import registry as tasks
+    from polyprefix.text.prepare import choose_languages
+
+    config = validate(RunConfig, settings, "run")
+    choose_languages(tasks.get(config.task), config.languages)  # what was mistyped is said before seconds of loading
+    methods.check(config.method["name"])
+    click.echo(f"{config.task}, {config.method['name']}, {config.model}: loading libraries", err=True)
+
+    from polyprefix import recipe
+    from polyprefix.progress import Terminal
+    from polyprefix.report.html import write_html
+    from polyprefix.report.plain import as_dict
+    from polyprefix.report.summary import summarise
+    from polyprefix.report.terminal import render
+
+    folders = recipe.run(config, hub=hub, out=out, reporter=Terminal(), beside_base=base)
+    summary = summarise(*folders)
+    write_html([summary], folders[0] / "report.html")
+    if as_json:
+        click.echo(json.dumps(as_dict(summary), ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    render(summary, Console())
+    click.echo(f"\nresult  {folders[0]}\nreport  {folders[0] / 'report.html'}")
+
+
+def main() -> None:
+    """Run the command and end with its exit status."""
+    try:
+        status = command.main(standalone_mode=False)
+        sys.stdout.flush()
+    except (UserError, click.ClickException) as error:
+        _say(error.format_message() if isinstance(error, click.ClickException) else str(error))
+        status = 2
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted; nothing that looks like a result was left, the same command starts again")
+        status = 130
+    except BrokenPipeError:  # the reader of our output went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _say(message: str) -> None:
+    click.echo("polyprefix: " + " ".join(message.split()), err=True)
