@@ -1,18 +1,62 @@
-"""One thread for torch: the models of most tests are tiny, and threads cost them more than they bring."""
+"""Fixtures: tiny models on disk, a mirror of the Hub, and the command in this process."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import torch
+
+from tests.tiny import tiny_model, tiny_tokenizer
+
+torch.set_num_threads(1)  # tiny tensors, several workers: more threads only wait for each other
 
 
-@pytest.fixture(autouse=True)
-def _one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Tests of the real model keep all threads."""
-    import torch
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on the real model need its package, tests on the mirror its folder; say which is missing, do not pass."""
+    mirror = hub_folder()
+    for item in items:
+        if item.get_closest_marker("hub") and mirror is None:
+            item.add_marker(pytest.mark.skip(reason="no local mirror of the Hub: set POLYPREFIX_HUB to test on real benchmark data"))
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(threads if request.node.get_closest_marker("real") else 1)
-    yield
-    torch.set_num_threads(threads)
+
+def hub_folder() -> Path | None:
+    """POLYPREFIX_HUB, or the mirror beside the checkout."""
+    named = os.environ.get("POLYPREFIX_HUB")
+    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "hub"
+    return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def hub() -> Path:
+    """The local mirror."""
+    folder = hub_folder()
+    assert folder is not None
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random Gemma 3 in `save_pretrained` layout, with the byte tokenizer."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-gemma3"
+    tiny_model("gemma3").save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def polyprefix(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """Call the command as a shell would: (exit status, standard output, standard error)."""
+    from polyprefix.cli import main
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["polyprefix", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        captured = capsys.readouterr()
+        return int(end.value.code or 0), captured.out, captured.err
+
+    return call

@@ -20,18 +20,18 @@ ENGLISH = {"a", "an", "the"}
 MLQA_ARTICLES = {
     "eng_Latn": ENGLISH,
     "spa_Latn": {"un", "una", "unos", "unas", "el", "la", "los", "las"},
-    "deu_Latn": set("ein eine einen einem eines einer der die das den dem des".split()),
+    "deu_Latn": {"ein", "eine", "einen", "einem", "eines", "einer", "der", "die", "das", "den", "dem", "des"},
     "vie_Latn": {"của", "là", "cái", "chiếc", "những"},
     "hin_Deva": set(),
     "arb_Arab": set(),
     "zho_Hans": set(),
 }
-PIECES = (
-    [" ", "  ", "\t", "\n", "\u00a0", "\u3000", "\u2028", "\x1c", "\u200b", "\u200d", ""]
-    + list("aAxyzß_0129٣४") + list(string.punctuation) + list("。，、；！？「」…—–¿¡«»“”’।؟،٪〜・€°²½🙂\U0001f1e9\ufeff\u0301\u0130")
-    + list("北京中文字一龥龦㐀ひカ가กรू") + ["ال", "الق", "خالد", "ما", "नहीं", "क्या", "cu\u0309a", "İ", "ŉ", "\U0010ffff"]
-    + ["the", "The", "an", "a", "theory", "el", "La", "los", "der", "Die", "das", "ein", "của", "Là", "những", "New York"]
-)  # fmt: skip
+PIECES = [
+    " ", "  ", "\t", "\n", "\u00a0", "\u3000", "\u2028", "\x1c", "\u200b", "\u200d", "", "\U0010ffff",
+    *"aAxyzß_0129٣४", *string.punctuation, *"。，、；！？「」…—–¿¡«»“”’।؟،٪〜・€°²½🙂\U0001f1e9\ufeff\u0301\u0130ŉ",
+    *"北京中文字一龥龦㐀ひカ가กรู", "ال", "الق", "خالد", "ما", "नहीं", "क्या", "cu\u0309a", "the", "The", "an", "theory",
+    "el", "La", "los", "der", "Die", "das", "ein", "của", "Là", "những", "New York",
+]  # fmt: skip
 CASES = 10_000
 
 
@@ -68,7 +68,8 @@ def mlqa_oracle(text: str, language: str) -> list[str]:
         return plain.split()
     tokens: list[str] = []
     for han, run in groupby(plain, key=lambda c: 0x4E00 <= ord(c) <= 0x9FA5):
-        tokens += list(run) if han else "".join(run).split()
+        piece = "".join(run)
+        tokens += list(piece) if han else piece.split()
     return tokens
 
 

@@ -1,7 +1,9 @@
-"""Adapters in other tools' formats. Each conversion is exact, or refused with the reason.
+"""Adapters in other tools' formats.
 
     peft             in and out: soft prompt, prefix, Llama-Adapter, LoRA
     prompt-embeds    out: a soft prompt as the embeddings that vLLM takes with each request
+
+Each conversion is exact, or refused with the reason.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ def import_adapter(base: BaseModel, format: str, folder: str | Path) -> AdaptedM
 
     Raises:
         ConfigError: if there is no such format, or it can only be written.
-        AdapterError: if the folder is damaged, does not fit the base model, or holds what has no exact counterpart here.
+        AdapterError: if the folder is damaged, does not fit the base model, or has no exact counterpart here.
     """
     readable = [name for name, known in FORMATS.items() if known.read]
     read = _find(format, readable).read

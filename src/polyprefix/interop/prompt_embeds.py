@@ -1,7 +1,7 @@
 """A soft prompt as prompt embeddings, which vLLM takes in place of token ids (its `--enable-prompt-embeds`).
 
-vLLM has no slot for a learned prompt: each request carries the prompt's embeddings followed by those of its text. The files hold the
-prompt's part and say how to join the two. Written after vLLM's documentation; not tested against vLLM.
+vLLM has no slot for a learned prompt: each request carries the prompt's embeddings followed by those of its text. The
+files hold the prompt's part and say how to join the two. Written after vLLM's documentation; not tested against vLLM.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from polyprefix.errors import AdapterError
 from polyprefix.interop.windows import warn_of_window
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.methods.soft_prompt import PromptTable
-from polyprefix.results.atomic import output_errors, write_text, writing
+from polyprefix.atomic import output_errors, write_text, writing
 
 TENSOR, USAGE = "prompt_embeds.pt", "prompt_embeds.json"
 
 
 def to_prompt_embeds(model: AdaptedModel, path: str | Path) -> Path:
-    """Write `prompt_embeds.pt`, a tensor [P, D] in the base model's precision, and `prompt_embeds.json`, which says how to use it.
+    """Write `prompt_embeds.pt`, [P, D] in the base model's precision, and `prompt_embeds.json`, which says how to use it.
 
     Raises:
         AdapterError: if the adapter is no soft prompt.
@@ -31,7 +31,7 @@ def to_prompt_embeds(model: AdaptedModel, path: str | Path) -> Path:
     """
     if not isinstance(model.adapter, PromptTable):
         raise AdapterError(
-            f"'{model.method.name}' cannot be exported as prompt embeddings: only a soft prompt is a row of embeddings; "
+            f"'{model.method.name}' cannot be exported as prompt embeddings: only a soft prompt is embeddings; "
             "train one, or export to peft"
         )
     folder = Path(path)
@@ -54,9 +54,10 @@ def _usage(model: AdaptedModel, prompt: torch.Tensor) -> dict[str, Any]:
         "base": asdict(model.base.identity),
         "use": [
             f"prompt = torch.load('{TENSOR}', weights_only=True)",
-            "embeds = torch.cat([prompt, embed(text_ids)])  # embed: the model's own input embeddings, [T, D], begin-of-text first",
+            "embeds = torch.cat([prompt, embed(text_ids)])  # [P + T, D]; embed: the model's own input embeddings",
             "offline: llm.generate({'prompt_embeds': embeds})  # LLM(..., enable_prompt_embeds=True)",
             "server: 'prompt_embeds' of a completion request is base64 of what torch.save writes for embeds",
         ],
-        "note": "Embeddings as they enter the first layer, after the scaling that some models apply (Gemma). Not tested against vLLM.",
+        "note": "Embeddings as they enter the first layer, after the scaling that some models apply (Gemma); "
+        "the text with its special tokens, begin-of-text first. Not tested against vLLM.",
     }

@@ -1,4 +1,4 @@
-"""What a sliding window does to a prefix that other tools keep in the KV cache: text loses sight of it. Here it stays in view."""
+"""A sliding window: text loses sight of a prefix that another tool keeps in the KV cache; here it stays in view."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from polyprefix.prefix import Seam
 
 
 def warn_of_window(seam: Seam, length: int, tool: str) -> None:
-    """Say up to which length of text the other tool's logits and ours are the same, where the model has a sliding window.
+    """Say up to which length of text another tool's logits and ours are the same, where the model has a sliding window.
 
     Raises:
         AdapterError: if the window is full with the prefix alone.
@@ -20,10 +20,10 @@ def warn_of_window(seam: Seam, length: int, tool: str) -> None:
     if length >= window:
         raise AdapterError(
             f"{length} virtual tokens fill the model's sliding window of {window}, and {tool} lets them slide out of view; "
-            f"train with fewer than {window}"
+            "train with fewer"
         )
     warnings.warn(
-        f"the model has a sliding window of {window} tokens: {tool} lets the prefix slide out of view and polyprefix does not, so they "
-        f"agree on texts of up to {window - length} tokens",
+        f"the model has a sliding window of {window} tokens: {tool} lets the prefix slide out of view and polyprefix does "
+        f"not, so they agree on texts of up to {window - length} tokens",
         stacklevel=3,
     )

@@ -6,17 +6,18 @@ gibberish, so it is refused unless forced.
 
 from __future__ import annotations
 
+import errno
 import json
-import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-from polyprefix.errors import AdapterError, OutputError
+from polyprefix.atomic import output_errors, write_text, writing
+from polyprefix.errors import AdapterError
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.models.load import BaseModel
@@ -40,13 +41,12 @@ def save_adapter(model: AdaptedModel, path: str | Path) -> Path:
         "base": asdict(model.base.identity),
     }
     tensors = {name: t.contiguous().clone().cpu() for name, t in model.adapter.tensors().items()}
-    try:
+    with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / SETTINGS).unlink(missing_ok=True)
-        _replace(folder / TENSORS, lambda temporary: save_file(tensors, temporary))
-        _replace(folder / SETTINGS, lambda temporary: temporary.write_text(json.dumps(settings, indent=2) + "\n"))
-    except (OSError, SafetensorError) as error:
-        raise OutputError(f"{folder}: the adapter cannot be written ({error}); free some space or choose another folder") from None
+    with writing(folder / TENSORS) as temporary:
+        _save(tensors, temporary)
+    write_text(folder / SETTINGS, json.dumps(settings, indent=2) + "\n")
     return folder
 
 
@@ -89,13 +89,8 @@ def read_settings(folder: Path) -> dict[str, Any]:
     return settings
 
 
-def _replace(path: Path, write: Any) -> None:
-    """Write next to the place and rename, so that a reader sees the old file or the new one."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
+def _save(tensors: dict[str, Tensor], path: Path) -> None:
     try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        save_file(tensors, path)
+    except SafetensorError as error:  # it wraps what the system said
+        raise OSError(errno.ENOSPC if "os error 28" in str(error) else errno.EIO, str(error)) from error

@@ -88,7 +88,7 @@ class LoRA(Method):
         if names == "all-linear":
             head = model.get_output_embeddings()
             return [module for _, module in linear if module is not head]
-        return [module for name, module in linear if name.rsplit(".", 1)[-1] in names]
+        return [module for name, module in linear if any(f".{name}".endswith(f".{wanted}") for wanted in names)]
 
 
 class LowRank(Adapter):
@@ -114,7 +114,13 @@ class LowRank(Adapter):
         return {name: t.detach() for name, t in get_peft_model_state_dict(self._model).items()}
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """From PEFT's own names."""
+        """From PEFT's own names.
+
+        Raises:
+            RuntimeError: if names or shapes differ.
+        """
+        if differ := tensors.keys() ^ self.tensors().keys():  # PEFT itself passes over them
+            raise RuntimeError(f"names differ: {sorted(differ)[:3]}")
         set_peft_model_state_dict(self._model, tensors)
 
     def merge(self) -> None:

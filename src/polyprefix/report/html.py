@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from polyprefix.report import format as figures
 from polyprefix.report.summary import Summary
-from polyprefix.results.atomic import output_errors, write_text
+from polyprefix.atomic import output_errors, write_text
 from polyprefix.scoring.bootstrap import RESAMPLES
 
 

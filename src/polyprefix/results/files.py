@@ -24,7 +24,7 @@ import yaml
 from polyprefix.config import RunConfig
 from polyprefix.errors import OutputError
 from polyprefix.records import Prediction, RunResult, Score
-from polyprefix.results.atomic import write_text, writing
+from polyprefix.atomic import write_text, writing
 
 RESULT = "result.json"
 CONFIG = "config.yaml"

@@ -16,7 +16,7 @@ from pathlib import Path
 from polyprefix.config import RunConfig
 from polyprefix.errors import OutputError
 from polyprefix.records import RunResult
-from polyprefix.results.atomic import output_errors, sync
+from polyprefix.atomic import output_errors, sync
 from polyprefix.results.files import ADAPTER, PREDICTIONS, RESULT, TRAIN_LOG, read_result, write_config, write_result
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from polyprefix.results.atomic import output_errors
+from polyprefix.atomic import output_errors
 
 
 class JsonlLog:

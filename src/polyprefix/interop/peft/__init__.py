@@ -1,14 +1,17 @@
-"""PEFT in and out (github.com/huggingface/peft, tried with 0.21): the same logits on both sides, or a refusal with the reason.
+"""PEFT in and out: the same logits on both sides, or a refusal with the reason.
 
     soft-prompt      PROMPT_TUNING      as it is
     prefix           PREFIX_TUNING      all layers; keys moved from positions -P..-1 to 0..P-1 and back
     llama-adapter    ADAPTION_PROMPT    one gate a layer, tanh folded into it
     lora             LORA               as it is
+
+PEFT: github.com/huggingface/peft, tried with 0.21.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+import warnings
+from pathlib import Path, PurePath
 from types import ModuleType
 
 from polyprefix.errors import AdapterError
@@ -26,13 +29,17 @@ CONVERTERS: dict[str, tuple[str, ModuleType]] = {
     "lora": ("LORA", lora),
 }
 """Our method -> PEFT's type, and the module with `export` and `load`."""
+NO_ADAPTER = {
+    "none": "nothing was trained; use the base model",
+    "full": "all weights were trained; save the whole model with model.model.save_pretrained",
+}
 
 
 def to_peft(model: AdaptedModel, path: str | Path) -> Path:
-    """Write `adapter_config.json` and `adapter_model.safetensors`, so that `PeftModel.from_pretrained(base, path)` gives the same logits.
+    """Write a folder for which `PeftModel.from_pretrained(base, path)` gives the same logits.
 
-    PEFT's own limits stay: its soft prompts and prefixes do not survive packing, soft prompts do not survive left padding, and both
-    slide out of a sliding window (a warning says at which length of text).
+    PEFT's own limits stay: its soft prompts and prefixes do not survive packing, its soft prompts do not survive left
+    padding, and both slide out of a sliding window (a warning says at which length of text).
 
     Raises:
         AdapterError: if PEFT has no exact counterpart; says why and what to do.
@@ -40,8 +47,7 @@ def to_peft(model: AdaptedModel, path: str | Path) -> Path:
     """
     name = model.method.name
     if name not in CONVERTERS:
-        instead = "the base model is what it is" if name == "none" else "save the whole model with model.model.save_pretrained"
-        raise AdapterError(f"'{name}' cannot be exported to PEFT: it is no adapter there; {instead}")
+        raise AdapterError(f"'{name}' cannot be exported to PEFT: {NO_ADAPTER.get(name, 'it has no such method')}")
     saved: Saved = CONVERTERS[name][1].export(model)
     return write(Path(path), saved, model.base.name)
 
@@ -50,7 +56,7 @@ def from_peft(base: BaseModel, path: str | Path) -> AdaptedModel:
     """Attach an adapter that PEFT saved in the folder `path`.
 
     Raises:
-        AdapterError: if the folder is damaged, does not fit the base model, or holds what has no exact counterpart here.
+        AdapterError: if the folder is damaged, does not fit the base model, or has no exact counterpart here.
         ModelError: if the base model cannot be served.
     """
     folder = Path(path)
@@ -61,5 +67,16 @@ def from_peft(base: BaseModel, path: str | Path) -> AdaptedModel:
         raise AdapterError(
             f"{folder / CONFIG}: PEFT's {kind} has no counterpart here; polyprefix reads {', '.join(sorted(loaders))}"
         )
+    trained_on = saved.config.get("base_model_name_or_path")
+    if isinstance(trained_on, str) and _last(trained_on) not in ("", _last(base.name)):
+        warnings.warn(
+            f"{folder}: trained on '{trained_on}', which PEFT knows by name alone; make sure that {base.name} is the same model",
+            stacklevel=2,
+        )
     model: AdaptedModel = loaders[kind].load(base, saved)
     return model
+
+
+def _last(name: str) -> str:
+    """A model's name without its owner or folder."""
+    return PurePath(name.replace("\\", "/")).name.lower()

@@ -1,7 +1,7 @@
 """Llama-Adapter <-> PEFT's ADAPTION_PROMPT: in the top N layers a prompt [1, P, D] and one plain gate [1].
 
-PEFT computes W_o(softmax(q (W_k E)^T) W_v E) times the gate beside attention, with rotated queries and plain keys: the formula here, with
-tanh folded into the gate. A layer without an adapter between layers with one gets a gate of 0, which adds nothing.
+PEFT computes W_o(softmax(q (W_k E)^T) W_v E) times the gate beside attention, with rotated queries and plain keys: the
+formula here, with tanh folded into the gate. A layer without an adapter above one with gets a gate of 0, which adds nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from polyprefix.prefix import Seam
 
 MODELS = ("llama", "mistral")
 """Model types that PEFT's module is written for, of those with rotary positions."""
+INSTEAD = "use LoRA or a prefix with PEFT"
 NAME = re.compile(r"base_model\.model\..*\.(\d+)\.self_attn\.adaption_(prompt|gate)")
 
 
@@ -39,13 +40,14 @@ def export(model: AdaptedModel) -> Saved:
     prefix = model.adapter.prefix(seam)
     gates = {i: _one_gate(gated.gate, i) for i, gated in prefix.gated.items()} if prefix else {}
     adapted = range(layers[0], seam.layers)
+    first = prompts[layers[0]]
     named: dict[str, Tensor] = {}
     for i in adapted:
         place = f"base_model.model.model.layers.{i}.self_attn"
-        named[f"{place}.adaption_prompt"] = prompts.get(i, torch.zeros_like(prompts[layers[0]]))
+        named[f"{place}.adaption_prompt"] = prompts.get(i, torch.zeros_like(first))
         named[f"{place}.adaption_gate"] = gates.get(i, torch.zeros(1))
     config = AdaptionPromptConfig(
-        task_type="CAUSAL_LM", adapter_len=prompts[layers[0]].shape[1], adapter_layers=len(adapted), target_modules="self_attn"
+        task_type="CAUSAL_LM", adapter_len=first.shape[1], adapter_layers=len(adapted), target_modules="self_attn"
     )
     return Saved(config.to_dict(), named)
 
@@ -68,8 +70,9 @@ def load(base: BaseModel, saved: Saved) -> AdaptedModel:
     expected = {f"prompts.{i}": (1, length, seam.width) for i in top} | {f"gates.{i}": (1,) for i in top}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if found != expected:
-        wrong = next((n for n in sorted(found.keys() | expected.keys()) if found.get(n) != expected.get(n)), "none")
-        raise saved.misfit(f"{wrong} of shape {found.get(wrong)}", f"{expected.get(wrong)} for the top {count} layers of {base.name}")
+        wrong = next(n for n in sorted(found.keys() | expected.keys()) if found.get(n) != expected.get(n))
+        place = f"for the top {count} layers of {base.name}"
+        raise saved.misfit(f"{wrong} of shape {found.get(wrong)}", f"{expected.get(wrong)} {place}")
     _refuse_unlike_peft(seam, tensors[f"prompts.{top[0]}"])
     settings = {"length": length, "layers": f"top:{count}", "variant": "peft", "init": "random"}
     model = attach(base, LlamaAdapter.model_validate(settings))
@@ -81,28 +84,28 @@ def _one_gate(gate: Tensor, layer: int) -> Tensor:
     """[1], of a gate [1] or of gates [H] that are all the same."""
     if not torch.equal(gate, gate[:1].expand_as(gate)):
         raise AdapterError(
-            f"a Llama-Adapter with one gate a head cannot be exported to PEFT, which has one a layer (layer {layer}: {gate.min():.3g} to "
-            f"{gate.max():.3g}); train with variant=peft"
+            f"a Llama-Adapter with one gate a head cannot be exported to PEFT, which has one a layer (layer {layer}: "
+            f"{gate.min():.3g} to {gate.max():.3g}); train with variant=peft"
         )
     return gate[:1]
 
 
 @torch.no_grad()
 def _refuse_unlike_peft(seam: Seam, prompt: Tensor) -> None:
-    """PEFT's module is written for two model types, whole heads and plain rotary embedding; elsewhere it fails or differs."""
+    """PEFT's module is written for two model types, a width of whole heads and plain rotary embedding."""
     config = seam.model.config.get_text_config()
     if config.model_type not in MODELS:
-        raise AdapterError(f"PEFT's adaption prompts know {' and '.join(MODELS)}, not {config.model_type}; use LoRA or a prefix with PEFT")
+        raise AdapterError(f"PEFT's adaption prompts know {' and '.join(MODELS)}, not {config.model_type}; {INSTEAD}")
     G, K, _ = seam.kv_shape(0)
     if seam.heads(0) * K != seam.width:
         raise AdapterError(
-            f"PEFT's adaption prompts need a width of heads x head size, and this model has {seam.width} against {seam.heads(0)} x {K}; "
-            "use LoRA or a prefix with PEFT"
+            f"PEFT's adaption prompts need a width of heads x head size, and this model has {seam.width} against "
+            f"{seam.heads(0)} x {K}; {INSTEAD}"
         )
     ours = seam.project({0: prompt}, [0] * prompt.shape[1])[0].keys
     plain = seam.modules[0].k_proj(prompt.to(seam.dtype)).unflatten(-1, (G, K)).transpose(1, 2)  # type: ignore[operator]
     if not torch.allclose(ours, plain, rtol=1e-3, atol=1e-5):
         raise AdapterError(
-            "PEFT's adaption prompts leave out the factor that this model's rotary embedding puts on keys (yarn, longrope); "
-            "use LoRA or a prefix with PEFT"
+            "PEFT's adaption prompts leave out the factor that this model's rotary embedding puts on keys "
+            f"(yarn, longrope); {INSTEAD}"
         )

@@ -1,4 +1,4 @@
-"""The folder that PEFT saves: `adapter_config.json` and `adapter_model.safetensors` (before 0.5: `adapter_model.bin`)."""
+"""The folder that PEFT saves: `adapter_config.json` and `adapter_model.safetensors` (once `.bin`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from polyprefix.errors import AdapterError
-from polyprefix.results.atomic import output_errors, write_text, writing
+from polyprefix.atomic import output_errors, write_text, writing
 
 CONFIG, TENSORS, PICKLED = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 
@@ -36,13 +36,15 @@ class Saved:
         """
         value = self.config.get(key)
         if not isinstance(value, int) or value < 1:
-            raise AdapterError(f"{self.folder / CONFIG}: {key} is {value!r}, not a positive number; save the adapter again")
+            where = self.folder / CONFIG
+            raise AdapterError(f"{where}: {key} is {value!r}, not a positive number; save the adapter again")
         return value
 
     def misfit(self, found: str, expected: str) -> AdapterError:
         """The error for tensors that do not fit the base model or the settings."""
         return AdapterError(
-            f"{self.folder}: {found}, expected {expected}; give the base model that the adapter was trained on, or save it again"
+            f"{self.folder}: {found}, expected {expected}; give the base model that the adapter was trained on, "
+            "or save it again"
         )
 
 

@@ -1,17 +1,16 @@
 """LoRA <-> PEFT's LORA: PEFT's layers are used here too, so tensors and settings stay as they are.
 
-Which modules are adapted is read from the tensors' names, so that patterns, exclusions and layer choices of PEFT need no counterpart.
-Settings that change the function and are not offered here are refused by name.
+Which modules are adapted is read from the tensors' names, so that PEFT's patterns, exclusions and layer choices need no
+counterpart. Settings that change the function and are not offered here are refused by name.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from peft import LoraConfig
 from torch import Tensor, nn
 
-from polyprefix.errors import AdapterError
+from polyprefix.config import validate
+from polyprefix.errors import AdapterError, ConfigError
 from polyprefix.interop.peft.files import CONFIG, Saved
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.methods.lora import LoRA
@@ -21,9 +20,9 @@ PLACE = "base_model.model."
 """What PEFT's model puts before the names of the base."""
 CARRIED = {"r", "lora_alpha", "lora_dropout", "use_dora", "use_rslora"}
 SILENT = {
-    "peft_type", "task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode", "runtime_config",
+    "peft_type", "task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode",
     "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "eva_config", "ensure_weight_tying",
-    "megatron_core", "qalora_group_size",
+    "megatron_core", "qalora_group_size", "runtime_config",
 }  # fmt: skip
 """Settings that decide nothing once the tensors are there."""
 HARMLESS_STARTS = (True, False, "gaussian", "orthogonal", "eva", None)
@@ -44,43 +43,47 @@ def load(base: BaseModel, saved: Saved) -> AdaptedModel:
     Raises:
         AdapterError: if a setting has no counterpart, or the tensors do not fit.
     """
-    settings = _settings(saved)
+    method = _method(saved)
     tensors = {name.removeprefix(PLACE): tensor.float() for name, tensor in saved.tensors.items()}
-    modules = _modules(base, saved, tensors, settings)
-    targets = _targets(base, modules)
-    model = attach(base, LoRA.model_validate({**settings, "targets": targets}))
+    targets = _targets(base, _modules(base, saved, tensors, method))
+    model = attach(base, method.model_copy(update={"targets": targets}))
     model.adapter.load_tensors(tensors)
     return model
 
 
-def _settings(saved: Saved) -> dict[str, Any]:
-    """Ours, from PEFT's."""
+def _method(saved: Saved) -> LoRA:
+    """Our settings from PEFT's, all but the targets."""
+    where = saved.folder / CONFIG
     start = saved.config.get("init_lora_weights", True)
     if start not in HARMLESS_STARTS:
         raise AdapterError(
-            f"{saved.folder / CONFIG}: init_lora_weights={start!r} changed the base model's weights; convert it to plain LoRA with PEFT first"
+            f"{where}: init_lora_weights={start!r} changed the base model's weights; convert it to plain LoRA with PEFT first"
         )
     plain = LoraConfig().to_dict()
     for key, value in saved.config.items():
         if key in CARRIED | SILENT | {"init_lora_weights"} or value == plain.get(key) or value in (None, False, {}, []):
             continue
         raise AdapterError(
-            f"{saved.folder / CONFIG}: {key}={value!r} has no counterpart here; train without it, or merge the adapter with PEFT"
+            f"{where}: {key}={value!r} has no counterpart here; train without it, or merge the adapter with PEFT"
         )
     config = {**plain, **saved.config}
-    return {
+    settings = {
         "rank": saved.number("r"),
         "alpha": config["lora_alpha"],
         "dropout": config["lora_dropout"],
         "dora": config["use_dora"],
         "rslora": config["use_rslora"],
     }
+    try:
+        return validate(LoRA, settings, str(where))
+    except ConfigError as error:
+        raise AdapterError(str(error)) from None
 
 
-def _modules(base: BaseModel, saved: Saved, tensors: dict[str, Tensor], settings: dict[str, Any]) -> list[str]:
-    """The adapted modules by name; checked here, since a base model that PEFT's layers went into cannot be used again."""
+def _modules(base: BaseModel, saved: Saved, tensors: dict[str, Tensor], method: LoRA) -> list[str]:
+    """The adapted modules by name; checked now, since a base model that PEFT's layers went into serves nothing else."""
     linear = {name: m for name, m in base.model.named_modules() if isinstance(m, nn.Linear)}
-    wanted = MATRICES if settings["dora"] else MATRICES - {"lora_magnitude_vector"}
+    wanted = MATRICES if method.dora else MATRICES - {"lora_magnitude_vector"}
     shapes: dict[str, dict[str, tuple[int, ...]]] = {}
     for name, tensor in tensors.items():
         kind = next((kind for kind in wanted if name.endswith(f".{kind}")), None)
@@ -92,7 +95,7 @@ def _modules(base: BaseModel, saved: Saved, tensors: dict[str, Tensor], settings
         raise saved.misfit("no tensors", "LoRA matrices")
     for module, found in shapes.items():
         out, inner = linear[module].weight.shape
-        rank = settings["rank"]
+        rank = method.rank
         fits = {"lora_A.weight": (rank, inner), "lora_B.weight": (out, rank), "lora_magnitude_vector": (out,)}
         expected = {kind: fits[kind] for kind in wanted}
         if found != expected:

@@ -1,7 +1,8 @@
-"""Prefix <-> PEFT's PREFIX_TUNING: one table [P, L 2 G K], `prompt_embeddings`; row by row, layer by layer, keys before values.
+"""Prefix <-> PEFT's PREFIX_TUNING: one table [P, L 2 G K], `prompt_embeddings`; layer by layer, keys before values.
 
-PEFT keeps the prefix at positions 0..P-1 of the KV cache and text from P; here the prefix is at -P..-1 and text from 0. Values are the
-same; keys carry a rotary phase, so they are moved by P. A prefix that PEFT trained through its MLP is saved as plain keys and values.
+PEFT keeps the prefix at positions 0..P-1 of the KV cache and text from P; here the prefix is at -P..-1 and text from 0.
+Values are the same; keys carry a rotary phase, so they are moved by P. A prefix that PEFT trained through its MLP is saved
+as plain keys and values.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def export(model: AdaptedModel) -> Saved:
     """The keys and values of any parametrisation as PEFT saves them.
 
     Raises:
-        AdapterError: if some layers have no prefix, layers differ in shape, or a sliding window leaves no room for the text.
+        AdapterError: if some layers have no prefix or differ in shape, or a sliding window leaves no room for text.
     """
     seam = model.seam
     G, K = _shape(seam)
@@ -34,7 +35,8 @@ def export(model: AdaptedModel) -> Saved:
     joined = prefix.joined if prefix else {}
     if len(joined) != seam.layers:
         raise AdapterError(
-            f"a prefix in {len(joined)} of {seam.layers} layers cannot be exported to PEFT, which puts one in all; train with layers=all"
+            f"a prefix in {len(joined)} of {seam.layers} layers cannot be exported to PEFT, which puts one in all; "
+            "train with layers=all"
         )
     P = joined[0].length
     warn_of_window(seam, P, "PEFT")
@@ -71,9 +73,9 @@ def _shape(seam: Seam) -> tuple[int, int]:
     """(G, K), which PEFT wants to be the same in all layers, for keys and values alike."""
     shapes = {seam.kv_shape(layer) for layer in range(seam.layers)}
     G, K, values = next(iter(shapes))
-    if len(shapes) > 1 or K != values:
+    if len(shapes) > 1 or values != K:
         raise AdapterError(
-            f"{type(seam.model).__name__}: keys and values differ in shape by layer ({sorted(shapes)[:3]}), which PEFT's prefix cannot say; "
-            "use a soft prompt or LoRA with PEFT"
+            f"{type(seam.model).__name__}: keys and values have shapes {sorted(shapes)[:3]}, and PEFT's prefix has one for "
+            "all; use a soft prompt or LoRA with PEFT"
         )
     return G, K

@@ -1,11 +1,12 @@
 """Soft prompt <-> PEFT's PROMPT_TUNING: one table [P, D], `prompt_embeddings`.
 
-PEFT puts it in front of the text at positions 0..P-1, here it is at -P..-1; rotary attention sees only differences, so nothing changes.
+PEFT puts it in front of the text at positions 0..P-1, here it is at -P..-1; rotary attention sees only differences, so
+nothing changes.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from peft import PromptTuningConfig
 
@@ -17,7 +18,7 @@ from polyprefix.models.load import BaseModel
 from polyprefix.prefix import Seam
 
 NAME = "prompt_embeddings"
-INIT: dict[Any, str] = {"TEXT": "text", "SAMPLE_VOCAB": "vocabulary"}
+INIT: dict[Any, Literal["text", "vocabulary"]] = {"TEXT": "text", "SAMPLE_VOCAB": "vocabulary"}
 """PEFT's initial values -> ours, for the record."""
 
 
@@ -47,7 +48,7 @@ def load(base: BaseModel, saved: Saved) -> AdaptedModel:
     if tuple(table.shape) != expected:
         raise saved.misfit(f"a prompt of shape {list(table.shape)}", f"{list(expected)} for {base.name}")
     warn_of_window(Seam.of(base.model), expected[0], "PEFT")
-    init = INIT.get(saved.config.get("prompt_tuning_init"), "random")
+    init: Literal["text", "vocabulary", "random"] = INIT.get(saved.config.get("prompt_tuning_init"), "random")
     text = saved.config.get("prompt_tuning_init_text") if init == "text" else None
     model = attach(base, SoftPrompt(length=expected[0], init=init, init_text=text))
     model.adapter.load_tensors({"table": table[None].to(model.device)})

@@ -1,0 +1,5 @@
+"""`python -m polyprefix`."""
+
+from polyprefix.cli import main
+
+main()

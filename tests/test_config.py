@@ -1,0 +1,62 @@
+"""Settings are strict, all mistakes are told at once, and equal settings have equal ids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from polyprefix.config import RunConfig, override, read_yaml, validate
+from polyprefix.errors import ConfigError
+
+
+def config(**more: object) -> RunConfig:
+    return validate(RunConfig, {"model": "m", "task": "terms", **more}, "run")
+
+
+def test_all_mistakes_are_told_at_once_with_the_nearest_key() -> None:
+    with pytest.raises(ConfigError) as error:
+        config(eval_sise=3, train={"epoch": 2, "learning_rate": -1}, seed="x")
+    message = str(error.value)
+    assert "'eval_sise', did you mean 'eval_size'" in message
+    assert "'train.epoch', did you mean 'epochs'" in message
+    assert "'train.learning_rate' is -1" in message and "'seed' is 'x'" in message
+    assert "\n" not in message
+
+
+def test_a_method_may_be_a_bare_name_and_languages_a_list() -> None:
+    assert config(method="lora").method == {"name": "lora"}
+    assert config(languages="sw, th").languages == ("sw", "th")
+    assert config(languages=["sw"]).languages == ("sw",)
+    assert config().languages == "all"
+    with pytest.raises(ConfigError, match="method"):
+        config(method=3)
+
+
+def test_equal_settings_have_equal_ids_and_others_do_not() -> None:
+    assert config().run_id() == config(method={"name": "prefix"}).run_id()
+    assert config().run_id() != config(seed=1).run_id()
+    assert config().run_id().startswith("terms-prefix-m-s0-")
+    assert "/" not in config(model="org/some-Model_7B", task="/a/b/own.py").run_id()
+
+
+def test_assignments_reach_sections_and_read_numbers() -> None:
+    values = override({"method": "prefix"}, ("train.learning_rate=1e-2", "method.length=4", "languages=[sw, th]"))
+    assert values == {"method": {"name": "prefix", "length": 4}, "train": {"learning_rate": 0.01}, "languages": ["sw", "th"]}
+
+
+@pytest.mark.parametrize("assignment", ["train.epochs", "=3", "model.x=3"])
+def test_assignments_that_cannot_be_read(assignment: str) -> None:
+    with pytest.raises(ConfigError, match="--set"):
+        override({"model": "m"}, (assignment,))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"a: [1", "not YAML"), (b"- 1\n", "holds list"), (b"", "holds NoneType"), (b"\xff\xfe\x00x", "cannot be read")]
+)
+def test_files_that_are_no_settings(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "run.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=message):
+        read_yaml(tmp_path / "run.yaml")
+    with pytest.raises(ConfigError, match="no such file"):
+        read_yaml(tmp_path / "none.yaml")

@@ -1,0 +1,76 @@
+"""A whole run on a tiny model: files as documented, the same scores for the same seed, the base beside the adapted model."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from polyprefix.config import RunConfig, validate
+from polyprefix.methods import registry as methods
+from polyprefix.recipe import run
+from polyprefix.report.summary import summarise
+from polyprefix.results.files import read_correctness, read_predictions, read_result
+from polyprefix.tasks.terms import TASK
+
+SETTINGS = {
+    "task": "terms",
+    "languages": ["sw", "th"],
+    "eval_size": 9,
+    "train_size": 12,
+    "train": {"epochs": 1, "batch_size": 4, "validation_size": 6, "validations": 2},
+}
+
+
+def config(folder: Path, **more: object) -> RunConfig:
+    return validate(RunConfig, {"model": str(folder), **SETTINGS, **more}, "run")
+
+
+def test_a_run_writes_what_is_documented(tiny_folder: Path, tmp_path: Path) -> None:
+    adapted, base = run(config(tiny_folder), out=tmp_path, beside_base=True)
+    names = {path.name for path in adapted.iterdir()}
+    assert names == {"config.yaml", "result.json", "predictions.parquet", "adapter", "train.jsonl"}
+    result = read_result(adapted)
+    assert set(result.scores) == {"eng_Latn", "swh_Latn", "tha_Thai"}
+    assert all(scores["accuracy"].n == 9 for scores in result.scores.values())
+    assert set(result.cost) >= {"train_seconds", "train_examples_per_second", "eval_seconds", "eval_examples_per_second", "peak_memory_bytes"}
+    assert result.parameters["trainable"] == 16 * 3 * 2 * 2 * 16
+    assert result.provenance["packages"]["torch"] and result.notes
+    assert set(read_result(base).baselines) == {"character n-grams", "length and spaces"}
+    predictions, correct = read_predictions(adapted / "predictions.parquet")
+    assert correct == [TASK.correctness(p) for p in predictions]
+    for language, values in read_correctness(adapted / "predictions.parquet").items():
+        assert sum(values.values()) / 9 == pytest.approx(result.scores[language]["accuracy"].value)
+    assert {row.language.code for row in summarise(adapted, base).rows} == set(result.scores)
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_the_same_seed_gives_the_same_scores_for_every_method(method: str, tiny_folder: Path, tmp_path: Path) -> None:
+    results = [read_result(run(config(tiny_folder, method=method, seed=3), out=tmp_path / side)[0]) for side in "ab"]
+    assert results[0].scores == results[1].scores
+    assert results[0].run_id == results[1].run_id
+
+
+def test_the_base_is_evaluated_once(tiny_folder: Path, tmp_path: Path) -> None:
+    _, first = run(config(tiny_folder), out=tmp_path, beside_base=True)
+    stamp = (first / "result.json").stat().st_mtime_ns
+    _, second = run(config(tiny_folder, seed=1), out=tmp_path, beside_base=True)
+    assert first == second and (second / "result.json").stat().st_mtime_ns == stamp
+
+
+def test_a_saved_adapter_evaluates_to_the_same_scores(tiny_folder: Path, tmp_path: Path) -> None:
+    [trained] = run(config(tiny_folder), out=tmp_path)
+    settings = read_result(trained).config
+    [evaluated] = run(config(tiny_folder, method=settings["method"], adapter=str(trained / "adapter")), out=tmp_path)
+    assert read_result(evaluated).scores == read_result(trained).scores
+    assert not (evaluated / "adapter").exists()
+
+
+def test_every_setting_of_a_method_is_written_out(tiny_folder: Path) -> None:
+    settled = methods.settle(config(tiny_folder, method="soft-prompt"))
+    assert settled.method["length"] and settled.train.learning_rate
+    assert methods.settle(settled) == settled
+    idle = methods.settle(config(tiny_folder, method="none", seed=5))
+    assert idle.run_id() == methods.settle(config(tiny_folder, method="none", seed=6)).run_id()
+    assert dataclasses.is_dataclass(methods.kind("prefix").defaults)
