@@ -1,0 +1,217 @@
+"""mgsm: grade-school mathematics, solved in writing, in 11 languages.
+
+Source    juletxara/mgsm on the Hugging Face Hub; F. Shi et al., Language Models are Multilingual Chain-of-Thought
+          Reasoners, ICLR 2023. Training: openai/gsm8k (K. Cobbe et al., arXiv 2110.14168), of whose test set MGSM's
+          English problems are the first 250.
+Licence   CC BY 4.0 (MGSM), MIT (GSM8K).
+Splits    test 250 rows a language. Train: GSM8K's 7,473 English problems with worked solutions. Validation: in English
+          the 1,069 problems of GSM8K's test set that MGSM does not have; elsewhere MGSM's own 8 solved problems.
+Prompt    one English template in all languages, instruction first; the solution is written.
+Target    the worked solution without its calculator annotations (`<<16-3=13>>`) and blank lines, and `The answer is N.` in place of the
+          source's `#### N`, N without thousands separators.
+Metric    exact match of numbers, whatever their digits and separators (scoring.numbers). Flexible: the last number
+          written. Strict: the number after `The answer is`, or after the same words in the language of the problem.
+Deviates  from the source, which prompts large models with solved examples, and from lm-evaluation-harness, whose
+          figures compare numbers as text.
+
+Rows are parallel: row i is the same problem in every language, so `test-17` is one item.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from polyprefix.data.hub import expect_rows, load_rows
+from polyprefix.errors import DataError
+from polyprefix.records import Example, Prediction, Prompt, Score, Split
+from polyprefix.scoring.metrics import accuracy
+from polyprefix.scoring.numbers import last_number, number_after
+from polyprefix.tasks._rows import ENGLISH, read_columns, require_language, require_text, without_shared
+from polyprefix.tasks.base import Source, TaskInfo
+
+CONFIGS = {
+    "eng_Latn": "en", "ben_Beng": "bn", "deu_Latn": "de", "fra_Latn": "fr", "jpn_Jpan": "ja", "rus_Cyrl": "ru",
+    "spa_Latn": "es", "swh_Latn": "sw", "tel_Telu": "te", "tha_Thai": "th", "zho_Hans": "zh",
+}  # fmt: skip
+"""Our code -> configuration in the source."""
+PHRASES = {
+    "eng_Latn": ("The answer is",),
+    "ben_Beng": ("উত্তর হল",),
+    "deu_Latn": ("Die Antwort ist", "Die Antwort lautet"),
+    "fra_Latn": ("La réponse est",),
+    "jpn_Jpan": ("答えは",),
+    "rus_Cyrl": ("Ответ",),
+    "spa_Latn": ("La respuesta es",),
+    "swh_Latn": ("Jibu ni",),
+    "tel_Telu": ("సమాధానం",),
+    "tha_Thai": ("คำตอบคือ",),
+    "zho_Hans": ("答案是",),
+}
+"""What stands before the answer in MGSM's solved problems."""
+MGSM, GSM8K = "juletxara/mgsm", "openai/gsm8k"
+ROWS: Mapping[Split, int] = {"validation": 8, "test": 250}
+GSM8K_ROWS: Mapping[Split, int] = {"train": 7_473, "validation": 1_319}
+TEMPLATE = """Solve the problem step by step and end with "The answer is" and the number.
+Question: {question}
+Answer:"""
+_ANNOTATION = re.compile("<<[^<>]*>>")
+_LABEL = re.compile("^[^:：]{1,40}[:：]\\s*")
+
+
+class Mgsm:
+    """Word problems with a number for an answer; the solution is generated."""
+
+    info = TaskInfo(
+        name="mgsm",
+        title="Which number solves the problem?",
+        source=MGSM,
+        licence="CC BY 4.0",
+        metrics=("exact_match_flexible", "exact_match_strict"),
+        chance=0.0,
+        parallel=True,
+        splits={
+            "train": f"English train of {GSM8K}, 7,473 rows with worked solutions",
+            "validation": f"English: the 1,069 rows of {GSM8K} test that are not in MGSM; elsewhere MGSM's train, 8 rows",
+            "test": "test, 250 rows in each of 11 languages",
+        },
+        deviations=(
+            "MGSM: an English prompt in all languages and no solved examples; the source prompts with eight",
+            "MGSM: numbers are compared by value, in the digits and separators of every script",
+        ),
+    )
+
+    def __init__(self) -> None:
+        self._notes: tuple[str, ...] = ()
+
+    def languages(self) -> tuple[str, ...]:
+        """The eleven codes, English first."""
+        return tuple(CONFIGS)
+
+    def examples(self, split: Split, language: str, source: Source) -> Sequence[Example]:
+        """All rows of a split; ids are row numbers and so the same in all languages.
+
+        The first answer is what training teaches: a worked solution where there is one. The last is the number alone.
+
+        Raises:
+            LanguageError: if the task has no such language, or no training split in it.
+            DataError: if rows are missing, too many, or malformed.
+        """
+        require_language("mgsm", split, language, tuple(CONFIGS), elsewhere="validation")
+        if split == "test":
+            return _test(language, source)
+        return self._gsm8k(split, source) if language == ENGLISH else _solved(language, source)
+
+    def prompt(self, example: Example) -> Prompt:
+        """The instruction first, then the problem; the solution ends where another problem would begin."""
+        return Prompt(
+            example_id=example.id,
+            language=example.language,
+            text=TEMPLATE.format(**example.inputs),
+            target=f" {example.answers[0]}",
+            stop=("\n\n", "\nQuestion:"),
+        )
+
+    def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
+        """Exact match of the last number, and of the number after the words that announce it."""
+        return {
+            "exact_match_flexible": accuracy([self.correctness(p) for p in predictions]),
+            "exact_match_strict": accuracy([strict_match(p) for p in predictions]),
+        }
+
+    def correctness(self, prediction: Prediction) -> float:
+        """1 if the last number written is the answer, else 0."""
+        found = last_number(prediction.predicted)
+        return float(found is not None and found == last_number(prediction.answers[-1]))
+
+    def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
+        """None."""
+        return {}
+
+    def notes(self) -> tuple[str, ...]:
+        """How many training rows were dropped because the test set has them, once training rows were read."""
+        return self._notes
+
+    def _gsm8k(self, split: Split, source: Source) -> Sequence[Example]:
+        original = "train" if split == "train" else "test"
+        rows = load_rows(GSM8K, "main", original, source.hub)
+        where = f"{GSM8K} main {original}"
+        expect_rows(len(rows), GSM8K_ROWS[split], where)
+        cells = enumerate(read_columns(rows, ("question", "answer"), where))
+        examples = [_worked(f"{where}, row {row}", f"{split}-{row}", *texts) for row, texts in cells]
+        kept, dropped = without_shared(examples, _test(ENGLISH, source), ["question"])
+        if split == "train":
+            self._notes = (f"MGSM: {dropped} of {len(rows):,} training rows share a question with the test set; dropped.",)
+        return kept
+
+
+def strict_match(prediction: Prediction) -> float:
+    """1 if the number right after `The answer is`, in English or in the problem's language, is the answer, else 0."""
+    phrases = (*PHRASES[ENGLISH], *PHRASES.get(prediction.language, ()))
+    found = number_after(prediction.predicted, phrases)
+    return float(found is not None and found == last_number(prediction.answers[-1]))
+
+
+def worked_solution(answer: str) -> tuple[str, str]:
+    """GSM8K's solution as the model should write it, and the number alone.
+
+    >>> worked_solution("She has 3+4 = <<3+4=7>>7.\\n#### 7")
+    ('She has 3+4 = 7.\\nThe answer is 7.', '7')
+    """
+    solution, _, number = answer.rpartition("####")
+    number = number.strip().replace(",", "")
+    lines = [line.strip() for line in _ANNOTATION.sub("", solution).splitlines()]
+    return "\n".join([*filter(None, lines), f"The answer is {number}."]), number
+
+
+def _worked(where: str, id: str, question: object, answer: object) -> Example:
+    solution, number = worked_solution(require_text(answer, where, "answer"))
+    if last_number(number) is None:
+        raise DataError(f"{where}: no number after ####; fetch the data again")
+    return Example(id, ENGLISH, {"question": _text(question, where)}, choices=(), answers=(solution, number))
+
+
+def _test(language: str, source: Source) -> list[Example]:
+    rows, where = _mgsm("test", language, source)
+    return [
+        Example(
+            id=f"test-{row}",
+            language=language,
+            inputs={"question": _text(question, f"{where}, row {row}")},
+            choices=(),
+            answers=(f"The answer is {number}.", str(number)),
+        )
+        for row, (question, number) in enumerate(read_columns(rows, ("question", "answer_number"), where))
+    ]
+
+
+def _solved(language: str, source: Source) -> list[Example]:
+    """MGSM's eight solved problems, without the words for question and answer that they begin with."""
+    rows, where = _mgsm("validation", language, source)
+    cells = read_columns(rows, ("question", "answer", "answer_number"), where)
+    return [
+        Example(
+            id=f"validation-{row}",
+            language=language,
+            inputs={"question": _LABEL.sub("", _text(question, f"{where}, row {row}"))},
+            choices=(),
+            answers=(_LABEL.sub("", require_text(solution, f"{where}, row {row}", "answer")).strip(), str(number)),
+        )
+        for row, (question, solution, number) in enumerate(cells)
+    ]
+
+
+def _mgsm(split: Split, language: str, source: Source) -> tuple[Any, str]:
+    original = "train" if split == "validation" else split
+    rows = load_rows(MGSM, CONFIGS[language], original, source.hub)
+    where = f"{MGSM} {CONFIGS[language]} {original}"
+    expect_rows(len(rows), ROWS[split], where)
+    return rows, where
+
+
+def _text(value: object, where: str) -> str:
+    return require_text(value, where, "question").strip()
+
+
+TASK = Mgsm()

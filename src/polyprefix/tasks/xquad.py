@@ -1,0 +1,151 @@
+"""xquad: find the answer to a question in a paragraph, in 12 languages.
+
+Source    google/xquad on the Hugging Face Hub; M. Artetxe et al., On the Cross-lingual Transferability of Monolingual
+          Representations, ACL 2020. Training: rajpurkar/squad, which is SQuAD v1.1 (P. Rajpurkar et al., EMNLP 2016).
+Licence   CC BY-SA 4.0, both.
+Splits    test 1,190 rows a language (the source calls it validation). Train and validation: SQuAD's 87,599 English
+          training rows, parted by article, for SQuAD's own validation split is where XQuAD comes from.
+Prompt    one English template in all languages, instruction first; the answer is written, up to a line break.
+Metric    F1 and exact match as SQuAD v1.1 computes them; both again with regard to the language (scoring.normalise).
+Deviates  from the source, which predicts the span's ends with an encoder; from lm-evaluation-harness, which translates
+          the scaffold; and from XTREME only in the second pair of metrics, which it lacks.
+
+Rows are parallel: an id is SQuAD's, the same in all languages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from polyprefix.data.hub import expect_rows, load_rows
+from polyprefix.errors import DataError
+from polyprefix.records import Example, Prediction, Prompt, Score, Split
+from polyprefix.scoring.answers import SPAN_METRICS, f1, span_scores
+from polyprefix.tasks._rows import ENGLISH, read_columns, require_language, require_text, without_shared
+from polyprefix.tasks.base import Source, TaskInfo
+
+CONFIGS = {
+    "eng_Latn": "xquad.en", "arb_Arab": "xquad.ar", "deu_Latn": "xquad.de", "ell_Grek": "xquad.el",
+    "hin_Deva": "xquad.hi", "ron_Latn": "xquad.ro", "rus_Cyrl": "xquad.ru", "spa_Latn": "xquad.es",
+    "tha_Thai": "xquad.th", "tur_Latn": "xquad.tr", "vie_Latn": "xquad.vi", "zho_Hans": "xquad.zh",
+}  # fmt: skip
+"""Our code -> configuration in the source."""
+XQUAD, SQUAD = "google/xquad", "rajpurkar/squad"
+ROWS, TRAIN_ROWS = 1_190, 87_599
+VALIDATION_SHARE = 0.05
+"""Share of SQuAD's training articles that are held out."""
+TEMPLATE = """Answer the question with words of the context.
+Context: {context}
+Question: {question}
+Answer:"""
+
+
+class Xquad:
+    """Extractive question answering; the answer is generated."""
+
+    info = TaskInfo(
+        name="xquad",
+        title="Which words of the context answer the question?",
+        source=XQUAD,
+        licence="CC BY-SA 4.0",
+        metrics=SPAN_METRICS,
+        chance=0.0,
+        parallel=True,
+        splits={
+            "train": f"English train of {SQUAD}, 87,599 rows, without the articles held out",
+            "validation": "5% of the articles of the same, by the hash of their titles",
+            "test": "validation, 1,190 rows in each of 12 languages",
+        },
+        deviations=(
+            "XQuAD: an English prompt in all languages, and a written answer; the source predicts a span",
+            "XQuAD: 5% of SQuAD's training articles are held out for validation",
+        ),
+    )
+
+    def __init__(self) -> None:
+        self._notes: tuple[str, ...] = ()
+
+    def languages(self) -> tuple[str, ...]:
+        """The twelve codes, English first."""
+        return tuple(CONFIGS)
+
+    def examples(self, split: Split, language: str, source: Source) -> Sequence[Example]:
+        """All rows of a split; ids are SQuAD's and so the same in all languages.
+
+        Raises:
+            LanguageError: if the task has no such language, or only a test split in it.
+            DataError: if rows are missing, too many, or malformed; a shorter training set is allowed, and noted.
+        """
+        require_language("xquad", split, language, tuple(CONFIGS))
+        if split != "test":
+            return self._squad(split, source)
+        rows = load_rows(XQUAD, CONFIGS[language], "validation", source.hub)
+        where = f"{XQUAD} {CONFIGS[language]} validation"
+        expect_rows(len(rows), ROWS, where)
+        return _read(rows, language, where)
+
+    def prompt(self, example: Example) -> Prompt:
+        """The instruction first, then context and question; the answer ends with its line."""
+        return Prompt(
+            example_id=example.id,
+            language=example.language,
+            text=TEMPLATE.format(**example.inputs),
+            target=f" {example.answers[0]}",
+            stop=("\n",),
+        )
+
+    def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
+        """F1 and exact match, official and with regard to the language."""
+        return span_scores(predictions)
+
+    def correctness(self, prediction: Prediction) -> float:
+        """The official F1."""
+        return f1(prediction.predicted, prediction.answers)
+
+    def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
+        """None."""
+        return {}
+
+    def notes(self) -> tuple[str, ...]:
+        """The size of the training set last read where it is not the published one, and what the test set has too."""
+        return self._notes
+
+    def _squad(self, split: Split, source: Source) -> Sequence[Example]:
+        rows = load_rows(SQUAD, None, "train", source.hub)
+        where = f"{SQUAD} train"
+        expect_rows(len(rows), TRAIN_ROWS, where, subset_ok=True)
+        held_out = [_is_held_out(title) == (split == "validation") for (title,) in read_columns(rows, ("title",), where)]
+        chosen = [e for e, wanted in zip(_read(rows, ENGLISH, where), held_out, strict=True) if wanted]
+        kept, dropped = without_shared(chosen, self.examples("test", ENGLISH, source), ["context", "question"])
+        if split == "train":
+            short = f", a subset of the {TRAIN_ROWS:,} published ones" if len(rows) < TRAIN_ROWS else ""
+            self._notes = (
+                f"XQuAD: {SQUAD} train has {len(rows):,} rows here{short}; {len(chosen):,} remain without held-out articles.",
+                f"XQuAD: {dropped:,} of {len(chosen):,} training rows share a context or question with the test set; dropped.",
+            )
+        return kept
+
+
+def _is_held_out(title: str) -> bool:
+    return int(hashlib.sha256(title.encode()).hexdigest()[:8], 16) / 2**32 < VALIDATION_SHARE
+
+
+def _read(rows: Mapping[str, Any], language: str, where: str) -> list[Example]:
+    cells = read_columns(rows, ("id", "context", "question", "answers"), where)
+    return [_example(f"{where}, row {row}", language, *values) for row, values in enumerate(cells)]
+
+
+def _example(where: str, language: str, id: str, context: object, question: object, answers: Any) -> Example:
+    texts = tuple(dict.fromkeys(text.strip() for text in answers["text"] if text.strip()))
+    if not texts:
+        raise DataError(f"{where}: no answer; fetch the data again")
+    inputs = {
+        "context": require_text(context, where, "context").strip(),
+        "question": require_text(question, where, "question").strip(),
+    }
+    return Example(id, language, inputs, choices=(), answers=texts)
+
+
+TASK = Xquad()
