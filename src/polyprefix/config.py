@@ -67,6 +67,8 @@ class RuntimeConfig(Settings):
     """Precision of frozen weights; `auto` is bfloat16 where the processor computes in it. Adapters are always float32."""
     attention: Literal["auto", "sdpa", "eager", "flex_attention"] = "auto"
     """transformers' attention implementation underneath the prefix; `auto` takes sdpa where the model allows it."""
+    quantize: Literal["none", "4bit", "8bit"] = "none"
+    """Round frozen weights to 4 bits (NF4) or 8 bits (LLM.int8()) while loading; needs bitsandbytes."""
 
 
 class RunConfig(Settings):

@@ -7,8 +7,10 @@ from typing import ClassVar
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from polyprefix.errors import ModelError
 from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults
 from polyprefix.models.load import BaseModel
+from polyprefix.models.quantized import is_quantized
 from polyprefix.prefix import Seam
 
 
@@ -25,7 +27,15 @@ class FullFineTuning(Method):
     """Whether the embeddings (and a tied head) are trained too; without them unseen languages keep theirs."""
 
     def build(self, base: BaseModel, seam: Seam, start: Start) -> Adapter:
-        """Thaw the base model."""
+        """Thaw the base model.
+
+        Raises:
+            ModelError: if its weights are quantised.
+        """
+        if is_quantized(base.model):
+            raise ModelError(
+                f"{base.name}: quantised weights cannot be trained; load it with quantize=none, or choose another method"
+            )
         base.model.float()
         embeddings = {id(base.model.get_input_embeddings().weight)}
         if base.model.get_output_embeddings() is not None:

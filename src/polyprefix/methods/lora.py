@@ -67,7 +67,7 @@ class LoRA(Method):
         """r (in + out) a weight, and with DoRA a magnitude for each output."""
         count = 0
         for module in self._targets(model):
-            out, inner = module.weight.shape
+            inner, out = module.in_features, module.out_features  # a quantised weight's shape is not these
             count += self.rank * (inner + out) + (out if self.dora else 0)
         return count
 
@@ -82,7 +82,7 @@ class LoRA(Method):
                 return wanted
         raise ConfigError("method.targets 'attention': no q_proj and v_proj in this model; name its modules")
 
-    def _targets(self, model: PreTrainedModel) -> list[nn.Module]:
+    def _targets(self, model: PreTrainedModel) -> list[nn.Linear]:
         names = self._names(model)
         linear = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
         if names == "all-linear":

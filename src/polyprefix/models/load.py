@@ -13,6 +13,7 @@ from polyprefix.models import gguf
 from polyprefix.models.decoders import ADVICE, refuse_other_than_decoders
 from polyprefix.models.identity import ModelIdentity, identify
 from polyprefix.models.locate import Place, advice, locate
+from polyprefix.models.quantized import choose_quantization
 from polyprefix.models.quiet import quiet_transformers
 from polyprefix.models.runtime import choose_attention, choose_device, choose_dtype
 from polyprefix.network import hub_answers
@@ -43,7 +44,9 @@ class BaseModel:
         return next((limit for limit in limits if isinstance(limit, int) and limit > 0), UNLIMITED)
 
 
-def load_model(name: str, *, device: str = "auto", dtype: str = "auto", attention: str = "auto") -> BaseModel:
+def load_model(
+    name: str, *, device: str = "auto", dtype: str = "auto", attention: str = "auto", quantize: str = "none"
+) -> BaseModel:
     """Load a causal decoder.
 
     Args:
@@ -51,9 +54,11 @@ def load_model(name: str, *, device: str = "auto", dtype: str = "auto", attentio
         device: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`, ...
         dtype: precision of the weights: `float32`, `bfloat16`, or `auto`: bfloat16 where the device computes in it.
         attention: transformers' implementation; `auto` is sdpa where that computes what the model needs.
+        quantize: `4bit` or `8bit` to round frozen weights while loading; `none` leaves them as the files have them.
 
     Raises:
-        ModelError: if the model cannot be found or read, is no causal decoder, or brings code of its own.
+        ModelError: if the model cannot be found or read, is no causal decoder, or brings code of its own, or if
+            bitsandbytes is needed and missing.
         ConfigError: if the machine has no such device, or the model cannot use that attention.
         OutputError: if a GGUF file has to be converted and the cache cannot be written.
     """
@@ -66,9 +71,10 @@ def load_model(name: str, *, device: str = "auto", dtype: str = "auto", attentio
     with quiet_transformers():
         config = _config(name, place, options)
         refuse_other_than_decoders(config, name)
+        quantization = choose_quantization(quantize, name, config, precision)
         with _explained(name):
             tokenizer = _tokenizer(place, options)
-        model = _model(name, place, config, {**options, "dtype": precision}, on, attention)
+        model = _model(name, place, config, {**options, **quantization, "dtype": precision}, on, attention)
     _settle_padding(name, model, tokenizer)
     revision = place.revision or getattr(model.config, "_commit_hash", None)
     return BaseModel(name, model, tokenizer, identify(name, revision, model))
@@ -112,7 +118,7 @@ def _model(name: str, place: Place, config: Any, options: dict[str, Any], device
     kind = kind[0] if isinstance(kind, tuple) else kind
     options |= {"attn_implementation": choose_attention(attention, kind, config)}
     # placed while loading: a quantised model cannot be moved, and a large one would be in memory twice
-    if device != "cpu" or getattr(config, "quantization_config", None):
+    if device != "cpu" or "quantization_config" in options or getattr(config, "quantization_config", None):
         options |= {"device_map": {"": device}}
     with _explained(name):
         model, report = kind.from_pretrained(place.where, config=config, output_loading_info=True, **options)

@@ -202,6 +202,8 @@ class Seam:
             raise ModelError(
                 f"{name} runs attention '{current}': load it with one of {', '.join(IMPLEMENTATIONS)} (--set runtime.attention=...)"
             )
+        if getattr(self.model, "_is_stateful", False):  # transformers' own word for a state that is no KV cache
+            raise _refusal(name, "its recurrent layers carry a state that a prefix does not reach")
         try:
             self.model.set_attn_implementation(ours(current))
         except (ValueError, KeyError) as error:
