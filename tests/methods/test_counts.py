@@ -1,7 +1,7 @@
-"""Closed formulas equal real counts for the shapes of five published models, other tools' numbers, and the page's table.
+"""Closed formulas equal real counts for the shapes of five models, other tools' numbers, and the table of the page.
 
-Models and adapters are built on the meta device. Other tools' numbers are those of PEFT 0.21 on the same shapes. After a
-change, `python -m tests.methods.test_counts` prints the table for docs/methods.md.
+Models and adapters are built on the meta device. Other tools' numbers are those of PEFT 0.21 on the same shapes.
+After a change, `python -m tests.methods.test_counts` prints the table for docs/methods.md.
 """
 
 from __future__ import annotations
