@@ -13,17 +13,17 @@ from typing import Any
 
 import torch
 
+from polyprefix.atomic import output_errors, write_text, writing
 from polyprefix.errors import AdapterError
 from polyprefix.interop.windows import warn_of_window
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.methods.soft_prompt import PromptTable
-from polyprefix.atomic import output_errors, write_text, writing
 
 TENSOR, USAGE = "prompt_embeds.pt", "prompt_embeds.json"
 
 
 def to_prompt_embeds(model: AdaptedModel, path: str | Path) -> Path:
-    """Write `prompt_embeds.pt`, [P, D] in the base model's precision, and `prompt_embeds.json`, which says how to use it.
+    """Write `prompt_embeds.pt`, [P, D] in the base's precision, and `prompt_embeds.json`, which says how to use it.
 
     Raises:
         AdapterError: if the adapter is no soft prompt.

@@ -19,11 +19,11 @@ def warn_of_window(seam: Seam, length: int, tool: str) -> None:
         return
     if length >= window:
         raise AdapterError(
-            f"{length} virtual tokens fill the model's sliding window of {window}, and {tool} lets them slide out of view; "
-            "train with fewer"
+            f"{length} virtual tokens fill the model's sliding window of {window}, and {tool} lets them slide out of "
+            "view; train with fewer"
         )
     warnings.warn(
-        f"the model has a sliding window of {window} tokens: {tool} lets the prefix slide out of view and polyprefix does "
-        f"not, so they agree on texts of up to {window - length} tokens",
+        f"the model has a sliding window of {window} tokens: {tool} lets the prefix slide out of view and polyprefix "
+        f"does not, so they agree on texts of up to {window - length} tokens",
         stacklevel=3,
     )

@@ -1,9 +1,9 @@
 """Moving keys to other positions, for whatever rotary embedding a model has. RoPE: arXiv 2104.09864.
 
-A rotary embedding turns pairs of a key's K dimensions, pair i by the angle p w_i at position p. Which dimensions pair up
-(halves, neighbours, only some of them) and how fast they turn (llama3, yarn and linear scaling, one base per layer type)
-differs by model and by layer, so both are measured on keys that the layer itself makes of the same hidden states at
-different positions:
+A rotary embedding turns pairs of a key's K dimensions, pair i by the angle p w_i at position p. Which dimensions pair
+up (halves, neighbours, only some of them) and how fast they turn (llama3, yarn and linear scaling, one base per layer
+type) differs by model and by layer, so both are measured on keys that the layer itself makes of the same hidden states
+at different positions:
 
     pairs       two dimensions pair up when one gains exactly the energy that the other loses
     speed       the angle at positions 1, 2, 4, ..., each of which says how often the next one has gone round
@@ -110,8 +110,8 @@ def _fit(seam: Seam, layer: int, near: Tensor, far: Tensor, noise: float) -> Rot
     wrong = ((moved - near[1:]).square().mean() / size).sqrt()
     if not torch.equal(partner[partner], own) or not wrong <= noise:
         raise ModelError(
-            f"{type(seam.model).__name__}: the keys of layer {layer} do not turn in pairs as positions grow, so a prefix "
-            "cannot be moved to others; use a soft prompt or LoRA"
+            f"{type(seam.model).__name__}: the keys of layer {layer} do not turn in pairs as positions grow, so a "
+            "prefix cannot be moved to others; use a soft prompt or LoRA"
         )
     return rotary
 

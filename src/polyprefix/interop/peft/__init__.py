@@ -70,7 +70,7 @@ def from_peft(base: BaseModel, path: str | Path) -> AdaptedModel:
     trained_on = saved.config.get("base_model_name_or_path")
     if isinstance(trained_on, str) and _last(trained_on) not in ("", _last(base.name)):
         warnings.warn(
-            f"{folder}: trained on '{trained_on}', which PEFT knows by name alone; make sure that {base.name} is the same model",
+            f"{folder}: trained on '{trained_on}', of which PEFT keeps only the name; make sure that it is {base.name}",
             stacklevel=2,
         )
     model: AdaptedModel = loaders[kind].load(base, saved)

@@ -1,7 +1,8 @@
 """Llama-Adapter <-> PEFT's ADAPTION_PROMPT: in the top N layers a prompt [1, P, D] and one plain gate [1].
 
 PEFT computes W_o(softmax(q (W_k E)^T) W_v E) times the gate beside attention, with rotated queries and plain keys: the
-formula here, with tanh folded into the gate. A layer without an adapter above one with gets a gate of 0, which adds nothing.
+formula here, with tanh folded into the gate. A layer without an adapter above
+one with gets a gate of 0, which adds nothing.
 """
 
 from __future__ import annotations

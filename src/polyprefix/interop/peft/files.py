@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from polyprefix.errors import AdapterError
 from polyprefix.atomic import output_errors, write_text, writing
+from polyprefix.errors import AdapterError
 
 CONFIG, TENSORS, PICKLED = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 

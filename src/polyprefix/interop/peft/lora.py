@@ -57,7 +57,7 @@ def _method(saved: Saved) -> LoRA:
     start = saved.config.get("init_lora_weights", True)
     if start not in HARMLESS_STARTS:
         raise AdapterError(
-            f"{where}: init_lora_weights={start!r} changed the base model's weights; convert it to plain LoRA with PEFT first"
+            f"{where}: init_lora_weights={start!r} changed the base model too; convert it to plain LoRA with PEFT first"
         )
     plain = LoraConfig().to_dict()
     for key, value in saved.config.items():

@@ -1,8 +1,8 @@
 """Prefix <-> PEFT's PREFIX_TUNING: one table [P, L 2 G K], `prompt_embeddings`; layer by layer, keys before values.
 
 PEFT keeps the prefix at positions 0..P-1 of the KV cache and text from P; here the prefix is at -P..-1 and text from 0.
-Values are the same; keys carry a rotary phase, so they are moved by P. A prefix that PEFT trained through its MLP is saved
-as plain keys and values.
+Values are the same; keys carry a rotary phase, so they are moved by P. A prefix that PEFT trained through its MLP is
+saved as plain keys and values.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _shape(seam: Seam) -> tuple[int, int]:
     G, K, values = next(iter(shapes))
     if len(shapes) > 1 or values != K:
         raise AdapterError(
-            f"{type(seam.model).__name__}: keys and values have shapes {sorted(shapes)[:3]}, and PEFT's prefix has one for "
-            "all; use a soft prompt or LoRA with PEFT"
+            f"{type(seam.model).__name__}: keys and values have shapes {sorted(shapes)[:3]}, and PEFT's prefix has one "
+            "for all; use a soft prompt or LoRA with PEFT"
         )
     return G, K
