@@ -88,13 +88,43 @@ def run(configs: tuple[Path, ...], hub: Path | None, out: Path, as_json: bool, b
 def evaluate(adapter: Path, task: str, model: str | None, hub: Path | None, out: Path, as_json: bool, assignments: tuple[str, ...], **flags: Any) -> None:
     """Evaluate a saved ADAPTER (its folder, or that of its run) without training."""
     from polyprefix.config import override
-    from polyprefix.methods.files import SETTINGS, read_settings
+    from polyprefix.methods.files import find_adapter, read_settings
 
-    folder = adapter if (adapter / SETTINGS).exists() or not (adapter / "adapter").is_dir() else adapter / "adapter"
+    folder = find_adapter(adapter)
     saved = read_settings(folder)
     given = {key: value for key, value in flags.items() if value is not None}
     settings = {"model": model or saved["base"]["name"], "task": task, "method": saved["method"], "adapter": str(folder), **given}
     _run(override(settings, assignments), hub=hub, out=out, as_json=as_json)
+
+
+@command.command()
+@click.argument("adapter", type=click.Path(path_type=Path))
+@click.option("--format", "form", required=True, help="peft, or prompt-embeds for vLLM.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option("--model", help="The base model, where it is not found under the name that it was trained with.")
+def export(adapter: Path, form: str, out: Path, model: str | None) -> None:
+    """Write a saved ADAPTER in another tool's format."""
+    from polyprefix.interop import export_adapter
+    from polyprefix.methods.files import find_adapter, load_adapter, read_settings
+    from polyprefix.models.load import load_model
+
+    folder = find_adapter(adapter)
+    base = load_model(model or read_settings(folder)["base"]["name"])
+    click.echo(f"wrote {export_adapter(load_adapter(base, folder), form, out)}")
+
+
+@command.command(name="import")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--format", "form", default="peft", show_default=True, help="The format of FOLDER.")
+@click.option("--model", required=True, help="The base model of the adapter.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+def import_(folder: Path, form: str, model: str, out: Path) -> None:
+    """Read an adapter that another tool saved in FOLDER."""
+    from polyprefix.interop import import_adapter
+    from polyprefix.methods.files import save_adapter
+    from polyprefix.models.load import load_model
+
+    click.echo(f"wrote {save_adapter(import_adapter(load_model(model), form, folder), out)}")
 
 
 @command.command(name="list")

@@ -71,6 +71,12 @@ def load_adapter(base: BaseModel, path: str | Path, *, force: bool = False) -> A
     return model
 
 
+def find_adapter(path: Path) -> Path:
+    """The adapter's folder: the path itself, or `adapter` in the folder of a run."""
+    inside = path / "adapter"
+    return inside if inside.is_dir() and not (path / SETTINGS).exists() else path
+
+
 def read_settings(folder: Path) -> dict[str, Any]:
     """The contents of `adapter.json`.
 

@@ -142,7 +142,9 @@ class Mgsm:
         examples = [_worked(f"{where}, row {row}", f"{split}-{row}", *texts) for row, texts in cells]
         kept, dropped = without_shared(examples, _test(ENGLISH, source), ["question"])
         if split == "train":
-            self._notes = (f"MGSM: {dropped} of {len(rows):,} training rows share a question with the test set; dropped.",)
+            self._notes = (
+                f"MGSM: {dropped} of {len(rows):,} training rows share a question with the test set; dropped.",
+            )
         return kept
 
 

@@ -84,7 +84,9 @@ class Sib200:
         if split != "train":
             return examples
         kept, dropped = without_shared(examples, _read("test", ENGLISH, source), ["text"])
-        self._notes = (f"SIB-200: {dropped} of {len(examples)} training rows share their text with the test set; dropped.",)
+        self._notes = (
+            f"SIB-200: {dropped} of {len(examples)} training rows share their text with the test set; dropped.",
+        )
         return kept
 
     def prompt(self, example: Example) -> Prompt:

@@ -116,7 +116,9 @@ class Xquad:
         rows = load_rows(SQUAD, None, "train", source.hub)
         where = f"{SQUAD} train"
         expect_rows(len(rows), TRAIN_ROWS, where, subset_ok=True)
-        held_out = [_is_held_out(title) == (split == "validation") for (title,) in read_columns(rows, ("title",), where)]
+        held_out = [
+            _is_held_out(title) == (split == "validation") for (title,) in read_columns(rows, ("title",), where)
+        ]
         chosen = [e for e, wanted in zip(_read(rows, ENGLISH, where), held_out, strict=True) if wanted]
         kept, dropped = without_shared(chosen, self.examples("test", ENGLISH, source), ["context", "question"])
         if split == "train":

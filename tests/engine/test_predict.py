@@ -1,0 +1,41 @@
+"""Ranking equals the log-likelihood of each continuation in the whole text, whatever the batch and however many tokens it has."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from polyprefix.engine.predict import rank_choices
+from polyprefix.methods import registry
+from polyprefix.methods.adapted import attach
+from polyprefix.records import Prompt
+from polyprefix.text.tokens import encode
+from tests.tiny import tiny_base, tiny_tokenizer
+
+CHOICES = {"one token": ("a", "b", "c"), "several": (" yes", " no", " perhaps")}
+
+
+@pytest.mark.parametrize("kind", ["llama-gqa-tied", "gemma3"])
+@pytest.mark.parametrize("method", ["none", "prefix", "lora"])
+@pytest.mark.parametrize("choices", CHOICES)
+@pytest.mark.parametrize("budget", [16, 4096])
+def test_log_likelihoods_are_those_of_the_whole_text(kind: str, method: str, choices: str, budget: int) -> None:
+    model = attach(tiny_base(kind), registry.build({"name": method}), seed=1).eval()
+    prompts = [Prompt(str(n), "x", f"Q: {'w' * n}?", CHOICES[choices][0], CHOICES[choices]) for n in (1, 9, 3, 20)]
+    rows = encode(prompts, tiny_tokenizer(), 256)
+    done: list[int] = []
+    ranked = rank_choices(model, rows, budget, done.append)
+    assert sum(done) == len(rows)
+    for item, answer in zip(rows, ranked, strict=True):
+        assert answer.encoded is item
+        for choice, value in zip(item.choices, answer.log_likelihoods, strict=True):
+            with torch.no_grad():
+                logits = model(torch.tensor([item.ids + choice])).logits[0].log_softmax(-1)
+            expected = sum(logits[len(item.ids) - 1 + n, token].item() for n, token in enumerate(choice))
+            assert value == pytest.approx(expected, abs=2e-4)
+        assert answer.best == max(range(3), key=lambda n: answer.log_likelihoods[n])
+
+
+def test_nothing_gives_nothing() -> None:
+    model = attach(tiny_base("llama-gqa-tied"), registry.build({"name": "none"}))
+    assert rank_choices(model, [], 100) == []
