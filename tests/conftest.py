@@ -20,7 +20,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     mirror = hub_folder()
     for item in items:
         if item.get_closest_marker("hub") and mirror is None:
-            item.add_marker(pytest.mark.skip(reason="no local mirror of the Hub: set POLYPREFIX_HUB to test on real benchmark data"))
+            item.add_marker(
+                pytest.mark.skip(reason="no local mirror of the Hub: set POLYPREFIX_HUB to test on real benchmark data")
+            )
 
 
 def hub_folder() -> Path | None:
@@ -48,7 +50,9 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def polyprefix(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+def polyprefix(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
     """Call the command as a shell would: (exit status, standard output, standard error)."""
     from polyprefix.cli import main
 

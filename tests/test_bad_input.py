@@ -6,7 +6,6 @@ no network, a missing label, an empty text, a text of 100,000 characters, a lang
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,7 +58,9 @@ def test_a_corrupt_gguf_file(polyprefix: Command, tmp_path: Path) -> None:
 def test_empty_files(polyprefix: Command, tmp_path: Path) -> None:
     for name in ("model.gguf", "run.yaml"):
         (tmp_path / name).write_bytes(b"")
-    complains(polyprefix("run", "--model", tmp_path / "model.gguf", "--task", "terms", "--languages", "sw"), "model.gguf")
+    complains(
+        polyprefix("run", "--model", tmp_path / "model.gguf", "--task", "terms", "--languages", "sw"), "model.gguf"
+    )
     complains(polyprefix("run", tmp_path / "run.yaml"), "run.yaml")
 
 
@@ -82,13 +83,17 @@ def test_a_full_disk(polyprefix: Command, tiny_folder: Path, full_disk: Path) ->
     assert not list(full_disk.glob("runs/terms-*"))
 
 
-def test_no_network_and_no_mirror(polyprefix: Command, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_and_no_mirror(
+    polyprefix: Command, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.delenv("POLYPREFIX_HUB", raising=False)
     complains(polyprefix("run", "--model", tiny_folder, "--task", "xnli", "--languages", "sw"), "--hub DIR", "connect")
     complains(polyprefix("run", "--model", "org/some-model", "--task", "terms", "--languages", "sw"), "org/some-model")
-    complains(polyprefix("run", "--model", tiny_folder, "--task", "xnli", "--hub", tmp_path / "nowhere"), "no such folder")
+    complains(
+        polyprefix("run", "--model", tiny_folder, "--task", "xnli", "--hub", tmp_path / "nowhere"), "no such folder"
+    )
 
 
 def mirror(place: Path, **wrong: object) -> Path:
@@ -124,10 +129,12 @@ def mirror(place: Path, **wrong: object) -> Path:
 )
 def test_bad_rows(polyprefix: Command, tiny_folder: Path, tmp_path: Path, wrong: dict, expected: str) -> None:
     hub = mirror(tmp_path / "hub", **wrong)
-    answer = polyprefix("run", "--model", tiny_folder, "--task", "xnli", "--languages", "en", "--hub", hub, "--out", tmp_path / "runs")
+    answer = polyprefix(
+        "run", "--model", tiny_folder, "--task", "xnli", "--languages", "en", "--hub", hub, "--out", tmp_path / "runs"
+    )
     complains(answer, expected)
     assert "7" in answer[2]
-    assert not (tmp_path / "runs").exists() or not os.listdir(tmp_path / "runs")
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
 
 
 def test_a_language_without_data(polyprefix: Command, tiny_folder: Path, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 Command = Callable[..., tuple[int, str, str]]
-TINY = ("--task", "terms", "--languages", "sw,th", "--eval-size", "9", "--train-size", "12", "--set", "train.epochs=1", "--set", "train.batch_size=4",
-        "--set", "train.validation_size=6")  # fmt: skip
+TINY = ("--task", "terms", "--languages", "sw,th", "--eval-size", "9", "--train-size", "12", "--set", "train.epochs=1",
+        "--set", "train.batch_size=4", "--set", "train.validation_size=6")  # fmt: skip
 
 
 @pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["--version"]])
@@ -35,7 +35,9 @@ def test_run_evaluate_and_report(polyprefix: Command, tiny_folder: Path, tmp_pat
     assert "Swahili" in out and "Thai" in out
     [adapted] = tmp_path.glob("terms-prefix-*")
     assert "<html" in (adapted / "report.html").read_text()
-    status, out, err = polyprefix("evaluate", adapted, "--task", "terms", "--languages", "fi", "--eval-size", "9", "--out", tmp_path, "--json")
+    status, out, err = polyprefix(
+        "evaluate", adapted, "--task", "terms", "--languages", "fi", "--eval-size", "9", "--out", tmp_path, "--json"
+    )
     assert status == 0, err
     assert {row["language"]["name"] for row in json.loads(out)["rows"]} == {"English", "Finnish"}
     assert polyprefix("report", tmp_path, "--out", tmp_path / "all.html")[0] == 0
@@ -71,8 +73,22 @@ def test_doctor(polyprefix: Command) -> None:
 @pytest.mark.parametrize("delay", [0.2, 1.0, 3.0, 5.0, 8.0])
 def test_interruption_leaves_nothing_that_looks_like_a_result(delay: float, tiny_folder: Path, tmp_path: Path) -> None:
     """At any moment, from the first imports to the last file; the same command again works (tested once, below)."""
-    words = [sys.executable, "-m", "polyprefix", "run", "--model", str(tiny_folder), *TINY, "--set", "train.epochs=400", "--out", str(tmp_path)]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    words = [
+        sys.executable,
+        "-m",
+        "polyprefix",
+        "run",
+        "--model",
+        str(tiny_folder),
+        *TINY,
+        "--set",
+        "train.epochs=400",
+        "--out",
+        str(tmp_path),
+    ]
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
     time.sleep(delay)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
@@ -81,7 +97,9 @@ def test_interruption_leaves_nothing_that_looks_like_a_result(delay: float, tiny
     assert not list(tmp_path.glob("terms-prefix-*"))
 
 
-def test_after_an_interruption_the_same_command_works(polyprefix: Command, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_an_interruption_the_same_command_works(
+    polyprefix: Command, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import polyprefix.recipe as recipe
 
     def interrupt(*_: object, **__: object) -> None:

@@ -42,7 +42,11 @@ def test_equal_settings_have_equal_ids_and_others_do_not() -> None:
 
 def test_assignments_reach_sections_and_read_numbers() -> None:
     values = override({"method": "prefix"}, ("train.learning_rate=1e-2", "method.length=4", "languages=[sw, th]"))
-    assert values == {"method": {"name": "prefix", "length": 4}, "train": {"learning_rate": 0.01}, "languages": ["sw", "th"]}
+    assert values == {
+        "method": {"name": "prefix", "length": 4},
+        "train": {"learning_rate": 0.01},
+        "languages": ["sw", "th"],
+    }
 
 
 @pytest.mark.parametrize("assignment", ["train.epochs", "=3", "model.x=3"])
@@ -52,7 +56,8 @@ def test_assignments_that_cannot_be_read(assignment: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"a: [1", "not YAML"), (b"- 1\n", "holds list"), (b"", "holds NoneType"), (b"\xff\xfe\x00x", "cannot be read")]
+    ("content", "message"),
+    [(b"a: [1", "not YAML"), (b"- 1\n", "holds list"), (b"", "holds NoneType"), (b"\xff\xfe\x00x", "cannot be read")],
 )
 def test_files_that_are_no_settings(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "run.yaml").write_bytes(content)

@@ -34,7 +34,13 @@ def test_a_run_writes_what_is_documented(tiny_folder: Path, tmp_path: Path) -> N
     result = read_result(adapted)
     assert set(result.scores) == {"eng_Latn", "swh_Latn", "tha_Thai"}
     assert all(scores["accuracy"].n == 9 for scores in result.scores.values())
-    assert set(result.cost) >= {"train_seconds", "train_examples_per_second", "eval_seconds", "eval_examples_per_second", "peak_memory_bytes"}
+    assert set(result.cost) >= {
+        "train_seconds",
+        "train_examples_per_second",
+        "eval_seconds",
+        "eval_examples_per_second",
+        "peak_memory_bytes",
+    }
     assert result.parameters["trainable"] == 16 * 3 * 2 * 2 * 16
     assert result.provenance["packages"]["torch"] and result.notes
     assert set(read_result(base).baselines) == {"character n-grams", "length and spaces"}

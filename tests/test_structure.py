@@ -47,7 +47,9 @@ def test_no_arrow_runs_up(path: Path) -> None:
         if parts[0] == "polyprefix" and len(parts) > 1 and parts[1] in FLOOR:
             assert FLOOR[parts[1]] <= FLOOR[place], f"{path.relative_to(ROOT)} imports {name} from a higher floor"
         for forbidden in FORBIDDEN.get(place, ()):
-            assert not (name == forbidden or name.startswith(forbidden + ".")), f"{path.relative_to(ROOT)} imports {name}"
+            assert not (name == forbidden or name.startswith(forbidden + ".")), (
+                f"{path.relative_to(ROOT)} imports {name}"
+            )
 
 
 def test_nothing_asks_which_method_or_task_runs() -> None:

@@ -12,8 +12,8 @@ from transformers import (
     CohereConfig,
     Gemma2Config,
     Gemma3TextConfig,
-    GptOssConfig,
     GPTNeoXConfig,
+    GptOssConfig,
     LlamaConfig,
     MistralConfig,
     Olmo2Config,
@@ -86,12 +86,19 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     """Bytes as tokens, with BOS in front."""
     special = ["<pad>", "<bos>", "<eos>", "<unk>"]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate(special + alphabet)}, merges=[], unk_token="<unk>"))
+    tokenizer = Tokenizer(
+        models.BPE(vocab={t: i for i, t in enumerate(special + alphabet)}, merges=[], unk_token="<unk>")
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 1)])
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>", unk_token="<unk>", padding_side="left"
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        bos_token="<bos>",
+        eos_token="<eos>",
+        unk_token="<unk>",
+        padding_side="left",
     )
 
 

@@ -55,7 +55,9 @@ def shared_options(function: Any) -> Any:
 
 
 @command.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of all runs.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of all runs."
+)
 def quickstart(out: Path) -> None:
     """Run the embedded model on the embedded task; needs no network."""
     from polyprefix.tasks.terms import languages_with
@@ -69,9 +71,19 @@ def quickstart(out: Path) -> None:
 @click.option("--task", help="A name from `polyprefix list tasks`, or a task file.")
 @click.option("--method", help="A name from `polyprefix list methods`.")
 @click.option("--train-size", type=int, metavar="N", help="English training examples.")
-@click.option("--base/--no-base", default=True, show_default=True, help="Evaluate the base model beside the adapted one.")
+@click.option(
+    "--base/--no-base", default=True, show_default=True, help="Evaluate the base model beside the adapted one."
+)
 @shared_options
-def run(configs: tuple[Path, ...], hub: Path | None, out: Path, as_json: bool, base: bool, assignments: tuple[str, ...], **flags: Any) -> None:
+def run(
+    configs: tuple[Path, ...],
+    hub: Path | None,
+    out: Path,
+    as_json: bool,
+    base: bool,
+    assignments: tuple[str, ...],
+    **flags: Any,
+) -> None:
     """Train with English data, evaluate in every language."""
     from polyprefix.config import override, read_yaml
 
@@ -85,7 +97,16 @@ def run(configs: tuple[Path, ...], hub: Path | None, out: Path, as_json: bool, b
 @click.option("--task", required=True, help="A name from `polyprefix list tasks`, or a task file.")
 @click.option("--model", help="The base model, where it is not found under the name that it was trained with.")
 @shared_options
-def evaluate(adapter: Path, task: str, model: str | None, hub: Path | None, out: Path, as_json: bool, assignments: tuple[str, ...], **flags: Any) -> None:
+def evaluate(
+    adapter: Path,
+    task: str,
+    model: str | None,
+    hub: Path | None,
+    out: Path,
+    as_json: bool,
+    assignments: tuple[str, ...],
+    **flags: Any,
+) -> None:
     """Evaluate a saved ADAPTER (its folder, or that of its run) without training."""
     from polyprefix.config import override
     from polyprefix.methods.files import find_adapter, read_settings
@@ -93,7 +114,13 @@ def evaluate(adapter: Path, task: str, model: str | None, hub: Path | None, out:
     folder = find_adapter(adapter)
     saved = read_settings(folder)
     given = {key: value for key, value in flags.items() if value is not None}
-    settings = {"model": model or saved["base"]["name"], "task": task, "method": saved["method"], "adapter": str(folder), **given}
+    settings = {
+        "model": model or saved["base"]["name"],
+        "task": task,
+        "method": saved["method"],
+        "adapter": str(folder),
+        **given,
+    }
     _run(override(settings, assignments), hub=hub, out=out, as_json=as_json)
 
 
@@ -161,7 +188,9 @@ def doctor(as_json: bool) -> None:
 
 @command.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True, help="The page to write.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True, help="The page to write."
+)
 def report(folders: tuple[Path, ...], out: Path) -> None:
     """Write one page about finished runs in FOLDERS."""
     from polyprefix.report.html import write_html

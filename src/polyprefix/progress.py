@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from rich.console import Console
@@ -20,14 +20,8 @@ class Bar(Protocol):
 class Reporter(Protocol):
     """Where progress goes."""
 
-    def phase(self, title: str, total: int) -> _Phase:
+    def phase(self, title: str, total: int) -> AbstractContextManager[Bar]:
         """A context manager that yields a `Bar` of `total` units."""
-
-
-class _Phase(Protocol):
-    def __enter__(self) -> Bar: ...
-
-    def __exit__(self, *error: object) -> bool | None: ...
 
 
 class Silent:
@@ -37,6 +31,9 @@ class Silent:
     def phase(self, title: str, total: int) -> Iterator[Bar]:
         """A bar that shows nothing."""
         yield _Nothing()
+
+
+SILENT = Silent()
 
 
 class _Nothing:

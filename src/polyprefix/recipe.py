@@ -1,6 +1,6 @@
 """One run, on one page:
 
-    hub data -> Example -> Prompt -> tokens -> batches -> adapted model -> train -> predict -> metrics -> result
+hub data -> Example -> Prompt -> tokens -> batches -> adapted model -> train -> predict -> metrics -> result
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from polyprefix.methods import registry as methods
 from polyprefix.methods.adapted import attach
 from polyprefix.methods.files import load_adapter, save_adapter
 from polyprefix.models.load import BaseModel, load_model
-from polyprefix.progress import Reporter, Silent
+from polyprefix.progress import SILENT, Reporter
 from polyprefix.records import RunResult
 from polyprefix.results.files import write_predictions
 from polyprefix.results.folder import RunFolder, finished_folder
@@ -44,7 +44,7 @@ def run(
     *,
     hub: Path | None = None,
     out: Path = Path("runs"),
-    reporter: Reporter | None = None,
+    reporter: Reporter = SILENT,
     beside_base: bool = False,
 ) -> tuple[Path, ...]:
     """Train with English data, evaluate in every language, and write the results.
@@ -61,14 +61,13 @@ def run(
     Raises:
         UserError: a mistake in what was asked; nothing that looks like a result is left.
     """
-    reporter = reporter or Silent()
     config = methods.settle(config)
     inputs = _inputs(config, Source(hub_from_environment(hub)))
-    folders = ()
+    beside: tuple[Path, ...] = ()
     zero_shot = methods.settle(config.model_copy(update={"method": {"name": "none"}, "adapter": None}))
     if beside_base and config != zero_shot:
-        folders = (finished_folder(out, zero_shot.run_id()) or _run(zero_shot, inputs, out, reporter),)
-    return (_run(config, inputs, out, reporter), *folders)
+        beside = (finished_folder(out, zero_shot.run_id()) or _run(zero_shot, inputs, out, reporter),)
+    return (_run(config, inputs, out, reporter), *beside)
 
 
 def _inputs(config: RunConfig, source: Source) -> Inputs:
@@ -88,12 +87,16 @@ def _run(config: RunConfig, inputs: Inputs, out: Path, reporter: Reporter) -> Pa
         model = load_adapter(base, config.adapter)
     else:
         model = attach(base, method, init_text=tokens.instruction, seed=config.seed)
-    report = train(model, tokens.train, tokens.validation, config, reporter=reporter, log=JsonlLog(folder.train_log).write)
+    report = train(
+        model, tokens.train, tokens.validation, config, reporter=reporter, log=JsonlLog(folder.train_log).write
+    )
     if report.steps:
         save_adapter(model, folder.adapter)
 
     with Stopwatch() as clock:
-        predictions = predict(model, examples.test, tokens.test, config.eval.token_budget, reporter, f"test {method.name}")
+        predictions = predict(
+            model, examples.test, tokens.test, config.eval.token_budget, reporter, f"test {method.name}"
+        )
     flat = [p for items in predictions.values() for p in items]
     write_predictions(folder.predictions, flat, [task.correctness(p) for p in flat])
 

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from tests.tiny import tiny_base, tiny_tokenizer
 
 from polyprefix.config import RunConfig, TrainConfig
 from polyprefix.engine.train import _schedule, train
@@ -15,17 +16,21 @@ from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.progress import Silent
 from polyprefix.records import Prompt
 from polyprefix.text.tokens import Encoded, encode
-from tests.tiny import tiny_base, tiny_tokenizer
 
 
 def examples(count: int, *, longer: bool = False) -> list[Encoded]:
     """Is the number even? Rows of different length; answers of one token, or of several."""
     answers = ("even", "odd") if longer else ("e", "o")
-    prompts = [Prompt(str(i), "eng_Latn", f"Number: {i * 7919 % (10 ** (i % 6 + 1))}=", answers[i % 2], answers) for i in range(count)]
+    prompts = [
+        Prompt(str(i), "eng_Latn", f"Number: {i * 7919 % (10 ** (i % 6 + 1))}=", answers[i % 2], answers)
+        for i in range(count)
+    ]
     return encode(prompts, tiny_tokenizer(), 256)
 
 
-def fit(kind: str = "llama-gqa-tied", *, method: str = "prefix", longer: bool = False, count: int = 24, **settings: object) -> tuple[AdaptedModel, list[dict]]:
+def fit(
+    kind: str = "llama-gqa-tied", *, method: str = "prefix", longer: bool = False, count: int = 24, **settings: object
+) -> tuple[AdaptedModel, list[dict]]:
     run = registry.settle(
         RunConfig(model="tiny", task="none", method={"name": method}, seed=1,
                   train=TrainConfig(**{"epochs": 3, "batch_size": 8, "learning_rate": 1e-2, "validations": 2, **settings}))
@@ -85,7 +90,9 @@ def test_the_best_weights_are_kept() -> None:
 
 
 def test_a_loss_that_is_no_number_stops_with_the_step_and_advice() -> None:
-    with pytest.raises(TrainingError, match=r"step \d+ of \d+: the loss is .* try a lower learning rate \(--set train.learning_rate="):
+    with pytest.raises(
+        TrainingError, match=r"step \d+ of \d+: the loss is .* try a lower learning rate \(--set train.learning_rate="
+    ):
         fit(learning_rate=1e30, max_grad_norm=1e30, epochs=5)
 
 

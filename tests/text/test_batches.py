@@ -39,6 +39,10 @@ def test_examples_are_seen_equally_often() -> None:
 def test_padding_is_under_three_percent_on_lengths_like_those_of_xnli() -> None:
     rng = random.Random(0)
     lengths = [max(8, round(rng.lognormvariate(3.7, 0.45))) for _ in range(3000)]
-    groups = [[step[i] for i in part] for step in steps(lengths, 16, 180, 0) for part in by_token_budget([lengths[i] for i in step], 4096)]
+    groups = [
+        [step[i] for i in part]
+        for step in steps(lengths, 16, 180, 0)
+        for part in by_token_budget([lengths[i] for i in step], 4096)
+    ]
     assert padding_share(lengths, groups) < 0.03
     assert padding_share([5, 1], [[0, 1]]) == 0.4

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.tiny import tiny_tokenizer
 
 from polyprefix.errors import DataError
 from polyprefix.records import Prompt
 from polyprefix.text.tokens import encode, shared_length
-from tests.tiny import tiny_tokenizer
 
 
 def prompt(text: str, target: str = " yes", choices: tuple[str, ...] = (" yes", " no")) -> Prompt:
@@ -41,7 +41,7 @@ def test_what_cannot_be_asked_is_refused_with_its_place(wrong: Prompt, message: 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=8), min_size=1, max_size=6))
 def test_shared_length_is_the_longest_common_beginning_that_leaves_a_token(rows: list[list[int]]) -> None:
-    shared = shared_length(rows)
+    shared = shared_length([tuple(row) for row in rows])
     expected = 0
     while all(len(row) > expected + 1 for row in rows) and len({row[expected] for row in rows}) == 1:
         expected += 1

@@ -1,0 +1,1 @@
+"""What moves: training, prediction, and what they cost."""

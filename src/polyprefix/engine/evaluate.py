@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from polyprefix.engine.predict import rank_choices
 from polyprefix.methods.adapted import AdaptedModel
@@ -23,7 +24,7 @@ def predict(
     predictions = {}
     with reporter.phase(title, sum(map(len, encoded.values()))) as bar:
         for language, items in encoded.items():
-            ranked = rank_choices(model, items, token_budget, lambda count, code=language: bar.advance(count, code))
+            ranked = rank_choices(model, items, token_budget, partial(bar.advance, note=language))
             predictions[language] = [
                 Prediction(
                     example.id,

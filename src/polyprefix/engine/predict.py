@@ -62,7 +62,12 @@ def rank_choices(
 
 
 def _rank_single(
-    model: AdaptedModel, encoded: Sequence[Encoded], context: Context, shared: int, budget: int, advance: Callable[[int], None]
+    model: AdaptedModel,
+    encoded: Sequence[Encoded],
+    context: Context,
+    shared: int,
+    budget: int,
+    advance: Callable[[int], None],
 ) -> list[Ranked]:
     """One row an example: the logits after its prompt tell the log-likelihood of every choice."""
     ranked: dict[int, Ranked] = {}
@@ -81,7 +86,12 @@ def _rank_single(
 
 
 def _rank_longer(
-    model: AdaptedModel, encoded: Sequence[Encoded], context: Context, shared: int, budget: int, advance: Callable[[int], None]
+    model: AdaptedModel,
+    encoded: Sequence[Encoded],
+    context: Context,
+    shared: int,
+    budget: int,
+    advance: Callable[[int], None],
 ) -> list[Ranked]:
     """One row a choice: the sum of the log-likelihoods of its tokens."""
     pairs = [(i, c) for i, item in enumerate(encoded) for c in range(len(item.choices))]

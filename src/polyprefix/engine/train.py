@@ -79,13 +79,14 @@ def train(
     per_step = min(config.batch_size, len(examples))
     total = max(1, math.ceil(len(examples) * config.epochs / per_step))
     accelerator = Accelerator(cpu=model.device.type == "cpu", mixed_precision="no")
-    optimizer = torch.optim.AdamW([p for _, p in trainable], lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW([p for _, p in trainable], lr=config.learning_rate, weight_decay=config.weight_decay or 0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _schedule(config, step, total))
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     if config.gradient_checkpointing:
         model.model.gradient_checkpointing_enable({"use_reentrant": False})
     longest = max(len(item.ids) + len(item.target) for item in examples)
     shared = model.shareable(shared_length([item.ids for item in examples]), longest)
+    pad = model.base.tokenizer.pad_token_id
     shared_ids = torch.tensor(examples[0].ids[:shared], device=model.device)
     lengths = [len(item.ids) - shared + len(item.target) - 1 for item in examples]
     checkpoints = {round(total * (n + 1) / config.validations) for n in range(config.validations)}
@@ -94,11 +95,13 @@ def train(
     with reporter.phase("train", total * per_step) as bar:
         for step, rows in enumerate(steps(lengths, per_step, total, run.seed), start=1):
             with clock:
-                batches = [[rows[i] for i in part] for part in by_token_budget([lengths[r] for r in rows], config.token_budget)]
+                batches = [
+                    [rows[i] for i in part] for part in by_token_budget([lengths[r] for r in rows], config.token_budget)
+                ]
                 padding.append(padding_share(lengths, batches))
                 loss = 0.0
                 for part in batches:
-                    value = _loss(wrapped, [examples[r] for r in part], shared, shared_ids) / per_step
+                    value = _loss(wrapped, [examples[r] for r in part], shared, shared_ids, pad) / per_step
                     accelerator.backward(value)
                     loss += value.item()
                 norm = float(accelerator.clip_grad_norm_([p for _, p in trainable], config.max_grad_norm))
@@ -123,12 +126,13 @@ def train(
     return TrainReport(total, total * per_step, clock.seconds, mean_padding, best.step or total, accuracy)
 
 
-def _loss(model: nn.Module, items: Sequence[Encoded], shared: int, shared_ids: Tensor) -> Tensor:
+def _loss(model: nn.Module, items: Sequence[Encoded], shared: int, shared_ids: Tensor, pad: int) -> Tensor:
     """Sum over the batch's examples of the mean negative log-likelihood of the answer's tokens."""
-    tokenizer = getattr(model, "module", model).base.tokenizer
-    inputs = batch([(item.ids[shared:], item.target) for item in items], tokenizer.pad_token_id, shared_ids.device)
+    inputs = batch([(item.ids[shared:], item.target) for item in items], pad, shared_ids.device)
     keep = inputs.labels.shape[1]
-    logits = model(inputs.input_ids, inputs.attention_mask, shared_ids=shared_ids, logits_to_keep=keep).logits[:, -keep:]
+    logits = model(inputs.input_ids, inputs.attention_mask, shared_ids=shared_ids, logits_to_keep=keep).logits[
+        :, -keep:
+    ]
     losses = nn.functional.cross_entropy(
         logits.float().flatten(0, 1), inputs.labels.flatten(), ignore_index=IGNORED, reduction="none"
     ).view_as(inputs.labels)
@@ -147,7 +151,12 @@ def _schedule(config: TrainConfig, step: int, total: int) -> float:
 
 
 def _validate(
-    model: AdaptedModel, validation: Sequence[Encoded], budget: int, step: int, best: _Best, log: Callable[[dict[str, Any]], None]
+    model: AdaptedModel,
+    validation: Sequence[Encoded],
+    budget: int,
+    step: int,
+    best: _Best,
+    log: Callable[[dict[str, Any]], None],
 ) -> None:
     ranked = rank_choices(model, validation, budget)
     right = [item.choices.index(item.target) for item in validation]

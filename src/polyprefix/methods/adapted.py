@@ -36,7 +36,7 @@ class AdaptedModel(nn.Module):
     def __init__(self, base: BaseModel, method: Method, adapter: Adapter) -> None:
         super().__init__()
         self.base = base
-        self.model = base.model
+        self.model: Any = base.model
         self.method = method
         self.adapter = adapter
         self.seam = Seam.of(base.model)
@@ -95,7 +95,9 @@ class AdaptedModel(nn.Module):
         if position_ids is None:
             position_ids = _positions(input_ids, attention_mask, kwargs)
         elif attention_mask is None and bool((position_ids.diff() != 1).any()) and not self.seam.packs():
-            raise ModelError(f"{self.base.name} does not keep packed sequences apart: give them as rows of a padded batch")
+            raise ModelError(
+                f"{self.base.name} does not keep packed sequences apart: give them as rows of a padded batch"
+            )
         self._check_window(context, position_ids, 0)
         kwargs.setdefault("use_cache", False)
         self.seam.set(context.prefix)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from polyprefix.config import Settings
+from polyprefix.models.head import embedding_table
 from polyprefix.models.load import BaseModel
 from polyprefix.prefix import KVPrefix, Seam
 
@@ -98,7 +99,7 @@ def tokens_of_length(base: BaseModel, text: str, length: int) -> Tensor:
     """Exactly `length` tokens of a text, repeated as often as needed, [1, P]."""
     ids = base.tokenizer(text, add_special_tokens=False)["input_ids"] or [0]
     repeated = (ids * (length // len(ids) + 1))[:length]
-    return torch.tensor([repeated], device=base.model.get_input_embeddings().weight.device)
+    return torch.tensor([repeated], device=embedding_table(base.model).device)
 
 
 def attention_shape(model: PreTrainedModel) -> tuple[int, int, int, int, int]:

@@ -67,7 +67,9 @@ def load_adapter(base: BaseModel, path: str | Path, *, force: bool = False) -> A
     try:
         model.adapter.load_tensors({name: t.to(model.device) for name, t in load_file(folder / TENSORS).items()})
     except (SafetensorError, RuntimeError, OSError) as error:
-        raise AdapterError(f"{folder / TENSORS}: does not fit its settings ({str(error).splitlines()[0]}); export it again") from None
+        raise AdapterError(
+            f"{folder / TENSORS}: does not fit its settings ({str(error).splitlines()[0]}); export it again"
+        ) from None
     return model
 
 
@@ -86,7 +88,9 @@ def read_settings(folder: Path) -> dict[str, Any]:
     try:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         if settings["format"] > FORMAT:
-            raise AdapterError(f"{folder / SETTINGS}: format {settings['format']} is newer than {FORMAT}; update polyprefix")
+            raise AdapterError(
+                f"{folder / SETTINGS}: format {settings['format']} is newer than {FORMAT}; update polyprefix"
+            )
         settings["base"], settings["method"]["name"]
     except FileNotFoundError:
         raise AdapterError(f"{folder}: no {SETTINGS} there; give the 'adapter' folder of a finished run") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -37,9 +37,8 @@ class FullFineTuning(Method):
                 f"{base.name}: quantised weights cannot be trained; load it with quantize=none, or choose another method"
             )
         base.model.float()
-        embeddings = {id(base.model.get_input_embeddings().weight)}
-        if base.model.get_output_embeddings() is not None:
-            embeddings.add(id(base.model.get_output_embeddings().weight))
+        ends: list[Any] = [base.model.get_input_embeddings(), base.model.get_output_embeddings()]
+        embeddings = {id(end.weight) for end in ends if end is not None}
         for parameter in base.model.parameters():
             parameter.requires_grad_(self.train_embeddings or id(parameter) not in embeddings)
         return AllWeights(base.model)
@@ -49,7 +48,8 @@ class FullFineTuning(Method):
         count = sum(p.numel() for p in model.parameters())
         if self.train_embeddings:
             return count
-        tables = {id(m.weight): m.weight for m in (model.get_input_embeddings(), model.get_output_embeddings()) if m}
+        ends: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]
+        tables = {id(end.weight): end.weight for end in ends if end is not None}
         return count - sum(weight.numel() for weight in tables.values())
 
 
@@ -58,6 +58,7 @@ class AllWeights(Adapter):
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
+        self._model: PreTrainedModel
         object.__setattr__(self, "_model", model)  # not a submodule: it is the base
 
     def trainable(self) -> list[tuple[str, nn.Parameter]]:

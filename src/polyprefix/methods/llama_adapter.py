@@ -73,9 +73,7 @@ class LlamaAdapter(Method):
         states = {i: s.float() for i, s in seam.hidden(ids, start=-self.length).items() if i in layers}
         if self.init == "random":
             generator = start.generator()
-            states = {
-                i: torch.randn(s.shape, generator=generator).to(s.device) * s.std() for i, s in states.items()
-            }
+            states = {i: torch.randn(s.shape, generator=generator).to(s.device) * s.std() for i, s in states.items()}
         gates = {i: seam.heads(i) if self.gate == "head" else 1 for i in layers}
         return GatedPrompts(states, gates, self.tanh)
 

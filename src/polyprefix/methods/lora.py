@@ -1,6 +1,6 @@
 """LoRA: a trained low-rank product beside chosen weights. arXiv 2106.09685; DoRA 2402.09353; rsLoRA 2312.03732. Through PEFT.
 
-    W x + (alpha / r) B A x,  A [r, in] random, B [out, r] zero: training begins at the base model          r (in + out) a weight
+W x + (alpha / r) B A x,  A [r, in] random, B [out, r] zero: training begins at the base model          r (in + out) a weight
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class LoRA(Method):
 
     rank: int = Field(default=8, ge=1)
     """r."""
-    alpha: float = Field(default=8, gt=0)
+    alpha: int = Field(default=8, gt=0)
     """The update is scaled by alpha / r, or alpha / sqrt(r) with rsLoRA."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """On the input of A."""
@@ -96,13 +96,14 @@ class LowRank(Adapter):
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
+        self._model: PreTrainedModel
         object.__setattr__(self, "_model", model)  # not a submodule: the base's weights are not the adapter's
         for layer in self._layers():
             for _, parameter in layer.named_parameters():
                 if parameter.requires_grad:
                     parameter.data = parameter.data.float()
 
-    def _layers(self) -> list[BaseTunerLayer]:
+    def _layers(self) -> list[Any]:
         return [module for module in self._model.modules() if isinstance(module, BaseTunerLayer)]
 
     def trainable(self) -> list[tuple[str, nn.Parameter]]:

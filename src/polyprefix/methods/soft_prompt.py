@@ -1,7 +1,7 @@
 """Soft prompt: trained embeddings before the text. arXiv 2104.08691 (prompt tuning).
 
-    E [P, D] at positions -P..-1; the frozen model runs over them once per step, and its keys and values are the prefix of every
-    example in the batch. That equals putting E in front of each example, at 1/B of the cost.                              P D parameters
+E [P, D] at positions -P..-1; the frozen model runs over them once per step, and its keys and values are the prefix of every
+example in the batch. That equals putting E in front of each example, at 1/B of the cost.                              P D parameters
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults, attention_shape, tokens_of_length
+from polyprefix.models.head import embedding_table
 from polyprefix.models.load import BaseModel
 from polyprefix.prefix import KVPrefix, Seam
 
@@ -36,17 +37,18 @@ class SoftPrompt(Method):
     def build(self, base: BaseModel, seam: Seam, start: Start) -> Adapter:
         """The table with its initial values."""
         embed = base.model.get_input_embeddings()
-        sampled = torch.randint(embed.weight.shape[0], (1, max(self.length, 1024)), generator=start.generator())
+        table = embedding_table(base.model)
+        sampled = torch.randint(table.shape[0], (1, max(self.length, 1024)), generator=start.generator())
         with torch.no_grad():  # through the module, which may scale (Gemma)
-            vocabulary = embed(sampled.to(embed.weight.device)).float()
+            vocabulary = embed(sampled.to(table.device)).float()
             if self.init == "text":
-                table = embed(tokens_of_length(base, self.init_text or start.text, self.length)).float()
+                values = embed(tokens_of_length(base, self.init_text or start.text, self.length)).float()
             elif self.init == "vocabulary":
-                table = vocabulary[:, : self.length]
+                values = vocabulary[:, : self.length]
             else:
                 shape = (1, self.length, vocabulary.shape[-1])
-                table = torch.randn(shape, generator=start.generator()).to(vocabulary.device) * vocabulary.std()
-        return PromptTable(table)
+                values = torch.randn(shape, generator=start.generator()).to(vocabulary.device) * vocabulary.std()
+        return PromptTable(values)
 
     def parameters(self, model: PreTrainedModel) -> int:
         """P D."""

@@ -1,8 +1,11 @@
-"""The language-model head, called with what it computes fast on."""
+"""Both ends of a language model: the table of embeddings, and the head, called with what it computes fast on."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LARGEST = 1 << 26
 """Logits in one batch: 256 MB in float32. A vocabulary of 262,144 allows 256 rows."""
@@ -22,4 +25,10 @@ def keep_contiguous(model: Any) -> None:
 
 def most_rows(model: Any, positions: int) -> int:
     """How many rows may be scored together when each needs logits at so many positions."""
-    return max(1, LARGEST // (positions * model.get_input_embeddings().weight.shape[0]))
+    return max(1, LARGEST // (positions * embedding_table(model).shape[0]))
+
+
+def embedding_table(model: Any) -> Tensor:
+    """The input embeddings' weight, [V, D]; its device and precision are those of the hidden states."""
+    table: Tensor = model.get_input_embeddings().weight
+    return table

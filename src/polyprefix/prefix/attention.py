@@ -80,9 +80,7 @@ def attend(
         p = slot.joined.length
         keys, values = _expand(slot.joined, key)
         mask = _open(mask, p, query, key)
-        out, weights = base(
-            module, query, torch.cat([keys, key], 2), torch.cat([values, value], 2), mask, **kwargs
-        )
+        out, weights = base(module, query, torch.cat([keys, key], 2), torch.cat([values, value], 2), mask, **kwargs)
     if slot.gated is not None:
         keys, values = _expand(slot.gated.kv, key)
         mask = _all_open(implementation, query, keys)
@@ -107,7 +105,9 @@ def _open(mask: Any, p: int, query: Tensor, key: Tensor) -> Any:
     """The text's mask with P open columns in front."""
     if isinstance(mask, BlockMask):
         return _open_blocks(mask, p, key.shape[2])
-    if mask is None:  # plain causal attention was left to the kernel; with a cache the text's own triangle sits lower right
+    if (
+        mask is None
+    ):  # plain causal attention was left to the kernel; with a cache the text's own triangle sits lower right
         t, s = query.shape[2], key.shape[2]
         if t == 1:
             return None

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from polyprefix.errors import ModelError
+from polyprefix.models.head import embedding_table
 from polyprefix.prefix.attention import IMPLEMENTATIONS, SLOT, Slot, ours
 from polyprefix.prefix.kv import KVPrefix, LayerKV
 
@@ -71,17 +72,17 @@ class Seam:
     @property
     def width(self) -> int:
         """D, the width of the hidden states."""
-        return self.model.get_input_embeddings().weight.shape[1]
+        return embedding_table(self.model).shape[1]
 
     @property
     def device(self) -> torch.device:
         """Where the input embeddings live."""
-        return self.model.get_input_embeddings().weight.device
+        return embedding_table(self.model).device
 
     @property
     def dtype(self) -> torch.dtype:
         """Precision of the hidden states."""
-        return self.model.get_input_embeddings().weight.dtype
+        return embedding_table(self.model).dtype
 
     def heads(self, layer: int) -> int:
         """H, the number of query heads of a layer."""
@@ -222,7 +223,9 @@ class Seam:
             raise _refusal(name, "its attention layers are shared, or bypass transformers' attention interface")
         expected = self.model.config.get_text_config().num_hidden_layers
         if len(attending) != expected:
-            raise _refusal(name, f"only {len(attending)} of its {expected} layers attend through transformers' interface")
+            raise _refusal(
+                name, f"only {len(attending)} of its {expected} layers attend through transformers' interface"
+            )
         for index, (module, slot) in enumerate(attending):
             module.__dict__[SLOT] = Slot(index)
             self.modules.append(module)
@@ -299,9 +302,9 @@ def _slot(module: nn.Module) -> Slot:
 
 def _probe_ids(model: PreTrainedModel) -> Tensor:
     """A few different tokens, spread over the vocabulary."""
-    vocabulary = model.get_input_embeddings().weight.shape[0]
-    ids = torch.linspace(3, vocabulary - 1, PROBE_TOKENS).long()
-    return ids[None].to(model.get_input_embeddings().weight.device)
+    table = embedding_table(model)
+    ids = torch.linspace(3, table.shape[0] - 1, PROBE_TOKENS).long()
+    return ids[None].to(table.device)
 
 
 def _spread_apart(a: Tensor, b: Tensor) -> float:
@@ -323,7 +326,7 @@ def _first_line(error: Exception) -> str:
 @contextmanager
 def _without_checkpointing(model: nn.Module) -> Iterator[None]:
     """A prefix is a few tokens: recomputing it saves nothing, and the backward pass would recompute it under the text's prefix."""
-    switched = [m for m in model.modules() if getattr(m, "gradient_checkpointing", False) is True]
+    switched: list[Any] = [m for m in model.modules() if getattr(m, "gradient_checkpointing", False) is True]
     for module in switched:
         module.gradient_checkpointing = False
     try:

@@ -66,15 +66,19 @@ def _ids(tokenizer: Any, texts: list[str]) -> list[tuple[int, ...]]:
 def _check(item: Encoded, max_length: int) -> None:
     where = f"example {item.prompt.example_id} ({item.prompt.language})"
     if len(set(item.choices)) != len(item.choices) or not all(item.choices):
-        raise DataError(f"{where}: two of the labels {item.prompt.choices} are the same tokens for this model; use other labels")
+        raise DataError(
+            f"{where}: two of the labels {item.prompt.choices} are the same tokens for this model; use other labels"
+        )
     if not item.target:
         raise DataError(f"{where}: the answer is empty after tokenisation; remove the example or give it an answer")
     longest = len(item.ids) + max(map(len, (item.target, *item.choices)))
     if longest > max_length:
-        raise DataError(f"{where}: {longest} tokens, the model reads at most {max_length}; shorten or remove the example")
+        raise DataError(
+            f"{where}: {longest} tokens, the model reads at most {max_length}; shorten or remove the example"
+        )
 
 
-def shared_length(rows: Sequence[Sequence[int]]) -> int:
+def shared_length(rows: Sequence[tuple[int, ...]]) -> int:
     """S, the number of tokens that all rows begin with; at least one token of each row is left over."""
     if not rows:
         return 0
