@@ -1,4 +1,4 @@
-"""The other formats by name, and soft prompts as prompt embeddings: before the text's own they are the adapted model."""
+"""The other formats by name; a soft prompt as prompt embeddings before the text's own is the adapted model."""
 
 from __future__ import annotations
 
