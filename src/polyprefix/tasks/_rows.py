@@ -52,11 +52,15 @@ def require_text(value: object, where: str, name: str) -> str:
 
 
 def without_shared(
-    train: Sequence[Example], test: Sequence[Example], fields: Sequence[str]
-) -> tuple[list[Example], int]:
-    """The training examples that share none of these pieces of text with the test set, and how many do.
+    where: str, train: Sequence[Example], test: Sequence[Example], fields: Sequence[str]
+) -> tuple[list[Example], str]:
+    """The training examples that share none of these pieces of text with the test set, and a note of how many do.
 
     A piece is compared with the same field of the test set, by its letters and digits alone.
+
+    Args:
+        where: task and split, for the note.
+        fields: names of inputs.
     """
     known = {field: {_letters(example.inputs[field]) for example in test} for field in fields}
     seen: dict[str, str] = {}  # passages repeat, and folding them takes most of the time
@@ -71,7 +75,9 @@ def without_shared(
         return False
 
     kept = [example for example in train if not shares(example)]
-    return kept, len(train) - len(kept)
+    dropped = len(train) - len(kept)
+    shared = " or ".join(fields)
+    return kept, f"{where}: {dropped:,} of {len(train):,} rows share a {shared} with the test set and are dropped."
 
 
 def _letters(text: str) -> str:

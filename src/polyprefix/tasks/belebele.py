@@ -125,11 +125,9 @@ class Belebele:
     def _assembled(self, part: Any, source: Source) -> Sequence[Example]:
         questions, notes = training_questions(part, source)
         examples = [_assembled_example(question, part) for question in questions]
-        kept, dropped = without_shared(examples, self.examples("test", ENGLISH, source), ["passage", "question"])
-        notes.append(
-            f"Belebele {part}: {dropped:,} of {len(examples):,} rows share a passage or question with the test set; dropped."
-        )
-        self._notes[part] = tuple(notes)
+        test = self.examples("test", ENGLISH, source)
+        kept, note = without_shared(f"Belebele {part}", examples, test, ["passage", "question"])
+        self._notes[part] = (*notes, note)
         return kept
 
     def _subset(self, language: str, source: Source, missing: MissingDataError) -> Sequence[Example]:
@@ -142,7 +140,8 @@ class Belebele:
         where = f"{SUBSET} {language} test"
         expect_rows(len(rows), SUBSET_ROWS, where)
         self._notes[language] = (
-            f"Belebele {language}: a subset, SEA-HELM's {len(rows)} of the {ROWS} published rows, not paired with other languages.",
+            f"Belebele {language}: a subset, SEA-HELM's {len(rows)} of the {ROWS} published rows; "
+            "its ids are not those of other languages.",
         )
         ids = [f"seahelm-{number}" for (number,) in read_columns(rows, ("seahelm_id",), where)]
         return _read(rows, ids, language, where)

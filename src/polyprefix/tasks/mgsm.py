@@ -7,8 +7,8 @@ Licence   CC BY 4.0 (MGSM), MIT (GSM8K).
 Splits    test 250 rows a language. Train: GSM8K's 7,473 English problems with worked solutions. Validation: in English
           the 1,069 problems of GSM8K's test set that MGSM does not have; elsewhere MGSM's own 8 solved problems.
 Prompt    one English template in all languages, instruction first; the solution is written.
-Target    the worked solution without its calculator annotations (`<<16-3=13>>`) and blank lines, and `The answer is N.` in place of the
-          source's `#### N`, N without thousands separators.
+Target    the worked solution without its calculator annotations (`<<16-3=13>>`) and blank lines, and `The answer is N.`
+          in place of the source's `#### N`, N without thousands separators.
 Metric    exact match of numbers, whatever their digits and separators (scoring.numbers). Flexible: the last number
           written. Strict: the number after `The answer is`, or after the same words in the language of the problem.
 Deviates  from the source, which prompts large models with solved examples, and from lm-evaluation-harness, whose
@@ -73,7 +73,7 @@ class Mgsm:
         parallel=True,
         splits={
             "train": f"English train of {GSM8K}, 7,473 rows with worked solutions",
-            "validation": f"English: the 1,069 rows of {GSM8K} test that are not in MGSM; elsewhere MGSM's train, 8 rows",
+            "validation": f"English: 1,069 rows of {GSM8K} test that MGSM lacks; elsewhere MGSM's train, 8 rows",
             "test": "test, 250 rows in each of 11 languages",
         },
         deviations=(
@@ -140,11 +140,9 @@ class Mgsm:
         expect_rows(len(rows), GSM8K_ROWS[split], where)
         cells = enumerate(read_columns(rows, ("question", "answer"), where))
         examples = [_worked(f"{where}, row {row}", f"{split}-{row}", *texts) for row, texts in cells]
-        kept, dropped = without_shared(examples, _test(ENGLISH, source), ["question"])
+        kept, note = without_shared(f"MGSM {split}", examples, _test(ENGLISH, source), ["question"])
         if split == "train":
-            self._notes = (
-                f"MGSM: {dropped} of {len(rows):,} training rows share a question with the test set; dropped.",
-            )
+            self._notes = (note,)
         return kept
 
 

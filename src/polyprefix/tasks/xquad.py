@@ -120,13 +120,14 @@ class Xquad:
             _is_held_out(title) == (split == "validation") for (title,) in read_columns(rows, ("title",), where)
         ]
         chosen = [e for e, wanted in zip(_read(rows, ENGLISH, where), held_out, strict=True) if wanted]
-        kept, dropped = without_shared(chosen, self.examples("test", ENGLISH, source), ["context", "question"])
+        test = self.examples("test", ENGLISH, source)
+        kept, note = without_shared(f"XQuAD {split}", chosen, test, ["context", "question"])
         if split == "train":
-            short = f", a subset of the {TRAIN_ROWS:,} published ones" if len(rows) < TRAIN_ROWS else ""
-            self._notes = (
-                f"XQuAD: {SQUAD} train has {len(rows):,} rows here{short}; {len(chosen):,} remain without held-out articles.",
-                f"XQuAD: {dropped:,} of {len(chosen):,} training rows share a context or question with the test set; dropped.",
+            short = f", a subset of the published {TRAIN_ROWS:,}" if len(rows) < TRAIN_ROWS else ""
+            size = (
+                f"XQuAD train: {len(rows):,} rows of {SQUAD} here{short}, {len(rows) - len(chosen):,} of them held out."
             )
+            self._notes = (size, note)
         return kept
 
 
