@@ -7,7 +7,6 @@ test set. A language that the mirror lacks is reported as missing data.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -15,15 +14,13 @@ from typing import Any
 
 import pyarrow.parquet as parquet
 import pytest
+from tests.tasks.rows import MIRROR, SOURCE, Rows
 
 from polyprefix import languages
 from polyprefix.data.hub import MissingDataError, load_rows
 from polyprefix.records import Example, Prediction, Split
 from polyprefix.tasks import registry, sib200
-from polyprefix.tasks.base import Source
 
-MIRROR = Path(os.environ.get("POLYPREFIX_HUB", Path(__file__).parents[3] / "shared" / "hub"))
-SOURCE = Source(MIRROR)
 ENGLISH = "eng_Latn"
 TEST_ROWS = {"belebele": 900, "mgsm": 250, "sib200": 204, "xnli": 5_010, "xquad": 1_190}
 """The published size of each test split; a task that is not named here makes its own."""
@@ -65,13 +62,6 @@ def quick_sib200(monkeypatch: pytest.MonkeyPatch) -> None:
         return Rows(parquet.read_table(file).to_pydict())
 
     monkeypatch.setattr(sib200, "load_rows", quick)
-
-
-class Rows(dict[str, list[Any]]):
-    """Columns with the length of a data set."""
-
-    def __len__(self) -> int:
-        return len(next(iter(self.values())))
 
 
 @pytest.mark.parametrize("name", registry.names())
