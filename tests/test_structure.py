@@ -20,8 +20,14 @@ FLOORS = (
     {"cli", "__main__"},
 )
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
-FORBIDDEN = {"tasks": {"torch", "transformers"}, "methods": {"polyprefix.tasks"}, "report": {"torch", "polyprefix.models", "polyprefix.methods"},
-             "languages": {"torch"}, "scoring": {"torch"}, "results": {"torch"}}  # fmt: skip
+FORBIDDEN = {
+    "tasks": {"torch", "transformers"},
+    "methods": {"polyprefix.tasks"},
+    "report": {"torch", "polyprefix.models", "polyprefix.methods"},
+    "languages": {"torch"},
+    "scoring": {"torch"},
+    "results": {"torch"},
+}
 
 
 def imports(path: Path) -> set[str]:

@@ -55,7 +55,11 @@ def models() -> Rows:
             "parameters": model.parameters,
             "languages": model.languages,
             "licence": model.licence,
-            "ready": "converted" if embedded.cached(model) else "installed" if embedded.installed(model) else model.install,
+            "ready": "converted"
+            if embedded.cached(model)
+            else "installed"
+            if embedded.installed(model)
+            else model.install,
             "source": model.source,
         }
         for model in embedded.EMBEDDED.values()

@@ -24,7 +24,7 @@ from polyprefix.engine.tensors import IGNORED, batch
 from polyprefix.errors import TrainingError
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.progress import Reporter
-from polyprefix.text.batches import by_token_budget, padding_share, steps
+from polyprefix.text.batches import by_token_budget, steps
 from polyprefix.text.tokens import Encoded, shared_length
 
 
@@ -75,68 +75,90 @@ def train(
     config = run.train
     if not config.epochs or not config.learning_rate:
         return TrainReport()
-    trainable = model.trainable()
     per_step = min(config.batch_size, len(examples))
     total = max(1, math.ceil(len(examples) * config.epochs / per_step))
-    accelerator = Accelerator(cpu=model.device.type == "cpu", mixed_precision="no")
-    optimizer = torch.optim.AdamW([p for _, p in trainable], lr=config.learning_rate, weight_decay=config.weight_decay or 0.0)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _schedule(config, step, total))
-    wrapped, optimizer = accelerator.prepare(model, optimizer)
+    checkpoints = {round(total * (n + 1) / config.validations) for n in range(config.validations)}
     if config.gradient_checkpointing:
         model.model.gradient_checkpointing_enable({"use_reentrant": False})
-    longest = max(len(item.ids) + len(item.target) for item in examples)
-    shared = model.shareable(shared_length([item.ids for item in examples]), longest)
-    pad = model.base.tokenizer.pad_token_id
-    shared_ids = torch.tensor(examples[0].ids[:shared], device=model.device)
-    lengths = [len(item.ids) - shared + len(item.target) - 1 for item in examples]
-    checkpoints = {round(total * (n + 1) / config.validations) for n in range(config.validations)}
-    clock, best, padding = Stopwatch(), _Best(), []
+    optimizer = Optimizer(model, examples, config, total)
+    clock, best = Stopwatch(), _Best()
     model.train()
     with reporter.phase("train", total * per_step) as bar:
-        for step, rows in enumerate(steps(lengths, per_step, total, run.seed), start=1):
+        for step, rows in enumerate(steps(optimizer.lengths, per_step, total, run.seed), start=1):
             with clock:
-                batches = [
-                    [rows[i] for i in part] for part in by_token_budget([lengths[r] for r in rows], config.token_budget)
-                ]
-                padding.append(padding_share(lengths, batches))
-                loss = 0.0
-                for part in batches:
-                    value = _loss(wrapped, [examples[r] for r in part], shared, shared_ids, pad) / per_step
-                    accelerator.backward(value)
-                    loss += value.item()
-                norm = float(accelerator.clip_grad_norm_([p for _, p in trainable], config.max_grad_norm))
-                if not math.isfinite(loss) or not math.isfinite(norm):
-                    raise TrainingError(
-                        f"step {step} of {total}: the loss is {loss:.4g} and the gradient norm {norm:.4g}; "
-                        f"try a lower learning rate (--set train.learning_rate={config.learning_rate / 3:.2g}, now {config.learning_rate:.2g})"
-                    )
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-            log({"step": step, "loss": loss, "gradient_norm": norm, "learning_rate": schedule.get_last_lr()[0]})
-            schedule.step()
-            speed = step * per_step / clock.seconds
-            bar.advance(per_step, f"loss {loss:.3f}, {speed:.1f} examples/s")
+                record = optimizer.step(rows)
+            log({"step": step, **record})
+            _require_numbers(record, step, total)
+            bar.advance(per_step, f"loss {record['loss']:.3f}, {step * per_step / clock.seconds:.1f} examples/s")
             if validation and step in checkpoints:
                 _validate(model, validation, run.eval.token_budget, step, best, log)
     if best.weights is not None:
-        _restore(trainable, best.weights)
+        _restore(model.trainable(), best.weights)
     model.eval()
     accuracy = best.rank[0] if validation else None
-    mean_padding = sum(padding) / len(padding)
-    return TrainReport(total, total * per_step, clock.seconds, mean_padding, best.step or total, accuracy)
+    return TrainReport(total, total * per_step, clock.seconds, optimizer.padding, best.step or total, accuracy)
 
 
-def _loss(model: nn.Module, items: Sequence[Encoded], shared: int, shared_ids: Tensor, pad: int) -> Tensor:
-    """Sum over the batch's examples of the mean negative log-likelihood of the answer's tokens."""
-    inputs = batch([(item.ids[shared:], item.target) for item in items], pad, shared_ids.device)
-    keep = inputs.labels.shape[1]
-    logits = model(inputs.input_ids, inputs.attention_mask, shared_ids=shared_ids, logits_to_keep=keep).logits[
-        :, -keep:
-    ]
-    losses = nn.functional.cross_entropy(
-        logits.float().flatten(0, 1), inputs.labels.flatten(), ignore_index=IGNORED, reduction="none"
-    ).view_as(inputs.labels)
-    return (losses.sum(-1) / (inputs.labels != IGNORED).sum(-1)).sum()
+class Optimizer:
+    """Optimiser steps of a fixed number of examples, however many forward passes they take."""
+
+    def __init__(self, model: AdaptedModel, examples: Sequence[Encoded], config: TrainConfig, total: int) -> None:
+        self.examples = examples
+        self.config = config
+        self.pad = model.base.tokenizer.pad_token_id
+        self.parameters = [parameter for _, parameter in model.trainable()]
+        longest = max(len(item.ids) + len(item.target) for item in examples)
+        self.shared = model.shareable(shared_length([item.ids for item in examples]), longest)
+        self.shared_ids = torch.tensor(examples[0].ids[: self.shared], device=model.device)
+        self.lengths = [len(item.ids) - self.shared + len(item.target) - 1 for item in examples]
+        self.accelerator = Accelerator(cpu=model.device.type == "cpu", mixed_precision="no")
+        adamw = torch.optim.AdamW(
+            self.parameters, lr=config.learning_rate or 0.0, weight_decay=config.weight_decay or 0.0
+        )
+        self.model, self.adamw = self.accelerator.prepare(model, adamw)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(adamw, lambda step: _schedule(config, step, total))
+        self._useful = self._computed = 0
+
+    @property
+    def padding(self) -> float:
+        """Share of the tokens computed so far that were padding."""
+        return 1 - self._useful / self._computed if self._computed else 0.0
+
+    def step(self, rows: Sequence[int]) -> dict[str, float]:
+        """One optimiser step over the examples at these indices: their mean loss, the gradient's norm before clipping, the rate."""
+        loss = 0.0
+        for part in by_token_budget([self.lengths[row] for row in rows], self.config.token_budget):
+            lengths = [self.lengths[rows[i]] for i in part]
+            self._useful += sum(lengths)
+            self._computed += max(lengths) * len(lengths)
+            value = self._loss([self.examples[rows[i]] for i in part]) / len(rows)
+            self.accelerator.backward(value)
+            loss += value.item()
+        norm = self.accelerator.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
+        record = {"loss": loss, "gradient_norm": float(norm), "learning_rate": self.schedule.get_last_lr()[0]}
+        self.adamw.step()
+        self.adamw.zero_grad(set_to_none=True)
+        self.schedule.step()
+        return record
+
+    def _loss(self, items: Sequence[Encoded]) -> Tensor:
+        """Sum over examples of the mean negative log-likelihood of the answer's tokens."""
+        inputs = batch([(item.ids[self.shared :], item.target) for item in items], self.pad, self.shared_ids.device)
+        keep = inputs.labels.shape[1]
+        out = self.model(inputs.input_ids, inputs.attention_mask, shared_ids=self.shared_ids, logits_to_keep=keep)
+        losses = nn.functional.cross_entropy(
+            out.logits[:, -keep:].float().flatten(0, 1), inputs.labels.flatten(), ignore_index=IGNORED, reduction="none"
+        ).view_as(inputs.labels)
+        return (losses.sum(-1) / (inputs.labels != IGNORED).sum(-1)).sum()
+
+
+def _require_numbers(record: dict[str, float], step: int, total: int) -> None:
+    loss, norm, rate = record["loss"], record["gradient_norm"], record["learning_rate"]
+    if not math.isfinite(loss) or not math.isfinite(norm):
+        raise TrainingError(
+            f"step {step} of {total}: the loss is {loss:.4g} and the gradient norm {norm:.4g}; "
+            f"try a lower learning rate (--set train.learning_rate={rate / 3:.2g}, here {rate:.2g})"
+        )
 
 
 def _schedule(config: TrainConfig, step: int, total: int) -> float:

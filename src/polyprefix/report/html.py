@@ -11,9 +11,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from polyprefix.atomic import output_errors, write_text
 from polyprefix.report import format as figures
 from polyprefix.report.summary import Summary
-from polyprefix.atomic import output_errors, write_text
 from polyprefix.scoring.bootstrap import RESAMPLES
 
 

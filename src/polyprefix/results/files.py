@@ -21,10 +21,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from polyprefix.atomic import write_text, writing
 from polyprefix.config import RunConfig
 from polyprefix.errors import OutputError
 from polyprefix.records import Prediction, RunResult, Score
-from polyprefix.atomic import write_text, writing
 
 RESULT = "result.json"
 CONFIG = "config.yaml"

@@ -13,10 +13,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from polyprefix.atomic import output_errors, sync
 from polyprefix.config import RunConfig
 from polyprefix.errors import OutputError
 from polyprefix.records import RunResult
-from polyprefix.atomic import output_errors, sync
 from polyprefix.results.files import ADAPTER, PREDICTIONS, RESULT, TRAIN_LOG, read_result, write_config, write_result
 
 
