@@ -6,6 +6,7 @@ Exit status: 0 done, 2 a mistake in what was asked (one line), 1 anything else, 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -210,6 +211,8 @@ def _run(settings: dict[str, Any], *, hub: Path | None, out: Path, as_json: bool
     config = validate(RunConfig, settings, "run")
     choose_languages(tasks.get(config.task), config.languages)  # what was mistyped is said before seconds of loading
     methods.check(config.method["name"])
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("polyprefix").setLevel(logging.INFO)
     click.echo(f"{config.task}, {config.method['name']}, {config.model}: loading libraries", err=True)
 
     from polyprefix import recipe

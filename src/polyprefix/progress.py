@@ -49,7 +49,10 @@ class Terminal:
 
     @contextmanager
     def phase(self, title: str, total: int) -> Iterator[Bar]:
-        """A bar; where the output is no terminal, one line at the end of the phase."""
+        """A bar; where the output is no terminal, a line at every fifth of the phase."""
+        if not self.console.is_terminal:
+            yield _Lines(self.console, title, total)
+            return
         columns = (
             TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(),
             TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}", style="dim"),
@@ -57,6 +60,19 @@ class Terminal:
         with Progress(*columns, console=self.console, refresh_per_second=4) as progress:
             task = progress.add_task(title, total=total, note="")
             yield _TerminalBar(progress, task)
+
+
+class _Lines:
+    def __init__(self, console: Console, title: str, total: int) -> None:
+        self.console, self.title, self.total = console, title, total
+        self.done = 0
+        console.print(f"{title}: {total} examples")
+
+    def advance(self, count: int, note: str = "") -> None:
+        """Print a line where another fifth is done."""
+        before, self.done = self.done, self.done + count
+        if 5 * before // max(1, self.total) != 5 * self.done // max(1, self.total):
+            self.console.print(f"{self.title}: {self.done} of {self.total}  {note}")
 
 
 class _TerminalBar:

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from polyprefix.atomic import output_errors, write_text, writing
-from polyprefix.errors import AdapterError
+from polyprefix.errors import AdapterError, ConfigError
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.models.load import BaseModel
@@ -63,7 +63,11 @@ def load_adapter(base: BaseModel, path: str | Path, *, force: bool = False) -> A
         raise AdapterError(
             f"{folder}: trained on {saved.get('name')} ({saved.get('architecture')}), not on {base.name}; load that model, or force it"
         )
-    model = attach(base, registry.build(settings["method"]))
+    try:
+        method = registry.build(settings["method"])
+    except ConfigError as error:
+        raise AdapterError(f"{folder / SETTINGS}: {error}; update polyprefix, or export it again") from None
+    model = attach(base, method)
     try:
         model.adapter.load_tensors({name: t.to(model.device) for name, t in load_file(folder / TENSORS).items()})
     except (SafetensorError, RuntimeError, OSError) as error:
@@ -91,7 +95,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
             raise AdapterError(
                 f"{folder / SETTINGS}: format {settings['format']} is newer than {FORMAT}; update polyprefix"
             )
-        settings["base"], settings["method"]["name"]
+        settings["base"]["fingerprint"], settings["method"]["name"]
     except FileNotFoundError:
         raise AdapterError(f"{folder}: no {SETTINGS} there; give the 'adapter' folder of a finished run") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -100,7 +104,10 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 
 def _save(tensors: dict[str, Tensor], path: Path) -> None:
+    path.touch()
+    mode = path.stat().st_mode
     try:
         save_file(tensors, path)
+        path.chmod(mode)  # safetensors lets nobody else read its files
     except SafetensorError as error:  # it wraps what the system said
         raise OSError(errno.ENOSPC if "os error 28" in str(error) else errno.EIO, str(error)) from error

@@ -1,0 +1,28 @@
+"""Progress goes to its console: bars on a terminal, a few lines elsewhere, nothing when silent."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from polyprefix.progress import SILENT, Terminal
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_phases_are_shown(terminal: bool) -> None:
+    text = io.StringIO()
+    with Terminal(Console(file=text, force_terminal=terminal, width=120)).phase("train", 100) as bar:
+        for _ in range(100):
+            bar.advance(1, "loss 0.5")
+    shown = text.getvalue()
+    assert "train" in shown and "100" in shown and "loss 0.5" in shown
+    if not terminal:
+        assert len(shown.splitlines()) == 6
+
+
+def test_silence(capsys: pytest.CaptureFixture[str]) -> None:
+    with SILENT.phase("train", 3) as bar:
+        bar.advance(3)
+    assert capsys.readouterr() == ("", "")
