@@ -30,7 +30,9 @@ class TrainConfig(Settings):
     learning_rate: float | None = Field(default=None, ge=0)
     """Peak learning rate of AdamW."""
     epochs: float | None = Field(default=None, ge=0)
-    """Passes over the training examples; 0 trains nothing."""
+    """Passes over the training examples; None means as many as make `steps`, and at least one."""
+    steps: int | None = Field(default=None, ge=0)
+    """Optimiser steps, at least, where `epochs` is not given; 0 trains nothing."""
     batch_size: int = Field(default=16, ge=1)
     """Training examples per optimiser step, whatever the token budget."""
     token_budget: int = Field(default=4096, ge=16)
@@ -111,6 +113,11 @@ class RunConfig(Settings):
         if isinstance(value, str) and value != "all":
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return tuple(value) if isinstance(value, list) else value
+
+    @property
+    def trains(self) -> bool:
+        """Whether anything is trained; asked after the method's defaults are filled in."""
+        return self.adapter is None and bool(self.train.epochs if self.train.epochs is not None else self.train.steps)
 
     def run_id(self) -> str:
         """A readable, stable name: equal settings give equal ids, on every machine."""

@@ -1,6 +1,11 @@
-"""Law: a method is a file of its folder; its settings are strict, complete in the record, and the same run has the same id."""
+"""Law: a method is a file of its folder; settings are strict and recorded in full, and the same run has the same id.
+
+After a change of a setting, `python -m tests.methods.test_registry` prints the tables for docs/methods.md.
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +14,7 @@ from polyprefix.errors import ConfigError
 from polyprefix.methods import registry
 from polyprefix.methods.base import Method
 
+PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
 NAMES = ("full", "llama-adapter", "lora", "none", "prefix", "soft-prompt")
 
 
@@ -70,3 +76,23 @@ def test_defaults_written_out_are_the_same_run() -> None:
 def test_what_trains_nothing_has_no_training_settings() -> None:
     one = run(method="none", seed=1, train=TrainConfig(learning_rate=0.5), train_size=10)
     assert one.run_id() == run(method="none", seed=2).run_id()
+
+
+def settings_table(name: str) -> str:
+    """Each setting of a method, its default and its meaning, in Markdown."""
+    lines = ["| setting | default | |", "|---|---|---|"]
+    for key, field in registry.kind(name).model_fields.items():
+        meaning = " ".join((field.description or "").split()).replace("|", "\\|")
+        lines.append(f"| `{key}` | `{field.default}` | {meaning} |")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("name", [name for name in registry.names() if registry.kind(name).model_fields])
+def test_the_page_has_all_settings(name: str) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert settings_table(name) in page, "docs/methods.md: run python -m tests.methods.test_registry"
+
+
+if __name__ == "__main__":
+    for method in registry.names():
+        print(f"{method}\n\n{settings_table(method)}\n")

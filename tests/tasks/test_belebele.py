@@ -142,6 +142,23 @@ def test_two_answers_are_padded_with_those_of_other_questions(monkeypatch: pytes
     assert examples == {e.id: e for e in TASK.examples("train", "eng_Latn", HUB)}
 
 
+def test_sciq_and_reclor_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    sciq = {
+        "support": ["S.", "S.", " "],
+        "question": ["What?", "It is _?", "No passage?"],
+        "correct_answer": ["right"] * 3,
+        **{f"distractor{i}": [f"wrong {i}"] * 3 for i in (1, 2, 3)},
+    }
+    reclor = {"context": ["C. " * 30], "question": ["Which?"], "answers": [["a", "b", "c", "d"]], "label": [3]}
+    serve(monkeypatch, parts={"allenai/sciq": sciq, "metaeval/reclor": reclor})
+    examples = {e.id: e for e in TASK.examples("train", "eng_Latn", HUB)}
+    assert set(examples) == {"train-sciq-0", "train-reclor-0"}
+    first = examples["train-sciq-0"]
+    assert first.inputs[first.answers[0]] == "right"
+    assert sorted(first.inputs[c] for c in "ABCD") == ["right", "wrong 1", "wrong 2", "wrong 3"]
+    assert examples["train-reclor-0"].answers == ("D",)
+
+
 def test_training_without_any_part_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     serve(monkeypatch, parts={})
     with pytest.raises(DataError, match="none of RACE"):

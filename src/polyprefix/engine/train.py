@@ -73,10 +73,11 @@ def train(
         TrainingError: if the loss is no longer a number.
     """
     config = run.train
-    if not config.epochs or not config.learning_rate:
+    if not run.trains:
         return TrainReport()
     per_step = min(config.batch_size, len(examples))
-    total = max(1, math.ceil(len(examples) * config.epochs / per_step))
+    once = math.ceil(len(examples) / per_step)
+    total = max(1, config.steps or 0, once) if config.epochs is None else math.ceil(once * config.epochs)
     checkpoints = {round(total * (n + 1) / config.validations) for n in range(config.validations)}
     if config.gradient_checkpointing:
         model.model.gradient_checkpointing_enable({"use_reentrant": False})

@@ -25,7 +25,8 @@ class TrainDefaults:
     """Training settings of a method, chosen on English validation data (docs/methods.md)."""
 
     learning_rate: float
-    epochs: float
+    steps: int
+    """Optimiser steps at least; a data set is passed over once in any case."""
     weight_decay: float = 0.0
 
 

@@ -20,7 +20,7 @@ class FullFineTuning(Method):
     name: ClassVar[str] = "full"
     title: ClassVar[str] = "all weights"
     source: ClassVar[str] = "-"
-    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=2e-5, epochs=3, weight_decay=0.01)
+    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=3e-5, steps=60, weight_decay=0.01)
     changes_base: ClassVar[bool] = True
 
     train_embeddings: bool = True

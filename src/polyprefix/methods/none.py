@@ -17,7 +17,7 @@ class NoAdapter(Method):
     name: ClassVar[str] = "none"
     title: ClassVar[str] = "the base model, nothing trained"
     source: ClassVar[str] = "-"
-    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=0.0, epochs=0)
+    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=0.0, steps=0)
 
     def build(self, base: BaseModel, seam: Seam, start: Start) -> Adapter:
         """An adapter without parameters."""

@@ -72,8 +72,8 @@ def settle(config: RunConfig) -> RunConfig:
     """
     method = build(config.method)
     settings = {"name": method.name, **method.model_dump(mode="json")}
-    if config.adapter or not method.defaults.epochs:
-        idle = TrainConfig(learning_rate=0, epochs=0, weight_decay=0)
+    if config.adapter or not method.defaults.steps:
+        idle = TrainConfig(learning_rate=0, epochs=0, steps=0, weight_decay=0)
         return config.model_copy(update={"method": settings, "train": idle, "train_size": None, "seed": 0})
     given = {key: value for key, value in config.train if value is not None}
     return config.model_copy(update={"method": settings, "train": TrainConfig(**{**asdict(method.defaults), **given})})

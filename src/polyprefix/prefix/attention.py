@@ -40,6 +40,8 @@ class Slot:
     only_capture: bool = False
     """Record them and skip attention: for modules that are called for their projections alone."""
     captured: LayerKV | None = None
+    queries: Tensor | None = None
+    """[B, H, T, K], of a module that is called for its projections alone."""
     calls: int = 0
     """How often attention was asked for while capturing."""
     window: int | None = None
@@ -73,6 +75,7 @@ def attend(
         slot.calls += 1
         slot.window = kwargs.get("sliding_window")
         if slot.only_capture:
+            slot.queries = query
             return torch.zeros_like(query).transpose(1, 2), None
     if slot.joined is None:
         out, weights = base(module, query, key, value, mask, **kwargs)

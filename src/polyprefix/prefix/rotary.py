@@ -2,8 +2,8 @@
 
 A rotary embedding turns pairs of a key's K dimensions, pair i by the angle p w_i at position p. Which dimensions pair
 up (halves, neighbours, only some of them) and how fast they turn (llama3, yarn and linear scaling, one base per layer
-type) differs by model and by layer, so both are measured on keys that the layer itself makes of the same hidden states
-at different positions:
+type) differs by model and by layer, so both are measured on keys and queries that the layer itself makes of the same
+hidden states at different positions:
 
     pairs       two dimensions pair up when one gains exactly the energy that the other loses
     speed       the angle at positions 1, 2, 4, ..., each of which says how often the next one has gone round
@@ -81,21 +81,23 @@ def measure(seam: Seam) -> tuple[Rotary, ...]:
     """
     generator = torch.Generator().manual_seed(0)
     states = torch.randn(1, SAMPLES, seam.width, generator=generator).to(seam.device)
-    far = _keys(seam, states, (0, FAR))  # first: a scaling that follows the text's length is short again afterwards
-    near = _keys(seam, states, (0, *STEPS))
+    far = _made(seam, states, (0, FAR))  # first: a scaling that follows the text's length is short again afterwards
+    near = _made(seam, states, (0, *STEPS))
     return tuple(_fit(seam, layer, near[layer], far[layer]) for layer in range(seam.layers))
 
 
-def _keys(seam: Seam, states: Tensor, positions: tuple[int, ...]) -> list[Tensor]:
-    """Keys of the same hidden states [1, S, D] at each position: a [N, S G, K] tensor per layer, float64."""
+def _made(seam: Seam, states: Tensor, positions: tuple[int, ...]) -> list[Tensor]:
+    """Keys and queries of the same hidden states [1, S, D] at each position: [N, S (G + H), K] a layer, float64, of unit size.
+
+    Queries turn as keys do, and show the dimensions that a key norm has switched off (Gemma 3 has some): trained keys use them.
+    """
     where = [position for position in positions for _ in range(SAMPLES)]
-    hidden = states.repeat(1, len(positions), 1)
-    made = seam.project(dict.fromkeys(range(seam.layers), hidden), where)
-    shaped = []
-    for layer in range(seam.layers):
-        keys = made[layer].keys[0].double()  # [G, N S, K]
-        shaped.append(keys.unflatten(1, (len(positions), SAMPLES)).transpose(0, 1).flatten(1, 2))
-    return shaped
+    hidden = dict.fromkeys(range(seam.layers), states.repeat(1, len(positions), 1))
+    made = []
+    for queries, kv in seam.project_all(hidden, where).values():
+        both = [x[0].double() / x.double().square().mean().sqrt() for x in (queries, kv.keys)]  # [H or G, N S, K]
+        made.append(torch.cat(both).unflatten(1, (len(positions), SAMPLES)).transpose(0, 1).flatten(1, 2))
+    return made
 
 
 def _fit(seam: Seam, layer: int, near: Tensor, far: Tensor) -> Rotary:
@@ -121,7 +123,7 @@ def _partner(gained: Tensor) -> Tensor:
 
 
 def _speed(near: Tensor, partner: Tensor) -> Tensor:
-    """Radians a position, [K], from keys [N, S G, K] at positions 0, 1, 2, 4, ..."""
+    """Radians a position, [K], from keys and queries [N, S (G + H), K] at positions 0, 1, 2, 4, ..."""
     start, later = near[:1], near[1:]
     cos = (start * later + start[..., partner] * later[..., partner]).sum(1)
     sin = (start * later[..., partner] - start[..., partner] * later).sum(1)

@@ -162,6 +162,12 @@ class Seam:
             hidden: layer -> [1, P, D].
             positions: P positions for the rotary embedding of the keys; all 0 leaves them unrotated.
         """
+        return {layer: kv for layer, (_, kv) in self.project_all(hidden, positions).items()}
+
+    def project_all(
+        self, hidden: Mapping[int, Tensor], positions: Sequence[int]
+    ) -> dict[int, tuple[Tensor, LayerKV]]:
+        """The same with queries [1, H, P, K] before keys and values."""
         calls = self._calls_at(tuple(positions))
         result = {}
         for layer, states in hidden.items():
@@ -174,11 +180,11 @@ class Seam:
                     module(*args, **{**kwargs, "hidden_states": states})
                 else:
                     module(states, *args[1:], **kwargs)
-                assert slot.captured is not None  # the attention function sets it on every call
-                result[layer] = slot.captured
+                assert slot.queries is not None and slot.captured is not None  # attention sets both on every call
+                result[layer] = slot.queries, slot.captured
             finally:
                 slot.capture = slot.only_capture = False
-                slot.captured = None
+                slot.queries = slot.captured = None
         return result
 
     @torch.no_grad()

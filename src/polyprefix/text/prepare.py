@@ -50,7 +50,7 @@ def choose_languages(task: Task, wanted: Sequence[str] | str) -> tuple[str, ...]
 
 
 def load_examples(task: Task, config: RunConfig, source: Source) -> Examples:
-    """Read the test languages, and the English training data where something is trained (`epochs` > 0).
+    """Read the test languages, and the English training data where something is trained.
 
     Raises:
         DataError, LanguageError: see the task.
@@ -58,7 +58,7 @@ def load_examples(task: Task, config: RunConfig, source: Source) -> Examples:
     languages = choose_languages(task, config.languages)
     train: list[Example] = []
     validation: list[Example] = []
-    if config.train.epochs and not config.adapter:
+    if config.trains:
         train = training_sample(task.examples("train", ENGLISH, source), config.train_size, config.seed)
         if config.train.validation_size:
             validation = evaluation_subset(task.examples("validation", ENGLISH, source), config.train.validation_size)
