@@ -28,7 +28,7 @@ def test_each_says_what_it_is(name: str) -> None:
     assert issubclass(kind, Method) and kind.name == name
     assert kind.title and kind.source and kind.__doc__
     assert all(field.description for field in kind.model_fields.values()), "each setting says what it means"
-    assert (kind.defaults.epochs > 0) == (kind.defaults.learning_rate > 0) == (name != "none")
+    assert (kind.defaults.learning_rate > 0) == (name != "none")
 
 
 @pytest.mark.parametrize("name", registry.names())
@@ -67,7 +67,7 @@ def run(**settings: object) -> RunConfig:
 def test_defaults_written_out_are_the_same_run() -> None:
     short = run(method="prefix")
     kind = registry.kind("prefix")
-    assert short.train.learning_rate == kind.defaults.learning_rate and short.train.epochs == kind.defaults.epochs
+    assert short.train.learning_rate == kind.defaults.learning_rate
     long = run(method=dict(short.method), train=TrainConfig(learning_rate=kind.defaults.learning_rate))
     assert short.run_id() == long.run_id()
     assert short.run_id() != run(method={"name": "prefix", "length": 17}).run_id()

@@ -174,6 +174,22 @@ def test_each_layer_sees_its_prefix_beyond_the_window(kind: str) -> None:
         assert gradient.abs().amax((0, 3)).min() > 0, f"token {position} does not see all of it"
 
 
+@pytest.mark.parametrize("kind", ["llama-gqa-tied", "gemma3"])
+@pytest.mark.parametrize("name", ["prefix", "soft-prompt", "llama-adapter"])
+def test_flex_attention_equals_sdpa(kind: str, name: str) -> None:
+    """With left padding; uncompiled, which takes a second where compiling for a processor takes minutes."""
+    pads, text = torch.zeros(1, 4, dtype=torch.long), tokens(1, 12)
+    ids = torch.cat([torch.cat([pads, text], 1), tokens(1, 16, seed=1)])
+    logits = []
+    with torch.compiler.set_stance("force_eager"), torch.no_grad():
+        for attention in ("sdpa", "flex_attention"):
+            model = attach(tiny_base(kind, attention), registry.build({"name": name, "length": 5}), seed=1)
+            for _, parameter in model.trainable():
+                parameter += 0.1
+            logits.append(model(ids, (ids != 0).long()).logits[ids != 0])
+    assert apart(logits[1], logits[0]) < 1e-4
+
+
 # --- what it tells -----------------------------------------------------------------------------------------------
 
 
