@@ -92,16 +92,28 @@ def test_speeds_and_pairs_are_those_of_the_configuration() -> None:
     assert [bool((layer.speed != 0).any()) for layer in unrotated] == [True, False, True]
 
 
+def test_dimensions_that_the_key_norm_switches_off_turn_too() -> None:
+    """A trained key can be other than zero there, and queries are."""
+    model = tiny_model("qwen3")
+    whole = measure(Seam.of(tiny_model("qwen3")))
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.self_attn.k_norm.weight[[2, 5, 10]] = 0
+    for found, expected in zip(measure(Seam.of(model)), whole, strict=True):
+        assert torch.equal(found.partner, expected.partner)
+        torch.testing.assert_close(found.speed, expected.speed, rtol=0, atol=1e-7)
+
+
 def test_keys_that_do_not_turn_in_pairs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     seam = seam_of("llama-mha")
-    project = seam.project
+    project = seam.project_all
 
     def stretched(hidden: Any, positions: Any) -> Any:
         made = project(hidden, positions)
-        for kv in made.values():
+        for _, kv in made.values():
             kv.keys.mul_(1 + 0.01 * torch.as_tensor(list(positions)).clamp(max=100)[:, None])
         return made
 
-    monkeypatch.setattr(seam, "project", stretched)
+    monkeypatch.setattr(seam, "project_all", stretched)
     with pytest.raises(ModelError, match="do not turn in pairs"):
         measure(seam)

@@ -89,7 +89,8 @@ def measure(seam: Seam) -> tuple[Rotary, ...]:
 def _made(seam: Seam, states: Tensor, positions: tuple[int, ...]) -> list[Tensor]:
     """Keys and queries of the same hidden states [1, S, D] at each position: [N, S (G + H), K] a layer, float64, of unit size.
 
-    Queries turn as keys do, and show the dimensions that a key norm has switched off (Gemma 3 has some): trained keys use them.
+    Queries turn as keys do, and show dimensions that a key norm has switched off: trained keys may use them. Where queries
+    are off as well, as in some dimensions of Gemma 3, nothing is seen to turn and nothing depends on it.
     """
     where = [position for position in positions for _ in range(SAMPLES)]
     hidden = dict.fromkeys(range(seam.layers), states.repeat(1, len(positions), 1))
