@@ -136,7 +136,7 @@ class Optimizer:
             self.accelerator.backward(value)
             loss += value.item()
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
-        record = {"loss": loss, "gradient_norm": float(norm), "learning_rate": self.schedule.get_last_lr()[0]}
+        record = {"loss": loss, "gradient_norm": float(norm), "learning_rate": float(self.schedule.get_last_lr()[0])}
         self.adamw.step()
         self.adamw.zero_grad(set_to_none=True)
         self.schedule.step()

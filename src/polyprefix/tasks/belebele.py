@@ -23,9 +23,9 @@ from typing import Any
 
 from polyprefix.data.hub import MissingDataError, expect_rows, load_rows
 from polyprefix.errors import DataError
-from polyprefix.records import Example, Prediction, Prompt, Score, Split
-from polyprefix.scoring.metrics import accuracy
+from polyprefix.records import Example, Split
 from polyprefix.tasks._belebele_training import Question, training_questions
+from polyprefix.tasks._choice import ChoiceTask
 from polyprefix.tasks._codes import BELEBELE as LANGUAGES
 from polyprefix.tasks._rows import ENGLISH, read_columns, require_language, require_text, without_shared
 from polyprefix.tasks.base import Source, TaskInfo
@@ -46,8 +46,11 @@ D: {D}
 Answer:"""
 
 
-class Belebele:
+class Belebele(ChoiceTask):
     """Multiple-choice reading comprehension with four options."""
+
+    template = TEMPLATE
+    labels = LABELS
 
     info = TaskInfo(
         name="belebele",
@@ -95,28 +98,6 @@ class Belebele:
         if len(set(ids)) != len(ids):
             raise DataError(f"{where}: {len(ids) - len(set(ids))} repeated (link, question_number); fetch it again")
         return _read(rows, ids, language, where)
-
-    def prompt(self, example: Example) -> Prompt:
-        """The instruction first, then passage, question and options; the answer is one token."""
-        return Prompt(
-            example_id=example.id,
-            language=example.language,
-            text=TEMPLATE.format(**example.inputs),
-            target=f" {example.answers[0]}",
-            choices=tuple(f" {label}" for label in example.choices),
-        )
-
-    def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
-        """Accuracy."""
-        return {"accuracy": accuracy([self.correctness(p) for p in predictions])}
-
-    def correctness(self, prediction: Prediction) -> float:
-        """1 for the right letter, else 0."""
-        return float(prediction.predicted.strip() in prediction.answers)
-
-    def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
-        """None: the four letters are about equally often right."""
-        return {}
 
     def notes(self) -> tuple[str, ...]:
         """What the training data lacked, how much of it the test set has too, and which languages are subsets."""

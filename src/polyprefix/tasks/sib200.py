@@ -19,8 +19,9 @@ from collections.abc import Mapping, Sequence
 
 from polyprefix.data.hub import expect_rows, load_rows
 from polyprefix.errors import DataError
-from polyprefix.records import Example, Prediction, Prompt, Score, Split
-from polyprefix.scoring.metrics import accuracy, macro_f1
+from polyprefix.records import Example, Score, Split
+from polyprefix.scoring.metrics import accuracy
+from polyprefix.tasks._choice import ChoiceTask
 from polyprefix.tasks._codes import SIB200 as LANGUAGES
 from polyprefix.tasks._rows import ENGLISH, read_columns, require_language, require_text, without_shared
 from polyprefix.tasks.base import Source, TaskInfo
@@ -43,8 +44,11 @@ Text: {text}
 Topic:"""
 
 
-class Sib200:
+class Sib200(ChoiceTask):
     """Topic classification with seven classes."""
+
+    template = TEMPLATE
+    labels = LABELS
 
     info = TaskInfo(
         name="sib200",
@@ -86,28 +90,6 @@ class Sib200:
         kept, note = without_shared("SIB-200 train", examples, _read("test", ENGLISH, source), ["text"])
         self._notes = (note,)
         return kept
-
-    def prompt(self, example: Example) -> Prompt:
-        """The question that all sentences share, then the sentence."""
-        return Prompt(
-            example_id=example.id,
-            language=example.language,
-            text=TEMPLATE.format(**example.inputs),
-            target=f" {example.answers[0]}",
-            choices=tuple(f" {label}" for label in example.choices),
-        )
-
-    def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
-        """Accuracy, and F1 averaged over the seven topics."""
-        gold, predicted = [p.answers[0] for p in predictions], [p.predicted.strip() for p in predictions]
-        return {
-            "accuracy": accuracy([self.correctness(p) for p in predictions]),
-            "macro_f1": macro_f1(gold, predicted, LABELS),
-        }
-
-    def correctness(self, prediction: Prediction) -> float:
-        """1 for the right topic, else 0."""
-        return float(prediction.predicted.strip() in prediction.answers)
 
     def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
         """What the topic that is most frequent in training scores: the classes are of unequal size."""

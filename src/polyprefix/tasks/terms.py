@@ -15,8 +15,8 @@ from functools import cache
 from importlib.metadata import version
 
 from polyprefix.errors import DataError, LanguageError, nearest
-from polyprefix.records import Example, Prediction, Prompt, Score, Split
-from polyprefix.scoring.metrics import accuracy, macro_f1
+from polyprefix.records import Example, Score, Split
+from polyprefix.tasks._choice import ChoiceTask
 from polyprefix.tasks._terms_baselines import baseline_scores
 from polyprefix.tasks._terms_names import (
     CLASSES,
@@ -30,12 +30,18 @@ from polyprefix.tasks._terms_names import (
 )
 from polyprefix.tasks.base import Source, TaskInfo
 
+TEMPLATE = """Is the name a country, a language or a currency?
+Name: {name}
+Answer:"""
 MIN_PER_CLASS = 20
 """A language with fewer test items in a class is not part of the task."""
 
 
-class Terms:
+class Terms(ChoiceTask):
     """Names of countries, languages and currencies, three classes of equal size."""
+
+    template = TEMPLATE
+    labels = CLASSES
 
     info = TaskInfo(
         name="terms",
@@ -75,32 +81,6 @@ class Terms:
         if split != "test" and language != ENGLISH:
             raise LanguageError(f"terms: no {split} split in '{language}'; train and validate in {ENGLISH}")
         return _examples(split, language)
-
-    def prompt(self, example: Example) -> Prompt:
-        """The question that all terms share, then the name."""
-        return Prompt(
-            example_id=example.id,
-            language=example.language,
-            text=f"Is the name a country, a language or a currency?\nName: {example.inputs['name']}\nAnswer:",
-            target=f" {example.answers[0]}",
-            choices=tuple(f" {choice}" for choice in example.choices),
-        )
-
-    def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
-        """Accuracy, and F1 averaged over the three classes.
-
-        Raises:
-            ValueError: if there are no predictions.
-        """
-        gold = [prediction.answers[0] for prediction in predictions]
-        return {
-            "accuracy": accuracy([self.correctness(prediction) for prediction in predictions]),
-            "macro_f1": macro_f1(gold, [prediction.predicted.strip() for prediction in predictions], CLASSES),
-        }
-
-    def correctness(self, prediction: Prediction) -> float:
-        """1 for the right class, 0 for anything else."""
-        return float(prediction.predicted.strip() == prediction.answers[0])
 
     def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
         """Two classifiers trained on the English terms: character n-grams, and length and spaces."""

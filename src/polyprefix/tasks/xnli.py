@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 
 from polyprefix.data.hub import MissingDataError, expect_rows, load_rows
 from polyprefix.errors import DataError, LanguageError, nearest
-from polyprefix.records import Example, Prediction, Prompt, Score, Split
-from polyprefix.scoring.metrics import accuracy, macro_f1
+from polyprefix.records import Example, Split
+from polyprefix.tasks._choice import ChoiceTask
 from polyprefix.tasks.base import Source, TaskInfo
 
 ENGLISH = "eng_Latn"
@@ -39,8 +39,11 @@ Hypothesis: {hypothesis}
 Answer:"""
 
 
-class Xnli:
+class Xnli(ChoiceTask):
     """Natural language inference with three classes."""
+
+    template = TEMPLATE
+    labels = LABELS
 
     info = TaskInfo(
         name="xnli",
@@ -85,31 +88,6 @@ class Xnli:
         expect_rows(len(rows), ROWS[split], where)
         return _read(rows, split, language, where)
 
-    def prompt(self, example: Example) -> Prompt:
-        """The instruction first, then the pair; the answer is one token."""
-        return Prompt(
-            example_id=example.id,
-            language=example.language,
-            text=TEMPLATE.format(**example.inputs),
-            target=f" {example.answers[0]}",
-            choices=tuple(f" {label}" for label in example.choices),
-        )
-
-    def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
-        """Accuracy, and F1 averaged over the three labels."""
-        return {
-            "accuracy": accuracy([self.correctness(p) for p in predictions]),
-            "macro_f1": macro_f1([p.answers[0] for p in predictions], [p.predicted for p in predictions], LABELS),
-        }
-
-    def correctness(self, prediction: Prediction) -> float:
-        """1 for the right label, else 0."""
-        return float(prediction.predicted in prediction.answers)
-
-    def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
-        """None: the labels are balanced in every language, so that guessing scores `info.chance`."""
-        return {}
-
     def notes(self) -> tuple[str, ...]:
         """The size and source of the training set last read, where they are not the published ones."""
         return self._notes
@@ -136,7 +114,7 @@ class Xnli:
 
 def _read(rows: Mapping[str, Sequence[object]], split: Split, language: str, where: str) -> list[Example]:
     try:
-        columns = [list(rows[name]) for name in ("premise", "hypothesis", "label")]
+        columns = [list(rows[name][:]) for name in ("premise", "hypothesis", "label")]
     except KeyError as error:
         raise DataError(f"{where}: no column {error}; expected premise, hypothesis and label") from None
     return [
