@@ -48,6 +48,8 @@ class Prompt:
     """The continuations to rank by log-likelihood; empty where the answer is generated."""
     stop: tuple[str, ...] = ()
     """A generated answer ends before the first of these strings."""
+    max_new_tokens: int = 64
+    """And after at most so many tokens."""
 
 
 @dataclass(frozen=True, slots=True)

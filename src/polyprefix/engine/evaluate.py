@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from polyprefix.engine.generate import write_answers
 from polyprefix.engine.predict import rank_choices
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.progress import Reporter
@@ -24,16 +25,37 @@ def predict(
     predictions = {}
     with reporter.phase(title, sum(map(len, encoded.values()))) as bar:
         for language, items in encoded.items():
-            ranked = rank_choices(model, items, token_budget, partial(bar.advance, note=language))
-            predictions[language] = [
-                Prediction(
-                    example.id,
-                    language,
-                    example.answers,
-                    example.choices[answer.best],
-                    answer.log_likelihoods,
-                    " · ".join(example.inputs.values()),
-                )
-                for example, answer in zip(test[language], ranked, strict=True)
-            ]
+            advance = partial(bar.advance, note=language)
+            answer = _choose if all(item.choices for item in items) else _write
+            predictions[language] = answer(model, test[language], items, token_budget, advance)
     return predictions
+
+
+def _choose(
+    model: AdaptedModel,
+    examples: Sequence[Example],
+    items: Sequence[Encoded],
+    budget: int,
+    advance: Callable[[int], None],
+) -> list[Prediction]:
+    ranked = rank_choices(model, items, budget, advance)
+    return [
+        _prediction(example, example.choices[answer.best], answer.log_likelihoods)
+        for example, answer in zip(examples, ranked, strict=True)
+    ]
+
+
+def _write(
+    model: AdaptedModel,
+    examples: Sequence[Example],
+    items: Sequence[Encoded],
+    budget: int,
+    advance: Callable[[int], None],
+) -> list[Prediction]:
+    written = write_answers(model, items, budget, advance)
+    return [_prediction(example, answer) for example, answer in zip(examples, written, strict=True)]
+
+
+def _prediction(example: Example, predicted: str, log_likelihoods: tuple[float, ...] = ()) -> Prediction:
+    text = " · ".join(example.inputs.values())
+    return Prediction(example.id, example.language, example.answers, predicted, log_likelihoods, text)

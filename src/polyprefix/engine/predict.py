@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import torch
 
+from polyprefix.engine.reading import reading
 from polyprefix.engine.tensors import batch, continuation_log_likelihoods
 from polyprefix.methods.adapted import AdaptedModel, Context
 from polyprefix.models.head import most_rows
 from polyprefix.text.batches import by_token_budget
-from polyprefix.text.tokens import Encoded, shared_length
+from polyprefix.text.tokens import Encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +47,10 @@ def rank_choices(
     """
     if not encoded:
         return []
-    was_training = model.training
-    model.eval()
-    model.adapter.merge()
-    try:
-        longest = max(len(item.ids) + max(map(len, item.choices)) for item in encoded)
-        shared = model.shareable(shared_length([item.ids for item in encoded]), longest)
-        context = model.context(torch.tensor(encoded[0].ids[:shared]))
-        single = all(len(choice) == 1 for item in encoded for choice in item.choices)
-        rank = _rank_single if single else _rank_longer
+    answer = max(len(choice) for item in encoded for choice in item.choices)
+    with reading(model, encoded, answer) as (shared, context):
+        rank = _rank_single if answer == 1 else _rank_longer
         return rank(model, encoded, context, shared, token_budget, advance)
-    finally:
-        model.adapter.unmerge()
-        model.train(was_training)
 
 
 def _rank_single(

@@ -23,16 +23,20 @@ class Batch:
     """[B, A]: the continuations, right-aligned, `IGNORED` before them; predicted by the last A positions."""
 
 
+def pad_left(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Token ids [B, T] and their mask [B, T], every row at the right end."""
+    width = max(map(len, rows))
+    return (
+        torch.tensor([[pad] * (width - len(row)) + list(row) for row in rows], device=device),
+        torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device),
+    )
+
+
 def batch(rows: Sequence[tuple[Sequence[int], Sequence[int]]], pad: int, device: torch.device) -> Batch:
     """Put (prompt rest, continuation) rows together."""
     inputs = [[*rest, *continuation[:-1]] for rest, continuation in rows]
-    width = max(map(len, inputs))
-    answer = max(len(continuation) for _, continuation in rows)
-    return Batch(
-        torch.tensor([[pad] * (width - len(row)) + row for row in inputs], device=device),
-        torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in inputs], device=device),
-        torch.tensor([[IGNORED] * (answer - len(c)) + list(c) for _, c in rows], device=device),
-    )
+    labels, _ = pad_left([continuation for _, continuation in rows], IGNORED, device)
+    return Batch(*pad_left(inputs, pad, device), labels)
 
 
 def continuation_log_likelihoods(logits: Tensor, labels: Tensor) -> Tensor:

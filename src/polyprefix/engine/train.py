@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -42,7 +42,7 @@ class TrainReport:
     best_step: int = 0
     """The step whose weights were kept."""
     best_validation: float | None = None
-    """Accuracy on English validation examples there; None where there were none."""
+    """Accuracy on English validation examples there; None without any, or without choices."""
 
 
 @dataclass(slots=True)
@@ -96,7 +96,7 @@ def train(
     if best.weights is not None:
         _restore(model.trainable(), best.weights)
     model.eval()
-    accuracy = best.rank[0] if validation else None
+    accuracy = best.rank[0] if validation and all(item.choices for item in validation) else None
     return TrainReport(total, total * per_step, clock.seconds, optimizer.padding, best.step or total, accuracy)
 
 
@@ -181,13 +181,17 @@ def _validate(
     best: _Best,
     log: Callable[[dict[str, Any]], None],
 ) -> None:
-    ranked = rank_choices(model, validation, budget)
-    right = [item.choices.index(item.target) for item in validation]
-    accuracy = sum(r.best == answer for r, answer in zip(ranked, right, strict=True)) / len(ranked)
+    """Measure the right answers' likelihood, and how often they are the likeliest where there are choices; keep the best weights."""
+    ranked = rank_choices(model, [replace(item, choices=item.choices or (item.target,)) for item in validation], budget)
+    right = [item.encoded.choices.index(item.encoded.target) for item in ranked]
     likelihood = sum(r.log_likelihoods[answer] for r, answer in zip(ranked, right, strict=True)) / len(ranked)
-    log({"step": step, "validation_accuracy": accuracy, "validation_log_likelihood": likelihood})
-    if (accuracy, likelihood) > best.rank:
-        best.rank, best.step = (accuracy, likelihood), step
+    record = {"step": step, "validation_log_likelihood": likelihood}
+    if all(item.choices for item in validation):
+        record["validation_accuracy"] = sum(r.best == a for r, a in zip(ranked, right, strict=True)) / len(ranked)
+    log(record)
+    rank = (record.get("validation_accuracy", 0.0), likelihood)
+    if rank > best.rank:
+        best.rank, best.step = rank, step
         best.weights = {name: p.detach().clone() for name, p in model.trainable()}
 
 

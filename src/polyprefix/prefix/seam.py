@@ -27,8 +27,8 @@ from polyprefix.prefix.attention import IMPLEMENTATIONS, SLOT, Slot, ours
 from polyprefix.prefix.kv import KVPrefix, LayerKV
 
 PROBE_TOKENS = 8
-TOLERANCE = {True: 1e-3, False: 5e-2}
-"""In float32 and in less. Rounding to 8 bits is a few hundredths; tokens in the wrong place move logits by their own size."""
+TOLERANCE = {True: 1e-3, False: 0.2}
+"""In float32 and in less. Rounding to 8 bits gave 0.07 on Gemma 3 270M; tokens in the wrong place move logits by their own size, 1."""
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional and keyword arguments of an attention module."""

@@ -111,6 +111,7 @@ class Mgsm:
             text=TEMPLATE.format(**example.inputs),
             target=f" {example.answers[0]}",
             stop=("\n\n", "\nQuestion:"),
+            max_new_tokens=256,
         )
 
     def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:

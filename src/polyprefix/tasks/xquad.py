@@ -94,6 +94,7 @@ class Xquad:
             text=TEMPLATE.format(**example.inputs),
             target=f" {example.answers[0]}",
             stop=("\n",),
+            max_new_tokens=48,
         )
 
     def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:

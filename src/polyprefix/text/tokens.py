@@ -23,7 +23,7 @@ class Encoded:
     ids: tuple[int, ...]
     """The prompt, from BOS on."""
     target: tuple[int, ...]
-    """The continuation that training teaches."""
+    """The continuation that training teaches; a written answer ends with its stop string, so that the model learns to end."""
     choices: tuple[tuple[int, ...], ...]
     """The continuations to rank."""
 
@@ -41,7 +41,8 @@ def encode(prompts: Sequence[Prompt], tokenizer: Any, max_length: int) -> list[E
     if not prompts:
         return []
     heads = _ids(tokenizer, [p.text for p in prompts])
-    pairs = [(n, c) for n, p in enumerate(prompts) for c in dict.fromkeys((p.target, *p.choices))]
+    targets = [p.target if p.choices or not p.stop else p.target + p.stop[0] for p in prompts]
+    pairs = [(n, c) for n, p in enumerate(prompts) for c in dict.fromkeys((targets[n], *p.choices))]
     whole = _ids(tokenizer, [prompts[n].text + c for n, c in pairs])
     tails: dict[tuple[int, str], tuple[int, ...]] = {}
     for (n, continuation), ids in zip(pairs, whole, strict=True):
@@ -51,7 +52,7 @@ def encode(prompts: Sequence[Prompt], tokenizer: Any, max_length: int) -> list[E
         tails[n, continuation] = ids[len(head) :]
     encoded = []
     for n, prompt in enumerate(prompts):
-        item = Encoded(prompt, heads[n], tails[n, prompt.target], tuple(tails[n, c] for c in prompt.choices))
+        item = Encoded(prompt, heads[n], tails[n, targets[n]], tuple(tails[n, c] for c in prompt.choices))
         _check(item, max_length)
         encoded.append(item)
     return encoded

@@ -1,0 +1,53 @@
+"""Written answers equal the model's own greedy continuation, one prompt at a time and without sharing, up to the stop string."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.tiny import tiny_base, tiny_tokenizer
+
+from polyprefix.engine.generate import cut, write_answers
+from polyprefix.methods import registry
+from polyprefix.methods.adapted import attach
+from polyprefix.records import Prompt
+from polyprefix.text.tokens import encode
+
+
+@pytest.mark.parametrize("kind", ["llama-gqa-tied", "gemma3"])
+@pytest.mark.parametrize("method", ["none", "prefix", "soft-prompt", "lora"])
+@pytest.mark.parametrize("budget", [16, 4096])
+def test_answers_are_the_greedy_continuation(kind: str, method: str, budget: int) -> None:
+    tokenizer = tiny_tokenizer()
+    model = attach(tiny_base(kind), registry.build({"name": method}), seed=1).eval()
+    prompts = [Prompt(str(n), "x", f"Q: {'w' * n}?", " a", stop=("e",), max_new_tokens=12) for n in (1, 9, 3)]
+    rows = encode(prompts, tokenizer, 256)
+    assert all(row.target == tuple(tokenizer(" ae", add_special_tokens=False)["input_ids"]) for row in rows)
+    done: list[int] = []
+    answers = write_answers(model, rows, budget, done.append)
+    assert sum(done) == 3
+    for row, answer in zip(rows, answers, strict=True):
+        ids = list(row.ids)
+        for _ in range(12):
+            with torch.no_grad():
+                ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+            if ids[-1] == tokenizer.eos_token_id:
+                break
+        assert answer == cut(tokenizer.decode(ids[len(row.ids) :], skip_special_tokens=True), ("e",))
+
+
+def test_no_prompts_no_answers() -> None:
+    assert write_answers(attach(tiny_base("llama-gqa-tied"), registry.build({"name": "none"})), [], 100) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "stops", "answer"),
+    [
+        (" Paris\nQ", ("\n",), "Paris"),
+        ("\n\nParis\n", ("\n",), "Paris"),
+        (" a b ", (), "a b"),
+        ("", ("\n",), ""),
+        ("xQ: y\nz", ("\n", "Q:"), "x"),
+    ],
+)
+def test_answers_end_before_the_first_stop(text: str, stops: tuple[str, ...], answer: str) -> None:
+    assert cut(text, stops) == answer
