@@ -1,6 +1,6 @@
 """Run a sweep of learning rates and print what English validation says of each; finished cells are not run again.
 
-    python tools/sweep.py studies/defaults.yaml --model gemma-3-270m --out runs/defaults [--table]
+python tools/sweep.py studies/defaults.yaml --model gemma-3-270m --out runs/defaults [--table]
 """
 
 from __future__ import annotations

@@ -164,9 +164,7 @@ class Seam:
         """
         return {layer: kv for layer, (_, kv) in self.project_all(hidden, positions).items()}
 
-    def project_all(
-        self, hidden: Mapping[int, Tensor], positions: Sequence[int]
-    ) -> dict[int, tuple[Tensor, LayerKV]]:
+    def project_all(self, hidden: Mapping[int, Tensor], positions: Sequence[int]) -> dict[int, tuple[Tensor, LayerKV]]:
         """The same with queries [1, H, P, K] before keys and values."""
         calls = self._calls_at(tuple(positions))
         result = {}
