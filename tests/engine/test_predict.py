@@ -36,6 +36,18 @@ def test_log_likelihoods_are_those_of_the_whole_text(kind: str, method: str, cho
         assert answer.best == max(range(3), key=lambda n: answer.log_likelihoods[n])
 
 
+@pytest.mark.parametrize("settings", [{"name": "lora"}, {"name": "lora", "dora": True, "targets": "all-linear"}])
+def test_ranking_with_merged_weights_leaves_every_bit_of_the_base(settings: dict) -> None:
+    model = attach(tiny_base("gemma3"), registry.build(settings), seed=1)
+    with torch.no_grad():
+        for _, parameter in model.trainable():
+            parameter += 0.1
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    prompts = [Prompt("1", "x", "Q?", "a", ("a", "b"))]
+    rank_choices(model, encode(prompts, tiny_tokenizer(), 256), 100)
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+
+
 def test_nothing_gives_nothing() -> None:
     model = attach(tiny_base("llama-gqa-tied"), registry.build({"name": "none"}))
     assert rank_choices(model, [], 100) == []

@@ -80,7 +80,7 @@ def train(
     total = max(1, config.steps or 0, once) if config.epochs is None else math.ceil(once * config.epochs)
     checkpoints = {round(total * (n + 1) / config.validations) for n in range(config.validations)}
     if config.gradient_checkpointing:
-        model.model.gradient_checkpointing_enable({"use_reentrant": False})
+        _checkpoint(model.model)
     optimizer = Optimizer(model, examples, config, total)
     clock, best = Stopwatch(), _Best()
     model.train()
@@ -151,6 +151,14 @@ class Optimizer:
             out.logits[:, -keep:].float().flatten(0, 1), inputs.labels.flatten(), ignore_index=IGNORED, reduction="none"
         ).view_as(inputs.labels)
         return (losses.sum(-1) / (inputs.labels != IGNORED).sum(-1)).sum()
+
+
+def _checkpoint(model: Any) -> None:
+    """Recompute activations; without re-entrance, for a prefix reaches the layers as a closure and not as an argument."""
+    enable = (
+        getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    )  # its name before 5.2x
+    enable({"use_reentrant": False})
 
 
 def _require_numbers(record: dict[str, float], step: int, total: int) -> None:

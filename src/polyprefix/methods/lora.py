@@ -97,6 +97,7 @@ class LowRank(Adapter):
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self._model: PreTrainedModel
+        self._unmerged: dict[Any, Tensor] = {}
         object.__setattr__(self, "_model", model)  # not a submodule: the base's weights are not the adapter's
         for layer in self._layers():
             for _, parameter in layer.named_parameters():
@@ -127,14 +128,18 @@ class LowRank(Adapter):
     def merge(self) -> None:
         """Into float32 weights, where rounding is 1e-7; half precision would lose small updates, so it stays beside them."""
         for layer in self._layers():
-            if layer.get_base_layer().weight.dtype == torch.float32:
+            base = layer.get_base_layer()
+            if not layer.merged and base.weight.dtype == torch.float32:
+                self._unmerged[layer] = base.weight.data
+                base.weight.data = base.weight.data.clone()
                 layer.merge()
 
     def unmerge(self) -> None:
-        """Out of the weights again."""
-        for layer in self._layers():
-            if layer.merged:
-                layer.unmerge()
+        """Give back the very weights that were there: subtracting the update again would change their last bits."""
+        for layer, weight in self._unmerged.items():
+            layer.unmerge()
+            layer.get_base_layer().weight.data = weight
+        self._unmerged.clear()
 
 
 METHOD = LoRA

@@ -65,7 +65,7 @@ def build(settings: Mapping[str, Any]) -> Method:
 def settle(config: RunConfig) -> RunConfig:
     """The configuration with all of the method's settings and defaults written out, so that equal runs have equal ids.
 
-    Where nothing is trained, training settings and seed are set aside: they decide nothing.
+    Where nothing is trained, training settings are set aside, and without shots the seed: they decide nothing.
 
     Raises:
         ConfigError: see `build`.
@@ -74,6 +74,8 @@ def settle(config: RunConfig) -> RunConfig:
     settings = {"name": method.name, **method.model_dump(mode="json")}
     if config.adapter or not method.defaults.steps:
         idle = TrainConfig(learning_rate=0, epochs=0, steps=0, weight_decay=0)
-        return config.model_copy(update={"method": settings, "train": idle, "train_size": None, "seed": 0})
+        return config.model_copy(
+            update={"method": settings, "train": idle, "train_size": None, "seed": config.seed if config.shots else 0}
+        )
     given = {key: value for key, value in config.train if value is not None}
     return config.model_copy(update={"method": settings, "train": TrainConfig(**{**asdict(method.defaults), **given})})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from polyprefix.config import RunConfig
@@ -24,6 +24,8 @@ class Examples:
     validation: Sequence[Example]
     test: Mapping[str, Sequence[Example]]
     """Language -> examples, English first."""
+    shots: Sequence[Example]
+    """Solved English examples in front of every prompt, from validation data; none of them is in `validation`."""
     notes: tuple[str, ...]
 
 
@@ -58,15 +60,22 @@ def load_examples(task: Task, config: RunConfig, source: Source) -> Examples:
     languages = choose_languages(task, config.languages)
     train: list[Example] = []
     validation: list[Example] = []
+    shots: list[Example] = []
+    if config.shots:
+        shots = training_sample(task.examples("validation", ENGLISH, source), config.shots, config.seed)
     if config.trains:
         train = training_sample(task.examples("train", ENGLISH, source), config.train_size, config.seed)
         if config.train.validation_size:
-            validation = evaluation_subset(task.examples("validation", ENGLISH, source), config.train.validation_size)
+            used = {example.id for example in shots}
+            unused = [e for e in task.examples("validation", ENGLISH, source) if e.id not in used]
+            validation = evaluation_subset(unused, config.train.validation_size)
     test = {code: evaluation_subset(task.examples("test", code, source), config.eval_size) for code in languages}
     notes = [*task.info.deviations, *task.notes()]
     if config.eval_size is not None:
         notes.append(f"Test: at most {config.eval_size} examples per language, the same ids in each, by smallest hash.")
-    return Examples(train, validation, test, tuple(notes))
+    if shots:
+        notes.append(f"{len(shots)} solved English examples of the validation split in front of every prompt.")
+    return Examples(train, validation, test, shots, tuple(notes))
 
 
 def tokenise(task: Task, examples: Examples, tokenizer: Any, max_length: int) -> Tokens:
@@ -76,8 +85,11 @@ def tokenise(task: Task, examples: Examples, tokenizer: Any, max_length: int) ->
         DataError: if a prompt is too long for the model, or labels are the same tokens.
     """
 
+    shots = "".join(f"{solved.text}{solved.target}\n\n" for solved in map(task.prompt, examples.shots))
+
     def tokens(items: Sequence[Example]) -> list[Encoded]:
-        return encode([task.prompt(example) for example in items], tokenizer, max_length)
+        prompts = [task.prompt(example) for example in items]
+        return encode([replace(prompt, text=shots + prompt.text) for prompt in prompts], tokenizer, max_length)
 
     test = {code: tokens(items) for code, items in examples.test.items()}
     rows = [item.ids for item in next(iter(test.values()))]

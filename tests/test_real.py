@@ -1,0 +1,51 @@
+"""The real Gemma 3 270M: the mechanism is exact, and a short training on English names carries over."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from polyprefix.config import RunConfig
+from polyprefix.methods import registry
+from polyprefix.methods.adapted import attach
+from polyprefix.models.load import BaseModel, load_model
+from polyprefix.recipe import run
+from polyprefix.results.files import read_result
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def base() -> BaseModel:
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # another worker runs beside this one
+    return load_model("gemma-3-270m", dtype="float32")
+
+
+@torch.no_grad()
+def test_a_soft_prompt_equals_the_prompt_in_front_of_every_example(base: BaseModel) -> None:
+    model = attach(base, registry.build({"name": "soft-prompt", "length": 7}))
+    ids = base.tokenizer(["Habari ya asubuhi, rafiki", "สวัสดีตอนเช้าเพื่อน"], return_tensors="pt", padding=True)
+    ours = model(ids["input_ids"], ids["attention_mask"]).logits
+    model.seam.set(None)
+    for row, mask, logits in zip(ids["input_ids"], ids["attention_mask"].bool(), ours, strict=True):
+        text = base.model.get_input_embeddings()(row[mask])[None]
+        whole = base.model(inputs_embeds=torch.cat([model.adapter.table, text], 1), use_cache=False).logits[0, 7:]
+        torch.testing.assert_close(logits[mask], whole, atol=2e-4, rtol=0)
+
+
+def test_a_prefix_trained_in_english_beats_the_base_model_elsewhere(tmp_path: Path) -> None:
+    config = RunConfig(
+        model="gemma-3-270m", task="terms", languages=("ru", "hi", "ko", "ar"), eval_size=45,
+        train={"steps": 40, "validations": 1}, train_size=240,
+    )  # fmt: skip
+    adapted, zero_shot = (read_result(folder) for folder in run(config, out=tmp_path, beside_base=True))
+
+    def mean(result: object) -> float:
+        scores = [s["accuracy"].value for code, s in result.scores.items() if code != "eng_Latn"]  # type: ignore[attr-defined]
+        return sum(scores) / len(scores)
+
+    assert adapted.scores["eng_Latn"]["accuracy"].value > zero_shot.scores["eng_Latn"]["accuracy"].value
+    assert mean(adapted) > mean(zero_shot) + 0.05

@@ -1,0 +1,49 @@
+"""What a run reads: languages as people write them, English always, the same test ids in each, solved examples that are nowhere else."""
+
+from __future__ import annotations
+
+import pytest
+from tests.tiny import tiny_tokenizer
+
+from polyprefix.config import RunConfig
+from polyprefix.errors import LanguageError
+from polyprefix.methods.registry import settle
+from polyprefix.tasks.base import Source
+from polyprefix.tasks.terms import TASK
+from polyprefix.text.prepare import choose_languages, load_examples, tokenise
+from polyprefix.text.tokens import shared_length
+
+
+def config(**more: object) -> RunConfig:
+    return settle(RunConfig(model="m", task="terms", languages=("sw", "Thai"), eval_size=12, train_size=20, **more))
+
+
+def test_languages_as_people_write_them_and_english_first() -> None:
+    assert choose_languages(TASK, ("Swahili", "th", "swh_Latn")) == ("eng_Latn", "swh_Latn", "tha_Thai")
+    assert choose_languages(TASK, "all")[0] == "eng_Latn" and len(choose_languages(TASK, "all")) > 70
+    assert choose_languages(TASK, ()) == ("eng_Latn",)
+    with pytest.raises(LanguageError, match="Swahili"):
+        choose_languages(TASK, ("swahilli",))
+
+
+def test_test_ids_are_nested_and_never_in_training() -> None:
+    small, large = (load_examples(TASK, config().model_copy(update={"eval_size": n}), Source()) for n in (12, 30))
+    for language, rows in small.test.items():
+        assert {e.id for e in rows} <= {e.id for e in large.test[language]}
+    assert len({e.id for e in small.train}) == 20
+    assert not {e.id for e in small.train} & {e.id for rows in large.test.values() for e in rows}
+
+
+@pytest.mark.parametrize("method", ["none", "prefix"])
+def test_shots_stand_in_front_of_every_prompt_and_nowhere_else(method: str) -> None:
+    settings = config(shots=3, method={"name": method})
+    examples = load_examples(TASK, settings, Source())
+    assert len(examples.shots) == 3
+    assert not {e.id for e in examples.shots} & {e.id for e in (*examples.train, *examples.validation)}
+    tokens = tokenise(TASK, examples, tiny_tokenizer(), 2048)
+    rows = [item.ids for items in tokens.test.values() for item in items]
+    shared = tiny_tokenizer().decode(rows[0][: shared_length(rows)])
+    for example in examples.shots:
+        assert f"Name: {example.inputs['name']}\nAnswer: {example.answers[0]}" in shared
+    assert any("3 solved English examples" in note for note in examples.notes)
+    assert examples.shots != load_examples(TASK, config(shots=3, seed=5, method={"name": method}), Source()).shots
