@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from polyprefix.methods import registry
 from tests.tiny import tiny_model, tiny_tokenizer
 
 ROOT = Path(__file__).parents[1]
@@ -57,6 +58,15 @@ def test_every_python_example_runs(page: str, code: str, tmp_path: Path, monkeyp
     tiny_model("llama-gqa-tied").save_pretrained("tiny")
     tiny_tokenizer().save_pretrained("tiny")
     exec(compile(code.replace("gemma-3-270m", "tiny"), page, "exec"), {})
+
+
+def test_the_readmes_counts_are_those_of_the_methods() -> None:
+    from tests.methods.test_counts import formula
+
+    rows = re.findall(r"^\| `([a-z-]+)` \|.*\| ([\d,]+) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {name for name, _ in rows} == set(registry.names())
+    for name, count in rows:
+        assert formula("Gemma 3 270M", {"name": name}) == int(count.replace(",", "")), name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
