@@ -63,7 +63,9 @@ def test_every_python_example_runs(page: str, code: str, tmp_path: Path, monkeyp
 def test_the_readmes_counts_are_those_of_the_methods() -> None:
     from tests.methods.test_counts import formula
 
-    rows = re.findall(r"^\| `([a-z-]+)` \|.*\| ([\d,]+) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([a-z-]+)` \|.*\| ([\d,]+) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert {name for name, _ in rows} == set(registry.names())
     for name, count in rows:
         assert formula("Gemma 3 270M", {"name": name}) == int(count.replace(",", "")), name

@@ -5,7 +5,7 @@ The names below are loaded when they are first used, so that `import polyprefix`
 
 from __future__ import annotations
 
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib import metadata
+
         return metadata.version("polyprefix")
     if name not in _HOMES:
         raise AttributeError(f"module 'polyprefix' has no attribute '{name}'")

@@ -33,7 +33,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="polyprefix")
+@click.version_option(package_name="polyprefix", prog_name="polyprefix")
 def command() -> None:
     """Adapt a language model with English data, and see what carries over to other languages."""
 
