@@ -29,7 +29,6 @@ def test_a_soft_prompt_equals_the_prompt_in_front_of_every_example(base: BaseMod
     model = attach(base, registry.build({"name": "soft-prompt", "length": 7}))
     ids = base.tokenizer(["Habari ya asubuhi, rafiki", "สวัสดีตอนเช้าเพื่อน"], return_tensors="pt", padding=True)
     ours = model(ids["input_ids"], ids["attention_mask"]).logits
-    model.seam.set(None)
     for row, mask, logits in zip(ids["input_ids"], ids["attention_mask"].bool(), ours, strict=True):
         text = base.model.get_input_embeddings()(row[mask])[None]
         whole = base.model(inputs_embeds=torch.cat([model.adapter.table, text], 1), use_cache=False).logits[0, 7:]

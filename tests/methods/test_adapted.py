@@ -129,3 +129,15 @@ def test_it_begins_as_the_text_that_it_starts_from() -> None:
     for settings in ({"name": "prefix"}, {"name": "prefix", "parametrization": "projected"}, {"name": "soft-prompt"}):
         model = adapted(**settings, base=base, length=text.shape[1], init_text="Answer")
         same(model(ids).logits, wanted)
+
+
+def test_the_base_model_is_itself_again_after_a_call() -> None:
+    base = tiny_base("gemma3")
+    ids = tokens(2, 6)
+    with torch.no_grad():
+        plain = base.model(ids).logits
+    model = attach(base, registry.build({"name": "prefix", "length": 3}))
+    model(ids, labels=ids).loss.backward()
+    model.generate(ids, max_new_tokens=2, do_sample=False)
+    with torch.no_grad():
+        assert torch.equal(base.model(ids).logits, plain)

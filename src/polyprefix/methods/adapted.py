@@ -101,12 +101,17 @@ class AdaptedModel(nn.Module):
         self._check_window(context, position_ids, 0)
         kwargs.setdefault("use_cache", False)
         self.seam.set(context.prefix)
-        return self.model(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            position_ids=position_ids + context.shared_length,
-            **kwargs,
-        )
+        try:
+            return self.model(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                position_ids=position_ids + context.shared_length,
+                **kwargs,
+            )
+        finally:
+            recomputed = torch.is_grad_enabled() and getattr(self.model, "is_gradient_checkpointing", False)
+            if not recomputed:  # the backward pass will need it again; otherwise the base model is itself again
+                self.seam.set(None)
 
     @torch.no_grad()
     def generate(
