@@ -89,4 +89,4 @@ def show(rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(key.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*("" if row[key] is None else str(row[key]) for key in columns))
-    Console().print(table)
+    Console(markup=False).print(table)  # what rows say in brackets is no markup
