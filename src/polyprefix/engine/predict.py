@@ -18,6 +18,9 @@ from polyprefix.models.head import most_rows
 from polyprefix.text.batches import by_token_budget
 from polyprefix.text.tokens import Encoded
 
+SIMILAR = 0.85
+"""Rows share a forward pass if none is shorter than this share of the longest: padding stays near 5%."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
@@ -65,7 +68,7 @@ def _rank_single(
     ranked: dict[int, Ranked] = {}
     pad = model.base.tokenizer.pad_token_id
     lengths = [len(item.ids) - shared for item in encoded]
-    for rows in by_token_budget(lengths, budget, most_rows(model.model, 1)):
+    for rows in by_token_budget(lengths, budget, most_rows(model.model, 1), SIMILAR):
         items = [encoded[i] for i in rows]
         inputs = batch([(item.ids[shared:], item.choices[0]) for item in items], pad, model.device)
         logits = model(inputs.input_ids, inputs.attention_mask, context=context, logits_to_keep=1).logits[:, -1].float()
@@ -92,7 +95,7 @@ def _rank_longer(
     scores: dict[tuple[int, int], float] = {}
     pad = model.base.tokenizer.pad_token_id
     done = 0
-    for rows in by_token_budget(lengths, budget, most_rows(model.model, longest)):
+    for rows in by_token_budget(lengths, budget, most_rows(model.model, longest), SIMILAR):
         chosen = [pairs[r] for r in rows]
         inputs = batch([(encoded[i].ids[shared:], encoded[i].choices[c]) for i, c in chosen], pad, model.device)
         keep = inputs.labels.shape[1]

@@ -27,6 +27,9 @@ from polyprefix.progress import Reporter
 from polyprefix.text.batches import by_token_budget, steps
 from polyprefix.text.tokens import Encoded, shared_length
 
+SIMILAR = 0.75
+"""Rows of a step share a forward pass if none is shorter than this share of the longest: padding stays small, passes stay few."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
@@ -85,7 +88,7 @@ def train(
     clock, best = Stopwatch(), _Best()
     model.train()
     with reporter.phase("train", total * per_step) as bar:
-        for step, rows in enumerate(steps(optimizer.lengths, per_step, total, run.seed), start=1):
+        for step, rows in enumerate(steps(len(examples), per_step, total, run.seed), start=1):
             with clock:
                 record = optimizer.step(rows)
             log({"step": step, **record})
@@ -128,7 +131,7 @@ class Optimizer:
     def step(self, rows: Sequence[int]) -> dict[str, float]:
         """One optimiser step over the examples at these indices: their mean loss, the gradient's norm before clipping, the rate."""
         loss = 0.0
-        for part in by_token_budget([self.lengths[row] for row in rows], self.config.token_budget):
+        for part in by_token_budget([self.lengths[row] for row in rows], self.config.token_budget, least_share=SIMILAR):
             lengths = [self.lengths[rows[i]] for i in part]
             self._useful += sum(lengths)
             self._computed += max(lengths) * len(lengths)

@@ -109,8 +109,9 @@ class AdaptedModel(nn.Module):
                 **kwargs,
             )
         finally:
-            recomputed = torch.is_grad_enabled() and getattr(self.model, "is_gradient_checkpointing", False)
-            if not recomputed:  # the backward pass will need it again; otherwise the base model is itself again
+            if not (
+                torch.is_grad_enabled() and _checkpoints(self.model)
+            ):  # the backward pass will need it again; otherwise the base model is itself again
                 self.seam.set(None)
 
     @torch.no_grad()
@@ -178,6 +179,11 @@ def attach(base: BaseModel, method: Method, *, init_text: str | None = None, see
     if method.changes_base:
         base.model.__dict__["_polyprefix_changed_by"] = method.name
     return AdaptedModel(base, method, adapter)
+
+
+def _checkpoints(model: Any) -> bool:
+    """Whether the model recomputes activations in the backward pass."""
+    return any(getattr(module, "gradient_checkpointing", False) is True for module in model.modules())
 
 
 def _positions(input_ids: Tensor | None, attention_mask: Tensor | None, kwargs: dict[str, Any]) -> Tensor:

@@ -82,7 +82,7 @@ def summarise(folder: Path, base: Path | None = None) -> Summary:
         method=_method(result),
         metric=run.metric,
         rows=_rows(run, base_run, pairs),
-        averages=all_averages(run.correctness, pairs, result.baselines, ENGLISH),
+        averages=all_averages(run.correctness, pairs, _baselines(run, base_run, pairs), ENGLISH),
         gap=_gap(run.correctness),
         base_gap=_gap(pairs) if len(pairs) == len(run.correctness) else None,
         config=result.config,
@@ -167,6 +167,7 @@ def _pairs(run: _Run, base: _Run | None) -> ByLanguage:
 def _rows(run: _Run, base: _Run | None, pairs: ByLanguage) -> tuple[Row, ...]:
     differences = {code: paired_difference(run.correctness[code], pairs[code]) for code in pairs}
     p_values = {code: d.p_value for code, d in differences.items() if d.p_value is not None}
+    baselines = _baselines(run, base, pairs)
     adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     rows = [
         Row(
@@ -175,11 +176,21 @@ def _rows(run: _Run, base: _Run | None, pairs: ByLanguage) -> tuple[Row, ...]:
             base=base.scores.get(code) if base else None,
             difference=differences.get(code),
             adjusted_p=adjusted.get(code),
-            baselines={name: scores[code] for name, scores in run.result.baselines.items() if code in scores},
+            baselines={name: scores[code] for name, scores in baselines.items() if code in scores},
         )
         for code, score in run.scores.items()
     ]
     return tuple(sorted(rows, key=lambda row: (row.language.family or "~", -row.adapted.value, row.language.name)))
+
+
+def _baselines(run: _Run, base: _Run | None, pairs: ByLanguage) -> Mapping[str, Mapping[str, Score]]:
+    """Those of the run itself; else of the base model's run, where they were computed, in languages with the same examples."""
+    if run.result.baselines or base is None:
+        return run.result.baselines
+    return {
+        name: {code: score for code, score in scores.items() if code in pairs}
+        for name, scores in base.result.baselines.items()
+    }
 
 
 def _method(result: RunResult) -> str:
