@@ -87,8 +87,9 @@ def test_interruption_leaves_nothing_that_looks_like_a_result(delay: float, tiny
         str(tmp_path),
     ]
     process = subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background inherits that it is ignored
+    )  # fmt: skip
     assert process.stderr is not None and "loading libraries" in process.stderr.readline()
     time.sleep(delay)
     process.send_signal(signal.SIGINT)
