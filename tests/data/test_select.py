@@ -13,7 +13,7 @@ ROWS = TASK.examples("test", "eng_Latn", Source())
 
 def test_subsets_are_nested_and_in_order() -> None:
     small, large = evaluation_subset(ROWS, 45), evaluation_subset(ROWS, 120)
-    assert len(small) == 45 and set(e.id for e in small) <= set(e.id for e in large)
+    assert len(small) == 45 and {e.id for e in small} <= {e.id for e in large}
     assert [e.id for e in large] == [e.id for e in ROWS if e in large]
     assert evaluation_subset(ROWS, None) == list(ROWS) == evaluation_subset(ROWS, 10_000)
 
