@@ -13,7 +13,8 @@ from polyprefix.methods import registry
 from polyprefix.methods.adapted import attach
 from polyprefix.models.load import BaseModel, load_model
 from polyprefix.recipe import run
-from polyprefix.results.files import read_result
+from polyprefix.results.files import TRAIN_LOG, read_result
+from polyprefix.results.log import read_jsonl
 
 pytestmark = pytest.mark.real
 
@@ -43,4 +44,6 @@ def test_a_prefix_learns_the_task_in_english(tmp_path: Path) -> None:
     )  # fmt: skip
     adapted, zero_shot = (read_result(folder) for folder in run(config, out=tmp_path, beside_base=True))
     assert set(adapted.scores) == set(zero_shot.scores) == {"eng_Latn", "rus_Cyrl"}
-    assert adapted.scores["eng_Latn"]["accuracy"].value > zero_shot.scores["eng_Latn"]["accuracy"].value
+    losses = [record["loss"] for record in read_jsonl(tmp_path / adapted.run_id / TRAIN_LOG) if "loss" in record]
+    assert len(losses) == 40 and sum(losses[-10:]) < 0.5 * sum(losses[:10])
+    assert adapted.scores["eng_Latn"]["accuracy"].value > 0.5  # chance is a third
