@@ -70,7 +70,7 @@ def test_doctor(polyprefix: Command) -> None:
     assert status == 0 and {"python", "torch"} <= {row["name"] for row in json.loads(out)}
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.5, 1.5, 4.0, 8.0])
+@pytest.mark.parametrize("delay", [0.0, 0.3, 0.6, 1.0, 1.5, 4.0, 8.0])
 def test_interruption_leaves_nothing_that_looks_like_a_result(delay: float, tiny_folder: Path, tmp_path: Path) -> None:
     """At any moment, from the first imports to the last file; the same command again works (tested once, below)."""
     words = [

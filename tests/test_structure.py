@@ -13,7 +13,19 @@ import polyprefix
 
 ROOT = Path(polyprefix.__file__).parent
 FLOORS = (
-    {"errors", "records", "config", "network", "atomic", "progress", "languages", "data", "models", "prefix"},
+    {
+        "errors",
+        "records",
+        "config",
+        "network",
+        "atomic",
+        "interruption",
+        "progress",
+        "languages",
+        "data",
+        "models",
+        "prefix",
+    },
     {"tasks", "text", "methods", "scoring", "results"},
     {"engine", "interop", "report"},
     {"recipe", "doctor", "listing"},

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from polyprefix.errors import ConfigError, UserError, nearest
+from polyprefix.interruption import loading
 
 QUICKSTART = {"model": "gemma-3-270m", "task": "terms", "method": "prefix", "eval_size": 45}
 """What the first command runs: the embedded model and task; 15 items of each class keep it under ten minutes on two cores."""
@@ -109,8 +110,9 @@ def evaluate(
     **flags: Any,
 ) -> None:
     """Evaluate a saved ADAPTER (its folder, or that of its run) without training."""
-    from polyprefix.config import override
-    from polyprefix.methods.files import find_adapter, read_settings
+    with loading():
+        from polyprefix.config import override
+        from polyprefix.methods.files import find_adapter, read_settings
 
     folder = find_adapter(adapter)
     saved = read_settings(folder)
@@ -132,9 +134,10 @@ def evaluate(
 @click.option("--model", help="The base model, where it is not found under the name that it was trained with.")
 def export(adapter: Path, form: str, out: Path, model: str | None) -> None:
     """Write a saved ADAPTER in another tool's format."""
-    from polyprefix.interop import export_adapter
-    from polyprefix.methods.files import find_adapter, load_adapter, read_settings
-    from polyprefix.models.load import load_model
+    with loading():
+        from polyprefix.interop import export_adapter
+        from polyprefix.methods.files import find_adapter, load_adapter, read_settings
+        from polyprefix.models.load import load_model
 
     folder = find_adapter(adapter)
     base = load_model(model or read_settings(folder)["base"]["name"])
@@ -148,9 +151,10 @@ def export(adapter: Path, form: str, out: Path, model: str | None) -> None:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
 def import_(folder: Path, form: str, model: str, out: Path) -> None:
     """Read an adapter that another tool saved in FOLDER."""
-    from polyprefix.interop import import_adapter
-    from polyprefix.methods.files import save_adapter
-    from polyprefix.models.load import load_model
+    with loading():
+        from polyprefix.interop import import_adapter
+        from polyprefix.methods.files import save_adapter
+        from polyprefix.models.load import load_model
 
     click.echo(f"wrote {save_adapter(import_adapter(load_model(model), form, folder), out)}")
 
@@ -215,12 +219,13 @@ def _run(settings: dict[str, Any], *, hub: Path | None, out: Path, as_json: bool
     logging.getLogger("polyprefix").setLevel(logging.INFO)
     click.echo(f"{config.task}, {config.method['name']}, {config.model}: loading libraries", err=True)
 
-    from polyprefix import recipe
-    from polyprefix.progress import Terminal
-    from polyprefix.report.html import write_html
-    from polyprefix.report.plain import as_dict
-    from polyprefix.report.summary import summarise
-    from polyprefix.report.terminal import render
+    with loading():
+        from polyprefix import recipe
+        from polyprefix.progress import Terminal
+        from polyprefix.report.html import write_html
+        from polyprefix.report.plain import as_dict
+        from polyprefix.report.summary import summarise
+        from polyprefix.report.terminal import render
 
     folders = recipe.run(config, hub=hub, out=out, reporter=Terminal(), beside_base=base)
     summary = summarise(*folders)
