@@ -36,8 +36,8 @@ def test_a_soft_prompt_equals_the_prompt_in_front_of_every_example(base: BaseMod
         torch.testing.assert_close(logits[mask], whole, atol=2e-4, rtol=0)
 
 
-def test_a_prefix_learns_the_task_in_english(tmp_path: Path) -> None:
-    """What carries over to other languages is measured, not asserted: it differs between seeds."""
+def test_a_prefix_learns_in_english_and_carries_over(tmp_path: Path) -> None:
+    """The margins are a fraction of what was measured (docs/testing.md), so that another processor's rounding does not decide."""
     config = RunConfig(
         model="gemma-3-270m", task="terms", languages=("ru",), eval_size=60,
         train={"steps": 40, "validations": 1}, train_size=240,
@@ -46,4 +46,9 @@ def test_a_prefix_learns_the_task_in_english(tmp_path: Path) -> None:
     assert set(adapted.scores) == set(zero_shot.scores) == {"eng_Latn", "rus_Cyrl"}
     losses = [record["loss"] for record in read_jsonl(tmp_path / adapted.run_id / TRAIN_LOG) if "loss" in record]
     assert len(losses) == 40 and sum(losses[-10:]) < 0.5 * sum(losses[:10])
-    assert adapted.scores["eng_Latn"]["accuracy"].value > 0.5  # chance is a third
+    gained = {
+        code: adapted.scores[code]["accuracy"].value - zero_shot.scores[code]["accuracy"].value
+        for code in adapted.scores
+    }
+    assert gained["eng_Latn"] > 0.05 and gained["rus_Cyrl"] > 0.05, gained
+    assert adapted.scores["eng_Latn"]["accuracy"].value > 0.8  # chance is a third
