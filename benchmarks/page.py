@@ -137,7 +137,8 @@ def machine(results: Sequence[dict[str, Any]]) -> str:
     for result in results:
         m = result["machine"]
         packages = ", ".join(f"{name} {version}" for name, version in m["packages"].items())
-        where = f"{m['gpu'] + ', ' if m['gpu'] else ''}{m['processor']}, {m['cores']} cores, {m['threads']} threads; Python {m['python']}; {packages}"
+        device = f"{m['gpu']}, {m['processor']}" if m["gpu"] else m["processor"]
+        where = f"{device}, {m['cores']} cores, {m['threads']} threads; Python {m['python']}; {packages}"
         lines.append(f"- {where}; {m['time'][:10]}")
     return "\n".join(dict.fromkeys(lines)) or NOT_MEASURED
 

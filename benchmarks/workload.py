@@ -1,4 +1,4 @@
-"""What is measured: one model, one initial adapter, the same tokens for everybody. A folder, so that every contestant reads it in a process of its own."""
+"""What is measured: one model, one initial adapter, the same tokens for everybody; a file that each contestant reads in its own process."""
 
 from __future__ import annotations
 

@@ -78,8 +78,11 @@ def dataset(work: Workload) -> Any:
 
 
 def tokenizer_of(work: Workload) -> Any:
-    """For its padding."""
-    return shapes.tokenizer() if work.model.startswith(shapes.PREFIX) else AutoTokenizer.from_pretrained(work.model)
+    """For its padding: on the right, since on the left PEFT's prefix stands farther from the texts of padded rows, and its loss is another."""
+    random = work.model.startswith(shapes.PREFIX)
+    tokenizer = shapes.tokenizer() if random else AutoTokenizer.from_pretrained(work.model)
+    tokenizer.padding_side = "right"
+    return tokenizer
 
 
 def loaded(work: Workload) -> Any:

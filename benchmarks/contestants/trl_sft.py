@@ -5,10 +5,9 @@ from __future__ import annotations
 import tempfile
 from typing import Any
 
-from transformers import AutoTokenizer
 from trl import SFTConfig, SFTTrainer
 
-from benchmarks.contestants.peft_trainer import DEFAULT_BATCH, Steps, arguments_for, check, loaded
+from benchmarks.contestants.peft_trainer import DEFAULT_BATCH, Steps, arguments_for, check, loaded, tokenizer_of
 from benchmarks.worker import Clock
 from benchmarks.workload import Workload
 
@@ -33,12 +32,11 @@ def train(name: str, work: Workload, started: float) -> dict[str, Any]:
             max_length=None,
             **chosen,
         )
-        tokenizer = AutoTokenizer.from_pretrained(work.model)
         SFTTrainer(
             loaded(work),
             arguments,
             train_dataset=Dataset.from_list(rows),
-            processing_class=tokenizer,
+            processing_class=tokenizer_of(work),
             callbacks=[Steps(clock)],
         ).train()
     return clock.result(size)

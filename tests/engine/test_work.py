@@ -1,4 +1,4 @@
-"""Law: the counted work is the work that was done, and it is no more than the task needs. Counts, not times, so any machine may check them."""
+"""Law: the counted work is the work that was done, and no more than the task needs. Counts, not times: any machine may check them."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def products(run: Any) -> float:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"name": "prefix"}, {"name": "prefix", "layers": "top:1"}, {"name": "prefix", "layers": "1-"}, {"name": "llama-adapter", "layers": "top:2"},
-     {"name": "lora"}, {"name": "full"}, {"name": "full", "train_embeddings": False}],
+    [{"name": "prefix"}, {"name": "prefix", "layers": "top:1"}, {"name": "prefix", "layers": "1-"},
+     {"name": "llama-adapter", "layers": "top:2"}, {"name": "lora"}, {"name": "full"}, {"name": "full", "train_embeddings": False}],
     ids=lambda s: "-".join(map(str, s.values())),
 )  # fmt: skip
 def test_the_formula_is_what_training_computes(settings: dict[str, Any]) -> None:

@@ -20,9 +20,13 @@ CPU = torch.device("cpu")
 SIZES = (3, 20, 7, 12, 1)
 """Longer and shorter than the tiny models' windows of 8."""
 METHODS: tuple[dict[str, Any], ...] = (
-    {"name": "none"}, {"name": "prefix", "length": 4, "init": "random"}, {"name": "prefix", "layers": "top:1", "parametrization": "projected"},
-    {"name": "soft-prompt", "length": 4}, {"name": "llama-adapter", "length": 4}, {"name": "lora"},
-)  # fmt: skip
+    {"name": "none"},
+    {"name": "prefix", "length": 4, "init": "random"},
+    {"name": "prefix", "layers": "top:1", "parametrization": "projected"},
+    {"name": "soft-prompt", "length": 4},
+    {"name": "llama-adapter", "length": 4},
+    {"name": "lora"},
+)
 
 
 def adapted(kind: str, settings: dict[str, Any]) -> AdaptedModel:
