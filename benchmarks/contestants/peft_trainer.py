@@ -78,7 +78,7 @@ def dataset(work: Workload) -> Any:
 
 
 def tokenizer_of(work: Workload) -> Any:
-    """For its padding: on the right, since on the left PEFT's prefix stands farther from the texts of padded rows, and its loss is another."""
+    """For its padding: on the right, since on the left PEFT's prefix stands farther from texts in padded rows, with another loss."""
     random = work.model.startswith(shapes.PREFIX)
     tokenizer = shapes.tokenizer() if random else AutoTokenizer.from_pretrained(work.model)
     tokenizer.padding_side = "right"

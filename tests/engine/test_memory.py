@@ -102,8 +102,8 @@ def test_later_batches_are_not_larger_than_what_fitted() -> None:
 def test_the_budget_is_what_was_asked_for_or_what_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     model = attach(tiny_base("llama-gqa-tied"), registry.build({"name": "prefix"}))
     assert token_budget(model, 77, training=True) == 77
-    each = bytes_per_token(model.model, training=True)
+    each = bytes_per_token(model, training=True)
     for free, budget in ((None, 4096), (10**15, 4096), (each * 2000, 1000), (0, memory.LEAST)):
         monkeypatch.setattr(memory, "available_memory", lambda free=free: free)
         assert token_budget(model, None, training=True) == budget
-    assert bytes_per_token(model.model, training=False) < each
+    assert bytes_per_token(model, training=False) < each

@@ -13,9 +13,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from polyprefix.config import TrainConfig
 from polyprefix.engine.predict import rank_choices
 from polyprefix.engine.train import Optimizer
-from polyprefix.engine.work import Work
+from polyprefix.engine.work import Shape, Work
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
+from polyprefix.prefix import Packed
 from polyprefix.records import Prompt
 from polyprefix.text.tokens import Encoded
 from tests.tiny import tiny_base
@@ -37,7 +38,9 @@ def rows(
 
 
 def adapted(kind: str = "llama-gqa-tied", **settings: Any) -> AdaptedModel:
-    return attach(tiny_base(kind), registry.build(settings))
+    model = attach(tiny_base(kind), registry.build(settings))
+    model.seam.flattens()  # tried once, and not to be counted
+    return model
 
 
 def optimizer(model: AdaptedModel, items: list[Encoded]) -> Optimizer:
@@ -61,40 +64,33 @@ def products(run: Any) -> float:
 )  # fmt: skip
 def test_the_formula_is_what_training_computes(settings: dict[str, Any]) -> None:
     model = adapted("llama-gqa-tied", **settings)
-    items = rows(8)
-    steps = optimizer(model, items)
+    steps = optimizer(model, rows(8, shared=()))
     steps.step(range(8))  # what is made once is made
     meter = steps.meter
     meter.work, meter.shape = Work(), dataclasses.replace(meter.shape, attention=0)
     done = products(lambda: steps.step(range(8)))
-    own = 0.0
-    if settings["name"] == "llama-adapter":  # its own projections, which the formula leaves out
-        own = done - meter.work.flops
-        assert 0 <= own < 0.02 * done
-    tolerance = (
-        0.02 if settings["name"] in ("lora", "full") else 1e-6
-    )  # the first layer's adapter has no gradient for its input
-    assert meter.work.flops + own == pytest.approx(done, rel=tolerance)
+    # an adapter's own projections, and in the first layer what LoRA need not compute for its input, are not in the formula
+    tolerance = 0.05 if settings["name"] in ("lora", "llama-adapter") else 1e-3
+    assert meter.work.flops == pytest.approx(done, rel=tolerance)
+
+
+def test_what_texts_share_is_counted_as_it_is_computed() -> None:
+    steps = optimizer(adapted(name="prefix"), rows(8))
+    steps.step(range(8))
+    meter = steps.meter
+    meter.work, meter.shape = Work(), dataclasses.replace(meter.shape, attention=0)
+    done = products(lambda: steps.step(range(8)))
+    assert meter.work.flops == pytest.approx(done, rel=0.01)
 
 
 @pytest.mark.parametrize("choices", [((9,), (8,), (7,)), ((9, 5), (8,), (7, 5, 6))])
 def test_the_formula_is_what_ranking_computes(choices: tuple[tuple[int, ...], ...]) -> None:
     model, items, work = adapted(name="prefix"), rows(8, choices), Work()
-    rank_choices(model, items, None)
-    shape = [0.0]
-
-    def run() -> None:
-        rank_choices(model, items, None, work=work)
-
-    done = products(run)
-    from polyprefix.engine.work import Shape
-
-    sizes = Shape.of(model)
-    tokens = work.tokens
+    shape = dataclasses.replace(Shape.of(model), attention=0)
+    done = products(lambda: rank_choices(model, items, None, work=work))
     positions = 8 * (1 + sum(len(c) - 1 for c in choices))
-    shape[0] = 2.0 * sizes.weights * tokens + 2.0 * sizes.head * positions
-    shared = 2.0 * sizes.weights * len(SHARED)  # once for the whole set
-    assert done == pytest.approx(shape[0] + shared, rel=1e-6)
+    once = shape.forward(len(SHARED), 0, 0)  # for the whole set
+    assert done == pytest.approx(shape.forward(work.tokens, 0, positions) + once, rel=1e-3)
 
 
 def test_a_step_is_one_pass_without_padding() -> None:
@@ -113,8 +109,6 @@ def test_a_step_is_one_pass_without_padding() -> None:
 
 def test_useful_work_is_nearly_all_the_work() -> None:
     """Regression: what attention lays out beside the texts stays small."""
-    from polyprefix.prefix import Packed
-
     lengths = [len(row.ids) for row in rows(3000)]
     wasted = total = 0
     for start in range(0, 3000, 16):
@@ -126,8 +120,6 @@ def test_useful_work_is_nearly_all_the_work() -> None:
 
 def test_flops_of_an_example_are_those_written_down() -> None:
     """Regression: Gemma 3 270M's shape, 50 tokens after 30 shared ones, by hand."""
-    from polyprefix.engine.work import Shape
-
     weights = 640 * 256 * (4 + 2 + 4) + 3 * 640 * 2048
     shape = Shape(18, 18 * weights, 0, 0, 640 * 256 * 6, 1024, 640 * 262144, False, (16,) * 18)
     pairs = 50 * 51 // 2 + 50 * 30

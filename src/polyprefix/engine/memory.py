@@ -6,7 +6,7 @@ A forward pass of a few thousand tokens is as fast as any larger one, so each ki
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 
@@ -31,21 +31,21 @@ def token_budget(model: AdaptedModel, wanted: int | None, *, training: bool) -> 
     free = free_bytes(model.device)
     if free is None:
         return most
-    return max(LEAST, min(most, int(SHARE * free / bytes_per_token(model.model, training=training))))
+    return max(LEAST, min(most, int(SHARE * free / bytes_per_token(model, training=training))))
 
 
-def bytes_per_token(model: Any, *, training: bool) -> int:
+def bytes_per_token(model: AdaptedModel, *, training: bool) -> int:
     """An estimate: what a layer keeps of a token for the backward pass, in all layers; without one, in two layers at a time.
 
     Norm inputs and residuals 6 D, queries, attention output and their rotated copies 4 H K, keys and values 4 G K, the MLP 4 I.
     """
-    layers, width, query_heads, groups, head = attention_shape(model)
+    layers, width, query_heads, groups, head = attention_shape(model.model)
     config = model.config.get_text_config()
     inner = getattr(config, "intermediate_size", None) or 4 * width
     recomputed = any(getattr(module, "gradient_checkpointing", False) is True for module in model.modules())
     kept = layers if training and not recomputed else 2
     entries = kept * (6 * width + 4 * (query_heads + groups) * head + 4 * inner) + (layers * width if training else 0)
-    return entries * next(model.parameters()).dtype.itemsize
+    return entries * model.seam.dtype.itemsize
 
 
 def free_bytes(device: torch.device) -> int | None:

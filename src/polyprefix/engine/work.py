@@ -104,10 +104,10 @@ class Shape:
         attended = self.layers * pairs + tokens * sum(self.prefix)
         return 2.0 * self.weights * tokens + 4.0 * self.attention * attended + 2.0 * self.head * positions
 
-    def backward(self, tokens: int, pairs: int, positions: int) -> float:
-        """FLOPs of a backward pass."""
-        crossed = self.layers - self.lowest
-        attended = crossed * pairs + tokens * sum(self.prefix[self.lowest :])
+    def backward(self, tokens: int, pairs: int, positions: int, without: int = 0) -> float:
+        """FLOPs of a backward pass that begins so many layers below the top."""
+        crossed = max(0, self.layers - without - self.lowest)
+        attended = crossed * pairs + tokens * sum(self.prefix[self.lowest : self.lowest + crossed])
         products = 2.0 * (self.weights * crossed / self.layers - self.input_gradient + self.trained) * tokens
         ends = 2.0 * self.head * positions * (1 + self.head_trained)
         return products + 8.0 * self.attention * attended + ends if crossed else 0.0
@@ -156,14 +156,17 @@ class Meter:
         """
         tokens = sum(map(size, texts))
         pairs = sum(_pairs(text) for text in texts) + tokens * self.shared
-        self.work.padding += computed - tokens
-        if self.training:  # what texts share is computed again in each pass, with its gradients
-            tokens += self.shared
-            pairs += self.shared * (self.shared + 1) // 2
-        self.add(tokens, pairs, sum(map(heads, texts)))
+        self.add(tokens, pairs, sum(map(heads, texts)), computed - tokens)
+        if (
+            self.training
+        ):  # what texts share is read again in each pass; of its last layer only keys and values are used
+            within = self.shared * (self.shared + 1) // 2
+            self.work.tokens += self.shared
+            self.work.flops += self.shape.forward(self.shared, within, 0)
+            self.work.flops += self.shape.backward(self.shared, within, 0, without=1)
 
-    def add(self, tokens: int, pairs: int, positions: int, padding: int = 0) -> None:
-        """One pass, by its figures."""
+    def add(self, tokens: int, pairs: int, positions: int, padding: int) -> None:
+        """One pass over texts, by its figures."""
         self.work.passes += 1
         self.work.tokens += tokens
         self.work.padding += padding

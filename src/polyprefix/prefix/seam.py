@@ -207,6 +207,9 @@ class Seam:
             ids = _probe_ids(self.model)
             half = PROBE_TOKENS // 2
             packed = Packed.of([(half, ()), (half - 1, (1,))], self.device)
+            was_training = self.model.training
+            self.model.eval()
+            self.set(None)
             alone = torch.cat([self.model(input_ids=part, use_cache=False).logits for part in ids.split(half, 1)], 1)
             self.set(None, packed)
             try:
@@ -223,6 +226,7 @@ class Seam:
                 self._flattens = False
             finally:
                 self.set(None)
+                self.model.train(was_training)
         return self._flattens
 
     # --- how it learns the model ---------------------------------------------------------------------------------
