@@ -24,7 +24,10 @@ LITGPT = {"smollm2-135m": "SmolLM2-135M"}
 METHODS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "prefix": ({"length": 16}, ("peft-trainer", "peft-trainer-grouped", "trl")),
     "soft-prompt": ({"length": 16}, ("peft-trainer", "peft-trainer-grouped", "trl")),
-    "llama-adapter": ({"length": 10, "layers": "2-"}, ("peft-trainer", "peft-trainer-grouped", "trl", "litgpt")),
+    "llama-adapter": (
+        {"length": 10, "variant": "peft", "layers": "2-"},
+        ("peft-trainer", "peft-trainer-grouped", "trl", "litgpt"),
+    ),
     "lora": ({}, ("peft-trainer", "peft-trainer-grouped", "trl")),
 }
 """Method -> its settings, and who else has it."""

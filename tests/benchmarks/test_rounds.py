@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.tiny import tiny_base
 
 from benchmarks import compare, gpu, growth, page, rounds, worker
 from benchmarks.rounds import Entry
 from benchmarks.workload import Document, Row, Workload, prepare
-from tests.tiny import tiny_base
 
 ROWS = tuple(Row(tuple(range(4, 9 + n)), (50 + n % 3,)) for n in range(8))
 DOCUMENTS = tuple(
@@ -46,7 +46,10 @@ def test_a_workload_is_what_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["prefix", "llama-adapter", "lora", "soft-prompt"])
 def test_peft_under_trainer_computes_the_same(method: str, tmp_path: Path, here: None) -> None:
-    work = workload(tmp_path, method, **({"length": 3} if method != "lora" else {}))
+    settings = {"lora": {}, "llama-adapter": {"length": 3, "variant": "peft", "layers": "top:2"}}.get(
+        method, {"length": 3}
+    )
+    work = workload(tmp_path, method, **settings)
     found = rounds.alternate(
         [Entry(name, "check", work) for name in ("polyprefix", "peft-trainer")], 1, say=lambda line: None
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.tiny import tiny_base, tiny_tokenizer
 
 from polyprefix.engine.generate import cut, write_answers
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import attach
 from polyprefix.records import Prompt
 from polyprefix.text.tokens import encode
-from tests.tiny import tiny_base, tiny_tokenizer
 
 
 @pytest.mark.parametrize("kind", ["llama-gqa-tied", "gemma3"])

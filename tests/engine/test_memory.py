@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from tests.engine.test_work import rows
+from tests.tiny import tiny_base
 
 from polyprefix.config import TrainConfig
 from polyprefix.engine import memory
@@ -15,8 +17,6 @@ from polyprefix.engine.train import Optimizer
 from polyprefix.errors import ModelError
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
-from tests.engine.test_work import rows
-from tests.tiny import tiny_base
 
 CPU = torch.device("cpu")
 SHORT = {

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.tiny import tiny_base, tiny_tokenizer
 
 from polyprefix.engine.predict import rank_choices
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import attach
 from polyprefix.records import Prompt
 from polyprefix.text.tokens import encode
-from tests.tiny import tiny_base, tiny_tokenizer
 
 CHOICES = {"one token": ("a", "b", "c"), "several": (" yes", " no", " perhaps")}
 

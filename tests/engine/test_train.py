@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from tests.tiny import tiny_base, tiny_tokenizer
 
 from polyprefix.config import RunConfig, TrainConfig
 from polyprefix.engine.train import _schedule, train
@@ -15,7 +16,6 @@ from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.progress import Silent
 from polyprefix.records import Prompt
 from polyprefix.text.tokens import Encoded, encode
-from tests.tiny import tiny_base, tiny_tokenizer
 
 
 def examples(count: int, *, longer: bool = False) -> list[Encoded]:

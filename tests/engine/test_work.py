@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.tiny import tiny_base
 from torch.utils.flop_counter import FlopCounterMode
 
 from polyprefix.config import TrainConfig
@@ -19,7 +20,6 @@ from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.prefix import Packed
 from polyprefix.records import Prompt
 from polyprefix.text.tokens import Encoded
-from tests.tiny import tiny_base
 
 SHARED = tuple(range(5, 17))
 """12 tokens that all prompts begin with."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.tiny import tiny_base, tiny_model, tiny_tokenizer
 from transformers import (
     AutoModelForCausalLM,
     BertConfig,
@@ -22,7 +23,6 @@ from polyprefix.errors import ConfigError, ModelError
 from polyprefix.models import embedded, load
 from polyprefix.models.identity import fingerprint
 from polyprefix.models.load import UNLIMITED, BaseModel, load_model
-from tests.tiny import tiny_base, tiny_model, tiny_tokenizer
 
 SMALL = {
     "vocab_size": 260,

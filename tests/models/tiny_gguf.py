@@ -7,7 +7,6 @@ from typing import Any
 
 import gguf
 import numpy as np
-
 from tests.tiny import VOCABULARY, tiny_model, tiny_tokenizer
 
 NAMES = {

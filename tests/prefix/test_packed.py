@@ -9,12 +9,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.tiny import CONFIGS, tiny_base, tiny_model, tokens
 
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.prefix import Packed, Seam
 from polyprefix.prefix.packed import rows_of
-from tests.tiny import CONFIGS, tiny_base, tiny_model, tokens
 
 CPU = torch.device("cpu")
 SIZES = (3, 20, 7, 12, 1)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.tiny import CONFIGS, SHAPE, tiny_base, tiny_model, tokens
 from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
@@ -32,7 +33,6 @@ from polyprefix.errors import ModelError
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import attach
 from polyprefix.prefix import KVPrefix, LayerKV, Seam
-from tests.tiny import CONFIGS, SHAPE, tiny_base, tiny_model, tokens
 
 P, T, WINDOW = 3, 5, 8
 SMALL: dict[str, Any] = {"vocab_size": 260, "hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tasks.rows import SOURCE, Rows
 
 from polyprefix.data.hub import MissingDataError
 from polyprefix.errors import DataError
@@ -13,7 +14,6 @@ from polyprefix.tasks import _belebele_training as training
 from polyprefix.tasks import belebele
 from polyprefix.tasks.base import Source
 from polyprefix.tasks.belebele import TASK, Belebele
-from tests.tasks.rows import SOURCE, Rows
 
 HUB = Source(Path("a-mirror"))
 TEXTS = ("flores_passage", "question", "mc_answer1", "mc_answer2", "mc_answer3", "mc_answer4")

@@ -14,12 +14,12 @@ from typing import Any
 
 import pyarrow.parquet as parquet
 import pytest
+from tests.tasks.rows import MIRROR, SOURCE, Rows
 
 from polyprefix import languages
 from polyprefix.data.hub import MissingDataError, load_rows
 from polyprefix.records import Example, Prediction, Split
 from polyprefix.tasks import registry, sib200
-from tests.tasks.rows import MIRROR, SOURCE, Rows
 
 ENGLISH = "eng_Latn"
 TEST_ROWS = {"belebele": 900, "mgsm": 250, "sib200": 204, "xnli": 5_010, "xquad": 1_190}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.tasks.rows import SOURCE, Rows
 
 from polyprefix.errors import DataError
 from polyprefix.records import Prediction
 from polyprefix.tasks import mgsm
 from polyprefix.tasks.base import Source
 from polyprefix.tasks.mgsm import CONFIGS, GSM8K, PHRASES, TASK, Mgsm, strict_match, worked_solution
-from tests.tasks.rows import SOURCE, Rows
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, **cells: object) -> None:

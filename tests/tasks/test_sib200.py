@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from tests.tasks.rows import SOURCE, Rows
 
 from polyprefix.errors import DataError, LanguageError
 from polyprefix.models.load import load_model
@@ -13,7 +14,6 @@ from polyprefix.records import Prediction
 from polyprefix.tasks import sib200
 from polyprefix.tasks.base import Source
 from polyprefix.tasks.sib200 import LABELS, ROWS, TASK, TOPICS, Sib200
-from tests.tasks.rows import SOURCE, Rows
 
 
 def rows(split: str, **cells: object) -> Rows:

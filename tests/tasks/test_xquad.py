@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.tasks.rows import Rows
 
 from polyprefix.errors import DataError
 from polyprefix.records import Prediction
 from polyprefix.tasks import xquad
 from polyprefix.tasks.base import Source
 from polyprefix.tasks.xquad import ROWS, SQUAD, TASK, Xquad
-from tests.tasks.rows import Rows
 
 
 def rows(kind: str, count: int, **cells: object) -> Rows:

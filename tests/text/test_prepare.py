@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.tiny import tiny_tokenizer
 
 from polyprefix.config import RunConfig
 from polyprefix.errors import LanguageError
@@ -11,7 +12,6 @@ from polyprefix.tasks.base import Source
 from polyprefix.tasks.terms import TASK
 from polyprefix.text.prepare import choose_languages, load_examples, tokenise
 from polyprefix.text.tokens import shared_length
-from tests.tiny import tiny_tokenizer
 
 
 def config(**more: object) -> RunConfig:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.tiny import tiny_tokenizer
 
 from polyprefix.errors import DataError
 from polyprefix.records import Prompt
 from polyprefix.text.tokens import encode, shared_length
-from tests.tiny import tiny_tokenizer
 
 
 def prompt(text: str, target: str = " yes", choices: tuple[str, ...] = (" yes", " no")) -> Prompt:
