@@ -21,16 +21,18 @@ from benchmarks.workload import Document, Row, Workload, prepare, task_rows
 
 MODELS = ("gemma-3-270m", "smollm2-135m")
 LITGPT = {"smollm2-135m": "SmolLM2-135M"}
-METHODS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
-    "prefix": ({"length": 16}, ("peft-trainer", "peft-trainer-grouped", "trl")),
-    "soft-prompt": ({"length": 16}, ("peft-trainer", "peft-trainer-grouped", "trl")),
+METHODS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
+    "prefix": ("prefix", {"length": 16}, ("peft-trainer", "peft-trainer-grouped", "trl")),
+    "soft-prompt": ("soft-prompt", {"length": 16}, ("peft-trainer", "peft-trainer-grouped", "trl")),
     "llama-adapter": (
+        "llama-adapter",
         {"length": 10, "variant": "peft", "layers": "2-"},
-        ("peft-trainer", "peft-trainer-grouped", "trl", "litgpt"),
+        ("peft-trainer", "peft-trainer-grouped", "trl"),
     ),
-    "lora": ({}, ("peft-trainer", "peft-trainer-grouped", "trl")),
+    "closed-adapter": ("llama-adapter", {"length": 10, "variant": "litgpt"}, ("litgpt",)),
+    "lora": ("lora", {}, ("peft-trainer", "peft-trainer-grouped", "trl")),
 }
-"""Method -> its settings, and who else has it."""
+"""Name -> method, its settings, and who else has it. litgpt begins with closed gates and cannot do otherwise; PEFT is compared with gates ajar."""
 EVALUATIONS = {
     "xnli": ("ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh"),
     "belebele": ("fr", "zh", "ar", "sw"),
@@ -42,17 +44,19 @@ def training(
     base: Any, folder: Path, model: str, rows: tuple[Row, ...], options: argparse.Namespace
 ) -> Iterator[tuple[str, Workload, tuple[str, ...]]]:
     """(method, workload, rivals), one a method; a base model that a method changes is loaded again by everybody."""
-    for method, (settings, rivals) in METHODS.items():
-        if method not in options.methods:
+    for name, (method, settings, rivals) in METHODS.items():
+        if name not in options.methods:
             continue
-        fields = prepare(base(), folder, method, settings)
+        fields = prepare(base(), folder, method, settings, ajar=name == "llama-adapter")
         here = tuple(r for r in rivals if ("peft" in fields if r != "litgpt" else model in LITGPT))
+        if not here:
+            continue
         extra = {"litgpt": {"adapter_prompt_length": 10, "adapter_start_layer": 2}}
         work = Workload(
-            name=f"{model}, XNLI, {method}", **fields, litgpt=LITGPT.get(model, ""), rows=rows, batch_size=options.batch,
+            name=f"{model}, XNLI, {name}", **fields, litgpt=LITGPT.get(model, ""), rows=rows, batch_size=options.batch,
             seconds=options.seconds, max_steps=options.max_steps, extra=extra,
         )  # fmt: skip
-        yield method, work, here
+        yield name, work, here
 
 
 def run(

@@ -116,8 +116,11 @@ def task_rows(
     return base, rows, documents
 
 
-def prepare(base: Any, folder: Path, method: str, settings: dict[str, Any], seed: int = 0) -> dict[str, str]:
+def prepare(base: Any, folder: Path, method: str, settings: dict[str, Any], *, ajar: bool = False) -> dict[str, str]:
     """Write the model, and an initial adapter in both formats where PEFT has it.
+
+    Args:
+        ajar: open the gates a little: while they are closed, nobody sees what an adapter computes.
 
     Returns:
         The fields `model`, `method`, `adapter`, `peft` of a workload.
@@ -136,13 +139,13 @@ def prepare(base: Any, folder: Path, method: str, settings: dict[str, Any], seed
         base.tokenizer.save_pretrained(model)
     if method == "none":
         return {"model": str(model), "method": method}
-    adapted = attach(base, registry.build({"name": method, **settings}), seed=seed)
-    if method == "llama-adapter":  # a closed gate hides what the adapter computes, so both begin with it ajar
+    adapted = attach(base, registry.build({"name": method, **settings}))
+    if ajar:
         with torch.no_grad():
             for name, parameter in adapted.trainable():
-                if parameter.numel() <= 64 and "gate" in name:
+                if "gate" in name:
                     parameter.fill_(0.1)
-    adapter, peft = folder / f"{method}-ours", folder / f"{method}-peft"
+    adapter, peft = folder / f"{method}-{ajar}-ours", folder / f"{method}-{ajar}-peft"
     save_adapter(adapted, adapter)
     fields = {"model": str(model), "method": method, "adapter": str(adapter)}
     try:

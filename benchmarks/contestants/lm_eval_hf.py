@@ -7,6 +7,7 @@ from typing import Any
 
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
+from transformers import AutoTokenizer
 
 from benchmarks.workload import Workload
 
@@ -15,7 +16,9 @@ def evaluate(name: str, work: Workload, started: float) -> dict[str, Any]:
     """All requests of a language in one call, as its tasks make them."""
     same = work.setting == "same"
     given = {"dtype": work.dtype, "batch_size": work.batch_size} if same else {"dtype": work.published_dtype}
-    model = HFLM(pretrained=work.model, device=work.device, **given)
+    tokenizer = AutoTokenizer.from_pretrained(work.model)
+    begins = tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id  # as the model's own tokenizer does
+    model = HFLM(pretrained=work.model, device=work.device, add_bos_token=begins, **given)
     loaded = time.time() - started
     by_language: dict[str, list[int]] = {}
     for number, doc in enumerate(work.documents):

@@ -35,7 +35,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def workload(tmp_path: Path, method: str, **settings: Any) -> Workload:
-    fields = prepare(tiny_base("llama-gqa-tied"), tmp_path, method, settings)
+    fields = prepare(tiny_base("llama-gqa-tied"), tmp_path, method, settings, ajar=method == "llama-adapter")
     return Workload(name="tiny", **fields, rows=ROWS, documents=DOCUMENTS, batch_size=4, seconds=0, max_steps=3)
 
 
@@ -65,8 +65,10 @@ def test_peft_under_trainer_computes_the_same(method: str, tmp_path: Path, here:
     ours, theirs = (
         next(r["losses"] for r in trained if r["contestant"] == name) for name in ("polyprefix", "peft-trainer")
     )
-    if method == "prefix":  # the other starts hold dropout or another order of rounding
-        assert ours == pytest.approx(theirs, abs=2e-3), "the same curve, step by step"
+    assert ours[0] == pytest.approx(theirs[0], abs=1e-3)
+    assert ours == pytest.approx(theirs, abs=0.1), (
+        "the same curve; Adam does not see keys alike that are rotated differently"
+    )
 
 
 def test_what_fails_is_a_result_and_not_asked_again(tmp_path: Path, here: None) -> None:
@@ -121,7 +123,7 @@ def test_the_comparison_and_its_page(tmp_path: Path, here: None, monkeypatch: py
     options = compare.options_from(
         ["--rounds", "1", "--seconds", "0", "--batch", "4", "--max-steps", "2", "--methods", "prefix"]
     )
-    monkeypatch.setitem(compare.METHODS, "prefix", ({"length": 3}, ("peft-trainer",)))
+    monkeypatch.setitem(compare.METHODS, "prefix", ("prefix", {"length": 3}, ("peft-trainer",)))
     result = compare.run(lambda: tiny_base("llama-gqa-tied"), ROWS, {}, options)
     assert "the same" in result["agreement"][0] and result["machine"]["packages"]["torch"]
     table = page.comparison([result], "same")
