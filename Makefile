@@ -25,6 +25,7 @@ check: $(VENV)/.tested
 bench: $(VENV)/.benched
 	$(BIN)/python -m benchmarks.compare --model gemma-3-270m
 	$(BIN)/python -m benchmarks.compare --model smollm2-135m
+	$(BIN)/python -m benchmarks.levers
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.page
 

@@ -32,7 +32,7 @@ METHODS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "closed-adapter": ("llama-adapter", {"length": 10, "variant": "litgpt"}, ("litgpt",)),
     "lora": ("lora", {}, ("peft-trainer", "peft-trainer-grouped", "trl")),
 }
-"""Name -> method, its settings, and who else has it. litgpt begins with closed gates and cannot do otherwise; PEFT is compared with gates ajar."""
+"""Name -> method, its settings, and who else has it. litgpt can only begin with closed gates; PEFT is compared with gates ajar."""
 EVALUATIONS = {
     "xnli": ("ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh"),
     "belebele": ("fr", "zh", "ar", "sw"),

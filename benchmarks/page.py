@@ -113,6 +113,19 @@ def _gpu_figures(record: dict[str, Any] | None) -> str:
     return f"{record['examples_per_second']['median']:.3g} | {tokens} | {share} | {record['peak_memory_bytes']['median'] / 1e9:.1f} GB"
 
 
+def levers(result: dict[str, Any] | None) -> str:
+    """What each saving should bring by its count of tokens, and what it brought."""
+    if result is None:
+        return NOT_MEASURED
+    rows = ["| without | in | tokens computed, times | passes, times | seconds, times |", "|" + " --- |" * 5]
+    for r in result["levers"]:
+        with_it, without = r["counted"], r["counted_without"]
+        computed = (without["tokens"] + without["padding"]) / (with_it["tokens"] + with_it["padding"])
+        passes = without["passes"] / with_it["passes"]
+        rows.append(f"| {r['lever']} | {r['part']} | {computed:.2f} | {passes:.1f} | {r['brings']:.2f} |")
+    return "\n".join(rows)
+
+
 def growth(result: dict[str, Any] | None) -> str:
     """The fitted exponents, with a chart each."""
     if result is None:
@@ -191,6 +204,7 @@ def write(page: Path, results: Path, pictures: Path) -> None:
     """Fill the page."""
     compared = [r for p in sorted(results.glob("compare-*.json")) if (r := read(results, p.name))]
     grown, on_gpu = read(results, "growth.json"), read(results, "gpu.json")
+    ablated = read(results, "levers.json")
     drawn = list(charts(pictures, compared, grown))
     text = page.read_text(encoding="utf-8")
     for setting in SETTINGS:
@@ -199,9 +213,10 @@ def write(page: Path, results: Path, pictures: Path) -> None:
     text = fill(text, "chart", chart if pictures / "comparison.svg" in drawn else NOT_MEASURED)
     text = fill(text, "ceiling", ceiling(compared))
     text = fill(text, "agreement", "\n".join(f"- {line}" for r in compared for line in r["agreement"]) or NOT_MEASURED)
+    text = fill(text, "levers", levers(ablated))
     text = fill(text, "gpu", gpu(on_gpu))
     text = fill(text, "growth", growth(grown))
-    text = fill(text, "machine", machine([r for r in (*compared, grown, on_gpu) if r]))
+    text = fill(text, "machine", machine([r for r in (*compared, ablated, grown, on_gpu) if r]))
     page.write_text(text, encoding="utf-8")
 
 

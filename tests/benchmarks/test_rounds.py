@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from tests.tiny import tiny_base
 
-from benchmarks import compare, gpu, growth, page, rounds, worker
+from benchmarks import compare, gpu, growth, levers, page, rounds, worker
 from benchmarks.rounds import Entry
 from benchmarks.workload import Document, Row, Workload, prepare
+from polyprefix.methods import registry
+from polyprefix.methods.adapted import attach
 
 ROWS = tuple(Row(tuple(range(4, 9 + n)), (50 + n % 3,)) for n in range(8))
 DOCUMENTS = tuple(
@@ -148,6 +150,17 @@ def test_a_point_of_each_growth(axis: str, tiny_folder: Path) -> None:
     assert point["size"] == 16 and point["seconds"] > 0
 
 
+def test_levers_change_the_work_and_not_the_outcome() -> None:
+    model = attach(tiny_base("llama-gqa-tied"), registry.build({"name": "prefix", "length": 3}))
+    records = levers.measure(model, ROWS, DOCUMENTS, rounds=1, steps=1, batch=4)
+    found = {(r["part"], r["lever"]): r for r in records}
+    assert len(found) == 2 * len(levers.LEVERS)
+    assert found["training", "no padding"]["counted_without"]["padding"] > 0
+    shared = found["evaluation", "what texts share once a pass"]
+    assert shared["counted_without"]["tokens"] >= shared["counted"]["tokens"]
+    assert "| no padding | training |" in page.levers({"levers": records}) and page.levers(None) == page.NOT_MEASURED
+
+
 def test_the_exponent_is_that_of_a_power_law() -> None:
     sizes = [1, 2, 4, 8, 16, 32]
     assert growth.exponent(sizes, [3 * s**1.5 for s in sizes]) == pytest.approx(1.5)
@@ -160,5 +173,5 @@ def test_the_page_is_filled_between_its_marks() -> None:
     with pytest.raises(ValueError, match="no section 'y'"):
         page.fill("a", "y", "")
     text = page.PAGE.read_text(encoding="utf-8")
-    for section in (*page.SETTINGS, "chart", "ceiling", "agreement", "gpu", "growth", "machine"):
+    for section in (*page.SETTINGS, "chart", "levers", "ceiling", "agreement", "gpu", "growth", "machine"):
         page.fill(text, section, "")

@@ -104,7 +104,7 @@ class AdaptedModel(nn.Module):
             raise ModelError(
                 f"{self.base.name} does not keep packed sequences apart: give them as rows of a padded batch"
             )
-        self._check_window(context, int(position_ids.max()) + 1 if packed is not None else position_ids.shape[1])
+        self._check_window(context, position_ids if packed is not None else None, position_ids.shape[1])
         kwargs.setdefault("use_cache", False)
         self.seam.set(context.prefix, packed)
         try:
@@ -136,16 +136,17 @@ class AdaptedModel(nn.Module):
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         positions = _positions(input_ids, attention_mask, {})
-        self._check_window(context, positions.shape[1] + (kwargs.get("max_new_tokens") or 0))
+        self._check_window(context, None, positions.shape[1] + (kwargs.get("max_new_tokens") or 0))
         positions = positions + context.shared_length
         with self.seam.using(context.prefix):
             return self.model.generate(
                 input_ids=input_ids, attention_mask=attention_mask, position_ids=positions, **kwargs
             )
 
-    def _check_window(self, context: Context, tokens: int) -> None:
+    def _check_window(self, context: Context, packed: Tensor | None, tokens: int) -> None:
+        """Raises ValueError if shared tokens would be seen from beyond a window: `tokens` after them, or of each text in a packed row."""
         if context.shared_length and self.seam.window is not None:
-            longest = context.shared_length + tokens
+            longest = context.shared_length + (tokens if packed is None else int(packed.max()) + 1)
             if self.shareable(context.shared_length, longest) == 0:
                 raise ValueError(
                     f"{longest} tokens exceed the sliding window of {self.seam.window}: shared tokens would stay visible too long; "
