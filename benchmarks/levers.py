@@ -1,7 +1,7 @@
 """What each saving brings: python -m benchmarks.levers [--model M] [--rounds 3] [--out FILE]
 
-The same training rows and the same documents through one model in one process, with all levers, and with one lever taken away; all of them once
-a round, in turn. The counted work says what a lever should bring, the clock what it brings.
+The same training rows and the same documents through one model in one process, with all levers, and with one lever taken away; all of
+them once a round, in turn. The counted work says what a lever should bring, the clock what it brings.
 """
 
 from __future__ import annotations
