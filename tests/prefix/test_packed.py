@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.tiny import CONFIGS, tiny_base, tiny_model, tokens
+from tests.tiny import CONFIGS, EAGER, tiny_base, tiny_model, tokens
 
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
@@ -29,9 +29,9 @@ METHODS: tuple[dict[str, Any], ...] = (
 )
 
 
-def adapted(kind: str, settings: dict[str, Any]) -> AdaptedModel:
+def adapted(kind: str, settings: dict[str, Any], attention: str | None = None) -> AdaptedModel:
     """With every trained value moved, so that each matters."""
-    model = attach(tiny_base(kind), registry.build(settings), seed=1).eval()
+    model = attach(tiny_base(kind, attention), registry.build(settings), seed=1).eval()
     with torch.no_grad():
         for n, (_, parameter) in enumerate(model.trainable()):
             parameter += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(n))
@@ -55,9 +55,9 @@ def test_every_architecture_takes_packed_rows(kind: str) -> None:
 @pytest.mark.parametrize("settings", METHODS, ids=lambda s: "-".join(map(str, s.values())))
 @pytest.mark.parametrize("kind", ["llama-gqa-tied", "gemma3", "mistral-sliding", "qwen3", "gpt-oss", "gemma2"])
 def test_packed_texts_are_the_texts_alone(kind: str, settings: dict[str, Any], attention: str) -> None:
-    if attention == "sdpa" and kind in ("gemma2", "gpt-oss"):
-        pytest.skip("their attention is eager")
-    model = adapted(kind, settings)
+    if attention == "sdpa" and kind in EAGER:
+        pytest.skip("its attention is eager")
+    model = adapted(kind, settings, attention)
     packed = Packed.of([(size, ()) for size in SIZES], CPU)
     row = model(torch.cat(texts(), 1), packed=packed).logits
     alone = torch.cat([model(ids).logits for ids in texts()], 1)
