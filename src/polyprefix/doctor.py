@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Literal
 
 from polyprefix.data.hub import hub_from_environment
 from polyprefix.errors import DataError
 from polyprefix.models import embedded
 from polyprefix.models.cache import cache_folder
+from polyprefix.models.memory import available_memory
 from polyprefix.models.runtime import computes_in_bfloat16
 from polyprefix.network import hub_answers
 from polyprefix.tasks import registry as tasks
@@ -78,7 +78,7 @@ def _torch() -> Iterator[Check]:
 
 
 def _memory() -> Iterator[Check]:
-    if (memory := _available_memory()) is not None:
+    if (memory := available_memory()) is not None:
         yield _enough("memory", memory, 4 * GB, "available", "close other programs: a small model trains in 4 GB")
     place = cache_folder()
     while not place.exists():
@@ -89,19 +89,6 @@ def _memory() -> Iterator[Check]:
 def _enough(name: str, found: int, wanted: float, what: str, advice: str) -> Check:
     fine = found > wanted
     return Check(name, "ok" if fine else "note", f"{found / GB:.1f} GB {what}", _unless(fine, advice))
-
-
-def _available_memory() -> int | None:
-    """Bytes; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
 
 
 def _packages() -> Iterator[Check]:

@@ -5,6 +5,7 @@ hub data -> Example -> Prompt -> tokens -> batches -> adapted model -> train -> 
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from polyprefix.data.hub import hub_from_environment
 from polyprefix.engine.cost import Stopwatch, cost
 from polyprefix.engine.evaluate import predict
 from polyprefix.engine.train import train
+from polyprefix.engine.work import Work
 from polyprefix.methods import registry as methods
 from polyprefix.methods.adapted import attach
 from polyprefix.methods.files import load_adapter, save_adapter
@@ -37,6 +39,8 @@ class Inputs:
     examples: Examples
     base: BaseModel
     tokens: Tokens
+    seconds: float
+    """What it took to have them."""
 
 
 def run(
@@ -71,14 +75,17 @@ def run(
 
 
 def _inputs(config: RunConfig, source: Source) -> Inputs:
-    task = tasks.get(config.task)
-    examples = load_examples(task, config, source)
-    base = load_model(config.model, **config.runtime.model_dump())
-    return Inputs(task, source, examples, base, tokenise(task, examples, base.tokenizer, base.max_length))
+    with Stopwatch() as clock:
+        task = tasks.get(config.task)
+        examples = load_examples(task, config, source)
+        base = load_model(config.model, **config.runtime.model_dump())
+        tokens = tokenise(task, examples, base.tokenizer, base.max_length)
+    return Inputs(task, source, examples, base, tokens, clock.seconds)
 
 
 def _run(config: RunConfig, inputs: Inputs, out: Path, reporter: Reporter) -> Path:
     task, examples, base, tokens = inputs.task, inputs.examples, inputs.base, inputs.tokens
+    start = time.perf_counter()
     method = methods.build(config.method)
     folder = RunFolder(out, config.run_id())
     folder.write_config(config)
@@ -93,9 +100,10 @@ def _run(config: RunConfig, inputs: Inputs, out: Path, reporter: Reporter) -> Pa
     if report.steps:
         save_adapter(model, folder.adapter)
 
+    work = Work()
     with Stopwatch() as clock:
         predictions = predict(
-            model, examples.test, tokens.test, config.eval.token_budget, reporter, f"test {method.name}"
+            model, examples.test, tokens.test, config.eval.token_budget, reporter, f"test {method.name}", work
         )
     flat = [p for items in predictions.values() for p in items]
     write_predictions(folder.predictions, flat, [task.correctness(p) for p in flat])
@@ -107,7 +115,13 @@ def _run(config: RunConfig, inputs: Inputs, out: Path, reporter: Reporter) -> Pa
             provenance=provenance(model=base.identity, data=task.info.source, device=str(model.device)),
             parameters=model.parameter_counts(),
             scores={code: task.score(items) for code, items in predictions.items()},
-            cost=cost(report.examples, report.seconds, len(flat), clock.seconds, model.device),
+            cost=cost(
+                train=(report.examples, report.seconds, report.work),
+                evaluation=(len(flat), clock.seconds, work),
+                device=model.device,
+                dtype=model.seam.dtype,
+                first_step=inputs.seconds + report.first_step - start if report.first_step else None,
+            ),
             notes=examples.notes,
             baselines=task.baselines(inputs.source, examples.test) if not report.steps else {},
         )

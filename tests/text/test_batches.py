@@ -7,20 +7,29 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyprefix.engine import predict, train
+from polyprefix.engine.tensors import SIMILAR
 from polyprefix.text.batches import by_token_budget, padding_share, steps
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=200)
 
 
-@given(LENGTHS, st.integers(16, 4096), st.integers(1, 50), st.sampled_from([0.0, 0.6, 1.0]))
-def test_every_row_once_within_the_budget(lengths: list[int], budget: int, most: int, share: float) -> None:
-    batches = by_token_budget(lengths, budget, most, share)
+@given(LENGTHS, st.integers(16, 4096), st.integers(1, 50), st.sampled_from([None, 0.0, 0.6, 1.0]))
+def test_every_row_once_within_the_budget(lengths: list[int], budget: int, most: int, padded: float | None) -> None:
+    batches = by_token_budget(lengths, budget, most_answers=most, padded=padded)
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     for batch in batches:
         assert len(batch) <= most
-        assert min(lengths[i] for i in batch) >= share * max(lengths[i] for i in batch)
-        assert len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= budget
+        longest, rows = max(lengths[i] for i in batch), len(batch)
+        if padded is not None:
+            assert min(lengths[i] for i in batch) >= padded * longest
+        computed = sum(lengths[i] for i in batch) if padded is None else longest * rows
+        assert rows == 1 or computed <= budget
+
+
+@given(LENGTHS, st.integers(1, 20))
+def test_the_head_is_not_needed_at_more_positions_than_wanted(answers: list[int], most: int) -> None:
+    for batch in by_token_budget([5] * len(answers), 10_000, answers=answers, most_answers=most):
+        assert len(batch) == 1 or sum(answers[i] for i in batch) <= most
 
 
 @given(st.integers(1, 40), st.integers(1, 16), st.integers(1, 60), st.integers(0, 5))
@@ -43,14 +52,8 @@ def test_steps_do_not_sort_by_anything() -> None:
 
 
 def test_padding_is_small_on_lengths_like_those_of_xnli() -> None:
+    """Where a model takes padded rows only; packed rows have none."""
     rng = random.Random(0)
     lengths = [max(8, round(rng.lognormvariate(3.7, 0.45))) for _ in range(3000)]
-    rows = by_token_budget(lengths, 8192, least_share=predict.SIMILAR)
-    assert padding_share(lengths, rows) < 0.06
-    groups = [
-        [step[i] for i in part]
-        for step in steps(3000, 16, 180, 0)
-        for part in by_token_budget([lengths[i] for i in step], 4096, least_share=train.SIMILAR)
-    ]
-    assert padding_share(lengths, groups) < 0.12  # random steps, a few passes each
+    assert padding_share(lengths, by_token_budget(lengths, 8192, padded=SIMILAR)) < 0.06
     assert padding_share([5, 1], [[0, 1]]) == 0.4

@@ -1,12 +1,18 @@
-"""What a run cost: time where the work is, and the most memory that it held."""
+"""What a run cost: time where the work is, useful operations against what the machine can do, and the most memory that it held."""
 
 from __future__ import annotations
 
 import resource
 import sys
 import time
+from functools import cache
 
 import torch
+
+from polyprefix.engine.work import Work
+
+PRODUCT = {"cpu": 1024, "cuda": 8192}
+"""Rows of the square matrices whose product measures a device."""
 
 
 class Stopwatch:
@@ -25,14 +31,50 @@ class Stopwatch:
 
 
 def cost(
-    trained: int, train_seconds: float, evaluated: int, eval_seconds: float, device: torch.device
+    *,
+    train: tuple[int, float, Work],
+    evaluation: tuple[int, float, Work],
+    device: torch.device,
+    dtype: torch.dtype,
+    first_step: float | None = None,
 ) -> dict[str, float]:
-    """The `cost` of a result: seconds, examples per second, bytes. What was not done is absent, not zero."""
-    figures: dict[str, float] = {"peak_memory_bytes": peak_memory_bytes(device)}
-    for name, count, seconds in (("train", trained, train_seconds), ("eval", evaluated, eval_seconds)):
+    """The `cost` of a result (docs/results-format.md). What was not done is absent, not zero.
+
+    Args:
+        train, evaluation: examples, seconds, and the work that was counted.
+        dtype: in which the model computes.
+        first_step: seconds until the first optimiser step was done.
+    """
+    ceiling = matrix_ceiling(device, dtype)
+    figures: dict[str, float] = {"peak_memory_bytes": peak_memory_bytes(device), "ceiling_flops_per_second": ceiling}
+    if first_step is not None:
+        figures["first_step_seconds"] = first_step
+    for name, (count, seconds, work) in (("train", train), ("eval", evaluation)):
         if count:
-            figures |= {f"{name}_seconds": seconds, f"{name}_examples_per_second": count / seconds}
+            figures |= {
+                f"{name}_seconds": seconds,
+                f"{name}_examples_per_second": count / seconds,
+                f"{name}_flops": work.flops,
+                f"{name}_share_of_ceiling": work.flops / seconds / ceiling,
+                f"{name}_padding_share": work.padding_share,
+                f"{name}_forward_passes": work.passes,
+            }
     return figures
+
+
+@cache
+def matrix_ceiling(device: torch.device, dtype: torch.dtype) -> float:
+    """FLOPs per second of the best of a few square matrix products, measured once a process in a quarter of a second."""
+    size = PRODUCT.get(device.type, 1024)
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    best, end = float("inf"), time.perf_counter() + 0.25
+    while time.perf_counter() < end or best == float("inf"):
+        start = time.perf_counter()
+        torch.mm(a, b)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best
 
 
 def peak_memory_bytes(device: torch.device) -> int:

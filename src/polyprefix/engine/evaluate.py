@@ -7,6 +7,7 @@ from functools import partial
 
 from polyprefix.engine.generate import write_answers
 from polyprefix.engine.predict import rank_choices
+from polyprefix.engine.work import Work
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.progress import Reporter
 from polyprefix.records import Example, Prediction
@@ -17,17 +18,18 @@ def predict(
     model: AdaptedModel,
     test: Mapping[str, Sequence[Example]],
     encoded: Mapping[str, Sequence[Encoded]],
-    token_budget: int,
+    token_budget: int | None,
     reporter: Reporter,
     title: str,
+    work: Work | None = None,
 ) -> dict[str, list[Prediction]]:
-    """Language -> one prediction per example, in the order of the examples. One progress bar over all languages."""
+    """Language -> one prediction per example, in the order of the examples. One progress bar over all languages; `work` is added to."""
     predictions = {}
     with reporter.phase(title, sum(map(len, encoded.values()))) as bar:
         for language, items in encoded.items():
             advance = partial(bar.advance, note=language)
             answer = _choose if all(item.choices for item in items) else _write
-            predictions[language] = answer(model, test[language], items, token_budget, advance)
+            predictions[language] = answer(model, test[language], items, token_budget, advance, work)
     return predictions
 
 
@@ -35,10 +37,11 @@ def _choose(
     model: AdaptedModel,
     examples: Sequence[Example],
     items: Sequence[Encoded],
-    budget: int,
+    budget: int | None,
     advance: Callable[[int], None],
+    work: Work | None,
 ) -> list[Prediction]:
-    ranked = rank_choices(model, items, budget, advance)
+    ranked = rank_choices(model, items, budget, advance, work)
     return [
         _prediction(example, example.choices[answer.best], answer.log_likelihoods)
         for example, answer in zip(examples, ranked, strict=True)
@@ -49,10 +52,11 @@ def _write(
     model: AdaptedModel,
     examples: Sequence[Example],
     items: Sequence[Encoded],
-    budget: int,
+    budget: int | None,
     advance: Callable[[int], None],
+    work: Work | None,
 ) -> list[Prediction]:
-    written = write_answers(model, items, budget, advance)
+    written = write_answers(model, items, budget, advance, work)
     return [_prediction(example, answer) for example, answer in zip(examples, written, strict=True)]
 
 

@@ -1,7 +1,7 @@
 """Predictions: which of its choices a model finds likeliest after each prompt.
 
-Choices of one token each need one forward pass per example, and the head at one position; longer ones are scored by the log-likelihood of
-all their tokens. What the prompts of a set begin with is computed once for the whole set.
+A prompt is computed once, whatever the number of its choices: choices of one token need the head at one position and nothing else, longer
+ones branch off. What the prompts of a set begin with is computed once for the whole set.
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ from dataclasses import dataclass
 
 import torch
 
+from polyprefix.engine import memory, tensors
 from polyprefix.engine.reading import reading
-from polyprefix.engine.tensors import batch, continuation_log_likelihoods
-from polyprefix.methods.adapted import AdaptedModel, Context
-from polyprefix.models.head import most_rows
+from polyprefix.engine.work import Meter, Work
+from polyprefix.methods.adapted import AdaptedModel
+from polyprefix.models.head import most_positions
 from polyprefix.text.batches import by_token_budget
 from polyprefix.text.tokens import Encoded
-
-SIMILAR = 0.85
-"""Rows share a forward pass if none is shorter than this share of the longest: padding stays near 5%."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,70 +37,47 @@ class Ranked:
 def rank_choices(
     model: AdaptedModel,
     encoded: Sequence[Encoded],
-    token_budget: int,
+    token_budget: int | None,
     advance: Callable[[int], None] = lambda count: None,
+    work: Work | None = None,
 ) -> list[Ranked]:
     """Rank the choices of every prompt, in the order given.
 
     Args:
-        token_budget: tokens in one forward pass, padding included.
+        token_budget: tokens in one forward pass; None means as many as memory holds.
         advance: told how many prompts are done.
+        work: what is done is added to it.
     """
     if not encoded:
         return []
     answer = max(len(choice) for item in encoded for choice in item.choices)
-    with reading(model, encoded, answer) as (shared, context):
-        rank = _rank_single if answer == 1 else _rank_longer
-        return rank(model, encoded, context, shared, token_budget, advance)
-
-
-def _rank_single(
-    model: AdaptedModel,
-    encoded: Sequence[Encoded],
-    context: Context,
-    shared: int,
-    budget: int,
-    advance: Callable[[int], None],
-) -> list[Ranked]:
-    """One row an example: the logits after its prompt tell the log-likelihood of every choice."""
     ranked: dict[int, Ranked] = {}
-    pad = model.base.tokenizer.pad_token_id
-    lengths = [len(item.ids) - shared for item in encoded]
-    for rows in by_token_budget(lengths, budget, most_rows(model.model, 1), SIMILAR):
-        items = [encoded[i] for i in rows]
-        inputs = batch([(item.ids[shared:], item.choices[0]) for item in items], pad, model.device)
-        logits = model(inputs.input_ids, inputs.attention_mask, context=context, logits_to_keep=1).logits[:, -1].float()
-        normaliser = logits.logsumexp(-1)
-        for row, (index, item) in enumerate(zip(rows, items, strict=True)):
-            tokens = torch.tensor([choice[0] for choice in item.choices], device=logits.device)
-            ranked[index] = Ranked(item, tuple((logits[row, tokens] - normaliser[row]).tolist()))
-        advance(len(rows))
+    with reading(model, encoded, answer) as (shared, context):
+        meter = Meter(model, shared)
+        texts: list[tensors.Text] = [(item.ids[shared:], item.choices) for item in encoded]
+
+        def rank(rows: list[int]) -> list[list[float]]:
+            inputs = tensors.batch([texts[i] for i in rows], model)
+            values = inputs.sums(inputs.log_likelihoods(inputs.logits(model, context=context))).tolist()
+            meter.count([texts[i] for i in rows], inputs.input_ids.numel())
+            return [[values.pop(0) for _ in texts[i][1]] for i in rows]
+
+        lengths = [tensors.size(text) for text in texts]
+        budget = memory.token_budget(model, token_budget, training=False)
+        batches = _batches(model, texts, lengths, budget)
+        for rows, values in memory.in_halves(batches, rank, lengths, model.device):
+            ranked.update({i: Ranked(encoded[i], tuple(v)) for i, v in zip(rows, values, strict=True)})
+            advance(len(rows))
+    if work is not None:
+        work += meter.work
     return [ranked[i] for i in range(len(encoded))]
 
 
-def _rank_longer(
-    model: AdaptedModel,
-    encoded: Sequence[Encoded],
-    context: Context,
-    shared: int,
-    budget: int,
-    advance: Callable[[int], None],
-) -> list[Ranked]:
-    """One row a choice: the sum of the log-likelihoods of its tokens."""
-    pairs = [(i, c) for i, item in enumerate(encoded) for c in range(len(item.choices))]
-    lengths = [len(encoded[i].ids) - shared + len(encoded[i].choices[c]) - 1 for i, c in pairs]
-    longest = max(len(choice) for item in encoded for choice in item.choices)
-    scores: dict[tuple[int, int], float] = {}
-    pad = model.base.tokenizer.pad_token_id
-    done = 0
-    for rows in by_token_budget(lengths, budget, most_rows(model.model, longest), SIMILAR):
-        chosen = [pairs[r] for r in rows]
-        inputs = batch([(encoded[i].ids[shared:], encoded[i].choices[c]) for i, c in chosen], pad, model.device)
-        keep = inputs.labels.shape[1]
-        logits = model(inputs.input_ids, inputs.attention_mask, context=context, logits_to_keep=keep).logits
-        values = continuation_log_likelihoods(logits[:, -keep:], inputs.labels).tolist()
-        scores.update(zip(chosen, values, strict=True))
-        finished = len(scores) * len(encoded) // len(pairs)
-        advance(finished - done)
-        done = finished
-    return [Ranked(item, tuple(scores[i, c] for c in range(len(item.choices)))) for i, item in enumerate(encoded)]
+def _batches(
+    model: AdaptedModel, texts: Sequence[tensors.Text], lengths: Sequence[int], budget: int
+) -> list[list[int]]:
+    padded = None if model.seam.flattens() else tensors.SIMILAR
+    if padded is not None:  # a row for each choice
+        budget //= max(len(choices) for _, choices in texts)
+    answers = [tensors.heads(text) for text in texts]
+    return by_token_budget(lengths, budget, answers=answers, most_answers=most_positions(model.model), padded=padded)

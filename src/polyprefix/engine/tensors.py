@@ -1,26 +1,134 @@
-"""Rows of token ids as tensors: padded on the left, so that every row ends where its answer is scored and the head is needed only there."""
+"""Texts and their continuations as tensors: without padding where the model allows it, and with the positions where the head is needed.
+
+A text is what is left of a prompt after its shared beginning, and one continuation or several: the answer to learn, or the choices to
+rank. All continuations follow the same text, which is computed once; those of one token need no token of their own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-IGNORED = -100
+from polyprefix.methods.adapted import AdaptedModel
+from polyprefix.prefix import Packed
+
+Text = tuple[Sequence[int], Sequence[Sequence[int]]]
+"""The tokens of a prompt's rest, and those of each continuation."""
+SIMILAR = 0.85
+"""Where a model takes no packed rows: rows share a forward pass if none is shorter than this share of the longest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows that go through the model together."""
+    """Texts that go through the model together."""
 
     input_ids: Tensor
-    """[B, T], left-padded: the prompt without its shared beginning, then the continuation but for its last token."""
-    attention_mask: Tensor
-    """[B, T], 0 on padding."""
+    """[1, N] of a packed row, or [B, T], left-padded, one row a continuation."""
+    attention_mask: Tensor | None
+    """[B, T], 0 on padding; None where packed."""
+    packed: Packed | None
+    at: Tensor
+    """[A], tokens after which something is predicted, counted through input_ids."""
+    asked: Tensor
+    """[M], for each token of each continuation: which of `at` predicts it."""
     labels: Tensor
-    """[B, A]: the continuations, right-aligned, `IGNORED` before them; predicted by the last A positions."""
+    """[M], the token."""
+    owner: Tensor
+    """[M], the number of its continuation in the batch."""
+    continuations: int
+
+    def logits(self, model: Any, **context: Any) -> Tensor:
+        """[A, V] in float32.
+
+        Args:
+            model: an adapted model, or what accelerate made of one.
+            context: `context` or `shared_ids`, as the model takes them.
+        """
+        out = model(self.input_ids, self.attention_mask, packed=self.packed, at=self.at, **context)
+        return out.logits[0].float()
+
+    def log_likelihoods(self, logits: Tensor) -> Tensor:
+        """Of every token of every continuation, [M], in nats."""
+        return logits[self.asked, self.labels] - logits.logsumexp(-1)[self.asked]
+
+    def sums(self, values: Tensor) -> Tensor:
+        """Values of tokens [M] added up by continuation, [C]."""
+        return values.new_zeros(self.continuations).index_add(0, self.owner, values)
+
+    def counts(self) -> Tensor:
+        """Tokens of each continuation, [C]."""
+        return torch.bincount(self.owner, minlength=self.continuations)
+
+
+def size(text: Text) -> int:
+    """Tokens that a text and its continuations take in a packed row."""
+    rest, continuations = text
+    return len(rest) + sum(len(tokens) - 1 for tokens in continuations)
+
+
+def heads(text: Text) -> int:
+    """Positions at which the head is needed."""
+    return 1 + sum(len(tokens) - 1 for tokens in text[1])
+
+
+def batch(texts: Sequence[Text], model: AdaptedModel) -> Batch:
+    """Put texts together: packed where the model keeps them apart, else one padded row for each continuation."""
+    if model.seam.flattens():
+        return _packed(texts, model.device)
+    return _padded([(rest, [tokens]) for rest, several in texts for tokens in several], model)
+
+
+def _packed(texts: Sequence[Text], device: torch.device) -> Batch:
+    ids: list[int] = []
+    marks = _Marks()
+    for rest, continuations in texts:
+        ids += rest
+        last = len(ids) - 1
+        for tokens in continuations:
+            marks.add(tokens, last, len(ids))
+            ids += tokens[:-1]
+    trees = [(len(rest), [len(tokens) - 1 for tokens in several]) for rest, several in texts]
+    return marks.batch(torch.tensor([ids], device=device), None, Packed.of(trees, device))
+
+
+def _padded(rows: Sequence[Text], model: AdaptedModel) -> Batch:
+    inputs = [[*rest, *tokens[:-1]] for rest, (tokens,) in rows]
+    ids, mask = pad_left(inputs, model.base.tokenizer.pad_token_id, model.device)
+    marks = _Marks()
+    for number, (_, (tokens,)) in enumerate(rows, start=1):
+        first = number * ids.shape[1] - len(tokens)
+        marks.add(tokens, first, first + 1)
+    return marks.batch(ids, mask, None)
+
+
+class _Marks:
+    """Where the head is needed, collected text by text."""
+
+    def __init__(self) -> None:
+        self.at: dict[int, int] = {}
+        """Token -> its place among those that predict."""
+        self.asked: list[int] = []
+        self.labels: list[int] = []
+        self.owner: list[int] = []
+        self.continuations = 0
+
+    def add(self, tokens: Sequence[int], last: int, start: int) -> None:
+        """A continuation whose first token is predicted after `last`, and whose own tokens stand from `start` on."""
+        for number, token in enumerate(tokens):
+            after = last if number == 0 else start + number - 1
+            self.asked.append(self.at.setdefault(after, len(self.at)))
+            self.labels.append(token)
+            self.owner.append(self.continuations)
+        self.continuations += 1
+
+    def batch(self, ids: Tensor, mask: Tensor | None, packed: Packed | None) -> Batch:
+        """All of it as tensors."""
+        columns = (list(self.at), self.asked, self.labels, self.owner)
+        return Batch(ids, mask, packed, *(torch.tensor(c, device=ids.device) for c in columns), self.continuations)
 
 
 def pad_left(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -30,18 +138,3 @@ def pad_left(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> t
         torch.tensor([[pad] * (width - len(row)) + list(row) for row in rows], device=device),
         torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device),
     )
-
-
-def batch(rows: Sequence[tuple[Sequence[int], Sequence[int]]], pad: int, device: torch.device) -> Batch:
-    """Put (prompt rest, continuation) rows together."""
-    inputs = [[*rest, *continuation[:-1]] for rest, continuation in rows]
-    labels, _ = pad_left([continuation for _, continuation in rows], IGNORED, device)
-    return Batch(*pad_left(inputs, pad, device), labels)
-
-
-def continuation_log_likelihoods(logits: Tensor, labels: Tensor) -> Tensor:
-    """Sum over a continuation's tokens of their log-probability, [B], from logits [B, A, V] and labels [B, A]."""
-    kept = labels != IGNORED
-    logits = logits.float()
-    picked = logits.gather(-1, labels.clamp(min=0)[..., None])[..., 0] - logits.logsumexp(-1)
-    return (picked * kept).sum(-1)

@@ -9,8 +9,9 @@ accelerate holds the device and the processes. English validation picks the weig
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,17 +19,17 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from polyprefix.config import RunConfig, TrainConfig
+from polyprefix.engine import tensors
 from polyprefix.engine.cost import Stopwatch
+from polyprefix.engine.memory import out_of_memory, release, token_budget, too_large
 from polyprefix.engine.predict import rank_choices
-from polyprefix.engine.tensors import IGNORED, batch
+from polyprefix.engine.work import Meter, Work
 from polyprefix.errors import TrainingError
 from polyprefix.methods.adapted import AdaptedModel
+from polyprefix.models.head import most_positions
 from polyprefix.progress import Reporter
 from polyprefix.text.batches import by_token_budget, steps
 from polyprefix.text.tokens import Encoded, shared_length
-
-SIMILAR = 0.75
-"""Rows of a step share a forward pass if none is shorter than this share of the longest: padding stays small, passes stay few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,10 @@ class TrainReport:
     """Training examples seen, repetitions counted."""
     seconds: float = 0.0
     """Without validation."""
-    padding: float = 0.0
-    """Share of the computed tokens that were padding."""
+    work: Work = field(default_factory=Work)
+    """Counted, without validation."""
+    first_step: float | None = None
+    """`time.perf_counter()` when the first step was done."""
     best_step: int = 0
     """The step whose weights were kept."""
     best_validation: float | None = None
@@ -85,12 +88,13 @@ def train(
     if config.gradient_checkpointing:
         _checkpoint(model.model)
     optimizer = Optimizer(model, examples, config, total)
-    clock, best = Stopwatch(), _Best()
+    clock, best, first = Stopwatch(), _Best(), 0.0
     model.train()
     with reporter.phase("train", total * per_step) as bar:
         for step, rows in enumerate(steps(len(examples), per_step, total, run.seed), start=1):
             with clock:
                 record = optimizer.step(rows)
+            first = first or time.perf_counter()
             log({"step": step, **record})
             _require_numbers(record, step, total)
             bar.advance(per_step, f"loss {record['loss']:.3f}, {step * per_step / clock.seconds:.1f} examples/s")
@@ -100,44 +104,34 @@ def train(
         _restore(model.trainable(), best.weights)
     model.eval()
     accuracy = best.rank[0] if validation and all(item.choices for item in validation) else None
-    return TrainReport(total, total * per_step, clock.seconds, optimizer.padding, best.step or total, accuracy)
+    return TrainReport(
+        total, total * per_step, clock.seconds, optimizer.meter.work, first or None, best.step or total, accuracy
+    )
 
 
 class Optimizer:
     """Optimiser steps of a fixed number of examples, however many forward passes they take."""
 
     def __init__(self, model: AdaptedModel, examples: Sequence[Encoded], config: TrainConfig, total: int) -> None:
-        self.examples = examples
+        self.adapted = model
         self.config = config
-        self.pad = model.base.tokenizer.pad_token_id
         self.parameters = [parameter for _, parameter in model.trainable()]
         longest = max(len(item.ids) + len(item.target) for item in examples)
         self.shared = model.shareable(shared_length([item.ids for item in examples]), longest)
         self.shared_ids = torch.tensor(examples[0].ids[: self.shared], device=model.device)
-        self.lengths = [len(item.ids) - self.shared + len(item.target) - 1 for item in examples]
+        self.texts: list[tensors.Text] = [(item.ids[self.shared :], [item.target]) for item in examples]
+        self.meter = Meter(model, self.shared, training=True)
+        self.budget = token_budget(model, config.token_budget, training=True)
         self.accelerator = Accelerator(cpu=model.device.type == "cpu", mixed_precision="no")
         adamw = torch.optim.AdamW(
             self.parameters, lr=config.learning_rate or 0.0, weight_decay=config.weight_decay or 0.0
         )
         self.model, self.adamw = self.accelerator.prepare(model, adamw)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(adamw, lambda step: _schedule(config, step, total))
-        self._useful = self._computed = 0
-
-    @property
-    def padding(self) -> float:
-        """Share of the tokens computed so far that were padding."""
-        return 1 - self._useful / self._computed if self._computed else 0.0
 
     def step(self, rows: Sequence[int]) -> dict[str, float]:
         """One optimiser step over the examples at these indices: their mean loss, the gradient's norm before clipping, the rate."""
-        loss = 0.0
-        for part in by_token_budget([self.lengths[row] for row in rows], self.config.token_budget, least_share=SIMILAR):
-            lengths = [self.lengths[rows[i]] for i in part]
-            self._useful += sum(lengths)
-            self._computed += max(lengths) * len(lengths)
-            value = self._loss([self.examples[rows[i]] for i in part]) / len(rows)
-            self.accelerator.backward(value)
-            loss += value.item()
+        loss = self._gradients([self.texts[row] for row in rows])
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
         record = {"loss": loss, "gradient_norm": float(norm), "learning_rate": float(self.schedule.get_last_lr()[0])}
         self.adamw.step()
@@ -145,15 +139,48 @@ class Optimizer:
         self.schedule.step()
         return record
 
-    def _loss(self, items: Sequence[Encoded]) -> Tensor:
-        """Sum over examples of the mean negative log-likelihood of the answer's tokens."""
-        inputs = batch([(item.ids[self.shared :], item.target) for item in items], self.pad, self.shared_ids.device)
-        keep = inputs.labels.shape[1]
-        out = self.model(inputs.input_ids, inputs.attention_mask, shared_ids=self.shared_ids, logits_to_keep=keep)
-        losses = nn.functional.cross_entropy(
-            out.logits[:, -keep:].float().flatten(0, 1), inputs.labels.flatten(), ignore_index=IGNORED, reduction="none"
-        ).view_as(inputs.labels)
-        return (losses.sum(-1) / (inputs.labels != IGNORED).sum(-1)).sum()
+    def _gradients(self, texts: Sequence[tensors.Text]) -> float:
+        """The mean loss, with its gradients; where memory is short, all of it again in smaller passes.
+
+        Raises:
+            ModelError: if one text alone does not fit.
+        """
+        while True:
+            try:
+                return self._in_passes(texts)
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+                largest = max(map(tensors.size, texts))
+                if self.budget < largest:
+                    raise too_large(largest, self.shared_ids.device) from error
+            self.adamw.zero_grad(set_to_none=True)  # a pass may have failed half-way
+            self.budget //= 2
+            release(self.shared_ids.device)
+
+    def _in_passes(self, texts: Sequence[tensors.Text]) -> float:
+        loss = 0.0
+        for rows in self._passes(texts):
+            inputs = tensors.batch([texts[i] for i in rows], self.adapted)
+            value = self._loss(inputs) / len(texts)
+            self.accelerator.backward(value)
+            loss += value.item()
+            self.meter.count([texts[i] for i in rows], inputs.input_ids.numel())
+        return loss
+
+    def _passes(self, texts: Sequence[tensors.Text]) -> list[list[int]]:
+        return by_token_budget(
+            list(map(tensors.size, texts)),
+            self.budget,
+            answers=list(map(tensors.heads, texts)),
+            most_answers=most_positions(self.adapted.model),
+            padded=None if self.adapted.seam.flattens() else tensors.SIMILAR,
+        )
+
+    def _loss(self, inputs: tensors.Batch) -> Tensor:
+        """Sum over texts of the mean negative log-likelihood of the answer's tokens."""
+        logits = inputs.logits(self.model, shared_ids=self.shared_ids)
+        return -(inputs.sums(inputs.log_likelihoods(logits)) / inputs.counts()).sum()
 
 
 def _checkpoint(model: Any) -> None:
@@ -187,7 +214,7 @@ def _schedule(config: TrainConfig, step: int, total: int) -> float:
 def _validate(
     model: AdaptedModel,
     validation: Sequence[Encoded],
-    budget: int,
+    budget: int | None,
     step: int,
     best: _Best,
     log: Callable[[dict[str, Any]], None],

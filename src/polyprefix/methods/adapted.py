@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from polyprefix.errors import ModelError
 from polyprefix.methods.base import Adapter, Method, Start
-from polyprefix.models.head import keep_contiguous
+from polyprefix.models.head import keep_contiguous, only_at
 from polyprefix.models.load import BaseModel
-from polyprefix.prefix import KVPrefix, Seam
+from polyprefix.prefix import KVPrefix, Packed, Seam, packing
 
 NEUTRAL_TEXT = "Read the following text carefully and answer the question about it.\n"
 
@@ -76,6 +76,8 @@ class AdaptedModel(nn.Module):
         *,
         shared_ids: Tensor | None = None,
         context: Context | None = None,
+        packed: Packed | None = None,
+        at: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
         """A forward pass of the base model over texts that attend to the prefix.
@@ -86,28 +88,33 @@ class AdaptedModel(nn.Module):
             position_ids: [B, T], counted after the shared tokens; by default from the mask.
             shared_ids: [S] tokens that every text begins with, left out of input_ids.
             context: what `context()` gave, to use it for many batches; instead of shared_ids.
+            packed: the layout of a row [1, N] of several texts, only where `seam.flattens()`; instead of mask and positions.
+            at: [A], the tokens, counted through [B, T], whose logits are wanted; the head computes nothing else.
             kwargs: as the base model takes them (`inputs_embeds`, `labels`, `logits_to_keep`, `past_key_values`, ...).
 
         Returns:
-            The base model's output; logits [B, T or logits_to_keep, V] are those of input_ids alone.
+            The base model's output; logits [B, T or logits_to_keep, V], or [1, A, V], are those of input_ids alone.
         """
         context = context or self.context(shared_ids)
-        if position_ids is None:
+        if packed is not None:  # all ones: nothing is padding, and transformers need not look for borders itself
+            position_ids, attention_mask = packed.position[None], torch.ones_like(packed.position)[None]
+        elif position_ids is None:
             position_ids = _positions(input_ids, attention_mask, kwargs)
         elif attention_mask is None and bool((position_ids.diff() != 1).any()) and not self.seam.packs():
             raise ModelError(
                 f"{self.base.name} does not keep packed sequences apart: give them as rows of a padded batch"
             )
-        self._check_window(context, position_ids, 0)
+        self._check_window(context, position_ids if packed is not None else None, position_ids.shape[1])
         kwargs.setdefault("use_cache", False)
-        self.seam.set(context.prefix)
+        self.seam.set(context.prefix, packed)
         try:
-            return self.model(
-                input_ids=input_ids,
-                attention_mask=attention_mask,
-                position_ids=position_ids + context.shared_length,
-                **kwargs,
-            )
+            with packing(packed), only_at(self.model, at):
+                return self.model(
+                    input_ids=input_ids,
+                    attention_mask=attention_mask,
+                    position_ids=position_ids + context.shared_length,
+                    **kwargs,
+                )
         finally:
             if not (
                 torch.is_grad_enabled() and _checkpoints(self.model)
@@ -129,16 +136,17 @@ class AdaptedModel(nn.Module):
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         positions = _positions(input_ids, attention_mask, {})
-        self._check_window(context, positions, kwargs.get("max_new_tokens") or 0)
+        self._check_window(context, None, positions.shape[1] + (kwargs.get("max_new_tokens") or 0))
         positions = positions + context.shared_length
         with self.seam.using(context.prefix):
             return self.model.generate(
                 input_ids=input_ids, attention_mask=attention_mask, position_ids=positions, **kwargs
             )
 
-    def _check_window(self, context: Context, positions: Tensor, new: int) -> None:
+    def _check_window(self, context: Context, packed: Tensor | None, tokens: int) -> None:
+        """Raises ValueError if shared tokens would be seen from beyond a window: `tokens` after them, or of each text in a packed row."""
         if context.shared_length and self.seam.window is not None:
-            longest = context.shared_length + positions.shape[1] + new
+            longest = context.shared_length + (tokens if packed is None else int(packed.max()) + 1)
             if self.shareable(context.shared_length, longest) == 0:
                 raise ValueError(
                     f"{longest} tokens exceed the sliding window of {self.seam.window}: shared tokens would stay visible too long; "

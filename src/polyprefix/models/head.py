@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,20 +14,41 @@ LARGEST = 1 << 26
 
 
 def keep_contiguous(model: Any) -> None:
-    """Give the head contiguous hidden states.
+    """Give the head contiguous hidden states, and only those that `only_at` asks for.
 
     A slice of the last positions is not contiguous, and `F.linear` then falls back to a batched product that copies the head's
     weight for every row: seconds instead of hundredths for a large vocabulary.
     """
     head = model.get_output_embeddings()
     if head is not None and not getattr(head, "_polyprefix_contiguous", False):
-        head.register_forward_pre_hook(lambda module, args: (args[0].contiguous(), *args[1:]))
+        head.register_forward_pre_hook(lambda module, args: (_chosen(module, args[0]), *args[1:]))
         head._polyprefix_contiguous = True
 
 
-def most_rows(model: Any, positions: int) -> int:
-    """How many rows may be scored together when each needs logits at so many positions."""
-    return max(1, LARGEST // (positions * embedding_table(model).shape[0]))
+@contextmanager
+def only_at(model: Any, tokens: Tensor | None) -> Iterator[None]:
+    """Logits of these tokens alone, [1, A, V], with the architecture's own scaling and soft caps.
+
+    Args:
+        model: one that `keep_contiguous` was called on.
+        tokens: [A], counted through [B, T]; None leaves the head as it is.
+    """
+    head = model.get_output_embeddings()
+    head._polyprefix_tokens = tokens
+    try:
+        yield
+    finally:
+        head._polyprefix_tokens = None
+
+
+def _chosen(head: Any, states: Tensor) -> Tensor:
+    tokens = getattr(head, "_polyprefix_tokens", None)
+    return states.contiguous() if tokens is None else states.flatten(0, 1).index_select(0, tokens)[None]
+
+
+def most_positions(model: Any) -> int:
+    """How many positions may be scored together."""
+    return max(1, LARGEST // embedding_table(model).shape[0])
 
 
 def embedding_table(model: Any) -> Tensor:

@@ -1,11 +1,12 @@
 """The one idea: every prefix method makes keys and values that stand before the text in each layer.
 
 Read in this order: `kv` (the value), `attention` (how text attends to it), `seam` (how a model is given one, and read for one),
-`layers` (which layers), `rotary` (moving keys to other positions).
+`packed` (several texts in one row), `layers` (which layers), `rotary` (moving keys to other positions).
 """
 
 from polyprefix.prefix.kv import GatedKV, KVPrefix, LayerKV
 from polyprefix.prefix.layers import parse_layers
+from polyprefix.prefix.packed import Packed, packing
 from polyprefix.prefix.seam import Seam
 
-__all__ = ["GatedKV", "KVPrefix", "LayerKV", "Seam", "parse_layers"]
+__all__ = ["GatedKV", "KVPrefix", "LayerKV", "Packed", "Seam", "packing", "parse_layers"]

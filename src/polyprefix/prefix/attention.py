@@ -23,6 +23,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from polyprefix.prefix.kv import GatedKV, LayerKV
+from polyprefix.prefix.packed import Packed, packed_mask
 
 IMPLEMENTATIONS = ("sdpa", "eager", "flex_attention")
 SLOT = "_polyprefix_slot"
@@ -35,6 +36,8 @@ class Slot:
     index: int
     joined: LayerKV | None = None
     gated: GatedKV | None = None
+    packed: Packed | None = None
+    """The layout of a row that holds several texts."""
     capture: bool = False
     """Record the keys and values that the module makes."""
     only_capture: bool = False
@@ -77,6 +80,8 @@ def attend(
         if slot.only_capture:
             slot.queries = query
             return torch.zeros_like(query).transpose(1, 2), None
+    if slot.packed is not None:
+        query, key, value = (slot.packed.spread(states) for states in (query, key, value))
     if slot.joined is None:
         out, weights = base(module, query, key, value, mask, **kwargs)
     else:
@@ -89,7 +94,7 @@ def attend(
         mask = _all_open(implementation, query, keys)
         beside, _ = base(module, query, keys, values, mask, **kwargs)
         out = out + slot.gated.gate.to(out.dtype).view(1, 1, -1, 1) * beside
-    return out, weights
+    return (out, weights) if slot.packed is None else (slot.packed.gather(out), None)
 
 
 def _base(implementation: str, module: nn.Module) -> Callable[..., tuple[Tensor, Any]]:
@@ -154,4 +159,6 @@ def _named(implementation: str) -> Callable[..., tuple[Tensor, Any]]:
 
 for _implementation in IMPLEMENTATIONS:
     ALL_ATTENTION_FUNCTIONS.register(ours(_implementation), _named(_implementation))
-    ALL_MASK_ATTENTION_FUNCTIONS.register(ours(_implementation), ALL_MASK_ATTENTION_FUNCTIONS[_implementation])
+    ALL_MASK_ATTENTION_FUNCTIONS.register(
+        ours(_implementation), packed_mask(ALL_MASK_ATTENTION_FUNCTIONS[_implementation])
+    )

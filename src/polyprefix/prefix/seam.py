@@ -25,6 +25,7 @@ from polyprefix.errors import ModelError
 from polyprefix.models.head import embedding_table
 from polyprefix.prefix.attention import IMPLEMENTATIONS, SLOT, Slot, ours
 from polyprefix.prefix.kv import KVPrefix, LayerKV
+from polyprefix.prefix.packed import Packed, packing
 
 PROBE_TOKENS = 8
 TOLERANCE = {True: 1e-3, False: 0.2}
@@ -45,6 +46,7 @@ class Seam:
         """The smallest sliding window of any layer. Text that is given as a prefix is exact only as long as all of it is in view."""
         self._kv_shapes: list[tuple[int, int, int]] = []
         self._packs: bool | None = None
+        self._flattens: bool | None = None
         self._calls: dict[tuple[tuple[int, ...], torch.device, torch.dtype], list[Call]] = {}
         self._install()
         self._verify()
@@ -95,15 +97,15 @@ class Seam:
 
     # --- what it does --------------------------------------------------------------------------------------------
 
-    def set(self, prefix: KVPrefix | None) -> None:
-        """Make text attend to this prefix from now on.
+    def set(self, prefix: KVPrefix | None, packed: Packed | None = None) -> None:
+        """Make text attend to this prefix from now on; with a layout, several texts in one row.
 
         It stays set after a forward pass, since gradient checkpointing runs layers again in the backward pass.
         """
         prefix = prefix or KVPrefix()
         for index, module in enumerate(self.modules):
             slot = _slot(module)
-            slot.joined, slot.gated = prefix.joined.get(index), prefix.gated.get(index)
+            slot.joined, slot.gated, slot.packed = prefix.joined.get(index), prefix.gated.get(index), packed
 
     @contextmanager
     def using(self, prefix: KVPrefix | None) -> Iterator[None]:
@@ -197,6 +199,35 @@ class Seam:
             alone = self.model(input_ids=ids[:, half:], use_cache=False).logits
             self._packs = _spread_apart(packed, alone) < TOLERANCE[self.dtype == torch.float32]
         return self._packs
+
+    @torch.no_grad()
+    def flattens(self) -> bool:
+        """Whether texts may stand in one row under a layout: the model leaves its masks to transformers' interface."""
+        if self._flattens is None:
+            ids = _probe_ids(self.model)
+            half = PROBE_TOKENS // 2
+            packed = Packed.of([(half, ()), (half - 1, (1,))], self.device)
+            was_training = self.model.training
+            self.model.eval()
+            self.set(None)
+            alone = torch.cat([self.model(input_ids=part, use_cache=False).logits for part in ids.split(half, 1)], 1)
+            self.set(None, packed)
+            try:
+                with packing(packed):
+                    mask = torch.ones_like(ids)
+                    row = self.model(ids, attention_mask=mask, position_ids=packed.position[None], use_cache=False)
+                self._flattens = _spread_apart(row.logits, alone) < TOLERANCE[self.dtype == torch.float32]
+            except (
+                RuntimeError,
+                TypeError,
+                ValueError,
+                KeyError,
+            ):  # a mask of another shape, or none that is made there
+                self._flattens = False
+            finally:
+                self.set(None)
+                self.model.train(was_training)
+        return self._flattens
 
     # --- how it learns the model ---------------------------------------------------------------------------------
 

@@ -84,6 +84,8 @@ def costs(cost: Mapping[str, float]) -> dict[str, str]:
             labelled[label.removesuffix(" bytes")] = size(value)
         elif key.endswith("_seconds"):
             labelled[label.removesuffix("seconds") + "time"] = duration(value)
+        elif key.endswith(("_share", "_share_of_ceiling")):
+            labelled[label] = f"{100 * value:.3g}%"
         else:
             labelled[label] = f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
     return labelled

@@ -1,6 +1,6 @@
 """Which examples go through the model together.
 
-A batch holds as many rows of similar length as a budget of tokens allows. How many examples make an optimiser step does not depend on the
+A batch holds as many texts of similar length as a budget of tokens allows. How many examples make an optimiser step does not depend on the
 budget, and which examples make it is random: where length says something about the answer, as it often does, steps that are sorted by
 length would teach it.
 """
@@ -12,25 +12,35 @@ from collections.abc import Iterator, Sequence
 
 
 def by_token_budget(
-    lengths: Sequence[int], budget: int, most_rows: int | None = None, least_share: float = 0.0
+    lengths: Sequence[int],
+    budget: int,
+    *,
+    answers: Sequence[int] = (),
+    most_answers: int | None = None,
+    padded: float | None = None,
 ) -> list[list[int]]:
     """Indices in batches of similar length, longest first.
 
     Args:
-        lengths: tokens of each row.
-        budget: tokens of a batch at most, padding included (a longer row is a batch by itself).
-        most_rows: rows of a batch at most.
-        least_share: a row goes with others only if it has at least this share of the longest one's tokens.
+        lengths: tokens of each text.
+        budget: tokens of a batch at most (a longer text is a batch by itself).
+        answers: positions of each text at which the head is needed; by default one.
+        most_answers: such positions of a batch at most.
+        padded: None where texts are packed and only their own tokens count; else rows are padded to the longest, padding counts, and a text
+            goes with others only if it has at least this share of the longest one's tokens.
     """
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     batches: list[list[int]] = []
-    for index in order:
-        longest = lengths[batches[-1][0]] if batches else 0
-        fits = batches and longest * (len(batches[-1]) + 1) <= budget and lengths[index] >= least_share * longest
-        if fits and len(batches[-1]) != most_rows:
+    tokens = positions = longest = 0
+    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        length, heads = lengths[index], answers[index] if answers else 1
+        wanted = tokens + length if padded is None else longest * (len(batches[-1]) + 1 if batches else 1)
+        fits = batches and wanted <= budget and (most_answers is None or positions + heads <= most_answers)
+        if fits and (padded is None or length >= padded * longest):
             batches[-1].append(index)
+            tokens, positions = tokens + length, positions + heads
         else:
             batches.append([index])
+            tokens, positions, longest = length, heads, length
     return batches
 
 
@@ -50,6 +60,6 @@ def _endless(count: int, rng: random.Random) -> Iterator[int]:
 
 
 def padding_share(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:
-    """Share of the tokens computed that are padding."""
+    """Share of the tokens computed that are padding, where the rows of a batch are padded to its longest."""
     computed = sum(max(lengths[i] for i in batch) * len(batch) for batch in batches)
     return 1 - sum(lengths[i] for batch in batches for i in batch) / computed if computed else 0.0

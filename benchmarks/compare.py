@@ -1,0 +1,147 @@
+"""polyprefix against PEFT, TRL, litgpt and lm-evaluation-harness: `make bench`.
+
+python -m benchmarks.compare [--model gemma-3-270m] [--rounds 3] [--seconds 20] [--quick] [--out benchmarks/results]
+
+For each method: a check that everybody has the same loss on the same batch, then rounds of training; for each evaluation: rounds, and a check
+that the predictions are the same. Needs the model, the task's data (POLYPREFIX_HUB or the Hub) and the extra `bench`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import rounds
+from benchmarks.rounds import Entry
+from benchmarks.workload import Document, Row, Workload, prepare, task_rows
+
+MODELS = ("gemma-3-270m", "smollm2-135m")
+LITGPT = {"smollm2-135m": "SmolLM2-135M"}
+METHODS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
+    "prefix": ("prefix", {"length": 16}, ("peft-trainer", "peft-trainer-grouped", "trl")),
+    "soft-prompt": ("soft-prompt", {"length": 16}, ("peft-trainer", "peft-trainer-grouped", "trl")),
+    "llama-adapter": (
+        "llama-adapter",
+        {"length": 10, "variant": "peft", "layers": "2-"},
+        ("peft-trainer", "peft-trainer-grouped", "trl"),
+    ),
+    "closed-adapter": ("llama-adapter", {"length": 10, "variant": "litgpt"}, ("litgpt",)),
+    "lora": ("lora", {}, ("peft-trainer", "peft-trainer-grouped", "trl")),
+}
+"""Name -> method, its settings, and who else has it. litgpt can only begin with closed gates; PEFT is compared with gates ajar."""
+EVALUATIONS = {
+    "xnli": ("ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh"),
+    "belebele": ("fr", "zh", "ar", "sw"),
+}
+"""Task -> languages beside English: 15 and 5 in all."""
+
+
+def training(
+    base: Any, folder: Path, model: str, rows: tuple[Row, ...], options: argparse.Namespace
+) -> Iterator[tuple[str, Workload, tuple[str, ...]]]:
+    """(method, workload, rivals), one a method; a base model that a method changes is loaded again by everybody."""
+    for name, (method, settings, rivals) in METHODS.items():
+        if name not in options.methods:
+            continue
+        fields = prepare(base(), folder, method, settings, ajar=name == "llama-adapter")
+        here = tuple(r for r in rivals if ("peft" in fields if r != "litgpt" else model in LITGPT))
+        if not here:
+            continue
+        extra = {"litgpt": {"adapter_prompt_length": 10, "adapter_start_layer": 2}}
+        work = Workload(
+            name=f"{model}, XNLI, {name}", **fields, litgpt=LITGPT.get(model, ""), rows=rows, batch_size=options.batch,
+            seconds=options.seconds, max_steps=options.max_steps, extra=extra,
+        )  # fmt: skip
+        yield name, work, here
+
+
+def run(
+    base: Any, rows: tuple[Row, ...], documents: dict[str, tuple[Document, ...]], options: argparse.Namespace
+) -> dict[str, Any]:
+    """All of it for one model.
+
+    Args:
+        base: gives a fresh base model.
+        documents: task -> test documents.
+
+    Returns:
+        What is written: machine, medians, agreement, every round.
+    """
+    entries: list[Entry] = []
+    checks: list[Entry] = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for _, work, rivals in training(base, folder, options.model, rows, options):
+            checks += [Entry(name, "check", work) for name in ("polyprefix", *rivals) if not name.endswith("grouped")]
+            entries += [Entry(name, "train", work) for name in ("polyprefix", *rivals)]
+            entries += [
+                Entry(name, "train", work.at_own_defaults()) for name in ("polyprefix", *rivals) if name != "litgpt"
+            ]
+        plain = prepare(base(), folder, "none", {})
+        for task, docs in documents.items():
+            languages = len({doc.language for doc in docs})
+            work = Workload(
+                name=f"{options.model}, {task} in {languages} languages",
+                **plain,
+                documents=docs,
+                batch_size=options.batch,
+            )
+            entries += [
+                Entry(name, "evaluate", w) for w in (work, work.at_own_defaults()) for name in ("polyprefix", "lm-eval")
+            ]
+        found = rounds.alternate(checks, 1)
+        found += rounds.alternate(entries, options.rounds)
+    agreement = rounds.same_losses(found) + rounds.same_predictions(found)
+    for line in agreement:
+        print(line)
+    return {
+        "model": options.model,
+        "machine": rounds.machine(),
+        "medians": rounds.medians([r for r in found if r["part"] != "check"]),
+        "agreement": agreement,
+        "rounds": [{k: v for k, v in r.items() if k != "log_likelihoods"} for r in found],
+    }
+
+
+def options_from(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=MODELS, default=MODELS[0])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--tasks", nargs="*", choices=EVALUATIONS, default=list(EVALUATIONS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=20.0, help="measured at least, after the first step")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--max-steps", type=int, default=1000)
+    parser.add_argument("--documents", type=int, default=40, help="test documents of each language")
+    parser.add_argument("--out", type=Path, default=rounds.ROOT / "benchmarks" / "results")
+    return parser.parse_args(words)
+
+
+def main() -> None:
+    """Load the data once, measure, write."""
+    options = options_from()
+    loaded, rows, _ = task_rows(options.model, "xnli", (), 512, 1)
+    documents = {
+        task: task_rows(options.model, task, EVALUATIONS[task], 16, options.documents)[2] for task in options.tasks
+    }
+
+    def base() -> Any:
+        from polyprefix.models.load import load_model
+
+        return load_model(options.model, dtype="float32")
+
+    del loaded
+    result = run(base, rows, documents, options)
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / f"compare-{options.model}.json"
+    path.write_text(json.dumps(result, indent=1), encoding="utf-8")
+    print(f"wrote {path}; now: python -m benchmarks.page")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""polyprefix."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from benchmarks import shapes
+from benchmarks.worker import Clock
+from benchmarks.workload import Row, Workload
+from polyprefix.config import TrainConfig
+from polyprefix.engine.cost import matrix_ceiling
+from polyprefix.engine.predict import rank_choices
+from polyprefix.engine.train import Optimizer
+from polyprefix.engine.work import Work
+from polyprefix.methods import registry
+from polyprefix.methods.adapted import AdaptedModel, attach
+from polyprefix.methods.files import load_adapter
+from polyprefix.models.load import load_model
+from polyprefix.records import Prompt
+from polyprefix.text.tokens import Encoded, encode
+
+
+def train(name: str, work: Workload, started: float) -> dict[str, Any]:
+    """The engine's own optimiser steps, over the rows in their order."""
+    model = _model(work)
+    optimizer = _optimizer(model, work)
+    clock = Clock(work, started)
+    done = False
+    flops = seconds = 0.0
+    while not done:
+        before, start = optimizer.meter.work.flops, time.perf_counter()
+        record = optimizer.step(
+            [(len(clock.ends) * work.batch_size + n) % len(work.rows) for n in range(work.batch_size)]
+        )
+        done = clock.step(record["loss"])
+        if len(clock.ends) > 1:
+            flops, seconds = flops + optimizer.meter.work.flops - before, seconds + time.perf_counter() - start
+    ceiling = matrix_ceiling(model.device, model.seam.dtype)
+    return {
+        **clock.result(work.batch_size),
+        "padding_share": optimizer.meter.work.padding_share,
+        "ceiling_flops_per_second": ceiling,
+        "share_of_ceiling": flops / seconds / ceiling,
+        "tokens_per_second": _tokens(work) * work.batch_size * (len(clock.ends) - 1) / seconds,
+    }
+
+
+def evaluate(name: str, work: Workload, started: float) -> dict[str, Any]:
+    """From prompts as text to a log-likelihood for each choice, language after language."""
+    model = _model(work)
+    loaded = time.time() - started
+    counted = Work()
+    by_language: dict[str, list[Prompt]] = {}
+    for number, doc in enumerate(work.documents):
+        by_language.setdefault(doc.language, []).append(
+            Prompt(str(number), doc.language, doc.text, doc.choices[0], doc.choices)
+        )
+    start = time.perf_counter()
+    values: dict[int, tuple[float, ...]] = {}
+    for prompts in by_language.values():
+        encoded = encode(prompts, model.base.tokenizer, model.base.max_length)
+        for item in rank_choices(model, encoded, None, work=counted):
+            values[int(item.encoded.prompt.example_id)] = item.log_likelihoods
+    seconds = time.perf_counter() - start
+    ceiling = matrix_ceiling(model.device, model.seam.dtype)
+    return {
+        "load_seconds": loaded,
+        "seconds": seconds,
+        "examples_per_second": len(values) / seconds,
+        "log_likelihoods": [values[n] for n in range(len(values))],
+        "padding_share": counted.padding_share,
+        "share_of_ceiling": counted.flops / seconds / ceiling,
+    }
+
+
+def check(name: str, work: Workload, started: float) -> dict[str, Any]:
+    """The mean loss of the first batch."""
+    optimizer = _optimizer(_model(work), work)
+    return {"loss": optimizer.step(range(work.batch_size))["loss"]}
+
+
+def _model(work: Workload) -> AdaptedModel:
+    dtype = work.dtype if work.setting == "same" else "auto"
+    if work.model.startswith(shapes.PREFIX):
+        base = shapes.base(work.model, work.dtype, work.device)
+    else:
+        base = load_model(work.model, dtype=dtype, device=work.device)
+    if work.adapter:
+        return load_adapter(base, work.adapter)
+    return attach(
+        base, registry.build({"name": work.method, **work.extra} if work.method != "none" else {"name": "none"})
+    )
+
+
+def _optimizer(model: AdaptedModel, work: Workload) -> Optimizer:
+    config = TrainConfig(
+        learning_rate=work.learning_rate, batch_size=work.batch_size, weight_decay=0.0, warmup=0.0, schedule="constant"
+    )
+    model.train()
+    return Optimizer(model, [_encoded(row) for row in work.rows], config, work.max_steps)
+
+
+def _encoded(row: Row) -> Encoded:
+    return Encoded(Prompt("", "eng_Latn", "", ""), row.ids, row.target, ())
+
+
+def _tokens(work: Workload) -> float:
+    return sum(len(row.ids) + len(row.target) - 1 for row in work.rows) / len(work.rows)

@@ -1,0 +1,164 @@
+"""What each saving brings: python -m benchmarks.levers [--model M] [--rounds 3] [--out FILE]
+
+The same training rows and the same documents through one model in one process, with all levers, and with one lever taken away; all of
+them once a round, in turn. The counted work says what a lever should bring, the clock what it brings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from benchmarks.rounds import ROOT, machine
+from benchmarks.workload import Document, Row, task_rows
+from polyprefix.config import TrainConfig
+from polyprefix.engine import memory, tensors
+from polyprefix.engine.predict import rank_choices
+from polyprefix.engine.train import Optimizer
+from polyprefix.engine.work import Work
+from polyprefix.methods import registry
+from polyprefix.methods.adapted import AdaptedModel, attach
+from polyprefix.records import Prompt
+from polyprefix.text.tokens import Encoded, encode
+
+
+@dataclass(frozen=True, slots=True)
+class Lever:
+    """One saving, and how to go without it."""
+
+    name: str
+    off: Callable[[AdaptedModel], Any]
+    """A context manager."""
+
+
+@contextmanager
+def _no_packing(model: AdaptedModel) -> Iterator[None]:
+    with mock.patch.object(model.seam, "flattens", lambda: False):
+        yield
+
+
+@contextmanager
+def _nothing_shared(model: AdaptedModel) -> Iterator[None]:
+    with mock.patch.object(type(model), "shareable", lambda self, shared, longest: 0):
+        yield
+
+
+@contextmanager
+def _head_everywhere(model: AdaptedModel) -> Iterator[None]:
+    """Logits of all positions, picked afterwards."""
+
+    def all_positions(self: tensors.Batch, adapted: Any, **context: Any) -> Any:
+        out = adapted(self.input_ids, self.attention_mask, packed=self.packed, **context)
+        return out.logits.flatten(0, 1)[self.at].float()
+
+    with mock.patch.object(tensors.Batch, "logits", all_positions):
+        yield
+
+
+@contextmanager
+def _budget(tokens: int) -> Iterator[None]:
+    with mock.patch.dict(memory.MOST, dict.fromkeys(memory.MOST, tokens)):
+        yield
+
+
+LEVERS = (
+    Lever("no padding", _no_packing),
+    Lever("head only at answers", _head_everywhere),
+    Lever("what texts share once a pass", _nothing_shared),
+    *(
+        Lever(f"a pass of {tokens} tokens at most", lambda model, tokens=tokens: _budget(tokens))
+        for tokens in (512, 1024, 2048)
+    ),
+)
+
+
+def training(model: AdaptedModel, rows: tuple[Row, ...], steps: int, batch: int) -> dict[str, float]:
+    """Seconds and counted work of so many steps, after one that is not counted."""
+    items = [Encoded(Prompt("", "eng_Latn", "", ""), row.ids, row.target, ()) for row in rows]
+    model.train()
+    optimizer = Optimizer(model, items, TrainConfig(learning_rate=1e-3, weight_decay=0.0), steps + 1)
+    optimizer.step(range(batch))
+    optimizer.meter.work = Work()
+    start = time.perf_counter()
+    for step in range(steps):
+        optimizer.step([(step * batch + n) % len(items) for n in range(batch)])
+    return _figures(time.perf_counter() - start, optimizer.meter.work)
+
+
+def evaluation(model: AdaptedModel, documents: tuple[Document, ...]) -> dict[str, float]:
+    """The same of ranking all documents."""
+    prompts = [Prompt(str(n), d.language, d.text, d.choices[0], d.choices) for n, d in enumerate(documents)]
+    encoded, work = encode(prompts, model.base.tokenizer, model.base.max_length), Work()
+    start = time.perf_counter()
+    rank_choices(model, encoded, None, work=work)
+    return _figures(time.perf_counter() - start, work)
+
+
+def _figures(seconds: float, work: Work) -> dict[str, float]:
+    return {
+        "seconds": seconds,
+        "tokens": work.tokens,
+        "padding": work.padding,
+        "passes": work.passes,
+        "flops": work.flops,
+    }
+
+
+def measure(
+    model: AdaptedModel, rows: tuple[Row, ...], documents: tuple[Document, ...], rounds: int, steps: int, batch: int
+) -> list[dict[str, Any]]:
+    """One record for each part and lever: medians with and without it."""
+    parts = {
+        "training": lambda: training(model, rows, steps, batch),
+        "evaluation": lambda: evaluation(model, documents),
+    }
+    records = []
+    for part, run in parts.items():
+        found: dict[str, list[dict[str, float]]] = {}
+        for _ in range(rounds):
+            found.setdefault("all", []).append(run())
+            for lever in LEVERS:
+                with lever.off(model):
+                    found.setdefault(lever.name, []).append(run())
+        whole = statistics.median(f["seconds"] for f in found["all"])
+        for lever in LEVERS:
+            without = statistics.median(f["seconds"] for f in found[lever.name])
+            records.append({"part": part, "lever": lever.name, "seconds": whole, "seconds_without": without, "brings": without / whole,
+                            "counted": found["all"][0], "counted_without": found[lever.name][0]})  # fmt: skip
+            print(
+                f"{part}: without '{lever.name}' {without:.2f} s, with all {whole:.2f} s: {without / whole:.2f} times",
+                flush=True,
+            )
+    return records
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="gemma-3-270m")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--documents", type=int, default=60)
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "levers.json")
+    options = parser.parse_args()
+    base, rows, documents = task_rows(options.model, "xnli", ("fr",), 256, options.documents)
+    model = attach(base, registry.build({"name": "prefix"}))
+    records = measure(model, rows, documents, options.rounds, options.steps, options.batch)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(
+        json.dumps({"model": options.model, "machine": machine(), "levers": records}, indent=1), encoding="utf-8"
+    )
+    print(f"wrote {options.out}; now: python -m benchmarks.page")
+
+
+if __name__ == "__main__":
+    main()

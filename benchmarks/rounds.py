@@ -1,0 +1,180 @@
+"""Contestants in turn, each in a process of its own, round after round, so that what else the machine does falls on all alike."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.worker import versions
+from benchmarks.workload import Workload
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("polyprefix", "torch", "transformers", "peft", "trl", "litgpt", "lm-eval", "accelerate")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Who does which part of which workload."""
+
+    contestant: str
+    part: str
+    work: Workload
+
+
+def run_once(entry: Entry, folder: Path, limit: float = 3600.0) -> dict[str, Any]:
+    """One process, start to end; what it wrote, or that it died.
+
+    Args:
+        limit: seconds after which it is ended.
+    """
+    given, out = folder / "work.json", folder / "result.json"
+    out.unlink(missing_ok=True)
+    entry.work.write(given)
+    words = [
+        sys.executable,
+        "-m",
+        "benchmarks.worker",
+        entry.contestant,
+        entry.part,
+        str(given),
+        str(out),
+        str(time.time()),
+    ]
+    environment = {
+        **os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]), "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false",
+    }  # fmt: skip
+    identity = {
+        "contestant": entry.contestant,
+        "part": entry.part,
+        "workload": entry.work.name,
+        "setting": entry.work.setting,
+    }
+    try:
+        done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return {**identity, "error": f"not done in {limit:.0f} s"}
+    if not out.exists():
+        return {
+            **identity,
+            "error": f"ended with status {done.returncode}: {(done.stderr.strip() or '?').splitlines()[-1][:200]}",
+        }
+    result: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+    return result
+
+
+def alternate(entries: Sequence[Entry], rounds: int, *, say: Any = print) -> list[dict[str, Any]]:
+    """All entries once a round, `rounds` times; one that failed is not asked again."""
+    found: list[dict[str, Any]] = []
+    failed: set[int] = set()
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(rounds):
+            for index, entry in enumerate(entries):
+                if index in failed:
+                    continue
+                result = {"round": number, **run_once(entry, Path(folder))}
+                found.append(result)
+                speed = result.get("examples_per_second")
+                figure = result.get("error") or (f"{speed:.3g} examples/s" if speed else "done")
+                say(
+                    f"round {number + 1} of {rounds}: {entry.work.name}, {entry.work.setting}, {entry.part}, {entry.contestant}: {figure}"
+                )
+                if "error" in result:
+                    failed.add(index)
+    return found
+
+
+def medians(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One record for each workload, setting, part and contestant: the median and the least and largest of each figure."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for result in results:
+        groups.setdefault(tuple(result[key] for key in ("workload", "setting", "part", "contestant")), []).append(
+            result
+        )
+    records = []
+    for (workload, setting, part, contestant), members in groups.items():
+        record: dict[str, Any] = {"workload": workload, "setting": setting, "part": part, "contestant": contestant}
+        errors = [m["error"] for m in members if "error" in m]
+        names = sorted({k for m in members for k, v in m.items() if isinstance(v, int | float) and k != "round"})
+        for name in names:
+            values = [m[name] for m in members if m.get(name) is not None]
+            record[name] = {
+                "median": statistics.median(values),
+                "least": min(values),
+                "most": max(values),
+                "rounds": len(values),
+            }
+        if errors:
+            record["error"] = errors[0]
+        records.append(record)
+    return records
+
+
+def same_losses(results: Sequence[dict[str, Any]], tolerance: float = 1e-4) -> list[str]:
+    """For each workload, who else has our loss on the first batch, and who has another."""
+    return _agreement(results, "loss", lambda a, b: abs(a - b) <= tolerance * max(1.0, abs(a)))
+
+
+def same_predictions(results: Sequence[dict[str, Any]], tolerance: float = 1e-3) -> list[str]:
+    """The same for the likeliest choices and the log-likelihoods; both sides in one dtype."""
+    chosen = [r for r in results if r["setting"] == "same"]
+
+    def equal(a: list[list[float]], b: list[list[float]]) -> bool:
+        best = [row.index(max(row)) for row in a] == [row.index(max(row)) for row in b]
+        return best and all(
+            abs(x - y) <= tolerance * max(1.0, abs(x))
+            for p, q in zip(a, b, strict=True)
+            for x, y in zip(p, q, strict=True)
+        )
+
+    return _agreement(chosen, "log_likelihoods", equal)
+
+
+def _agreement(results: Sequence[dict[str, Any]], key: str, equal: Any) -> list[str]:
+    lines = []
+    ours = {r["workload"]: r[key] for r in results if r["contestant"] == "polyprefix" and key in r}
+    seen = set()
+    for result in results:
+        who = (result["workload"], result["contestant"])
+        if result["contestant"] == "polyprefix" or key not in result or result["workload"] not in ours or who in seen:
+            continue
+        seen.add(who)
+        verdict = "the same" if equal(ours[result["workload"]], result[key]) else "DIFFERENT"
+        detail = f" ({ours[result['workload']]:.6f} and {result[key]:.6f})" if key == "loss" else ""
+        lines.append(
+            f"{result['workload']}: {key.replace('_', ' ')} of polyprefix and {result['contestant']}: {verdict}{detail}"
+        )
+    return lines
+
+
+def machine(device: str = "cpu") -> dict[str, Any]:
+    """What it ran on."""
+    import torch
+
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [
+            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+        ]
+        name = names[0] if names else name
+    return {
+        "processor": name,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name(0) if device.startswith("cuda") else None,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "packages": versions(*PACKAGES),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }

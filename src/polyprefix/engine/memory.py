@@ -1,0 +1,108 @@
+"""How many tokens go through a model at once: as many as memory holds, and half of that where it did not.
+
+A forward pass of a few thousand tokens is as fast as any larger one, so each kind of device has an upper limit; less memory lowers it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import torch
+
+from polyprefix.errors import ModelError
+from polyprefix.methods.adapted import AdaptedModel
+from polyprefix.methods.base import attention_shape
+from polyprefix.models.memory import available_memory
+
+SHARE = 0.5
+"""Of the free memory; the rest is for what the estimate leaves out."""
+LEAST = 256
+MOST = {("cpu", True): 4096, ("cpu", False): 8192, ("cuda", True): 32768, ("cuda", False): 65536}
+"""(device, training) -> tokens beyond which a pass is no faster."""
+Result = TypeVar("Result")
+
+
+def token_budget(model: AdaptedModel, wanted: int | None, *, training: bool) -> int:
+    """Tokens of one forward pass: as wanted, else from free memory and what a token takes."""
+    if wanted is not None:
+        return wanted
+    most = MOST["cuda" if model.device.type == "cuda" else "cpu", training]
+    free = free_bytes(model.device)
+    if free is None:
+        return most
+    return max(LEAST, min(most, int(SHARE * free / bytes_per_token(model, training=training))))
+
+
+def bytes_per_token(model: AdaptedModel, *, training: bool) -> int:
+    """An estimate: what a layer keeps of a token for the backward pass, in all layers; without one, in two layers at a time.
+
+    Norm inputs and residuals 6 D, queries, attention output and their rotated copies 4 H K, keys and values 4 G K, the MLP 4 I.
+    """
+    layers, width, query_heads, groups, head = attention_shape(model.model)
+    config = model.config.get_text_config()
+    inner = getattr(config, "intermediate_size", None) or 4 * width
+    recomputed = any(getattr(module, "gradient_checkpointing", False) is True for module in model.modules())
+    kept = layers if training and not recomputed else 2
+    entries = kept * (6 * width + 4 * (query_heads + groups) * head + 4 * inner) + (layers * width if training else 0)
+    return entries * model.seam.dtype.itemsize
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """What may still be allocated, on a GPU there; None where nobody says."""
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
+    return available_memory()
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether this is torch's or Python's word for no more memory."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "ALLOC_FAILED" in text)
+
+
+def release(device: torch.device) -> None:
+    """Give cached blocks back, so that smaller ones fit."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def too_large(tokens: int, device: torch.device) -> ModelError:
+    """One text alone does not fit."""
+    return ModelError(
+        f"out of memory on {device}: one text of {tokens} tokens does not fit beside the model; free memory, "
+        "shorten the texts, or load with --set runtime.dtype=bfloat16 or runtime.quantize=4bit"
+    )
+
+
+def in_halves(
+    batches: Iterable[list[int]], work: Callable[[list[int]], Result], lengths: list[int], device: torch.device
+) -> Iterator[tuple[list[int], Result]]:
+    """What `work` makes of each batch; a batch for which memory is short is halved, and later ones are not larger than its halves.
+
+    Raises:
+        ModelError: if one text alone does not fit.
+    """
+    most: int | None = None
+    pending = list(batches)[::-1]
+    while pending:
+        batch = pending.pop()
+        tokens = sum(lengths[i] for i in batch)
+        if most is None or tokens <= most or len(batch) == 1:
+            try:
+                result = work(batch)
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+                if len(batch) == 1:
+                    raise too_large(tokens, device) from error
+                most = tokens // 2 + 1
+            else:
+                yield batch, result
+                continue
+            release(device)
+        middle = len(batch) // 2
+        pending += [batch[middle:], batch[:middle]]

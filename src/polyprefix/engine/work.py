@@ -1,0 +1,181 @@
+"""How much work a run was, counted and not timed: tokens, padding, forward passes, useful floating-point operations.
+
+Useful are the products that real tokens need in the layers that they really cross; padding, masked attention and recomputation are not.
+
+    forward    sum over layers (2 W N + 4 H K q) + 2 D V A
+    backward   sum over layers from l on (2 W N + 8 H K q) - 2 Q N + 2 D V A + 2 (trained weights) N
+
+N tokens, A positions with a head, q pairs of a token and something it sees, W weights in the matrices of a layer, l the lowest layer that is
+adapted, Q its weights from the input to queries, keys and values: that input needs no gradient. What a prefix computes for itself - P virtual
+tokens a pass - is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from polyprefix.engine.tensors import Text, heads, size
+from polyprefix.methods.adapted import AdaptedModel
+from polyprefix.methods.base import attention_shape
+from polyprefix.models.head import embedding_table
+from polyprefix.prefix import KVPrefix
+
+
+@dataclass(slots=True)
+class Work:
+    """What was counted so far."""
+
+    passes: int = 0
+    """Forward passes."""
+    tokens: int = 0
+    """Real tokens of texts that went through the layers; what texts share counts once a pass."""
+    padding: int = 0
+    """Tokens computed beside them."""
+    flops: float = 0.0
+    """Useful floating-point operations, a multiplication and an addition as two."""
+
+    def __iadd__(self, other: Work) -> Work:
+        """Count the other's work too."""
+        self.passes += other.passes
+        self.tokens += other.tokens
+        self.padding += other.padding
+        self.flops += other.flops
+        return self
+
+    @property
+    def padding_share(self) -> float:
+        """Of all tokens computed."""
+        return self.padding / (self.tokens + self.padding) if self.tokens else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes of an adapted model that its work follows from."""
+
+    layers: int
+    weights: int
+    """Sum of W over layers; of a mixture of experts, those that one token meets."""
+    trained: int
+    """Those of them that are trained."""
+    lowest: int
+    """l; the number of layers where nothing is trained."""
+    input_gradient: int
+    """Q, or 0 where the input of layer l needs a gradient."""
+    attention: int
+    """H K."""
+    head: int
+    """D V."""
+    head_trained: bool
+    prefix: tuple[int, ...]
+    """Virtual tokens that text sees in each layer."""
+
+    @classmethod
+    def of(cls, model: AdaptedModel) -> Shape:
+        """Measured on the modules, so that no architecture and no method needs a formula of its own."""
+        layers, width, query_heads, groups, key_size = attention_shape(model.model)
+        with torch.no_grad():
+            learned = model.adapter.prefix(model.seam) or KVPrefix()
+        seen = [_length(learned, layer) for layer in range(layers)]
+        stack = next(m for m in model.model.modules() if isinstance(m, nn.ModuleList) and len(m) == layers)
+        table, output = embedding_table(model.model), model.model.get_output_embeddings()
+        moved = [n for n, layer in enumerate(stack) if any(p.requires_grad for p in layer.parameters())]
+        adapted = [n for n in range(layers) if seen[n] and model.trainable()]
+        lowest = min([*moved, *adapted, *([0] if table.requires_grad else [])], default=layers)
+        share = _experts_share(model.model.config.get_text_config())
+        return cls(
+            layers=layers,
+            weights=sum(_matrices(module, share) for module in stack.modules()),
+            trained=sum(_matrices(m, share) for m in stack.modules() if _trained(m)),
+            lowest=lowest,
+            input_gradient=0 if table.requires_grad else width * (query_heads + 2 * groups) * key_size,
+            attention=query_heads * key_size,
+            head=width * table.shape[0],
+            head_trained=output is not None and any(p.requires_grad for p in output.parameters()),
+            prefix=tuple(seen),
+        )
+
+    def forward(self, tokens: int, pairs: int, positions: int) -> float:
+        """FLOPs of a forward pass; `pairs` within texts."""
+        attended = self.layers * pairs + tokens * sum(self.prefix)
+        return 2.0 * self.weights * tokens + 4.0 * self.attention * attended + 2.0 * self.head * positions
+
+    def backward(self, tokens: int, pairs: int, positions: int, without: int = 0) -> float:
+        """FLOPs of a backward pass that begins so many layers below the top."""
+        crossed = max(0, self.layers - without - self.lowest)
+        attended = crossed * pairs + tokens * sum(self.prefix[self.lowest : self.lowest + crossed])
+        products = 2.0 * (self.weights * crossed / self.layers - self.input_gradient + self.trained) * tokens
+        ends = 2.0 * self.head * positions * (1 + self.head_trained)
+        return products + 8.0 * self.attention * attended + ends if crossed else 0.0
+
+
+def _length(prefix: KVPrefix, layer: int) -> int:
+    joined, gated = prefix.joined.get(layer), prefix.gated.get(layer)
+    return (joined.length if joined else 0) + (gated.kv.length if gated else 0)
+
+
+def _experts_share(config: Any) -> float:
+    experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", None) or 1
+    return (getattr(config, "num_experts_per_tok", None) or 1) / experts
+
+
+def _matrices(module: nn.Module, experts_share: float) -> int:
+    if isinstance(module, nn.Linear):  # its sizes and not its weight, which may be stored in 4 bits
+        return module.in_features * module.out_features
+    own = [p for p in module.parameters(recurse=False) if p.ndim >= 2]
+    return round(sum(p.numel() * (experts_share if p.ndim == 3 else 1) for p in own))
+
+
+def _trained(module: nn.Module) -> bool:
+    return any(p.requires_grad and p.ndim >= 2 for p in module.parameters(recurse=False))
+
+
+class Meter:
+    """Counts the passes of one adapted model.
+
+    Args:
+        training: whether each pass is followed by a backward pass.
+        shared: S, the tokens that all texts begin with.
+    """
+
+    def __init__(self, model: AdaptedModel, shared: int, *, training: bool = False) -> None:
+        self.work = Work()
+        self.shape = Shape.of(model)
+        self.training = training
+        self.shared = shared
+
+    def count(self, texts: Sequence[Text], computed: int) -> None:
+        """One pass over texts.
+
+        Args:
+            computed: tokens of the pass with padding, without what texts share.
+        """
+        tokens = sum(map(size, texts))
+        pairs = sum(_pairs(text) for text in texts) + tokens * self.shared
+        self.add(tokens, pairs, sum(map(heads, texts)), computed - tokens)
+        if (
+            self.training
+        ):  # what texts share is read again in each pass; of its last layer only keys and values are used
+            within = self.shared * (self.shared + 1) // 2
+            self.work.tokens += self.shared
+            self.work.flops += self.shape.forward(self.shared, within, 0)
+            self.work.flops += self.shape.backward(self.shared, within, 0, without=1)
+
+    def add(self, tokens: int, pairs: int, positions: int, padding: int) -> None:
+        """One pass over texts, by its figures."""
+        self.work.passes += 1
+        self.work.tokens += tokens
+        self.work.padding += padding
+        self.work.flops += self.shape.forward(tokens, pairs, positions)
+        if self.training:
+            self.work.flops += self.shape.backward(tokens, pairs, positions)
+
+
+def _pairs(text: Text) -> int:
+    """Tokens of a text and its branches, each with every token of it that it sees, itself too."""
+    trunk, branches = len(text[0]), [len(tokens) - 1 for tokens in text[1]]
+    return trunk * (trunk + 1) // 2 + sum(b * trunk + b * (b + 1) // 2 for b in branches)

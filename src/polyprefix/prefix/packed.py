@@ -1,0 +1,151 @@
+"""Texts of different length in one row, without padding: [1, N] for everything that works token by token, rows only inside attention.
+
+The products of a layer - nearly all of its work - see N tokens and not one more. For attention alone the row is laid out as [R, W], W the
+longest text, shorter texts sharing a row; each token sees what its own text allows and nothing else. A text may be a tree: a trunk and
+branches that continue it, each blind to the others, such as a question and its possible answers. Its trunk is then computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Tree = tuple[int, Sequence[int]]
+"""Tokens of the trunk, and of each branch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Which token of a row of N belongs to what, and where it stands while attention is computed."""
+
+    position: Tensor
+    """[N], in its own text, from 0; branches go on where the trunk ends."""
+    text: Tensor
+    """[N], which text it belongs to."""
+    branch: Tensor
+    """[N], which of its branches; 0 is the trunk."""
+    index: Tensor
+    """[R, W], the token at each place of attention's rows; 0 where there is none."""
+    real: Tensor
+    """[R, W], whether there is one."""
+    place: Tensor
+    """[N], the place of each token, counted through [R, W]."""
+
+    @classmethod
+    def of(cls, trees: Sequence[Tree], device: torch.device) -> Packed:
+        """The layout of texts that stand in a row in this order, each trunk before its branches."""
+        position: list[int] = []
+        text: list[int] = []
+        branch: list[int] = []
+        for number, (trunk, branches) in enumerate(trees):
+            position += range(trunk)
+            branch += [0] * trunk
+            for which, length in enumerate(branches, start=1):
+                position += range(trunk, trunk + length)
+                branch += [which] * length
+            text += [number] * (len(position) - len(text))
+        sizes = [trunk + sum(branches) for trunk, branches in trees]
+        rows, width = rows_of(sizes), max(sizes)
+        index = torch.zeros(len(rows), width, dtype=torch.long)
+        real = torch.zeros(len(rows), width, dtype=torch.bool)
+        starts = torch.tensor([0, *sizes]).cumsum(0).tolist()
+        for r, row in enumerate(rows):
+            tokens = torch.cat([torch.arange(starts[n], starts[n + 1]) for n in row])
+            index[r, : len(tokens)], real[r, : len(tokens)] = tokens, True
+        place = torch.empty(starts[-1], dtype=torch.long)
+        place[index[real]] = real.flatten().nonzero()[:, 0]
+        tokens_of = [torch.tensor(values, device=device) for values in (position, text, branch)]
+        return cls(*tokens_of, index.to(device), real.to(device), place.to(device))
+
+    def spread(self, states: Tensor) -> Tensor:
+        """Queries, keys or values [1, H, N, K] in attention's rows, [R, H, W, K]."""
+        rows = _Move.apply(states[0].transpose(0, 1), self.index.flatten(), self.place, None)
+        return rows.view(*self.index.shape, *rows.shape[1:]).transpose(1, 2)
+
+    def gather(self, out: Tensor) -> Tensor:
+        """What attention gave, [R, W, H, K], back in the row, [1, N, H, K]."""
+        return _Move.apply(out.flatten(0, 1), self.place, self.index.flatten(), self.real.flatten())[None]
+
+    def visible(self, law: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """A mask function over attention's rows: what the layer's law allows by position, within a text and its branch.
+
+        A place without a token sees itself, for a softmax over nothing is no number; nobody sees it.
+        """
+
+        def mask(b: Tensor, h: Tensor, q: Tensor, kv: Tensor) -> Tensor:
+            asks, seen = self.index[b, q], self.index[b, kv]
+            together = (self.text[asks] == self.text[seen]) & (
+                (self.branch[seen] == 0) | (self.branch[seen] == self.branch[asks])
+            )
+            allowed = law(b * 0, h, self.position[asks], self.position[seen])
+            return (q == kv) | (self.real[b, q] & self.real[b, kv] & together & allowed)
+
+        return mask
+
+
+class _Move(torch.autograd.Function):
+    """Tokens by index. The way back is the other index and not a sum: each token is taken once, and what fills a gap has no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, there: Tensor, back: Tensor, holds: Tensor | None) -> Tensor:
+        ctx.save_for_backward(back, holds)
+        return states.index_select(0, there)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+        back, holds = ctx.saved_tensors
+        moved = gradient.index_select(0, back)
+        return (moved if holds is None else moved * holds.view(-1, *[1] * (moved.ndim - 1))), None, None, None
+
+
+def rows_of(sizes: Sequence[int]) -> list[list[int]]:
+    """Texts in rows as long as the longest, longest first, each into the first row with room.
+
+    >>> rows_of([5, 2, 9, 4])
+    [[2], [0, 3], [1]]
+    """
+    width = max(sizes)
+    rows: list[list[int]] = []
+    room: list[int] = []
+    for n in sorted(range(len(sizes)), key=lambda n: (-sizes[n], n)):
+        row = next((r for r, free in enumerate(room) if free >= sizes[n]), len(rows))
+        if row == len(rows):
+            rows.append([])
+            room.append(width)
+        rows[row].append(n)
+        room[row] -= sizes[n]
+    return rows
+
+
+_CURRENT: ContextVar[Packed | None] = ContextVar("packed", default=None)
+
+
+@contextmanager
+def packing(packed: Packed | None) -> Iterator[None]:
+    """Masks that are made inside the block are those of this layout."""
+    token = _CURRENT.set(packed)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+def packed_mask(make: Callable[..., Any]) -> Callable[..., Any]:
+    """transformers' way to make a mask, for attention's rows where a layout is current."""
+
+    def mask(*args: Any, **kwargs: Any) -> Any:
+        packed = _CURRENT.get()
+        if packed is None:
+            return make(*args, **kwargs)
+        rows, width = packed.index.shape
+        given = {"batch_size": rows, "q_length": width, "kv_length": width, "q_offset": 0, "kv_offset": 0}
+        law = packed.visible(kwargs["mask_function"])
+        return make(**{**kwargs, **given, "mask_function": law, "attention_mask": None, "allow_is_causal_skip": False})
+
+    return mask

@@ -1,0 +1,177 @@
+"""The benchmarks' own arithmetic, and each of them once at a tiny size: all compute the same thing, and a failure is a result too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.tiny import tiny_base
+
+from benchmarks import compare, gpu, growth, levers, page, rounds, worker
+from benchmarks.rounds import Entry
+from benchmarks.workload import Document, Row, Workload, prepare
+from polyprefix.methods import registry
+from polyprefix.methods.adapted import attach
+
+ROWS = tuple(Row(tuple(range(4, 9 + n)), (50 + n % 3,)) for n in range(8))
+DOCUMENTS = tuple(
+    Document(language, f"{language} text {n}:", (" yes", " no", " perhaps"))
+    for language in ("x", "y")
+    for n in range(3)
+)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers in this process: the same code without a second import of everything."""
+
+    def run_once(entry: Entry, folder: Path, limit: float = 0) -> dict[str, Any]:
+        given, out = folder / "work.json", folder / "result.json"
+        worker.main([entry.contestant, entry.part, str(entry.work.write(given)), str(out), "0"])
+        return json.loads(out.read_text())
+
+    monkeypatch.setattr(rounds, "run_once", run_once)
+
+
+def workload(tmp_path: Path, method: str, **settings: Any) -> Workload:
+    fields = prepare(tiny_base("llama-gqa-tied"), tmp_path, method, settings, ajar=method == "llama-adapter")
+    return Workload(name="tiny", **fields, rows=ROWS, documents=DOCUMENTS, batch_size=4, seconds=0, max_steps=3)
+
+
+def test_a_workload_is_what_was_written(tmp_path: Path) -> None:
+    work = workload(tmp_path, "prefix", length=3)
+    assert Workload.read(work.write(tmp_path / "w.json")) == work and work.at_own_defaults().setting == "own"
+
+
+@pytest.mark.parametrize("method", ["prefix", "llama-adapter", "lora", "soft-prompt"])
+def test_peft_under_trainer_computes_the_same(method: str, tmp_path: Path, here: None) -> None:
+    settings = {"lora": {}, "llama-adapter": {"length": 3, "variant": "peft", "layers": "top:2"}}.get(
+        method, {"length": 3}
+    )
+    work = workload(tmp_path, method, **settings)
+    found = rounds.alternate(
+        [Entry(name, "check", work) for name in ("polyprefix", "peft-trainer")], 1, say=lambda line: None
+    )
+    assert rounds.same_losses(found)[0].startswith("tiny: loss of polyprefix and peft-trainer: the same")
+    trained = rounds.alternate([Entry(name, "train", work) for name in ("polyprefix", "peft-trainer", "peft-trainer-grouped")], 2,
+                               say=lambda line: None)  # fmt: skip
+    assert not [r["error"] for r in trained if "error" in r]
+    records = {r["contestant"]: r for r in rounds.medians(trained)}
+    assert (
+        records["polyprefix"]["padding_share"]["median"] == 0
+        and records["peft-trainer"]["first_step_seconds"]["rounds"] == 2
+    )
+    ours, theirs = (
+        next(r["losses"] for r in trained if r["contestant"] == name) for name in ("polyprefix", "peft-trainer")
+    )
+    assert ours[0] == pytest.approx(theirs[0], abs=1e-3)
+    assert ours == pytest.approx(theirs, abs=0.1), (
+        "the same curve; Adam does not see keys alike that are rotated differently"
+    )
+
+
+def test_what_fails_is_a_result_and_not_asked_again(tmp_path: Path, here: None) -> None:
+    work = workload(tmp_path, "prefix", length=3)
+    broken = Workload(name="tiny", model=str(tmp_path / "nowhere"), rows=ROWS)
+    said: list[str] = []
+    found = rounds.alternate(
+        [Entry("peft-trainer", "train", broken), Entry("polyprefix", "check", work)], 2, say=said.append
+    )
+    assert [("error" in r, r["contestant"]) for r in found] == [
+        (True, "peft-trainer"),
+        (False, "polyprefix"),
+        (False, "polyprefix"),
+    ]
+    assert len(said) == 3
+
+
+def test_other_losses_and_other_predictions_are_called_different() -> None:
+    def result(name: str, **figures: Any) -> dict[str, Any]:
+        return {"workload": "w", "setting": "same", "contestant": name, **figures}
+
+    assert "DIFFERENT" in rounds.same_losses([result("polyprefix", loss=1.0), result("peft-trainer", loss=1.01)])[0]
+    ours = result("polyprefix", log_likelihoods=[[-1.0, -2.0]])
+    assert "DIFFERENT" in rounds.same_predictions([ours, result("lm-eval", log_likelihoods=[[-2.0, -1.0]])])[0]
+    assert "the same" in rounds.same_predictions([ours, result("lm-eval", log_likelihoods=[[-1.0001, -2.0]])])[0]
+
+
+def test_trl_computes_the_same(tmp_path: Path, here: None) -> None:
+    pytest.importorskip("trl")
+    work = workload(tmp_path, "prefix", length=3)
+    found = rounds.alternate([Entry(name, "check", work) for name in ("polyprefix", "trl")], 1, say=lambda line: None)
+    assert "the same" in rounds.same_losses(found)[0]
+    trained = rounds.alternate(
+        [Entry("trl", "train", w) for w in (work, work.at_own_defaults())], 1, say=lambda line: None
+    )
+    assert "error" not in trained[0] and "error" in trained[1], (
+        "its default, gradient checkpointing, and PEFT's prefix do not go together"
+    )
+
+
+def test_lm_eval_predicts_the_same(tmp_path: Path, here: None) -> None:
+    pytest.importorskip("lm_eval")
+    work = workload(tmp_path, "none")
+    found = rounds.alternate(
+        [Entry(name, "evaluate", work) for name in ("polyprefix", "lm-eval")], 1, say=lambda line: None
+    )
+    assert not [r["error"] for r in found if "error" in r]
+    assert rounds.same_predictions(found) == ["tiny: log likelihoods of polyprefix and lm-eval: the same"]
+
+
+def test_the_comparison_and_its_page(tmp_path: Path, here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = compare.options_from(
+        ["--rounds", "1", "--seconds", "0", "--batch", "4", "--max-steps", "2", "--methods", "prefix"]
+    )
+    monkeypatch.setitem(compare.METHODS, "prefix", ("prefix", {"length": 3}, ("peft-trainer",)))
+    result = compare.run(lambda: tiny_base("llama-gqa-tied"), ROWS, {}, options)
+    assert "the same" in result["agreement"][0] and result["machine"]["packages"]["torch"]
+    table = page.comparison([result], "same")
+    assert "peft-trainer" in table and "times" in table and page.comparison([], "own") == page.NOT_MEASURED
+    assert "%" in page.ceiling([result]) and page.machine([result]).startswith("- ")
+
+
+@pytest.mark.parametrize("length", [8, 30])
+def test_the_gpu_benchmark_on_the_cpu(length: int, here: None) -> None:
+    options = SimpleNamespace(
+        shapes=["tiny"], lengths=[length], device="cpu", dtype="float32", batch=4, rounds=1, seconds=0, max_steps=3
+    )
+    result = gpu.run(options)  # type: ignore[arg-type]
+    assert "the same" in result["agreement"][0] and not [r["error"] for r in result["rounds"] if "error" in r]
+    assert any("tokens/s" in line and "of the ceiling" in line for line in gpu.lines(result["medians"]))
+    assert page.gpu(None).count(page.NOT_MEASURED) == 16
+
+
+@pytest.mark.parametrize("axis", growth.AXES)
+def test_a_point_of_each_growth(axis: str, tiny_folder: Path) -> None:
+    point = growth.point(str(tiny_folder), axis, 16)
+    assert point["size"] == 16 and point["seconds"] > 0
+
+
+def test_levers_change_the_work_and_not_the_outcome() -> None:
+    model = attach(tiny_base("llama-gqa-tied"), registry.build({"name": "prefix", "length": 3}))
+    records = levers.measure(model, ROWS, DOCUMENTS, rounds=1, steps=1, batch=4)
+    found = {(r["part"], r["lever"]): r for r in records}
+    assert len(found) == 2 * len(levers.LEVERS)
+    assert found["training", "no padding"]["counted_without"]["padding"] > 0
+    shared = found["evaluation", "what texts share once a pass"]
+    assert shared["counted_without"]["tokens"] >= shared["counted"]["tokens"]
+    assert "| no padding | training |" in page.levers({"levers": records}) and page.levers(None) == page.NOT_MEASURED
+
+
+def test_the_exponent_is_that_of_a_power_law() -> None:
+    sizes = [1, 2, 4, 8, 16, 32]
+    assert growth.exponent(sizes, [3 * s**1.5 for s in sizes]) == pytest.approx(1.5)
+    assert growth.exponent(sizes, [5.0] * 6) == pytest.approx(0)
+    assert growth.exponent([16], [1.0]) is None
+
+
+def test_the_page_is_filled_between_its_marks() -> None:
+    assert page.fill("a\n<!-- x -->\nold\n<!-- /x -->\nb", "x", "new\n") == "a\n<!-- x -->\nnew\n<!-- /x -->\nb"
+    with pytest.raises(ValueError, match="no section 'y'"):
+        page.fill("a", "y", "")
+    text = page.PAGE.read_text(encoding="utf-8")
+    for section in (*page.SETTINGS, "chart", "levers", "ceiling", "agreement", "gpu", "growth", "machine"):
+        page.fill(text, section, "")

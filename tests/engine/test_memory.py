@@ -1,0 +1,109 @@
+"""Law: where memory is short, work is done in smaller parts with the same outcome; one text that does not fit is a clear error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from tests.engine.test_work import rows
+from tests.tiny import tiny_base
+
+from polyprefix.config import TrainConfig
+from polyprefix.engine import memory
+from polyprefix.engine.memory import bytes_per_token, in_halves, out_of_memory, token_budget
+from polyprefix.engine.predict import rank_choices
+from polyprefix.engine.train import Optimizer
+from polyprefix.errors import ModelError
+from polyprefix.methods import registry
+from polyprefix.methods.adapted import AdaptedModel, attach
+
+CPU = torch.device("cpu")
+SHORT = {
+    "torch": torch.OutOfMemoryError("CUDA out of memory."),
+    "python": MemoryError(),
+    "allocator": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes."),
+}
+
+
+def short_of_memory(model: AdaptedModel, most: int, error: Exception) -> None:
+    """Let the model fail for more tokens than `most`, as a device does: at the end of the pass, when much is computed."""
+
+    def fail(module: Any, args: Any, out: Any) -> None:
+        states = out[0] if isinstance(out, tuple) else out
+        if states.shape[0] * states.shape[1] > most:
+            raise error
+
+    model.model.model.layers[-1].register_forward_hook(fail)
+
+
+@pytest.mark.parametrize("error", SHORT.values(), ids=SHORT)
+def test_ranking_in_smaller_parts_is_the_same(error: Exception) -> None:
+    items = rows(24)
+    whole = rank_choices(attach(tiny_base("llama-gqa-tied"), registry.build({"name": "prefix"})), items, None)
+    model = attach(tiny_base("llama-gqa-tied"), registry.build({"name": "prefix"}))
+    model.seam.flattens()
+    short_of_memory(model, 300, error)
+    for a, b in zip(rank_choices(model, items, None), whole, strict=True):
+        assert a.encoded is b.encoded and a.log_likelihoods == pytest.approx(b.log_likelihoods, abs=1e-5)
+
+
+@pytest.mark.parametrize("error", SHORT.values(), ids=SHORT)
+def test_a_step_in_smaller_parts_has_the_same_gradients(error: Exception) -> None:
+    def after(short: bool) -> tuple[float, float, torch.Tensor]:
+        model = attach(tiny_base("llama-gqa-tied"), registry.build({"name": "prefix"}), seed=1)
+        model.train()
+        optimizer = Optimizer(model, rows(16), TrainConfig(learning_rate=1e-2, weight_decay=0.0), 10)
+        if short:
+            short_of_memory(model, 300, error)
+        record = optimizer.step(range(16))
+        assert (optimizer.budget <= 300) == short
+        return record["loss"], record["gradient_norm"], torch.cat([p.detach().flatten() for _, p in model.trainable()])
+
+    (loss, norm, weights), (loss2, norm2, weights2) = after(False), after(True)
+    assert loss2 == pytest.approx(loss, abs=1e-5) and norm2 == pytest.approx(norm, rel=1e-4)
+    torch.testing.assert_close(weights2, weights, atol=1e-4, rtol=0)
+
+
+def test_one_text_that_does_not_fit_is_said_in_one_line() -> None:
+    model = attach(tiny_base("llama-gqa-tied"), registry.build({"name": "prefix"}))
+    optimizer = Optimizer(model, rows(4), TrainConfig(learning_rate=1e-2, weight_decay=0.0), 10)
+    model.seam.flattens()
+    short_of_memory(model, 20, MemoryError())
+    for work in (lambda: rank_choices(model, rows(4), None), lambda: optimizer.step(range(4))):
+        with pytest.raises(ModelError, match=r"out of memory on cpu: one text of \d+ tokens"):
+            work()
+
+
+def test_other_errors_are_not_taken_for_it() -> None:
+    assert not out_of_memory(RuntimeError("shapes cannot be multiplied")) and not out_of_memory(ValueError("x"))
+
+    def work(batch: list[int]) -> None:
+        raise RuntimeError("shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        list(in_halves([[0, 1]], work, [1, 1], CPU))
+
+
+def test_later_batches_are_not_larger_than_what_fitted() -> None:
+    tried: list[int] = []
+
+    def work(batch: list[int]) -> int:
+        tried.append(len(batch))
+        if len(batch) > 4:
+            raise MemoryError
+        return len(batch)
+
+    done = list(in_halves([list(range(8)), list(range(8, 16))], work, [10] * 16, CPU))
+    assert [i for batch, _ in done for i in batch] == list(range(16))
+    assert tried == [8, 4, 4, 4, 4]
+
+
+def test_the_budget_is_what_was_asked_for_or_what_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = attach(tiny_base("llama-gqa-tied"), registry.build({"name": "prefix"}))
+    assert token_budget(model, 77, training=True) == 77
+    each = bytes_per_token(model, training=True)
+    for free, budget in ((None, 4096), (10**15, 4096), (each * 2000, 1000), (0, memory.LEAST)):
+        monkeypatch.setattr(memory, "available_memory", lambda free=free: free)
+        assert token_budget(model, None, training=True) == budget
+    assert bytes_per_token(model, training=False) < each
