@@ -51,6 +51,7 @@ $(VENV)/.tested: $(VENV)/.installed
 
 $(VENV)/.benched: $(VENV)/.tested
 	$(INSTALL) -e '.[embedded,dev,bench]'
+	$(INSTALL) --no-deps litgpt==0.5.13
 	touch $@
 
 clean:

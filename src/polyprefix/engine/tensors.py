@@ -128,7 +128,8 @@ class _Marks:
     def batch(self, ids: Tensor, mask: Tensor | None, packed: Packed | None) -> Batch:
         """All of it as tensors."""
         columns = (list(self.at), self.asked, self.labels, self.owner)
-        return Batch(ids, mask, packed, *(torch.tensor(c, device=ids.device) for c in columns), self.continuations)
+        at, asked, labels, owner = (torch.tensor(column, device=ids.device) for column in columns)
+        return Batch(ids, mask, packed, at, asked, labels, owner, self.continuations)
 
 
 def pad_left(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -6,8 +6,8 @@ Useful are the products that real tokens need in the layers that they really cro
     backward   sum over layers from l on (2 W N + 8 H K q) - 2 Q N + 2 D V A + 2 (trained weights) N
 
 N tokens, A positions with a head, q pairs of a token and something it sees, W weights in the matrices of a layer, l the lowest layer that is
-adapted, Q its weights from the input to queries, keys and values: that input needs no gradient. What a prefix computes for itself - P virtual
-tokens a pass - is left out.
+adapted, Q its weights from the input to queries, keys and values: that input needs no gradient, unless what comes before it is trained.
+What a prefix computes for itself - P virtual tokens a pass - is left out.
 """
 
 from __future__ import annotations
@@ -86,6 +86,9 @@ class Shape:
         moved = [n for n, layer in enumerate(stack) if any(p.requires_grad for p in layer.parameters())]
         adapted = [n for n in range(layers) if seen[n] and model.trainable()]
         lowest = min([*moved, *adapted, *([0] if table.requires_grad else [])], default=layers)
+        below = table.requires_grad or any(
+            p.requires_grad and p.ndim < 2 for n in moved[:1] for p in stack[n].parameters()
+        )
         share = _experts_share(model.model.config.get_text_config())
         norm_trained = lowest < layers and any(p.requires_grad and p.ndim < 2 for p in stack[lowest].parameters())
         return cls(
@@ -93,7 +96,11 @@ class Shape:
             weights=sum(_matrices(module, share) for module in stack.modules()),
             trained=sum(_matrices(m, share) for m in stack.modules() if _trained(m)),
             lowest=lowest,
+<<<<<<< HEAD
             input_gradient=0 if table.requires_grad or norm_trained else width * (query_heads + 2 * groups) * key_size,
+=======
+            input_gradient=0 if below else width * (query_heads + 2 * groups) * key_size,
+>>>>>>> wip-bench
             attention=query_heads * key_size,
             head=width * table.shape[0],
             head_trained=output is not None and any(p.requires_grad for p in output.parameters()),

@@ -60,8 +60,8 @@ class Packed:
             index[r, : len(tokens)], real[r, : len(tokens)] = tokens, True
         place = torch.empty(starts[-1], dtype=torch.long)
         place[index[real]] = real.flatten().nonzero()[:, 0]
-        tokens_of = [torch.tensor(values, device=device) for values in (position, text, branch)]
-        return cls(*tokens_of, index.to(device), real.to(device), place.to(device))
+        positions, texts, of_branches = (torch.tensor(values, device=device) for values in (position, text, branch))
+        return cls(positions, texts, of_branches, index.to(device), real.to(device), place.to(device))
 
     def spread(self, states: Tensor) -> Tensor:
         """Queries, keys or values [1, H, N, K] in attention's rows, [R, H, W, K]."""
@@ -98,7 +98,7 @@ class _Move(torch.autograd.Function):
         return states.index_select(0, there)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         back, holds = ctx.saved_tensors
         moved = gradient.index_select(0, back)
         return (moved if holds is None else moved * holds.view(-1, *[1] * (moved.ndim - 1))), None, None, None

@@ -21,6 +21,8 @@ WIDE = 104
 """Terminal columns from which on there is room for secondary table columns."""
 NAME, FIGURE, INTERVAL, DIFFERENCE_INTERVAL = 18, 6, 14, 15
 """Terminal columns: the least for a name, and what a figure and its interval need with the space after them."""
+COSTS = ("peak_memory_bytes", "train_seconds", "train_examples_per_second", "eval_seconds", "eval_examples_per_second")
+"""Of all that a run cost, what is shown here; `result.json` and the page have the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ def render(summary: Summary, console: Console) -> None:
 def _heading(summary: Summary, console: Console) -> None:
     console.print(f"[bold]{escape(summary.task)} · {escape(summary.method)} · {escape(summary.model)}[/bold]")
     console.print(f"[dim]{escape(summary.run_id)}[/dim]", soft_wrap=True)
-    facts = {"trained parameters": trained_share(summary.parameters), **costs(summary.cost)}
+    shown = {key: value for key, value in summary.cost.items() if key in COSTS}
+    facts = {"trained parameters": trained_share(summary.parameters), **costs(shown)}
     console.print(Text(", ".join(f"{label} {figure}" for label, figure in facts.items()), style="dim"))
 
 
