@@ -90,17 +90,12 @@ class Shape:
             p.requires_grad and p.ndim < 2 for n in moved[:1] for p in stack[n].parameters()
         )
         share = _experts_share(model.model.config.get_text_config())
-        norm_trained = lowest < layers and any(p.requires_grad and p.ndim < 2 for p in stack[lowest].parameters())
         return cls(
             layers=layers,
             weights=sum(_matrices(module, share) for module in stack.modules()),
             trained=sum(_matrices(m, share) for m in stack.modules() if _trained(m)),
             lowest=lowest,
-<<<<<<< HEAD
-            input_gradient=0 if table.requires_grad or norm_trained else width * (query_heads + 2 * groups) * key_size,
-=======
             input_gradient=0 if below else width * (query_heads + 2 * groups) * key_size,
->>>>>>> wip-bench
             attention=query_heads * key_size,
             head=width * table.shape[0],
             head_trained=output is not None and any(p.requires_grad for p in output.parameters()),
@@ -165,7 +160,9 @@ class Meter:
         tokens = sum(map(size, texts))
         pairs = sum(_pairs(text) for text in texts) + tokens * self.shared
         self.add(tokens, pairs, sum(map(heads, texts)), computed - tokens)
-        if self.training:  # what texts share is read again in each pass; of its last layer only keys and values are used
+        if (
+            self.training
+        ):  # what texts share is read again in each pass; of its last layer only keys and values are used
             within = self.shared * (self.shared + 1) // 2
             self.work.tokens += self.shared
             self.work.flops += self.shape.forward(self.shared, within, 0)
