@@ -79,7 +79,8 @@ def _inputs(config: RunConfig, source: Source) -> Inputs:
         task = tasks.get(config.task)
         examples = load_examples(task, config, source)
         base = load_model(config.model, **config.runtime.model_dump())
-        tokens = tokenise(task, examples, base.tokenizer, base.max_length)
+        limit = min(base.max_length, config.text.max_length or base.max_length)
+        tokens = tokenise(task, examples, base.tokenizer, limit)
     return Inputs(task, source, examples, base, tokens, clock.seconds)
 
 
@@ -122,7 +123,7 @@ def _run(config: RunConfig, inputs: Inputs, out: Path, reporter: Reporter) -> Pa
                 dtype=model.seam.dtype,
                 first_step=inputs.seconds + report.first_step - start if report.first_step else None,
             ),
-            notes=examples.notes,
+            notes=(*examples.notes, *tokens.notes),
             baselines=task.baselines(inputs.source, examples.test) if not report.steps else {},
         )
     )

@@ -28,8 +28,8 @@ from polyprefix.errors import DataError
 from polyprefix.records import Example, Prediction, Prompt, Score, Split
 from polyprefix.scoring.metrics import accuracy
 from polyprefix.scoring.numbers import last_number, number_after
-from polyprefix.tasks._rows import ENGLISH, read_columns, require_language, require_text, without_shared
-from polyprefix.tasks.base import Source, TaskInfo
+from polyprefix.tasks._rows import read_columns, require_language, require_text, without_shared
+from polyprefix.tasks.base import ENGLISH, Source, Task, TaskInfo
 
 CONFIGS = {
     "eng_Latn": "en", "ben_Beng": "bn", "deu_Latn": "de", "fra_Latn": "fr", "jpn_Jpan": "ja", "rus_Cyrl": "ru",
@@ -60,7 +60,7 @@ _ANNOTATION = re.compile("<<[^<>]*>>")
 _LABEL = re.compile("^[^:：]{1,40}[:：]\\s*")
 
 
-class Mgsm:
+class Mgsm(Task):
     """Word problems with a number for an answer; the solution is generated."""
 
     info = TaskInfo(
@@ -81,9 +81,6 @@ class Mgsm:
             "MGSM: numbers are compared by value, in the digits and separators of every script",
         ),
     )
-
-    def __init__(self) -> None:
-        self._notes: tuple[str, ...] = ()
 
     def languages(self) -> tuple[str, ...]:
         """The eleven codes, English first."""
@@ -130,9 +127,14 @@ class Mgsm:
         """None."""
         return {}
 
-    def notes(self) -> tuple[str, ...]:
-        """How many training rows were dropped because the test set has them, once training rows were read."""
-        return self._notes
+    def shot_languages(self) -> tuple[str, ...]:
+        """All of them: MGSM comes with eight solved problems in each."""
+        return tuple(CONFIGS)
+
+    def shot_pool(self, language: str, source: Source) -> Sequence[Example]:
+        """MGSM's eight solved problems, in English too, where validation is what MGSM left of GSM8K."""
+        require_language("mgsm", "validation", language, tuple(CONFIGS), elsewhere="validation")
+        return _solved(language, source)
 
     def _gsm8k(self, split: Split, source: Source) -> Sequence[Example]:
         original = "train" if split == "train" else "test"
@@ -142,8 +144,8 @@ class Mgsm:
         cells = enumerate(read_columns(rows, ("question", "answer"), where))
         examples = [_worked(f"{where}, row {row}", f"{split}-{row}", *texts) for row, texts in cells]
         kept, note = without_shared(f"MGSM {split}", examples, _test(ENGLISH, source), ["question"])
-        if split == "train":
-            self._notes = (note,)
+        if split == "train":  # of the validation rows MGSM's own 250 are left out, which is no news
+            source.note(note)
         return kept
 
 
@@ -193,7 +195,7 @@ def _solved(language: str, source: Source) -> list[Example]:
     cells = read_columns(rows, ("question", "answer", "answer_number"), where)
     return [
         Example(
-            id=f"validation-{row}",
+            id=f"solved-{row}",
             language=language,
             inputs={"question": _LABEL.sub("", _text(question, f"{where}, row {row}"))},
             choices=(),

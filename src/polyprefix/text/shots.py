@@ -1,0 +1,105 @@
+"""Solved examples in front of a question: in English or in the language of the question, from published development data.
+
+Training keeps to English: where an adapter is trained with shots, its training prompts carry the English ones, whatever the questions of
+the test carry. What the run is tested on is never a shot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from polyprefix.config import RunConfig
+from polyprefix.data.select import training_sample
+from polyprefix.errors import DataError, LanguageError
+from polyprefix.languages import find, get
+from polyprefix.records import Example, Prompt
+from polyprefix.tasks.base import ENGLISH, Source, Task
+
+TARGET = "target"
+SEPARATOR = "\n\n"
+FEW = 12
+"""So many languages are named in a message; of more, their number."""
+
+
+def choose_shot_languages(task: Task, languages: Sequence[str], config: RunConfig) -> dict[str, str]:
+    """Test language -> the language of the shots in front of its questions; empty without shots.
+
+    Raises:
+        LanguageError: if nobody knows the language, or the task has no development data in it.
+    """
+    if not config.shots:
+        return {}
+    known = task.shot_languages()
+    if config.shot_language == TARGET:
+        chosen = {code: code for code in languages}
+    else:
+        chosen = dict.fromkeys(languages, find(config.shot_language, among={*task.languages(), *known}).code)
+    missing = [code for code in dict.fromkeys(chosen.values()) if code not in known]
+    if missing:
+        raise LanguageError(
+            f"shot_language '{config.shot_language}': {task.info.name} has no development data in {_few(missing)}, "
+            f"only in {_few(known)}; take shots from there, such as --shot-language {known[0]}"
+        )
+    return chosen
+
+
+def load_shots(
+    task: Task, languages: Sequence[str], config: RunConfig, source: Source, test: Mapping[str, Sequence[Example]]
+) -> dict[str, list[Example]]:
+    """Language -> `config.shots` examples of its development data: the same ids in each where they are parallel; the seed decides.
+
+    Args:
+        languages: of the shots.
+        test: language -> all examples that may be tested; none of them is taken.
+
+    Raises:
+        DataError: if there are fewer; see also the task.
+    """
+    ids = {example.id for examples in test.values() for example in examples}
+    shots = {}
+    for language in languages:
+        texts = {tuple(example.inputs.values()) for example in test.get(language, ())}
+        pool = [
+            example
+            for example in task.shot_pool(language, source)
+            if example.id not in ids and tuple(example.inputs.values()) not in texts
+        ]
+        if len(pool) < config.shots:
+            raise DataError(
+                f"{config.shots} shots: the development data of {task.info.name} in {language} has {len(pool)}; "
+                f"ask for at most {len(pool)}"
+            )
+        shots[language] = training_sample(sorted(pool, key=lambda example: example.id), config.shots, config.seed)
+    return shots
+
+
+def in_front(task: Task, shots: Sequence[Example], prompts: Sequence[Prompt]) -> list[Prompt]:
+    """The prompts with the solved examples in front of each."""
+    if not shots:
+        return list(prompts)
+    text = "".join(f"{solved.text}{solved.target}{SEPARATOR}" for solved in map(task.prompt, shots))
+    return [
+        replace(
+            prompt,
+            text=text + prompt.text,
+            context=prompt.context and (prompt.context[0] + len(text), prompt.context[1] + len(text)),
+        )
+        for prompt in prompts
+    ]
+
+
+def shots_note(config: RunConfig, languages: Mapping[str, str]) -> str:
+    """What the result says about its shots.
+
+    Args:
+        languages: test language -> the language of its shots.
+    """
+    target = config.shot_language == TARGET
+    words = "in the language of the question" if target else f"in {get(languages[ENGLISH]).name}"
+    training = "; training prompts carry English ones" if config.trains else ""
+    return f"{config.shots} solved examples of the development data in front of every question, {words}{training}."
+
+
+def _few(codes: Sequence[str]) -> str:
+    return ", ".join(codes) if len(codes) <= FEW else f"{len(codes)} languages"
