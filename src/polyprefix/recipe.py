@@ -26,7 +26,7 @@ from polyprefix.results.folder import RunFolder, finished_folder
 from polyprefix.results.log import JsonlLog
 from polyprefix.results.provenance import provenance
 from polyprefix.tasks import registry as tasks
-from polyprefix.tasks.base import Source, Task
+from polyprefix.tasks.base import Source, Task, score_all
 from polyprefix.text.prepare import Examples, Tokens, load_examples, tokenise
 
 
@@ -115,7 +115,7 @@ def _run(config: RunConfig, inputs: Inputs, out: Path, reporter: Reporter) -> Pa
             config=config.model_dump(mode="json"),
             provenance=provenance(model=base.identity, data=task.info.source, device=str(model.device)),
             parameters=model.parameter_counts(),
-            scores={code: task.score(items) for code, items in predictions.items()},
+            scores=score_all(task, examples.test, predictions),
             cost=cost(
                 train=(report.examples, report.seconds, report.work),
                 evaluation=(len(flat), clock.seconds, work),

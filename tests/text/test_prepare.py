@@ -38,12 +38,13 @@ def test_test_ids_are_nested_and_never_in_training() -> None:
 def test_shots_stand_in_front_of_every_prompt_and_nowhere_else(method: str) -> None:
     settings = config(shots=3, method={"name": method})
     examples = load_examples(TASK, settings, Source())
-    assert len(examples.shots) == 3
-    assert not {e.id for e in examples.shots} & {e.id for e in (*examples.train, *examples.validation)}
+    shots = examples.shots["swh_Latn"]
+    assert len(shots) == 3 and all(items == shots for items in examples.shots.values())
+    assert not {e.id for e in shots} & {e.id for e in (*examples.train, *examples.validation)}
     tokens = tokenise(TASK, examples, tiny_tokenizer(), 2048)
     rows = [item.ids for items in tokens.test.values() for item in items]
     shared = tiny_tokenizer().decode(rows[0][: shared_length(rows)])
-    for example in examples.shots:
+    for example in shots:
         assert f"Name: {example.inputs['name']}\nAnswer: {example.answers[0]}" in shared
-    assert any("3 solved English examples" in note for note in examples.notes)
+    assert any("3 solved examples" in note and "in English" in note for note in examples.notes)
     assert examples.shots != load_examples(TASK, config(shots=3, seed=5, method={"name": method}), Source()).shots

@@ -5,6 +5,7 @@ One task is one file in this folder that defines `TASK`; the registry and the co
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,3 +92,23 @@ class Task(Protocol):
             DataError, LanguageError: as `examples`.
         """
         return self.examples("validation", language, source)
+
+
+def score_all(
+    task: Task, test: Mapping[str, Sequence[Example]], predictions: Mapping[str, Sequence[Prediction]]
+) -> dict[str, Mapping[str, Score]]:
+    """Language -> metric -> score, where every example has exactly one answer.
+
+    Raises:
+        ValueError: if an example has no answer or several, or an answer belongs to no example: such a score would be over
+            other examples than it says.
+    """
+    for language in {**test, **predictions}:
+        asked = Counter(example.id for example in test.get(language, ()))
+        answered = Counter(prediction.example_id for prediction in predictions.get(language, ()))
+        if asked != answered:
+            missing, extra = (asked - answered).total(), (answered - asked).total()
+            raise ValueError(
+                f"{task.info.name} {language}: {missing} examples without an answer, {extra} answers too many"
+            )
+    return {language: task.score(predictions[language]) for language in test}
