@@ -5,6 +5,8 @@ Source    facebook/belebele on the Hugging Face Hub; L. Bandarkar et al., The Be
 Licence   CC BY-SA 4.0; each part of the training data has its own terms.
 Splits    test 900 rows a language (488 passages). Train and validation (English): the paper's recipe, 67.5k and 3.7k
           questions of RACE, SciQ, MultiRC, MCTest, MCScript and ReClor; see _belebele_training for its rules.
+Shots     English validation; the source has no development data of its own.
+Cut       the end of a passage that is too long for a model.
 Prompt    one English template in all languages, instruction first; the answer is a letter.
 Labels    A, B, C, D.
 Metric    accuracy.

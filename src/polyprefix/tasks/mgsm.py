@@ -6,6 +6,7 @@ Source    juletxara/mgsm on the Hugging Face Hub; F. Shi et al., Language Models
 Licence   CC BY 4.0 (MGSM), MIT (GSM8K).
 Splits    test 250 rows a language. Train: GSM8K's 7,473 English problems with worked solutions. Validation: in English
           the 1,069 problems of GSM8K's test set that MGSM does not have; elsewhere MGSM's own 8 solved problems.
+Shots     MGSM's 8 solved problems a language, the same in all.
 Prompt    one English template in all languages, instruction first; the solution is written.
 Target    the worked solution without its calculator annotations (`<<16-3=13>>`) and blank lines, and `The answer is N.`
           in place of the source's `#### N`, N without thousands separators.
@@ -77,7 +78,7 @@ class Mgsm(Task):
             "test": "test, 250 rows in each of 11 languages",
         },
         deviations=(
-            "MGSM: an English prompt in all languages and no solved examples; the source prompts with eight",
+            "MGSM: an English prompt in all languages; the source prompts with eight solved examples",
             "MGSM: numbers are compared by value, in the digits and separators of every script",
         ),
     )

@@ -4,6 +4,7 @@ Source    Davlan/sib200 on the Hugging Face Hub; D. I. Adelani et al., SIB-200: 
           Dataset for Topic Classification in 200+ Languages and Dialects, EACL 2024. The sentences are FLORES-200's.
 Licence   Apache 2.0 for the labels as their repository states it, CC BY-SA 4.0 for FLORES-200's text.
 Splits    test 204 rows a language, validation 99 a language, train 701 (English).
+Shots     validation, in all languages.
 Prompt    one English template in all languages, instruction first, so that its keys and values are computed once.
 Labels    science (the source's science/technology), travel, politics, sports, health, entertainment, geography: each a
           single token for the embedded models, with its leading space.

@@ -5,6 +5,7 @@ Source    facebook/xnli on the Hugging Face Hub; A. Conneau et al., XNLI: Evalua
           nyu-mll/multi_nli), or that data set itself where the former is missing.
 Licence   CC BY-NC 4.0 (XNLI); MultiNLI's sources have terms of their own.
 Splits    test 5,010 rows a language (1,670 a label), validation 2,490 a language, train 392,702 (English).
+Shots     validation, in all languages.
 Prompt    one English template in all languages, instruction first, so that its keys and values are computed once.
 Deviates  from the source, which fine-tunes a classifier on sentence pairs, and from lm-evaluation-harness, whose xnli
           scores the validation split with whole translated sentences as choices. Their figures are not these.

@@ -5,6 +5,8 @@ Source    google/xquad on the Hugging Face Hub; M. Artetxe et al., On the Cross-
 Licence   CC BY-SA 4.0, both.
 Splits    test 1,190 rows a language (the source calls it validation). Train and validation: SQuAD's 87,599 English
           training rows, parted by article, for SQuAD's own validation split is where XQuAD comes from.
+Shots     English validation; the source has no development data of its own.
+Cut       the end of a context that is too long for a model; in training, never the answer.
 Prompt    one English template in all languages, instruction first; the answer is written, up to a line break.
 Metric    F1 and exact match as SQuAD v1.1 computes them; both again with regard to the language (scoring.normalise).
 Deviates  from the source, which predicts the span's ends with an encoder; from lm-evaluation-harness, which translates
