@@ -63,53 +63,49 @@ def load_examples(task: Task, config: RunConfig, source: Source) -> Examples:
     Raises:
         DataError, LanguageError: see the task, and `choose_shot_languages`.
     """
-    languages = choose_languages(task, config.languages)
-    of_shots = choose_shot_languages(task, languages, config)
-    test, missing = _test_data(task, languages, config.languages == "all", source)
-    of_shots = {code: of_shots[code] for code in test if code in of_shots}
-    needed = dict.fromkeys([*of_shots.values(), *([ENGLISH] if config.trains and of_shots else [])])
-    solved = load_shots(task, list(needed), config, source, test)
-    train: list[Example] = []
-    validation: list[Example] = []
-    if config.trains:
-        train = training_sample(task.examples("train", ENGLISH, source), config.train_size, config.seed)
-        if config.train.validation_size:
-            used = {example.id for shots in solved.values() for example in shots}
-            unused = [e for e in task.examples("validation", ENGLISH, source) if e.id not in used]
-            validation = evaluation_subset(unused, config.train.validation_size)
+    source = Source(source.hub)  # the notes are those of this run
+    test, missing = _test_data(task, config, source)
+    of_shots = choose_shot_languages(task, tuple(test), config)
+    english = [ENGLISH] if of_shots and config.trains else []
+    solved = load_shots(task, tuple(dict.fromkeys([*of_shots.values(), *english])), config, source)
+    used = {example.id for shots in solved.values() for example in shots}
+    train, validation = _training_data(task, config, source, used) if config.trains else ([], [])
     notes = [*task.info.deviations, *source.notes]
     if missing:
         notes.append(
-            f"{len(missing)} of {len(languages)} languages have no data here and are left out: {', '.join(missing)}."
+            f"No data here, left out: {len(missing)} of {len(task.languages())} languages, {', '.join(missing)}."
         )
     if config.eval_size is not None:
         notes.append(f"Test: at most {config.eval_size} examples per language, the same ids in each, by smallest hash.")
     if of_shots:
         notes.append(shots_note(config, of_shots))
-    return Examples(
-        train,
-        validation,
-        {code: evaluation_subset(examples, config.eval_size) for code, examples in test.items()},
-        solved.get(ENGLISH, []),
-        {code: solved[language] for code, language in of_shots.items()},
-        tuple(notes),
-    )
+    shots = {code: solved[language] for code, language in of_shots.items()}
+    return Examples(train, validation, test, solved[ENGLISH] if english else [], shots, tuple(notes))
 
 
-def _test_data(
-    task: Task, languages: Sequence[str], leave_out: bool, source: Source
-) -> tuple[dict[str, Sequence[Example]], list[str]]:
-    """Language -> all test examples, and the languages that are left out because there are none."""
-    test: dict[str, Sequence[Example]] = {}
+def _test_data(task: Task, config: RunConfig, source: Source) -> tuple[dict[str, list[Example]], list[str]]:
+    """Language -> the examples to test, and the languages that are left out because there are none."""
+    test: dict[str, list[Example]] = {}
     missing = []
-    for code in languages:
+    for code in choose_languages(task, config.languages):
         try:
-            test[code] = task.examples("test", code, source)
+            test[code] = evaluation_subset(task.examples("test", code, source), config.eval_size)
         except MissingDataError:
-            if not leave_out or code == ENGLISH:
+            if config.languages != "all" or code == ENGLISH:
                 raise
             missing.append(code)
     return test, missing
+
+
+def _training_data(
+    task: Task, config: RunConfig, source: Source, used: set[str]
+) -> tuple[list[Example], list[Example]]:
+    """English training and validation examples; those of the ids in `used` are shots and validate nothing."""
+    train = training_sample(task.examples("train", ENGLISH, source), config.train_size, config.seed)
+    if not config.train.validation_size:
+        return train, []
+    unused = [example for example in task.examples("validation", ENGLISH, source) if example.id not in used]
+    return train, evaluation_subset(unused, config.train.validation_size)
 
 
 def tokenise(task: Task, examples: Examples, tokenizer: Any, max_length: int) -> Tokens:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from polyprefix.config import RunConfig
+from polyprefix.data.hub import MissingDataError
 from polyprefix.data.select import training_sample
 from polyprefix.errors import DataError, LanguageError
 from polyprefix.languages import find, get
@@ -44,27 +45,15 @@ def choose_shot_languages(task: Task, languages: Sequence[str], config: RunConfi
     return chosen
 
 
-def load_shots(
-    task: Task, languages: Sequence[str], config: RunConfig, source: Source, test: Mapping[str, Sequence[Example]]
-) -> dict[str, list[Example]]:
+def load_shots(task: Task, languages: Sequence[str], config: RunConfig, source: Source) -> dict[str, list[Example]]:
     """Language -> `config.shots` examples of its development data: the same ids in each where they are parallel; the seed decides.
-
-    Args:
-        languages: of the shots.
-        test: language -> all examples that may be tested; none of them is taken.
 
     Raises:
         DataError: if there are fewer; see also the task.
     """
-    ids = {example.id for examples in test.values() for example in examples}
     shots = {}
     for language in languages:
-        texts = {tuple(example.inputs.values()) for example in test.get(language, ())}
-        pool = [
-            example
-            for example in task.shot_pool(language, source)
-            if example.id not in ids and tuple(example.inputs.values()) not in texts
-        ]
+        pool = _untested(task, language, source)
         if len(pool) < config.shots:
             raise DataError(
                 f"{config.shots} shots: the development data of {task.info.name} in {language} has {len(pool)}; "
@@ -72,6 +61,17 @@ def load_shots(
             )
         shots[language] = training_sample(sorted(pool, key=lambda example: example.id), config.shots, config.seed)
     return shots
+
+
+def _untested(task: Task, language: str, source: Source) -> list[Example]:
+    """The development examples of a language whose id and text its test split does not have."""
+    try:
+        test = task.examples("test", language, source)
+    except MissingDataError:  # then it is not tested either
+        test = ()
+    ids, texts = {example.id for example in test}, {tuple(example.inputs.values()) for example in test}
+    pool = task.shot_pool(language, source)
+    return [e for e in pool if e.id not in ids and tuple(e.inputs.values()) not in texts]
 
 
 def in_front(task: Task, shots: Sequence[Example], prompts: Sequence[Prompt]) -> list[Prompt]:
