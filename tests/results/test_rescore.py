@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from tests.tasks.rows import MIRROR
 from tests.tiny import tiny_model, tiny_tokenizer
 
 from polyprefix.config import RunConfig, validate
@@ -40,8 +41,7 @@ def finished(folder: Path, out: Path, name: str, **more: Any) -> Path:
         "model": str(folder), "task": name, "method": "none", "eval_size": SIZES.get(name, 6),
         "languages": LANGUAGES.get(name, ["de", "th"]), **more,
     }  # fmt: skip
-    hub = None if name == "terms" else Path(__file__).parents[3] / "shared" / "hub"
-    (done,) = run(validate(RunConfig, settings, "run"), out=out, hub=hub)
+    (done,) = run(validate(RunConfig, settings, "run"), out=out, hub=None if name == "terms" else MIRROR)
     return done
 
 

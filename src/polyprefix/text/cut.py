@@ -34,7 +34,7 @@ def cut(prompt: Prompt, tokenizer: Any, limit: int, keep: str = "") -> Prompt | 
 
 
 def _shorten(prompt: Prompt, offsets: list[tuple[int, int]], excess: int, keep: str) -> Prompt | None:
-    """Cut `excess` tokens of the context, or as many as there are outside of what must stay; None if there are none.
+    """Cut `excess` tokens of the context, or as many as there are outside of what must stay; None if nothing can go or would remain.
 
     Args:
         offsets: of each token, its span in the text.
@@ -51,6 +51,8 @@ def _shorten(prompt: Prompt, offsets: list[tuple[int, int]], excess: int, keep: 
     left = before[-1] if before else start
     right = after[0] if after else end
     context = prompt.text[left:right].strip()
+    if not context:
+        return None
     text = prompt.text[:start] + context + prompt.text[end:]
     return replace(prompt, text=text, context=(start, start + len(context)))
 
