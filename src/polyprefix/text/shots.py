@@ -74,11 +74,14 @@ def _untested(task: Task, language: str, source: Source) -> list[Example]:
     return [e for e in pool if e.id not in ids and tuple(e.inputs.values()) not in texts]
 
 
+def solved_text(task: Task, shots: Sequence[Example]) -> str:
+    """The solved examples as they stand in front of a prompt; empty without any."""
+    return "".join(f"{solved.text}{solved.target}{SEPARATOR}" for solved in map(task.prompt, shots))
+
+
 def in_front(task: Task, shots: Sequence[Example], prompts: Sequence[Prompt]) -> list[Prompt]:
     """The prompts with the solved examples in front of each."""
-    if not shots:
-        return list(prompts)
-    text = "".join(f"{solved.text}{solved.target}{SEPARATOR}" for solved in map(task.prompt, shots))
+    text = solved_text(task, shots)
     return [
         replace(
             prompt,
