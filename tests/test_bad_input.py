@@ -40,6 +40,14 @@ def complains(answer: tuple[int, str, str], *words: str) -> None:
         (["run", "--model", "gemma-3-270m", "--task", "terms", "--set", "method.lenght=1"], "'length'"),
         (["run", "--model", "gemma-3-270m", "--task", "terms", "--eval-size", "many"], "many"),
         (["run", "--model", "gemma-3-270m", "--task", "xnli", "--languages", "Finnish"], "Finnish"),
+        (
+            ["run", "--model", "gemma-3-270m", "--task", "xquad", "--shots", "2", "--shot-language", "target"],
+            "only in eng_Latn",
+        ),
+        (
+            ["run", "--model", "gemma-3-270m", "--task", "mgsm", "--shots", "2", "--shot-language", "swahilli"],
+            "Swahili",
+        ),
         (["list", "langauges"], "languages"),
     ],
 )

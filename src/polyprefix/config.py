@@ -60,6 +60,13 @@ class EvalConfig(Settings):
     """Tokens in one forward pass; None means as many as memory holds. Results do not depend on it."""
 
 
+class TextConfig(Settings):
+    """How prompts become tokens."""
+
+    max_length: int | None = Field(default=None, ge=16)
+    """The most tokens of a prompt with its answer; longer contexts are cut where the task allows it. None means what the model reads."""
+
+
 class RuntimeConfig(Settings):
     """Where and in which precision the model runs. Not part of what is compared, but part of the record."""
 
@@ -92,10 +99,13 @@ class RunConfig(Settings):
     """Test examples per language, the same ids in each; None means all."""
     shots: int = Field(default=0, ge=0)
     """Solved examples in front of each question."""
+    shot_language: str = "english"
+    """The language of the solved examples: one of the task's, or `target` for that of each question. Training keeps to English."""
     seed: int = Field(default=0, ge=0)
     """Seeds the choice of examples, their order and random initial values."""
     train: TrainConfig = TrainConfig()
     eval: EvalConfig = EvalConfig()
+    text: TextConfig = TextConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
     @field_validator("method", mode="before")

@@ -26,7 +26,7 @@ from polyprefix.results.folder import RunFolder, finished_folder
 from polyprefix.results.log import JsonlLog
 from polyprefix.results.provenance import provenance
 from polyprefix.tasks import registry as tasks
-from polyprefix.tasks.base import Source, Task
+from polyprefix.tasks.base import Source, Task, score_all
 from polyprefix.text.prepare import Examples, Tokens, load_examples, tokenise
 
 
@@ -79,7 +79,8 @@ def _inputs(config: RunConfig, source: Source) -> Inputs:
         task = tasks.get(config.task)
         examples = load_examples(task, config, source)
         base = load_model(config.model, **config.runtime.model_dump())
-        tokens = tokenise(task, examples, base.tokenizer, base.max_length)
+        limit = min(base.max_length, config.text.max_length or base.max_length)
+        tokens = tokenise(task, examples, base.tokenizer, limit)
     return Inputs(task, source, examples, base, tokens, clock.seconds)
 
 
@@ -114,7 +115,7 @@ def _run(config: RunConfig, inputs: Inputs, out: Path, reporter: Reporter) -> Pa
             config=config.model_dump(mode="json"),
             provenance=provenance(model=base.identity, data=task.info.source, device=str(model.device)),
             parameters=model.parameter_counts(),
-            scores={code: task.score(items) for code, items in predictions.items()},
+            scores=score_all(task, examples.test, predictions),
             cost=cost(
                 train=(report.examples, report.seconds, report.work),
                 evaluation=(len(flat), clock.seconds, work),
@@ -122,7 +123,7 @@ def _run(config: RunConfig, inputs: Inputs, out: Path, reporter: Reporter) -> Pa
                 dtype=model.seam.dtype,
                 first_step=inputs.seconds + report.first_step - start if report.first_step else None,
             ),
-            notes=examples.notes,
+            notes=(*examples.notes, *tokens.notes),
             baselines=task.baselines(inputs.source, examples.test) if not report.steps else {},
         )
     )

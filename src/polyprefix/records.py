@@ -50,6 +50,8 @@ class Prompt:
     """A generated answer ends before the first of these strings."""
     max_new_tokens: int = 64
     """And after at most so many tokens."""
+    context: tuple[int, int] | None = None
+    """The part of `text`, in characters, that may be cut where the whole is too long for a model; None if nothing may be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,3 +189,19 @@ def test_the_hub_is_asked_for_three_seconds_at_most(monkeypatch: pytest.MonkeyPa
     assert not network.hub_answers()
     assert time.monotonic() - start < 4
     network._ask.cache_clear()
+
+
+def test_the_card_is_read_once_for_all_configurations_and_again_when_it_changes(
+    mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets.load
+
+    asked = []
+    original = datasets.load.dataset_module_factory
+    monkeypatch.setattr(datasets.load, "dataset_module_factory", lambda path: asked.append(path) or original(path))
+    for config, split in (("en", "train"), ("fr", "test"), ("en", "test")):
+        load_rows("org/name", config, split, mirror)
+    assert len(asked) == 1
+    (mirror / "org/name/README.md").write_text(CARD.replace("config_name: fr", "config_name: de"))
+    assert len(load_rows("org/name", "de", "test", mirror)) == 3
+    assert len(asked) == 2

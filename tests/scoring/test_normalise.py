@@ -32,19 +32,29 @@ PIECES = [
     *"北京中文字一龥龦㐀ひカ가กรู", "ال", "الق", "خالد", "ما", "नहीं", "क्या", "cu\u0309a", "the", "The", "an", "theory",
     "el", "La", "los", "der", "Die", "das", "ein", "của", "Là", "những", "New York",
 ]  # fmt: skip
-CASES = 10_000
+CASES = 20_000
 
 
 def generated(seed: int, count: int = CASES) -> list[tuple[str, str]]:
     """Pairs of odd strings; every other pair shares most of its pieces, so that words are in common."""
     rng = random.Random(seed)
+
+    def pieces() -> list[str]:
+        return [any_character(rng) if rng.random() < 0.1 else rng.choice(PIECES) for _ in range(rng.randrange(9))]
+
     pairs = []
     for case in range(count):
-        left = rng.choices(PIECES, k=rng.randrange(9))
-        right = rng.sample(left, rng.randint(0, len(left))) if case % 2 else rng.choices(PIECES, k=rng.randrange(9))
+        left = pieces()
+        right = rng.sample(left, rng.randint(0, len(left))) if case % 2 else pieces()
         joint = rng.choice(["", " "])
         pairs.append((joint.join(left), joint.join(right)))
     return pairs
+
+
+def any_character(rng: random.Random) -> str:
+    """Any code point but a surrogate, the low ones more often."""
+    code = rng.randrange(rng.choice([0x250, 0x3000, 0x10000, 0x110000]))
+    return chr(code) if not 0xD800 <= code < 0xE000 else "\ufffd"
 
 
 def without_words(text: str, unwanted: set[str]) -> str:

@@ -91,9 +91,9 @@ def test_rows_in_any_order_have_the_ids_of_their_questions(monkeypatch: pytest.M
 
 def test_a_subset_is_read_only_from_a_mirror_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     serve(monkeypatch)
-    task = Belebele()
-    assert [e.id for e in task.examples("test", "jav_Latn", HUB)[:2]] == ["seahelm-0", "seahelm-1"]
-    assert "jav_Latn: a subset, SEA-HELM's 280 of the 900" in task.notes()[0]
+    task, fresh = Belebele(), Source(HUB.hub)
+    assert [e.id for e in task.examples("test", "jav_Latn", fresh)[:2]] == ["seahelm-0", "seahelm-1"]
+    assert "jav_Latn: a subset, SEA-HELM's 280 of the 900" in fresh.notes[0]
     for language, source in (("jav_Latn", Source()), ("zul_Latn", HUB)):
         with pytest.raises(MissingDataError, match="facebook/belebele"):
             task.examples("test", language, source)
@@ -115,8 +115,8 @@ def test_a_bad_row_is_named(monkeypatch: pytest.MonkeyPatch, cells: dict[str, ob
 
 def test_the_recipe_keeps_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     serve(monkeypatch)
-    task = Belebele()
-    examples = {e.id.removeprefix("train-"): e for e in task.examples("train", "eng_Latn", HUB)}
+    fresh = Source(HUB.hub)
+    examples = {e.id.removeprefix("train-"): e for e in Belebele().examples("train", "eng_Latn", fresh)}
     mcscript = {f"mcscript-{p}-{q}" for p, q in ((0, 0), (0, 1), (0, 2), (1, 0))}
     assert set(examples) == {"race-high1.txt-1", "multirc-0-0", "mc500.train.0-0", *mcscript}
     race = examples["race-high1.txt-1"]
@@ -124,7 +124,7 @@ def test_the_recipe_keeps_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     multirc = examples["multirc-0-0"]
     assert multirc.inputs[multirc.answers[0]] == "r"
     assert {multirc.inputs[c] for c in "ABCD"} - {"r"} < {"w1", "w2", "w3", "w4"}
-    notes = " ".join(task.notes())
+    notes = " ".join(fresh.notes)
     assert "without SciQ (no allenai/sciq)" in notes and "without ReClor" in notes
     assert "RACE has 4 of 87,866 rows here" in notes
     assert "1 of 8 rows share a passage or question with the test set and are dropped" in notes

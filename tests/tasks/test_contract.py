@@ -8,18 +8,19 @@ test set. A language that the mirror lacks is reported as missing data.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as parquet
 import pytest
-from tests.tasks.rows import MIRROR, SOURCE, Rows
+from tests.tasks.rows import MIRROR, SOURCE
 
 from polyprefix import languages
-from polyprefix.data.hub import MissingDataError, load_rows
+from polyprefix.data.hub import MissingDataError
+from polyprefix.errors import LanguageError
 from polyprefix.records import Example, Prediction, Split
-from polyprefix.tasks import registry, sib200
+from polyprefix.tasks import registry
+from polyprefix.tasks.base import Source, Task, score_all
 
 ENGLISH = "eng_Latn"
 TEST_ROWS = {"belebele": 900, "mgsm": 250, "sib200": 204, "xnli": 5_010, "xquad": 1_190}
@@ -49,19 +50,6 @@ def load(name: str, split: Split, language: str) -> Sequence[Example] | None:
         return registry.get(name).examples(split, language, SOURCE)
     except MissingDataError:
         return None
-
-
-@pytest.fixture(autouse=True)
-def quick_sib200(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Most of SIB-200's languages straight from the file: for each, `datasets` parses all 205 configurations."""
-
-    def quick(dataset: str, config: str, split: str, hub: Path) -> Any:
-        if sib200.LANGUAGES.index(config) % 25 == 0:
-            return load_rows(dataset, config, split, hub)
-        (file,) = (hub / dataset / config).glob(f"{split}-*.parquet")
-        return Rows(parquet.read_table(file).to_pydict())
-
-    monkeypatch.setattr(sib200, "load_rows", quick)
 
 
 @pytest.mark.parametrize("name", registry.names())
@@ -141,11 +129,23 @@ def check_scores(name: str, examples: Sequence[Example]) -> None:
     gold = answered([task.prompt(example).target for example in examples])
     if examples[0].choices:  # the engine names the choice, without the space before it
         gold = answered([example.answers[0] for example in examples])
+    check_complete(task, examples, gold)
     for predictions, value in ((gold, 1.0), (answered([""] * len(examples)), 0.0)):
         scores = task.score(predictions)
         assert tuple(scores) == task.info.metrics
         assert {(score.value, score.n) for score in scores.values()} == {(value, len(examples))}
         assert {task.correctness(prediction) for prediction in predictions} == {value}
+
+
+def check_complete(task: Task, examples: Sequence[Example], gold: Sequence[Prediction]) -> None:
+    """An example without an answer, one with two, and an answer to no example are errors."""
+    few, answers, code = examples[:5], list(gold[:5]), examples[0].language
+    assert set(score_all(task, {code: few}, {code: answers})) == {code}
+    for wrong in (answers[:4], [], [*answers, answers[0]], [*answers[:4], replace(answers[4], example_id="other")]):
+        with pytest.raises(ValueError, match=code):
+            score_all(task, {code: few}, {code: wrong})
+    with pytest.raises(ValueError, match="5 examples without an answer"):
+        score_all(task, {code: few}, {})
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -167,6 +167,40 @@ def test_training_is_english_and_apart_from_the_test_set(name: str) -> None:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_the_notes_are_sentences_without_paths(name: str) -> None:
-    load(name, "train", ENGLISH)
-    notes = registry.get(name).notes()
-    assert all(note and "\n" not in note and str(MIRROR) not in note for note in notes)
+    source = Source(MIRROR)
+    registry.get(name).examples("train", ENGLISH, source)
+    assert source.notes
+    assert all(note and "\n" not in note and str(MIRROR) not in note for note in source.notes)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_rows_shared_with_the_test_set_are_counted_in_the_notes(name: str) -> None:
+    source = Source(MIRROR)
+    registry.get(name).examples("train", ENGLISH, source)
+    if name != "terms":  # no term is in two splits, by its hash
+        assert any("with the test set and are dropped" in note for note in source.notes)
+
+
+SHOT_PAIRS = [param(name, code) for name in registry.names() for code in registry.get(name).shot_languages()]
+
+
+@pytest.mark.parametrize(("name", "language"), SHOT_PAIRS)
+def test_shots_are_development_data_and_never_test_data(name: str, language: str) -> None:
+    task = registry.get(name)
+    assert task.shot_languages()[0] == ENGLISH and language in task.languages()
+    pool = task.shot_pool(language, SOURCE)
+    english = task.shot_pool(ENGLISH, SOURCE)
+    test = load(name, "test", language) or ()
+    assert {e.id for e in pool} == {e.id for e in english} and len({e.id for e in pool}) == len(pool) >= 8
+    assert {e.id for e in pool}.isdisjoint(e.id for e in test)
+    assert {tuple(e.inputs.values()) for e in pool}.isdisjoint(tuple(e.inputs.values()) for e in test)
+    assert all(e.language == language for e in pool)
+    check_prompts(name, pool[:50])
+
+
+@pytest.mark.parametrize("name", [name for name in registry.names() if reads_hub(name)])
+def test_where_there_is_no_development_data_there_are_no_shots(name: str) -> None:
+    task = registry.get(name)
+    for language in set(task.languages()[:3]) - set(task.shot_languages()):
+        with pytest.raises(LanguageError, match="English only"):
+            task.shot_pool(language, SOURCE)

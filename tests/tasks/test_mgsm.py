@@ -55,9 +55,9 @@ def test_english_validation_is_what_mgsm_left_of_gsm8k(monkeypatch: pytest.Monke
 
 def test_shared_problems_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     serve(monkeypatch, question="the same question")
-    task = Mgsm()
-    assert len(task.examples("train", "eng_Latn", Source())) == 7_472
-    assert task.notes() == ("MGSM train: 1 of 7,473 rows share a question with the test set and are dropped.",)
+    source = Source()
+    assert len(Mgsm().examples("train", "eng_Latn", source)) == 7_472
+    assert source.notes == ["MGSM train: 1 of 7,473 rows share a question with the test set and are dropped."]
 
 
 def test_a_solution_without_a_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,9 +48,9 @@ def test_training_rows_with_a_test_text_are_dropped_and_counted(monkeypatch: pyt
     monkeypatch.setattr(
         sib200, "load_rows", lambda d, c, split, h: rows(split, text="the same text" + "." * len(split))
     )
-    task = Sib200()
-    assert len(task.examples("train", "eng_Latn", Source())) == 700
-    assert task.notes() == ("SIB-200 train: 1 of 701 rows share a text with the test set and are dropped.",)
+    source = Source()
+    assert len(Sib200().examples("train", "eng_Latn", source)) == 700
+    assert source.notes == ["SIB-200 train: 1 of 701 rows share a text with the test set and are dropped."]
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,10 @@ def test_one_constant_answer_scores_chance() -> None:
 def test_the_result_names_the_release_of_the_data() -> None:
     import babel
 
-    assert TASK.notes() == (f"names from Babel {babel.__version__}",)
+    source = Source()
+    TASK.examples("test", "eng_Latn", source)
+    TASK.examples("test", "fra_Latn", source)
+    assert source.notes == [f"names from Babel {babel.__version__}"]
 
 
 def test_errors() -> None:

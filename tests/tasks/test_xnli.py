@@ -27,11 +27,11 @@ class Rows(dict[str, list[Any]]):
         return len(next(iter(self.values())))
 
 
-def rows(count: int, **cells: object) -> Rows:
+def rows(count: int, kind: str = "test", **cells: object) -> Rows:
     """Rows without a fault but for the given cells, which go into row 7."""
     columns: dict[str, list[Any]] = {
-        "premise": [f"premise {i}" for i in range(count)],
-        "hypothesis": [f"hypothesis {i}" for i in range(count)],
+        "premise": [f"{kind} premise {i}" for i in range(count)],
+        "hypothesis": [f"{kind} hypothesis {i}" for i in range(count)],
         "label": [i % 3 for i in range(count)],
     }
     for name, value in cells.items():
@@ -45,7 +45,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, **cells: object) -> list[tuple[str, s
 
     def load(dataset: str, config: str | None, split: str, hub: Path | None) -> Rows:
         asked.append((dataset, config, split))
-        return rows(1_000 if split == "train" else ROWS[split], **cells)  # type: ignore[index]
+        return rows(1_000 if split == "train" else ROWS[split], split, **cells)  # type: ignore[index]
 
     monkeypatch.setattr(xnli, "load_rows", load)
     return asked
@@ -70,24 +70,21 @@ def test_a_short_test_split_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_short_training_split_is_noted_with_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     serve(monkeypatch)
-    task = Xnli()
-    assert task.notes() == ()
-    assert len(task.examples("train", "eng_Latn", SOURCE)) == 1_000
-    (note,) = task.notes()
-    assert "1,000 of the 392,702" in note
+    source = Source()
+    assert len(Xnli().examples("train", "eng_Latn", source)) == 1_000
+    assert "1,000 of the 392,702" in source.notes[0]
 
 
 def test_training_falls_back_to_multinli_only_where_the_split_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(dataset: str, *_: object) -> Rows:
-        if dataset == "facebook/xnli":
+    def load(dataset: str, config: str | None, split: str, hub: Path | None) -> Rows:
+        if dataset == "facebook/xnli" and split == "train":
             raise MissingDataError("no split 'train'")
-        return rows(ROWS["train"])
+        return rows(ROWS[split], split)  # type: ignore[index]
 
     monkeypatch.setattr(xnli, "load_rows", load)
-    task = Xnli()
-    assert len(task.examples("train", "eng_Latn", SOURCE)) == ROWS["train"]
-    (note,) = task.notes()
-    assert "nyu-mll/multi_nli" in note
+    task, source = Xnli(), Source()
+    assert len(task.examples("train", "eng_Latn", source)) == ROWS["train"]
+    assert "nyu-mll/multi_nli" in source.notes[0]
 
     def damaged(*_: object) -> Rows:
         raise DataError("file x: damaged")
@@ -95,6 +92,13 @@ def test_training_falls_back_to_multinli_only_where_the_split_is_missing(monkeyp
     monkeypatch.setattr(xnli, "load_rows", damaged)
     with pytest.raises(DataError, match="damaged"):
         task.examples("train", "eng_Latn", SOURCE)
+
+
+def test_training_rows_with_a_premise_of_the_test_set_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    serve(monkeypatch, premise="The same  premise.")
+    source = Source()
+    assert "train-7" not in {e.id for e in Xnli().examples("train", "eng_Latn", source)}
+    assert source.notes[-1] == "XNLI train: 1 of 1,000 rows share a premise with the test set and are dropped."
 
 
 @pytest.mark.parametrize(

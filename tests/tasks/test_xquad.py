@@ -47,22 +47,22 @@ def test_rows_become_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_train_and_validation_share_no_article_and_both_have_some(monkeypatch: pytest.MonkeyPatch) -> None:
     serve(monkeypatch)
-    task = Xquad()
-    train, validation = (task.examples(split, "eng_Latn", Source()) for split in ("train", "validation"))  # type: ignore[arg-type]
+    source = Source()
+    train, validation = (Xquad().examples(split, "eng_Latn", source) for split in ("train", "validation"))  # type: ignore[arg-type]
     assert len(train) + len(validation) == 2_000 and 20 <= len(validation) <= 220
     articles = [{int(e.id[1:]) // 10 for e in part} for part in (train, validation)]
     assert articles[0].isdisjoint(articles[1])
-    assert "2,000 rows of rajpurkar/squad here, a subset of the published 87,599" in task.notes()[0]
-    assert "0 of" in task.notes()[1]
+    assert "2,000 rows of rajpurkar/squad here, a subset of the published 87,599" in source.notes[0]
+    assert [note.split()[2:4] for note in source.notes[1:]] == [["0", "of"]] * 2
 
 
 @pytest.mark.parametrize("cells", [{"context": "X context 3."}, {"question": "x  question 1190"}])
 def test_training_rows_of_the_test_set_are_dropped(monkeypatch: pytest.MonkeyPatch, cells: dict[str, object]) -> None:
     serve(monkeypatch, train=cells, question="x question 1190?")
-    task = Xquad()
-    everything = [*task.examples("train", "eng_Latn", Source()), *task.examples("validation", "eng_Latn", Source())]
+    task, source = Xquad(), Source()
+    everything = [*task.examples("train", "eng_Latn", source), *task.examples("validation", "eng_Latn", source)]
     assert len(everything) == 1_999 and "s7" not in {e.id for e in everything}
-    assert "1 of" in task.notes()[1]
+    assert sum(" 1 of" in note for note in source.notes) == 1
 
 
 def test_an_example_without_an_answer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

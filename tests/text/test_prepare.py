@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from tests.tiny import tiny_tokenizer
 
 from polyprefix.config import RunConfig
+from polyprefix.data.hub import MissingDataError
 from polyprefix.errors import LanguageError
 from polyprefix.methods.registry import settle
+from polyprefix.records import Example, Split
 from polyprefix.tasks.base import Source
-from polyprefix.tasks.terms import TASK
+from polyprefix.tasks.terms import TASK, Terms
 from polyprefix.text.prepare import choose_languages, load_examples, tokenise
 from polyprefix.text.tokens import shared_length
 
@@ -38,12 +42,54 @@ def test_test_ids_are_nested_and_never_in_training() -> None:
 def test_shots_stand_in_front_of_every_prompt_and_nowhere_else(method: str) -> None:
     settings = config(shots=3, method={"name": method})
     examples = load_examples(TASK, settings, Source())
-    assert len(examples.shots) == 3
-    assert not {e.id for e in examples.shots} & {e.id for e in (*examples.train, *examples.validation)}
+    shots = examples.shots["swh_Latn"]
+    assert len(shots) == 3 and all(items == shots for items in examples.shots.values())
+    assert not {e.id for e in shots} & {e.id for e in (*examples.train, *examples.validation)}
     tokens = tokenise(TASK, examples, tiny_tokenizer(), 2048)
     rows = [item.ids for items in tokens.test.values() for item in items]
     shared = tiny_tokenizer().decode(rows[0][: shared_length(rows)])
-    for example in examples.shots:
+    for example in shots:
         assert f"Name: {example.inputs['name']}\nAnswer: {example.answers[0]}" in shared
-    assert any("3 solved English examples" in note for note in examples.notes)
+    assert any("3 solved examples" in note and "in English" in note for note in examples.notes)
     assert examples.shots != load_examples(TASK, config(shots=3, seed=5, method={"name": method}), Source()).shots
+
+
+def test_of_all_languages_those_without_data_are_left_out_and_named_but_none_that_was_asked_for() -> None:
+    class Partial(Terms):
+        absent = "tha_Thai"
+
+        def examples(self, split: Split, language: str, source: Source) -> Sequence[Example]:
+            if language == self.absent:
+                raise MissingDataError(f"no configuration {language}")
+            return super().examples(split, language, source)
+
+    everything = config().model_copy(update={"languages": "all"})
+    examples = load_examples(Partial(), everything, Source())
+    assert set(examples.test) == set(TASK.languages()) - {"tha_Thai"}
+    assert any(note.startswith("No data here, left out: 1 of") and "tha_Thai" in note for note in examples.notes)
+    with pytest.raises(MissingDataError):
+        load_examples(Partial(), config(), Source())
+    Partial.absent = "eng_Latn"
+    with pytest.raises(MissingDataError):
+        load_examples(Partial(), everything, Source())
+
+
+def test_notes_belong_to_one_run() -> None:
+    source = Source()
+    first, second = (load_examples(TASK, config(), source) for _ in range(2))
+    assert first.notes == second.notes and not source.notes
+
+
+def test_cut_contexts_are_counted_by_language() -> None:
+    class Long(Terms):
+        cuttable = "name"
+
+    examples = load_examples(Long(), config(), Source())
+    tokens = tokenise(Long(), examples, tiny_tokenizer(), 90)
+    cut = {code: sum(item.cut for item in items) for code, items in tokens.test.items()}
+    assert cut["tha_Thai"] > cut["swh_Latn"]  # three bytes a letter
+    assert (
+        f"{cut['tha_Thai']} of 12 contexts cut to 90 tokens with question and answer, language tha_Thai."
+        in tokens.notes
+    )
+    assert not tokenise(Long(), examples, tiny_tokenizer(), 900).notes

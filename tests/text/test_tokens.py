@@ -27,8 +27,11 @@ def test_prompt_and_continuation_are_the_tokens_of_the_whole_text() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (prompt("x", choices=(" yes", " yes")), "same tokens"),
-        (prompt("x", choices=(" yes", "")), "same tokens"),
+        (
+            prompt("x", choices=(" yes", " no", " yes")),
+            "the labels ' yes' and ' yes' are the same tokens .* for this model",
+        ),
+        (prompt("x", choices=(" yes", "")), "the label '' is empty after tokenisation"),
         (prompt("x", target="", choices=()), "empty after tokenisation"),
         (prompt("x" * 100_000), "100005 tokens, the model reads at most 100"),
     ],

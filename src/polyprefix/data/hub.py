@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,16 +91,17 @@ def expect_rows(found: int, expected: int, where: str, subset_ok: bool = False) 
 def _builder(dataset: str, config: str | None, hub: Path | None, where: str) -> Any:
     import datasets
 
-    path, cache = dataset, None
+    path, state, cache = dataset, "", None
     if hub is not None:
         path = str(hub / dataset)
         if not (hub / dataset).is_dir():
             raise MissingDataError(
                 f"{dataset}: not in the local mirror {hub}; add it, or leave out --hub and POLYPREFIX_HUB"
             )
-        cache = str(Path(datasets.config.HF_DATASETS_CACHE) / f"mirror-{_state(hub / dataset)}")
+        state = _state(hub / dataset)
+        cache = str(Path(datasets.config.HF_DATASETS_CACHE) / f"mirror-{state}")
     try:
-        return datasets.load_dataset_builder(path, config, cache_dir=cache)
+        return _known_builder(_module(path, state), config, cache)
     except datasets.exceptions.DatasetNotFoundError as error:
         reason = f"not on the Hub, or not open to you ({_first_line(error)})"
         raise MissingDataError(f"{dataset}: {reason}; check the name, or log in") from error
@@ -115,6 +117,33 @@ def _builder(dataset: str, config: str | None, hub: Path | None, where: str) -> 
         raise DataError(f"{where}: no data that can be read ({_first_line(error)}); check {path}") from error
 
 
+@lru_cache(maxsize=16)
+def _module(path: str, state: str) -> Any:
+    """What `datasets` finds out about a data set: its configurations and files. Read once, not again for each of them.
+
+    Args:
+        state: of a mirrored data set, so that a changed one is read again.
+    """
+    from datasets.load import dataset_module_factory
+
+    return dataset_module_factory(path)
+
+
+def _known_builder(module: Any, config: str | None, cache: str | None) -> Any:
+    """The second half of `datasets.load_dataset_builder`, which would find out everything again."""
+    from datasets.load import get_dataset_builder_class
+
+    options = {**module.builder_kwargs}
+    name = options.pop("config_name", config or module.builder_configs_parameters.default_config_name)
+    return get_dataset_builder_class(module, dataset_name=options.get("dataset_name"))(
+        cache_dir=cache,
+        config_name=name,
+        hash=module.hash,
+        info=(module.dataset_infos or {}).get(name),
+        **options,
+    )
+
+
 def _state(folder: Path) -> str:
     """Changes with the path of a mirrored data set and with the names, sizes and times of its files.
 
@@ -122,11 +151,18 @@ def _state(folder: Path) -> str:
     for these.
     """
     digest = hashlib.sha256(str(folder.resolve()).encode())
-    for file in sorted(folder.rglob("*")):
-        if file.is_file():
-            stat = file.stat()
-            digest.update(f"|{file.relative_to(folder)}|{stat.st_size}|{stat.st_mtime_ns}".encode())
+    for file in _files(folder):
+        stat = file.stat()
+        digest.update(f"|{file.path}|{stat.st_size}|{stat.st_mtime_ns}".encode())
     return digest.hexdigest()[:16]
+
+
+def _files(folder: Path | str) -> Iterator[os.DirEntry[str]]:
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.is_dir():
+            yield from _files(entry.path)
+        elif entry.is_file():
+            yield entry
 
 
 def _prepare(builder: Any, where: str) -> None:

@@ -65,12 +65,14 @@ def build(settings: Mapping[str, Any]) -> Method:
 def settle(config: RunConfig) -> RunConfig:
     """The configuration with all of the method's settings and defaults written out, so that equal runs have equal ids.
 
-    Where nothing is trained, training settings are set aside, and without shots the seed: they decide nothing.
+    What decides nothing is set aside: training settings where nothing is trained, without shots the seed there, and their language.
 
     Raises:
         ConfigError: see `build`.
     """
     method = build(config.method)
+    if not config.shots:
+        config = config.model_copy(update={"shot_language": RunConfig.model_fields["shot_language"].default})
     settings = {"name": method.name, **method.model_dump(mode="json")}
     if config.adapter or not method.defaults.steps:
         idle = TrainConfig(learning_rate=0, epochs=0, steps=0, weight_decay=0)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from polyprefix.records import Example, Prediction, Prompt, Score
 from polyprefix.scoring.metrics import accuracy, macro_f1
+from polyprefix.tasks._template import fill
 from polyprefix.tasks.base import Source, Task
 
 
@@ -16,15 +17,19 @@ class ChoiceTask(Task):
     template: ClassVar[str]
     """With the names of an example's inputs in braces; what all examples share comes first, the answer follows its end."""
     labels: ClassVar[tuple[str, ...]]
+    cuttable: ClassVar[str | None] = None
+    """The input that may be cut where a prompt is too long for a model."""
 
     def prompt(self, example: Example) -> Prompt:
         """The template, with the labels as continuations."""
+        text, context = fill(self.template, example.inputs, self.cuttable)
         return Prompt(
             example_id=example.id,
             language=example.language,
-            text=self.template.format(**example.inputs),
+            text=text,
             target=f" {example.answers[0]}",
             choices=tuple(f" {label}" for label in example.choices),
+            context=context,
         )
 
     def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:

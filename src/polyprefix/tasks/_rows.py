@@ -8,8 +8,7 @@ from typing import Any
 
 from polyprefix.errors import DataError, LanguageError, nearest
 from polyprefix.records import Example, Split
-
-ENGLISH = "eng_Latn"
+from polyprefix.tasks.base import ENGLISH
 
 
 def require_language(task: str, split: Split, language: str, known: Sequence[str], elsewhere: Split = "test") -> None:

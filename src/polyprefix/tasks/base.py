@@ -5,12 +5,15 @@ One task is one file in this folder that defines `TASK`; the registry and the co
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from polyprefix.records import Example, Prediction, Prompt, Score, Split
+
+ENGLISH = "eng_Latn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,16 @@ class TaskInfo:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where rows come from in this run, so that tasks need no globals."""
+    """Where rows come from in this run, and what they turned out to be, so that tasks need no globals."""
 
     hub: Path | None = None
     """A local mirror of the Hub; None means the Hub itself."""
+    notes: list[str] = field(default_factory=list, compare=False)
+    """What the result must say about the rows that were read, such as a training set shorter than the published one."""
+
+    def note(self, *sentences: str) -> None:
+        """Add notes; one that is there already is not repeated, for a run may read a split twice."""
+        self.notes.extend(sentence for sentence in dict.fromkeys(sentences) if sentence not in self.notes)
 
 
 @runtime_checkable
@@ -53,7 +62,7 @@ class Task(Protocol):
         """The codes (`swh_Latn`) that the task has test data for, English first."""
 
     def examples(self, split: Split, language: str, source: Source) -> Sequence[Example]:
-        """All examples of a split, in the source's order.
+        """All examples of a split, in the source's order; what a result must say about them goes to `source.note`.
 
         Raises:
             DataError: if rows are missing, short or malformed.
@@ -72,9 +81,34 @@ class Task(Protocol):
     def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
         """Baselines without a language model: name -> language -> accuracy. Empty where the task has none."""
 
-    def notes(self) -> tuple[str, ...]:
-        """What the loaded data turned out to be, such as a shorter training set than the published one.
+    def shot_languages(self) -> tuple[str, ...]:
+        """The languages that have published development data, from which solved examples are taken; English first."""
+        return (ENGLISH,)
 
-        Read after `examples`; goes into the result next to `info.deviations`. Optional where a task derives from this.
+    def shot_pool(self, language: str, source: Source) -> Sequence[Example]:
+        """The examples that may stand solved in front of a prompt: the development data of the language.
+
+        Raises:
+            DataError, LanguageError: as `examples`.
         """
-        return ()
+        return self.examples("validation", language, source)
+
+
+def score_all(
+    task: Task, test: Mapping[str, Sequence[Example]], predictions: Mapping[str, Sequence[Prediction]]
+) -> dict[str, Mapping[str, Score]]:
+    """Language -> metric -> score, where every example has exactly one answer.
+
+    Raises:
+        ValueError: if an example has no answer or several, or an answer belongs to no example: such a score would be over
+            other examples than it says.
+    """
+    for language in {**test, **predictions}:
+        asked = Counter(example.id for example in test.get(language, ()))
+        answered = Counter(prediction.example_id for prediction in predictions.get(language, ()))
+        if asked != answered:
+            missing, extra = (asked - answered).total(), (answered - asked).total()
+            raise ValueError(
+                f"{task.info.name} {language}: {missing} examples without an answer, {extra} answers too many"
+            )
+    return {language: task.score(predictions[language]) for language in test}

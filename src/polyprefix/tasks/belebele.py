@@ -5,6 +5,8 @@ Source    facebook/belebele on the Hugging Face Hub; L. Bandarkar et al., The Be
 Licence   CC BY-SA 4.0; each part of the training data has its own terms.
 Splits    test 900 rows a language (488 passages). Train and validation (English): the paper's recipe, 67.5k and 3.7k
           questions of RACE, SciQ, MultiRC, MCTest, MCScript and ReClor; see _belebele_training for its rules.
+Shots     English validation; the source has no development data of its own.
+Cut       the end of a passage that is too long for a model.
 Prompt    one English template in all languages, instruction first; the answer is a letter.
 Labels    A, B, C, D.
 Metric    accuracy.
@@ -27,8 +29,8 @@ from polyprefix.records import Example, Split
 from polyprefix.tasks._belebele_training import Question, training_questions
 from polyprefix.tasks._choice import ChoiceTask
 from polyprefix.tasks._codes import BELEBELE as LANGUAGES
-from polyprefix.tasks._rows import ENGLISH, read_columns, require_language, require_text, without_shared
-from polyprefix.tasks.base import Source, TaskInfo
+from polyprefix.tasks._rows import read_columns, require_language, require_text, without_shared
+from polyprefix.tasks.base import ENGLISH, Source, TaskInfo
 
 BELEBELE = "facebook/belebele"
 ROWS = 900
@@ -51,6 +53,7 @@ class Belebele(ChoiceTask):
 
     template = TEMPLATE
     labels = LABELS
+    cuttable = "passage"
 
     info = TaskInfo(
         name="belebele",
@@ -70,9 +73,6 @@ class Belebele(ChoiceTask):
             "Belebele training: sentences counted by ICU, MCScript 1.0 in place of 2.0; otherwise the paper's rules",
         ),
     )
-
-    def __init__(self) -> None:
-        self._notes: dict[str, tuple[str, ...]] = {}
 
     def languages(self) -> tuple[str, ...]:
         """The 122 codes, English first."""
@@ -99,16 +99,12 @@ class Belebele(ChoiceTask):
             raise DataError(f"{where}: {len(ids) - len(set(ids))} repeated (link, question_number); fetch it again")
         return _read(rows, ids, language, where)
 
-    def notes(self) -> tuple[str, ...]:
-        """What the training data lacked, how much of it the test set has too, and which languages are subsets."""
-        return tuple(note for notes in self._notes.values() for note in notes)
-
     def _assembled(self, part: Any, source: Source) -> Sequence[Example]:
         questions, notes = training_questions(part, source)
         examples = [_assembled_example(question, part) for question in questions]
         test = self.examples("test", ENGLISH, source)
         kept, note = without_shared(f"Belebele {part}", examples, test, ["passage", "question"])
-        self._notes[part] = (*notes, note)
+        source.note(*notes, note)
         return kept
 
     def _subset(self, language: str, source: Source, missing: MissingDataError) -> Sequence[Example]:
@@ -120,9 +116,9 @@ class Belebele(ChoiceTask):
             raise missing from None  # the benchmark itself is what the user has to mend
         where = f"{SUBSET} {language} test"
         expect_rows(len(rows), SUBSET_ROWS, where)
-        self._notes[language] = (
+        source.note(
             f"Belebele {language}: a subset, SEA-HELM's {len(rows)} of the {ROWS} published rows; "
-            "its ids are not those of other languages.",
+            "its ids are not those of other languages."
         )
         ids = [f"seahelm-{number}" for (number,) in read_columns(rows, ("seahelm_id",), where)]
         return _read(rows, ids, language, where)

@@ -6,6 +6,7 @@ Source    juletxara/mgsm on the Hugging Face Hub; F. Shi et al., Language Models
 Licence   CC BY 4.0 (MGSM), MIT (GSM8K).
 Splits    test 250 rows a language. Train: GSM8K's 7,473 English problems with worked solutions. Validation: in English
           the 1,069 problems of GSM8K's test set that MGSM does not have; elsewhere MGSM's own 8 solved problems.
+Shots     MGSM's 8 solved problems a language, the same in all.
 Prompt    one English template in all languages, instruction first; the solution is written.
 Target    the worked solution without its calculator annotations (`<<16-3=13>>`) and blank lines, and `The answer is N.`
           in place of the source's `#### N`, N without thousands separators.
@@ -28,8 +29,8 @@ from polyprefix.errors import DataError
 from polyprefix.records import Example, Prediction, Prompt, Score, Split
 from polyprefix.scoring.metrics import accuracy
 from polyprefix.scoring.numbers import last_number, number_after
-from polyprefix.tasks._rows import ENGLISH, read_columns, require_language, require_text, without_shared
-from polyprefix.tasks.base import Source, TaskInfo
+from polyprefix.tasks._rows import read_columns, require_language, require_text, without_shared
+from polyprefix.tasks.base import ENGLISH, Source, Task, TaskInfo
 
 CONFIGS = {
     "eng_Latn": "en", "ben_Beng": "bn", "deu_Latn": "de", "fra_Latn": "fr", "jpn_Jpan": "ja", "rus_Cyrl": "ru",
@@ -60,7 +61,7 @@ _ANNOTATION = re.compile("<<[^<>]*>>")
 _LABEL = re.compile("^[^:：]{1,40}[:：]\\s*")
 
 
-class Mgsm:
+class Mgsm(Task):
     """Word problems with a number for an answer; the solution is generated."""
 
     info = TaskInfo(
@@ -77,13 +78,10 @@ class Mgsm:
             "test": "test, 250 rows in each of 11 languages",
         },
         deviations=(
-            "MGSM: an English prompt in all languages and no solved examples; the source prompts with eight",
+            "MGSM: an English prompt in all languages; the source prompts with eight solved examples",
             "MGSM: numbers are compared by value, in the digits and separators of every script",
         ),
     )
-
-    def __init__(self) -> None:
-        self._notes: tuple[str, ...] = ()
 
     def languages(self) -> tuple[str, ...]:
         """The eleven codes, English first."""
@@ -130,9 +128,14 @@ class Mgsm:
         """None."""
         return {}
 
-    def notes(self) -> tuple[str, ...]:
-        """How many training rows were dropped because the test set has them, once training rows were read."""
-        return self._notes
+    def shot_languages(self) -> tuple[str, ...]:
+        """All of them: MGSM comes with eight solved problems in each."""
+        return tuple(CONFIGS)
+
+    def shot_pool(self, language: str, source: Source) -> Sequence[Example]:
+        """MGSM's eight solved problems, in English too, where validation is what MGSM left of GSM8K."""
+        require_language("mgsm", "validation", language, tuple(CONFIGS), elsewhere="validation")
+        return _solved(language, source)
 
     def _gsm8k(self, split: Split, source: Source) -> Sequence[Example]:
         original = "train" if split == "train" else "test"
@@ -142,8 +145,8 @@ class Mgsm:
         cells = enumerate(read_columns(rows, ("question", "answer"), where))
         examples = [_worked(f"{where}, row {row}", f"{split}-{row}", *texts) for row, texts in cells]
         kept, note = without_shared(f"MGSM {split}", examples, _test(ENGLISH, source), ["question"])
-        if split == "train":
-            self._notes = (note,)
+        if split == "train":  # of the validation rows MGSM's own 250 are left out, which is no news
+            source.note(note)
         return kept
 
 
@@ -193,7 +196,7 @@ def _solved(language: str, source: Source) -> list[Example]:
     cells = read_columns(rows, ("question", "answer", "answer_number"), where)
     return [
         Example(
-            id=f"validation-{row}",
+            id=f"solved-{row}",
             language=language,
             inputs={"question": _LABEL.sub("", _text(question, f"{where}, row {row}"))},
             choices=(),

@@ -4,6 +4,7 @@ Source    Davlan/sib200 on the Hugging Face Hub; D. I. Adelani et al., SIB-200: 
           Dataset for Topic Classification in 200+ Languages and Dialects, EACL 2024. The sentences are FLORES-200's.
 Licence   Apache 2.0 for the labels as their repository states it, CC BY-SA 4.0 for FLORES-200's text.
 Splits    test 204 rows a language, validation 99 a language, train 701 (English).
+Shots     validation, in all languages.
 Prompt    one English template in all languages, instruction first, so that its keys and values are computed once.
 Labels    science (the source's science/technology), travel, politics, sports, health, entertainment, geography: each a
           single token for the embedded models, with its leading space.
@@ -23,8 +24,8 @@ from polyprefix.records import Example, Score, Split
 from polyprefix.scoring.metrics import accuracy
 from polyprefix.tasks._choice import ChoiceTask
 from polyprefix.tasks._codes import SIB200 as LANGUAGES
-from polyprefix.tasks._rows import ENGLISH, read_columns, require_language, require_text, without_shared
-from polyprefix.tasks.base import Source, TaskInfo
+from polyprefix.tasks._rows import read_columns, require_language, require_text, without_shared
+from polyprefix.tasks.base import ENGLISH, Source, TaskInfo
 
 SIB200 = "Davlan/sib200"
 ROWS: Mapping[Split, int] = {"train": 701, "validation": 99, "test": 204}
@@ -69,9 +70,6 @@ class Sib200(ChoiceTask):
         ),
     )
 
-    def __init__(self) -> None:
-        self._notes: tuple[str, ...] = ()
-
     def languages(self) -> tuple[str, ...]:
         """The 205 codes, English first."""
         return LANGUAGES
@@ -88,17 +86,17 @@ class Sib200(ChoiceTask):
         if split != "train":
             return examples
         kept, note = without_shared("SIB-200 train", examples, _read("test", ENGLISH, source), ["text"])
-        self._notes = (note,)
+        source.note(note)
         return kept
+
+    def shot_languages(self) -> tuple[str, ...]:
+        """All of them: the source has 99 validation rows in each."""
+        return LANGUAGES
 
     def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
         """What the topic that is most frequent in training scores: the classes are of unequal size."""
         scores = {code: accuracy([float(LABELS[0] in e.answers) for e in rows]) for code, rows in test.items() if rows}
         return {"most frequent topic": scores} if scores else {}
-
-    def notes(self) -> tuple[str, ...]:
-        """How many training rows were dropped because the test set has them, once training rows were read."""
-        return self._notes
 
 
 def _read(split: Split, language: str, source: Source) -> list[Example]:

@@ -80,15 +80,12 @@ class Terms(ChoiceTask):
             raise LanguageError(f"terms: no data in '{language}'; {nearest(language, LOCALES)}")
         if split != "test" and language != ENGLISH:
             raise LanguageError(f"terms: no {split} split in '{language}'; train and validate in {ENGLISH}")
+        source.note(f"names from Babel {version('babel')}")  # items come and go with its release
         return _examples(split, language)
 
     def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
         """Two classifiers trained on the English terms: character n-grams, and length and spaces."""
         return baseline_scores(self.examples("train", ENGLISH, source), test)
-
-    def notes(self) -> tuple[str, ...]:
-        """Which release the names are from: items come and go with it."""
-        return (f"names from Babel {version('babel')}",)
 
 
 def languages_with(items: int) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ Source    facebook/xnli on the Hugging Face Hub; A. Conneau et al., XNLI: Evalua
           Representations, EMNLP 2018. Training: its English part, which is MultiNLI (A. Williams et al., NAACL 2018;
           nyu-mll/multi_nli), or that data set itself where the former is missing.
 Licence   CC BY-NC 4.0 (XNLI); MultiNLI's sources have terms of their own.
-Splits    test 5,010 rows a language (1,670 a label), validation 2,490 (English only here), train 392,702 (English).
+Splits    test 5,010 rows a language (1,670 a label), validation 2,490 a language, train 392,702 (English).
+Shots     validation, in all languages.
 Prompt    one English template in all languages, instruction first, so that its keys and values are computed once.
 Deviates  from the source, which fine-tunes a classifier on sentence pairs, and from lm-evaluation-harness, whose xnli
           scores the validation split with whole translated sentences as choices. Their figures are not these.
@@ -15,14 +16,15 @@ Rows are parallel: row i is the same pair in every language, so `test-17` is one
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from polyprefix.data.hub import MissingDataError, expect_rows, load_rows
-from polyprefix.errors import DataError, LanguageError, nearest
+from polyprefix.errors import DataError
 from polyprefix.records import Example, Split
 from polyprefix.tasks._choice import ChoiceTask
-from polyprefix.tasks.base import Source, TaskInfo
+from polyprefix.tasks._rows import read_columns, require_language, require_text, without_shared
+from polyprefix.tasks.base import ENGLISH, Source, TaskInfo
 
-ENGLISH = "eng_Latn"
 CONFIGS = {
     "eng_Latn": "en", "arb_Arab": "ar", "bul_Cyrl": "bg", "deu_Latn": "de", "ell_Grek": "el",
     "fra_Latn": "fr", "hin_Deva": "hi", "rus_Cyrl": "ru", "spa_Latn": "es", "swh_Latn": "sw",
@@ -55,16 +57,13 @@ class Xnli(ChoiceTask):
         parallel=True,
         splits={
             "train": f"English train ({MULTI_NLI}), 392,702 rows",
-            "validation": "English validation, 2,490 rows",
+            "validation": "validation, 2,490 rows in each of 15 languages",
             "test": "test, 5,010 rows in each of 15 languages",
         },
         deviations=(
             "XNLI: an English prompt in all languages, answered yes, maybe or no; the source fine-tunes a classifier",
         ),
     )
-
-    def __init__(self) -> None:
-        self._notes: tuple[str, ...] = ()
 
     def languages(self) -> tuple[str, ...]:
         """The fifteen codes, English first."""
@@ -77,10 +76,7 @@ class Xnli(ChoiceTask):
             LanguageError: if the task has no such language, or only a test split in it.
             DataError: if rows are missing, too many, or malformed; a shorter training set is allowed, and noted.
         """
-        if language not in CONFIGS:
-            raise LanguageError(f"xnli: no data in '{language}'; {nearest(language, CONFIGS)}")
-        if split != "test" and language != ENGLISH:
-            raise LanguageError(f"xnli: {split} is English only here; ask for {ENGLISH}")
+        require_language("xnli", split, language, tuple(CONFIGS), elsewhere="validation")
         if split == "train":
             return self._train(source)
         rows = load_rows(XNLI, CONFIGS[language], split, source.hub)
@@ -88,9 +84,9 @@ class Xnli(ChoiceTask):
         expect_rows(len(rows), ROWS[split], where)
         return _read(rows, split, language, where)
 
-    def notes(self) -> tuple[str, ...]:
-        """The size and source of the training set last read, where they are not the published ones."""
-        return self._notes
+    def shot_languages(self) -> tuple[str, ...]:
+        """All of them: the source has 2,490 validation rows in each."""
+        return tuple(CONFIGS)
 
     def _train(self, source: Source) -> Sequence[Example]:
         dataset, where = XNLI, f"{XNLI} {CONFIGS[ENGLISH]} train"
@@ -103,39 +99,29 @@ class Xnli(ChoiceTask):
                 raise missing from None  # the first is what the user has to mend
             dataset, where = MULTI_NLI, f"{MULTI_NLI} train"
         expect_rows(len(rows), ROWS["train"], where, subset_ok=True)
-        notes = []
         if dataset != XNLI:
-            notes.append(f"XNLI: trained on {MULTI_NLI}, for {XNLI} has no English training split here.")
+            source.note(f"XNLI: trained on {MULTI_NLI}, for {XNLI} has no English training split here.")
         if len(rows) < ROWS["train"]:
-            notes.append(f"XNLI: {where} is a subset here, {len(rows):,} of the {ROWS['train']:,} published rows.")
-        self._notes = tuple(notes)
-        return _read(rows, "train", ENGLISH, where)
+            source.note(f"XNLI: {where} is a subset here, {len(rows):,} of the {ROWS['train']:,} published rows.")
+        test = self.examples("test", ENGLISH, source)
+        kept, note = without_shared("XNLI train", _read(rows, "train", ENGLISH, where), test, ["premise"])
+        source.note(note)
+        return kept
 
 
-def _read(rows: Mapping[str, Sequence[object]], split: Split, language: str, where: str) -> list[Example]:
-    try:
-        columns = [list(rows[name][:]) for name in ("premise", "hypothesis", "label")]
-    except KeyError as error:
-        raise DataError(f"{where}: no column {error}; expected premise, hypothesis and label") from None
-    return [
-        _example(f"{where}, row {row}", f"{split}-{row}", language, *cells)
-        for row, cells in enumerate(zip(*columns, strict=True))
-    ]
+def _read(rows: Mapping[str, Any], split: Split, language: str, where: str) -> list[Example]:
+    cells = read_columns(rows, ("premise", "hypothesis", "label"), where)
+    return [_example(f"{where}, row {row}", f"{split}-{row}", language, *values) for row, values in enumerate(cells)]
 
 
 def _example(where: str, id: str, language: str, premise: object, hypothesis: object, label: object) -> Example:
-    for name, text in (("premise", premise), ("hypothesis", hypothesis)):
-        if not isinstance(text, str) or not text.strip():
-            raise DataError(f"{where}: the {name} is empty; fetch the data again")
     if not isinstance(label, int) or label not in range(3):
         raise DataError(f"{where}: label {label!r}, expected 0, 1 or 2; fetch the data again")
-    return Example(
-        id=id,
-        language=language,
-        inputs={"premise": str(premise), "hypothesis": str(hypothesis)},
-        choices=LABELS,
-        answers=(LABELS[label],),
-    )
+    inputs = {
+        "premise": require_text(premise, where, "premise"),
+        "hypothesis": require_text(hypothesis, where, "hypothesis"),
+    }
+    return Example(id, language, inputs, choices=LABELS, answers=(LABELS[label],))
 
 
 TASK = Xnli()

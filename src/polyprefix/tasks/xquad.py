@@ -5,6 +5,8 @@ Source    google/xquad on the Hugging Face Hub; M. Artetxe et al., On the Cross-
 Licence   CC BY-SA 4.0, both.
 Splits    test 1,190 rows a language (the source calls it validation). Train and validation: SQuAD's 87,599 English
           training rows, parted by article, for SQuAD's own validation split is where XQuAD comes from.
+Shots     English validation; the source has no development data of its own.
+Cut       the end of a context that is too long for a model; in training, never the answer.
 Prompt    one English template in all languages, instruction first; the answer is written, up to a line break.
 Metric    F1 and exact match as SQuAD v1.1 computes them; both again with regard to the language (scoring.normalise).
 Deviates  from the source, which predicts the span's ends with an encoder; from lm-evaluation-harness, which translates
@@ -23,8 +25,9 @@ from polyprefix.data.hub import expect_rows, load_rows
 from polyprefix.errors import DataError
 from polyprefix.records import Example, Prediction, Prompt, Score, Split
 from polyprefix.scoring.answers import SPAN_METRICS, f1, span_scores
-from polyprefix.tasks._rows import ENGLISH, read_columns, require_language, require_text, without_shared
-from polyprefix.tasks.base import Source, TaskInfo
+from polyprefix.tasks._rows import read_columns, require_language, require_text, without_shared
+from polyprefix.tasks._template import fill
+from polyprefix.tasks.base import ENGLISH, Source, Task, TaskInfo
 
 CONFIGS = {
     "eng_Latn": "xquad.en", "arb_Arab": "xquad.ar", "deu_Latn": "xquad.de", "ell_Grek": "xquad.el",
@@ -42,7 +45,7 @@ Question: {question}
 Answer:"""
 
 
-class Xquad:
+class Xquad(Task):
     """Extractive question answering; the answer is generated."""
 
     info = TaskInfo(
@@ -63,9 +66,6 @@ class Xquad:
             "XQuAD: 5% of SQuAD's training articles are held out for validation",
         ),
     )
-
-    def __init__(self) -> None:
-        self._notes: tuple[str, ...] = ()
 
     def languages(self) -> tuple[str, ...]:
         """The twelve codes, English first."""
@@ -88,13 +88,15 @@ class Xquad:
 
     def prompt(self, example: Example) -> Prompt:
         """The instruction first, then context and question; the answer ends with its line."""
+        text, context = fill(TEMPLATE, example.inputs, "context")
         return Prompt(
             example_id=example.id,
             language=example.language,
-            text=TEMPLATE.format(**example.inputs),
+            text=text,
             target=f" {example.answers[0]}",
             stop=("\n",),
             max_new_tokens=48,
+            context=context,
         )
 
     def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
@@ -108,10 +110,6 @@ class Xquad:
     def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
         """None."""
         return {}
-
-    def notes(self) -> tuple[str, ...]:
-        """The size of the training set last read where it is not the published one, and what the test set has too."""
-        return self._notes
 
     def _squad(self, split: Split, source: Source) -> Sequence[Example]:
         rows = load_rows(SQUAD, None, "train", source.hub)
@@ -128,7 +126,8 @@ class Xquad:
             size = (
                 f"XQuAD train: {len(rows):,} rows of {SQUAD} here{short}, {len(rows) - len(chosen):,} of them held out."
             )
-            self._notes = (size, note)
+            source.note(size)
+        source.note(note)
         return kept
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from polyprefix.config import RunConfig
+from polyprefix.data.hub import MissingDataError
 from polyprefix.data.select import evaluation_subset, training_sample
 from polyprefix.languages import find
 from polyprefix.records import Example
-from polyprefix.tasks.base import Source, Task
+from polyprefix.tasks.base import ENGLISH, Source, Task
+from polyprefix.text.shots import choose_shot_languages, in_front, load_shots, shots_note
 from polyprefix.text.tokens import Encoded, encode, shared_length
-
-ENGLISH = "eng_Latn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,10 @@ class Examples:
     validation: Sequence[Example]
     test: Mapping[str, Sequence[Example]]
     """Language -> examples, English first."""
-    shots: Sequence[Example]
-    """Solved English examples in front of every prompt, from validation data; none of them is in `validation`."""
+    train_shots: Sequence[Example]
+    """Solved English examples in front of every prompt of training and validation; none of them is in `validation`."""
+    shots: Mapping[str, Sequence[Example]]
+    """Test language -> solved examples in front of its prompts; empty without shots."""
     notes: tuple[str, ...]
 
 
@@ -38,6 +40,8 @@ class Tokens:
     test: Mapping[str, Sequence[Encoded]]
     instruction: str
     """What all prompts begin with, as text: prefixes start from its keys and values."""
+    notes: tuple[str, ...] = ()
+    """How many contexts were cut, in which languages."""
 
 
 def choose_languages(task: Task, wanted: Sequence[str] | str) -> tuple[str, ...]:
@@ -54,44 +58,76 @@ def choose_languages(task: Task, wanted: Sequence[str] | str) -> tuple[str, ...]
 def load_examples(task: Task, config: RunConfig, source: Source) -> Examples:
     """Read the test languages, and the English training data where something is trained.
 
+    Where all languages are asked for, those that the data lacks are left out and named; English must be there.
+
     Raises:
-        DataError, LanguageError: see the task.
+        DataError, LanguageError: see the task, and `choose_shot_languages`.
     """
-    languages = choose_languages(task, config.languages)
-    train: list[Example] = []
-    validation: list[Example] = []
-    shots: list[Example] = []
-    if config.shots:
-        shots = training_sample(task.examples("validation", ENGLISH, source), config.shots, config.seed)
-    if config.trains:
-        train = training_sample(task.examples("train", ENGLISH, source), config.train_size, config.seed)
-        if config.train.validation_size:
-            used = {example.id for example in shots}
-            unused = [e for e in task.examples("validation", ENGLISH, source) if e.id not in used]
-            validation = evaluation_subset(unused, config.train.validation_size)
-    test = {code: evaluation_subset(task.examples("test", code, source), config.eval_size) for code in languages}
-    notes = [*task.info.deviations, *task.notes()]
+    source = Source(source.hub)  # the notes are those of this run
+    test, missing = _test_data(task, config, source)
+    of_shots = choose_shot_languages(task, tuple(test), config)
+    english = [ENGLISH] if of_shots and config.trains else []
+    solved = load_shots(task, tuple(dict.fromkeys([*of_shots.values(), *english])), config, source)
+    used = {example.id for shots in solved.values() for example in shots}
+    train, validation = _training_data(task, config, source, used) if config.trains else ([], [])
+    notes = [*task.info.deviations, *source.notes]
+    if missing:
+        notes.append(
+            f"No data here, left out: {len(missing)} of {len(task.languages())} languages, {', '.join(missing)}."
+        )
     if config.eval_size is not None:
         notes.append(f"Test: at most {config.eval_size} examples per language, the same ids in each, by smallest hash.")
-    if shots:
-        notes.append(f"{len(shots)} solved English examples of the validation split in front of every prompt.")
-    return Examples(train, validation, test, shots, tuple(notes))
+    if of_shots:
+        notes.append(shots_note(config, of_shots))
+    shots = {code: solved[language] for code, language in of_shots.items()}
+    return Examples(train, validation, test, solved[ENGLISH] if english else [], shots, tuple(notes))
+
+
+def _test_data(task: Task, config: RunConfig, source: Source) -> tuple[dict[str, list[Example]], list[str]]:
+    """Language -> the examples to test, and the languages that are left out because there are none."""
+    test: dict[str, list[Example]] = {}
+    missing = []
+    for code in choose_languages(task, config.languages):
+        try:
+            test[code] = evaluation_subset(task.examples("test", code, source), config.eval_size)
+        except MissingDataError:
+            if config.languages != "all" or code == ENGLISH:
+                raise
+            missing.append(code)
+    return test, missing
+
+
+def _training_data(
+    task: Task, config: RunConfig, source: Source, used: set[str]
+) -> tuple[list[Example], list[Example]]:
+    """English training and validation examples; those of the ids in `used` are shots and validate nothing."""
+    train = training_sample(task.examples("train", ENGLISH, source), config.train_size, config.seed)
+    if not config.train.validation_size:
+        return train, []
+    unused = [example for example in task.examples("validation", ENGLISH, source) if example.id not in used]
+    return train, evaluation_subset(unused, config.train.validation_size)
 
 
 def tokenise(task: Task, examples: Examples, tokenizer: Any, max_length: int) -> Tokens:
-    """Prompt and tokenise everything.
+    """Prompt and tokenise everything; contexts that are too long are cut where the task allows it, and counted.
 
     Raises:
         DataError: if a prompt is too long for the model, or labels are the same tokens.
     """
 
-    shots = "".join(f"{solved.text}{solved.target}\n\n" for solved in map(task.prompt, examples.shots))
+    def tokens(items: Sequence[Example], shots: Sequence[Example], training: bool) -> list[Encoded]:
+        prompts = in_front(task, shots, [task.prompt(example) for example in items])
+        return encode(prompts, tokenizer, max_length, training=training)
 
-    def tokens(items: Sequence[Example]) -> list[Encoded]:
-        prompts = [task.prompt(example) for example in items]
-        return encode([replace(prompt, text=shots + prompt.text) for prompt in prompts], tokenizer, max_length)
-
-    test = {code: tokens(items) for code, items in examples.test.items()}
-    rows = [item.ids for item in next(iter(test.values()))]
+    train = tokens(examples.train, examples.train_shots, True)
+    validation = tokens(examples.validation, examples.train_shots, True)
+    test = {code: tokens(items, examples.shots.get(code, ()), False) for code, items in examples.test.items()}
+    rows = [item.ids for item in (*train, *validation)] or [item.ids for item in next(iter(test.values()))]
     instruction = tokenizer.decode(rows[0][: shared_length(rows)], skip_special_tokens=True) if rows else ""
-    return Tokens(tokens(examples.train), tokens(examples.validation), test, instruction)
+    parts = {"train": train, "validation": validation, **{f"language {code}": items for code, items in test.items()}}
+    notes = [
+        f"{count:,} of {len(items):,} contexts cut to {max_length:,} tokens with question and answer, {part}."
+        for part, items in parts.items()
+        if (count := sum(item.cut for item in items))
+    ]
+    return Tokens(train, validation, test, instruction, tuple(notes))

@@ -8,11 +8,12 @@ and computed once per batch instead of once per example.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from polyprefix.errors import DataError
 from polyprefix.records import Prompt
+from polyprefix.text.cut import cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +27,42 @@ class Encoded:
     """The continuation that training teaches; a written answer ends with its stop string, so that the model learns to end."""
     choices: tuple[tuple[int, ...], ...]
     """The continuations to rank."""
+    cut: bool = False
+    """Whether the context was cut to what the model can read."""
+
+    @property
+    def length(self) -> int:
+        """Tokens of the prompt with its longest continuation."""
+        return len(self.ids) + max(map(len, (self.target, *self.choices)))
 
 
-def encode(prompts: Sequence[Prompt], tokenizer: Any, max_length: int) -> list[Encoded]:
-    """Tokenise prompts with their continuations.
+def encode(prompts: Sequence[Prompt], tokenizer: Any, max_length: int, *, training: bool = False) -> list[Encoded]:
+    """Tokenise prompts with their continuations; contexts that are too long are cut where the prompt allows it.
 
     Args:
         tokenizer: a fast transformers tokenizer.
         max_length: the most tokens that the model can read.
+        training: leave the answer in a context that is cut; otherwise leave room for the answer that is to be written.
 
     Raises:
         DataError: if a prompt is too long, or if two of its choices are the same tokens.
     """
+    encoded = _encode(prompts, tokenizer)
+    for item in encoded:
+        _check(item)
+    long = {n: shorter for n, item in enumerate(encoded) if (shorter := _cut(item, tokenizer, max_length, training))}
+    for n, item in zip(long, _encode(list(long.values()), tokenizer), strict=True):
+        encoded[n] = replace(item, cut=True)
+    for item in encoded:
+        if item.length > max_length:
+            raise DataError(
+                f"{_where(item)}: {item.length} tokens, the model reads at most {max_length}; "
+                "shorten or remove the example, or use fewer shots"
+            )
+    return encoded
+
+
+def _encode(prompts: Sequence[Prompt], tokenizer: Any) -> list[Encoded]:
     if not prompts:
         return []
     heads = _ids(tokenizer, [p.text for p in prompts])
@@ -50,12 +75,10 @@ def encode(prompts: Sequence[Prompt], tokenizer: Any, max_length: int) -> list[E
         if ids[: len(head)] != head:  # the tokenizer merged across the border: take the continuation by itself
             ids = head + tuple(tokenizer(continuation, add_special_tokens=False)["input_ids"])
         tails[n, continuation] = ids[len(head) :]
-    encoded = []
-    for n, prompt in enumerate(prompts):
-        item = Encoded(prompt, heads[n], tails[n, targets[n]], tuple(tails[n, c] for c in prompt.choices))
-        _check(item, max_length)
-        encoded.append(item)
-    return encoded
+    return [
+        Encoded(prompt, heads[n], tails[n, targets[n]], tuple(tails[n, c] for c in prompt.choices))
+        for n, prompt in enumerate(prompts)
+    ]
 
 
 def _ids(tokenizer: Any, texts: list[str]) -> list[tuple[int, ...]]:
@@ -64,19 +87,37 @@ def _ids(tokenizer: Any, texts: list[str]) -> list[tuple[int, ...]]:
     return [tuple(row[:-1] if row and row[-1] == end and len(row) > 1 else row) for row in rows]
 
 
-def _check(item: Encoded, max_length: int) -> None:
-    where = f"example {item.prompt.example_id} ({item.prompt.language})"
-    if len(set(item.choices)) != len(item.choices) or not all(item.choices):
-        raise DataError(
-            f"{where}: two of the labels {item.prompt.choices} are the same tokens for this model; use other labels"
-        )
+def _cut(item: Encoded, tokenizer: Any, max_length: int, training: bool) -> Prompt | None:
+    """The prompt with a shorter context; None if it is short enough, or cannot be short enough."""
+    prompt = item.prompt
+    answer = item.length - len(item.ids)
+    if not training and not prompt.choices:
+        answer = max(answer, prompt.max_new_tokens)
+    if prompt.context is None or len(item.ids) + answer <= max_length:
+        return None
+    keep = prompt.target.strip() if training and not prompt.choices else ""
+    return cut(prompt, tokenizer, max_length - answer, keep)
+
+
+def _check(item: Encoded) -> None:
+    known: dict[tuple[int, ...], str] = {}
+    for label, ids in zip(item.prompt.choices, item.choices, strict=True):
+        if not ids:
+            raise DataError(f"{_where(item)}: the label {label!r} is empty after tokenisation; use another label")
+        if ids in known:
+            raise DataError(
+                f"{_where(item)}: the labels {known[ids]!r} and {label!r} are the same tokens {list(ids)} for this model; "
+                "use other labels, or another model"
+            )
+        known[ids] = label
     if not item.target:
-        raise DataError(f"{where}: the answer is empty after tokenisation; remove the example or give it an answer")
-    longest = len(item.ids) + max(map(len, (item.target, *item.choices)))
-    if longest > max_length:
         raise DataError(
-            f"{where}: {longest} tokens, the model reads at most {max_length}; shorten or remove the example"
+            f"{_where(item)}: the answer is empty after tokenisation; remove the example or give it an answer"
         )
+
+
+def _where(item: Encoded) -> str:
+    return f"example {item.prompt.example_id} ({item.prompt.language})"
 
 
 def shared_length(rows: Sequence[tuple[int, ...]]) -> int:

@@ -1,0 +1,108 @@
+"""Solved examples in front of a question: in English or in the language of the question, from published development data.
+
+Training keeps to English: where an adapter is trained with shots, its training prompts carry the English ones, whatever the questions of
+the test carry. What the run is tested on is never a shot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from polyprefix.config import RunConfig
+from polyprefix.data.hub import MissingDataError
+from polyprefix.data.select import training_sample
+from polyprefix.errors import DataError, LanguageError
+from polyprefix.languages import find, get
+from polyprefix.records import Example, Prompt
+from polyprefix.tasks.base import ENGLISH, Source, Task
+
+TARGET = "target"
+SEPARATOR = "\n\n"
+FEW = 12
+"""So many languages are named in a message; of more, their number."""
+
+
+def choose_shot_languages(task: Task, languages: Sequence[str], config: RunConfig) -> dict[str, str]:
+    """Test language -> the language of the shots in front of its questions; empty without shots.
+
+    Raises:
+        LanguageError: if nobody knows the language, or the task has no development data in it.
+    """
+    if not config.shots:
+        return {}
+    known = task.shot_languages()
+    if config.shot_language == TARGET:
+        chosen = {code: code for code in languages}
+    else:
+        chosen = dict.fromkeys(languages, find(config.shot_language, among={*task.languages(), *known}).code)
+    missing = [code for code in dict.fromkeys(chosen.values()) if code not in known]
+    if missing:
+        raise LanguageError(
+            f"shot_language '{config.shot_language}': {task.info.name} has no development data in {_few(missing)}, "
+            f"only in {_few(known)}; take shots from there, such as --shot-language {known[0]}"
+        )
+    return chosen
+
+
+def load_shots(task: Task, languages: Sequence[str], config: RunConfig, source: Source) -> dict[str, list[Example]]:
+    """Language -> `config.shots` examples of its development data: the same ids in each where they are parallel; the seed decides.
+
+    Raises:
+        DataError: if there are fewer; see also the task.
+    """
+    shots = {}
+    for language in languages:
+        pool = _untested(task, language, source)
+        if len(pool) < config.shots:
+            raise DataError(
+                f"{config.shots} shots: the development data of {task.info.name} in {language} has {len(pool)}; "
+                f"ask for at most {len(pool)}"
+            )
+        shots[language] = training_sample(sorted(pool, key=lambda example: example.id), config.shots, config.seed)
+    return shots
+
+
+def _untested(task: Task, language: str, source: Source) -> list[Example]:
+    """The development examples of a language whose id and text its test split does not have."""
+    try:
+        test = task.examples("test", language, source)
+    except MissingDataError:  # then it is not tested either
+        test = ()
+    ids, texts = {example.id for example in test}, {tuple(example.inputs.values()) for example in test}
+    pool = task.shot_pool(language, source)
+    return [e for e in pool if e.id not in ids and tuple(e.inputs.values()) not in texts]
+
+
+def solved_text(task: Task, shots: Sequence[Example]) -> str:
+    """The solved examples as they stand in front of a prompt; empty without any."""
+    return "".join(f"{solved.text}{solved.target}{SEPARATOR}" for solved in map(task.prompt, shots))
+
+
+def in_front(task: Task, shots: Sequence[Example], prompts: Sequence[Prompt]) -> list[Prompt]:
+    """The prompts with the solved examples in front of each."""
+    text = solved_text(task, shots)
+    return [
+        replace(
+            prompt,
+            text=text + prompt.text,
+            context=prompt.context and (prompt.context[0] + len(text), prompt.context[1] + len(text)),
+        )
+        for prompt in prompts
+    ]
+
+
+def shots_note(config: RunConfig, languages: Mapping[str, str]) -> str:
+    """What the result says about its shots.
+
+    Args:
+        languages: test language -> the language of its shots.
+    """
+    target = config.shot_language == TARGET
+    words = "in the language of the question" if target else f"in {get(languages[ENGLISH]).name}"
+    training = "; training prompts carry English ones" if config.trains else ""
+    return f"{config.shots} solved examples of the development data in front of every question, {words}{training}."
+
+
+def _few(codes: Sequence[str]) -> str:
+    return ", ".join(codes) if len(codes) <= FEW else f"{len(codes)} languages"
