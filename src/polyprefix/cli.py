@@ -45,6 +45,7 @@ def shared_options(function: Any) -> Any:
         click.option("--languages", metavar="A,B|all", help="Test languages as people write them: sw, swh_Latn, Swahili."),
         click.option("--eval-size", type=int, metavar="N", help="Test examples per language, the same ids in each."),
         click.option("--shots", type=int, metavar="K", help="Solved examples in front of each question."),
+        click.option("--protocol", metavar="NAME", help="Prompts and scoring: default, or lm-eval for those of that tool."),
         click.option("--seed", type=int, metavar="S", help="Seed of samples, order and initial values."),
         click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any other setting."),
         click.option("--hub", type=click.Path(path_type=Path), metavar="DIR", help="A local mirror of the Hub."),
@@ -216,7 +217,9 @@ def _run(settings: dict[str, Any], *, hub: Path | None, out: Path, as_json: bool
     from polyprefix.text.prepare import choose_languages
 
     config = validate(RunConfig, settings, "run")
-    choose_languages(tasks.get(config.task), config.languages)  # what was mistyped is said before seconds of loading
+    choose_languages(
+        tasks.get(config.task, config.protocol), config.languages
+    )  # what was mistyped is said before seconds of loading
     methods.check(config.method["name"])
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("polyprefix").setLevel(logging.INFO)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from polyprefix.records import Example, Prediction, Prompt, Score
 from polyprefix.scoring.metrics import accuracy, macro_f1
+from polyprefix.tasks._rows import stripped
 from polyprefix.tasks.base import Source, Task
 
 
@@ -22,7 +23,7 @@ class ChoiceTask(Task):
         return Prompt(
             example_id=example.id,
             language=example.language,
-            text=self.template.format(**example.inputs),
+            text=self.template.format(**stripped(example.inputs)),
             target=f" {example.answers[0]}",
             choices=tuple(f" {label}" for label in example.choices),
         )

@@ -15,6 +15,7 @@ Rows are parallel: row i is the same pair in every language, so `test-17` is one
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from polyprefix.data.hub import MissingDataError, expect_rows, load_rows
 from polyprefix.errors import DataError, LanguageError, nearest
@@ -44,6 +45,8 @@ class Xnli(ChoiceTask):
 
     template = TEMPLATE
     labels = LABELS
+    source_splits: ClassVar[Mapping[Split, Split]] = {"validation": "validation", "test": "test"}
+    """Our split -> the source's; training data is another matter."""
 
     info = TaskInfo(
         name="xnli",
@@ -83,10 +86,11 @@ class Xnli(ChoiceTask):
             raise LanguageError(f"xnli: {split} is English only here; ask for {ENGLISH}")
         if split == "train":
             return self._train(source)
-        rows = load_rows(XNLI, CONFIGS[language], split, source.hub)
-        where = f"{XNLI} {CONFIGS[language]} {split}"
-        expect_rows(len(rows), ROWS[split], where)
-        return _read(rows, split, language, where)
+        original = self.source_splits[split]
+        rows = load_rows(XNLI, CONFIGS[language], original, source.hub)
+        where = f"{XNLI} {CONFIGS[language]} {original}"
+        expect_rows(len(rows), ROWS[original], where)
+        return _read(rows, original, language, where)
 
     def notes(self) -> tuple[str, ...]:
         """The size and source of the training set last read, where they are not the published ones."""

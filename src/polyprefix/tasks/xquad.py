@@ -23,7 +23,7 @@ from polyprefix.data.hub import expect_rows, load_rows
 from polyprefix.errors import DataError
 from polyprefix.records import Example, Prediction, Prompt, Score, Split
 from polyprefix.scoring.answers import SPAN_METRICS, f1, span_scores
-from polyprefix.tasks._rows import ENGLISH, read_columns, require_language, require_text, without_shared
+from polyprefix.tasks._rows import ENGLISH, read_columns, require_language, require_text, stripped, without_shared
 from polyprefix.tasks.base import Source, TaskInfo
 
 CONFIGS = {
@@ -91,7 +91,7 @@ class Xquad:
         return Prompt(
             example_id=example.id,
             language=example.language,
-            text=TEMPLATE.format(**example.inputs),
+            text=TEMPLATE.format(**stripped(example.inputs)),
             target=f" {example.answers[0]}",
             stop=("\n",),
             max_new_tokens=48,
@@ -146,8 +146,8 @@ def _example(where: str, language: str, id: str, context: object, question: obje
     if not texts:
         raise DataError(f"{where}: no answer; fetch the data again")
     inputs = {
-        "context": require_text(context, where, "context").strip(),
-        "question": require_text(question, where, "question").strip(),
+        "context": require_text(context, where, "context"),
+        "question": require_text(question, where, "question"),
     }
     return Example(id, language, inputs, choices=(), answers=texts)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from polyprefix.config import RunConfig
+from polyprefix.config import DEFAULT_PROTOCOL, RunConfig
 from polyprefix.data.select import evaluation_subset, training_sample
 from polyprefix.languages import find
 from polyprefix.records import Example
@@ -75,6 +75,8 @@ def load_examples(task: Task, config: RunConfig, source: Source) -> Examples:
         notes.append(f"Test: at most {config.eval_size} examples per language, the same ids in each, by smallest hash.")
     if shots:
         notes.append(f"{len(shots)} solved English examples of the validation split in front of every prompt.")
+    if shots and config.protocol != DEFAULT_PROTOCOL:
+        notes.append(f"Protocol {config.protocol}: these examples are not the ones that it would choose.")
     return Examples(train, validation, test, shots, tuple(notes))
 
 
