@@ -32,21 +32,23 @@ def require() -> None:
 
 
 @cache
-def task(name: str, language: str, count: int | None = None) -> Any:
+def task(name: str, language: str, chosen: tuple[int, ...] | None = None) -> Any:
     """The harness's task as its file describes it, with the mirror's rows as documents, and all its requests built.
 
     Args:
-        count: so many documents, the first; None for all.
+        chosen: which documents, by row; None for all.
     """
     from lm_eval.api.task import ConfigurableTask
 
     config = _config(name, language)
     split = config.get("test_split") or config["validation_split"]
     rows = load_rows(config["dataset_path"], config["dataset_name"], split, SOURCE.hub)
-    documents = rows.select(range(count or len(rows)))
+    documents = rows if chosen is None else rows.select(chosen)
     config["custom_dataset"] = lambda **_: defaultdict(lambda: documents)
     if isinstance(config.get("process_results"), str):  # of xquad: needs a module that transformers 5 lacks
         del config["process_results"]
+    for metric in config["metric_list"]:
+        metric.pop("hf_evaluate", None)  # would be fetched; the same name without it is the harness's own
     made = ConfigurableTask(config=config)
     made.build_all_requests(rank=0, world_size=1)
     return made

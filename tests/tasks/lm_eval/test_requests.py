@@ -21,7 +21,10 @@ PROTOCOL = "lm-eval"
 DEFAULT_LIMIT = 256
 """Tokens that the harness's backend writes where a task does not say."""
 TASKS = registry.with_protocol(PROTOCOL)
-PAIRS = [(name, code) for name in TASKS for code in registry.get(name, PROTOCOL).languages()]
+MOST = {"sib200": 4}
+"""Of this task only so many languages: its prompt is the same in all, and each takes seconds to load."""
+LANGUAGES = {name: registry.get(name, PROTOCOL).languages()[: MOST.get(name)] for name in TASKS}
+PAIRS = [(name, code) for name in TASKS for code in LANGUAGES[name]]
 ANSWERS = (
     "",
     " 18",
@@ -77,9 +80,9 @@ def moved(text: str, continuation: str) -> tuple[str, str]:
     return kept, text[len(kept) :] + continuation
 
 
-def check_tokens(name: str, language: str, tokenizer: Any, count: int | None) -> None:
+def check_tokens(name: str, language: str, tokenizer: Any, count: int) -> None:
     ours = encode(prompts(name, language, count), tokenizer, 1 << 30)
-    instances = harness.task(name, language, count).instances
+    instances = harness.task(name, language, tuple(range(count))).instances
     reader = harness.Reader(tokenizer)
     if ours[0].choices:
         assert [(row.ids, choice) for row in ours for choice in row.choices] == reader.pairs(instances)
@@ -99,7 +102,7 @@ def test_bytes_are_the_same(name: str, language: str) -> None:
 def test_tokens_are_the_same_for_the_real_model(name: str) -> None:
     harness.require()
     tokenizer = load_model("gemma-3-270m").tokenizer
-    for language in registry.get(name, PROTOCOL).languages():
+    for language in LANGUAGES[name]:
         try:
             registry.get(name, PROTOCOL).examples("test", language, SOURCE)
         except MissingDataError:
@@ -111,7 +114,7 @@ def test_tokens_are_the_same_for_the_real_model(name: str) -> None:
 def test_answers_get_the_same_scores(name: str, language: str) -> None:
     """Xquad apart: the harness's own metric is in a module that transformers 5 no longer has (see test_answers)."""
     harness.require()
-    theirs, task = harness.task(name, language, 13), registry.get(name, PROTOCOL)
+    theirs, task = harness.task(name, language, tuple(range(13))), registry.get(name, PROTOCOL)
     rows = examples(name, language, 13)
     if rows[0].choices:
         scores = [[-1.0 - (n * 7 + c * 5) % 4 for c in range(len(e.choices))] for n, e in enumerate(rows)]

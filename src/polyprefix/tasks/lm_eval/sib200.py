@@ -1,4 +1,4 @@
-"""sib200 as lm-evaluation-harness has it: tasks `sib_eng_prompt_1`, ... version 1.0, of its AfroBench (J. Ojo et al., 2023).
+"""sib200 as lm-evaluation-harness has it: tasks `sib_eng_prompt_1`, ... version 1.0, a part of AfroBench.
 
 Languages the 56 of AfroBench: those of Africa, English, French and Portuguese.
 Prompt    the first of its five; the others are wordings of the same question. It ends with a colon, a space and an empty
@@ -16,15 +16,14 @@ from polyprefix.records import Example, Prediction, Prompt, Score
 from polyprefix.scoring.metrics import accuracy, weighted_f1
 from polyprefix.tasks.sib200 import LABELS, TOPICS, Sib200
 
-LANGUAGES = tuple(
-    """
+_AFROBENCH = """
     eng_Latn aeb_Arab afr_Latn aka_Latn amh_Ethi ary_Arab arz_Arab bam_Latn bem_Latn cjk_Latn dik_Latn dyu_Latn
     ewe_Latn fon_Latn fra_Latn fuv_Latn gaz_Latn hau_Latn ibo_Latn kab_Latn kam_Latn kbp_Latn kea_Latn kik_Latn
     kin_Latn kmb_Latn knc_Latn kon_Latn lin_Latn lua_Latn lug_Latn luo_Latn mos_Latn nso_Latn nus_Latn nya_Latn
     plt_Latn por_Latn run_Latn sag_Latn sna_Latn som_Latn sot_Latn ssw_Latn swh_Latn taq_Latn tir_Ethi tso_Latn
     tum_Latn twi_Latn tzm_Tfng umb_Latn wol_Latn xho_Latn yor_Latn zul_Latn
-    """.split()
-)
+"""
+LANGUAGES = tuple(_AFROBENCH.split())
 TEMPLATE = (
     "Given the categories science/technology, travel, politics, sports, health, entertainment, or geography; "
     "what category does the text: '{text}' belong to:"
