@@ -40,6 +40,8 @@ def complains(answer: tuple[int, str, str], *words: str) -> None:
         (["run", "--model", "gemma-3-270m", "--task", "terms", "--set", "method.lenght=1"], "'length'"),
         (["run", "--model", "gemma-3-270m", "--task", "terms", "--eval-size", "many"], "many"),
         (["run", "--model", "gemma-3-270m", "--task", "xnli", "--languages", "Finnish"], "Finnish"),
+        (["run", "--model", "gemma-3-270m", "--task", "xnli", "--protocol", "lm_eval"], "'lm-eval'"),
+        (["run", "--model", "gemma-3-270m", "--task", "terms", "--protocol", "lm-eval"], "only belebele, mgsm"),
         (["list", "langauges"], "languages"),
     ],
 )
