@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections import defaultdict
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,14 @@ def require() -> None:
 
 
 @cache
+def _remember_templates() -> None:
+    """The harness compiles its templates again for every document, which takes most of the time."""
+    from lm_eval.utils import env
+
+    env.from_string = cache(env.from_string)
+
+
+@lru_cache(maxsize=2)
 def task(name: str, language: str, chosen: tuple[int, ...] | None = None) -> Any:
     """The harness's task as its file describes it, with the mirror's rows as documents, and all its requests built.
 
@@ -40,6 +48,7 @@ def task(name: str, language: str, chosen: tuple[int, ...] | None = None) -> Any
     """
     from lm_eval.api.task import ConfigurableTask
 
+    _remember_templates()
     config = _config(name, language)
     split = config.get("test_split") or config["validation_split"]
     rows = load_rows(config["dataset_path"], config["dataset_name"], split, SOURCE.hub)

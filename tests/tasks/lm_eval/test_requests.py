@@ -66,12 +66,18 @@ def test_requests_are_the_same(name: str, language: str) -> None:
     for prompt, requests in zip(ours, theirs.values(), strict=True):
         assert prompt.verbatim and prompt.target in (prompt.choices or (prompt.target,))
         if prompt.choices:
-            assert [(prompt.text, choice) for choice in prompt.choices] == [moved(*request) for request in requests]
+            same([(prompt.text, choice) for choice in prompt.choices], [moved(*request) for request in requests])
             continue
         [(text, options)] = requests
-        assert (prompt.text, list(prompt.stop)) == (text, options["until"])
+        same((prompt.text, list(prompt.stop)), (text, options["until"]))
         assert options["do_sample"] is False and "max_gen_toks" not in options
         assert prompt.max_new_tokens == DEFAULT_LIMIT
+
+
+def same(ours: Any, theirs: Any) -> None:
+    """Without pytest's explanation, which takes minutes for long texts."""
+    if ours != theirs:
+        pytest.fail(f"ours:   {ours!r}\ntheirs: {theirs!r}")
 
 
 def moved(text: str, continuation: str) -> tuple[str, str]:
@@ -85,9 +91,9 @@ def check_tokens(name: str, language: str, tokenizer: Any, count: int) -> None:
     instances = harness.task(name, language, tuple(range(count))).instances
     reader = harness.Reader(tokenizer)
     if ours[0].choices:
-        assert [(row.ids, choice) for row in ours for choice in row.choices] == reader.pairs(instances)
+        same([(row.ids, choice) for row in ours for choice in row.choices], reader.pairs(instances))
     else:
-        assert [row.ids for row in ours] == reader.texts(instances)
+        same([row.ids for row in ours], reader.texts(instances))
 
 
 @pytest.mark.parametrize(("name", "language"), PAIRS)
