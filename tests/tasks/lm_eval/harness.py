@@ -89,7 +89,7 @@ class Reader:
 
         self.lm = object.__new__(HFLM)
         self.lm.tokenizer, self.lm.backend = tokenizer, "causal"
-        self.lm.add_bos_token = self.lm.custom_prefix_token_id = None
+        self.lm.add_bos_token = self.lm.custom_prefix_token_id = self.lm.enable_thinking = None
         self.lm._loglikelihood_tokens = lambda requests, **_: requests
 
     def pairs(self, instances: list[Any]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:

@@ -2,6 +2,7 @@
 
 Both sides hold the same weights in float32. The documents are the shortest of each language, and answers end after
 `TOKENS` tokens on both sides, for a processor has to do it; that the limits are the same is asserted in test_requests.
+Likelihoods are computed one row at a time: in batches that are padded differently, sums in float32 differ by 1e-4.
 """
 
 from __future__ import annotations
@@ -63,10 +64,12 @@ def both(name: str, language: str, model: AdaptedModel) -> tuple[list[Encoded], 
 @pytest.mark.parametrize(("name", "language"), [(name, code) for name, codes in RANKED.items() for code in codes])
 def test_log_likelihoods_are_the_same(name: str, language: str, ours: AdaptedModel, theirs: Any) -> None:
     rows, requests = both(name, language, ours)
-    found = [value for item in rank_choices(ours, rows, 8192) for value in item.log_likelihoods]
+    theirs.batch_size_per_gpu = 1
+    found = [value for item in rank_choices(ours, rows, 1) for value in item.log_likelihoods]
     expected = [value for value, _ in theirs.loglikelihood(requests, True)]
-    print(name, language, "largest difference", max(abs(a - b) for a, b in zip(found, expected, strict=True)))
-    assert found == pytest.approx(expected, abs=1e-4, rel=0)
+    differences = [abs(a - b) for a, b in zip(found, expected, strict=True)]
+    print(f"{name} {language}: largest difference {max(differences):.1e}")
+    assert max(differences) <= 1e-4
 
 
 @pytest.mark.parametrize(("name", "language"), [(name, code) for name, codes in WRITTEN.items() for code in codes])
@@ -74,6 +77,7 @@ def test_answers_are_the_same(name: str, language: str, ours: AdaptedModel, thei
     rows, requests = both(name, language, ours)
     for request in requests:
         request.args[1]["max_gen_toks"] = TOKENS
+    theirs.batch_size_per_gpu = DOCUMENTS
     found = write_answers(ours, rows, 1 << 20)
     assert found == theirs.generate_until(requests, True)
     assert any(found)
