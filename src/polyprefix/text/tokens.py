@@ -42,19 +42,17 @@ def encode(prompts: Sequence[Prompt], tokenizer: Any, max_length: int) -> list[E
     if not prompts:
         return []
     start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-    heads = _ids(tokenizer, [p.text for p in prompts])
+    alone = _ids(tokenizer, [p.text for p in prompts])
+    starts = [() if head else (start,) for head in alone]
+    heads = [before + head for before, head in zip(starts, alone, strict=True)]
     targets = [p.target if p.choices or not p.stop else p.target + p.stop[0] for p in prompts]
     pairs = [(n, c) for n, p in enumerate(prompts) for c in dict.fromkeys((targets[n], *p.choices))]
     whole = _ids(tokenizer, [prompts[n].text + c for n, c in pairs])
     tails: dict[tuple[int, str], tuple[int, ...]] = {}
     for (n, continuation), ids in zip(pairs, whole, strict=True):
-        head = heads[n]
-        if not head:
-            heads[n] = head = (start,)
-            ids = head + ids
-        if (
-            ids[: len(head)] != head and not prompts[n].verbatim
-        ):  # the tokenizer merged across the border: take the continuation by itself
+        head, ids = heads[n], starts[n] + ids
+        merged = ids[: len(head)] != head  # the tokenizer did, across the border: take the continuation by itself
+        if merged and not prompts[n].verbatim:
             ids = head + tuple(tokenizer(continuation, add_special_tokens=False)["input_ids"])
         tails[n, continuation] = ids[len(head) :]
     encoded = []
