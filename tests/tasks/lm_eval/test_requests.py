@@ -152,3 +152,15 @@ def test_answers_get_the_same_scores(name: str, language: str) -> None:
     predictions = [Prediction(e.id, e.language, e.answers, p) for e, p in zip(rows, predicted, strict=True)]
     ours = {metric: score.value for metric, score in task.score(predictions).items() if metric != "f1"}
     assert ours == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("name", "language"), PAIRS)
+def test_gold_scores_one_and_no_answer_zero(name: str, language: str) -> None:
+    task, rows = registry.get(name, PROTOCOL), examples(name, language)
+    gold = [e.answers[0] if e.choices else task.prompt(e).target for e in rows]
+    for predicted, value in ((gold, 1.0), ([""] * len(rows), 0.0)):
+        predictions = [Prediction(e.id, e.language, e.answers, p) for e, p in zip(rows, predicted, strict=True)]
+        scores = task.score(predictions)
+        assert tuple(scores) == task.info.metrics
+        assert {(score.value, score.n) for score in scores.values()} == {(value, len(rows))}
+        assert {task.correctness(prediction) for prediction in predictions} == {value}
