@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.tasks.rows import SOURCE
 
-from polyprefix.data.hub import load_rows
+from polyprefix.data.hub import MissingDataError, load_rows
 from polyprefix.tasks import belebele, mgsm, sib200, xnli, xquad
 
 VERSION = "0.4.13"
@@ -51,7 +51,10 @@ def task(name: str, language: str, chosen: tuple[int, ...] | None = None) -> Any
     _remember_templates()
     config = _config(name, language)
     split = config.get("test_split") or config["validation_split"]
-    rows = load_rows(config["dataset_path"], config["dataset_name"], split, SOURCE.hub)
+    try:
+        rows = load_rows(config["dataset_path"], config["dataset_name"], split, SOURCE.hub)
+    except MissingDataError:  # where ours reads another selection of rows, and says so
+        pytest.skip(f"the mirror has no {name} in {language}")
     documents = rows if chosen is None else rows.select(chosen)
     config["custom_dataset"] = lambda **_: defaultdict(lambda: documents)
     if isinstance(config.get("process_results"), str):  # of xquad: needs a module that transformers 5 lacks
