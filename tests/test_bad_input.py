@@ -48,6 +48,8 @@ def complains(answer: tuple[int, str, str], *words: str) -> None:
             ["run", "--model", "gemma-3-270m", "--task", "mgsm", "--shots", "2", "--shot-language", "swahilli"],
             "Swahili",
         ),
+        (["run", "--model", "gemma-3-270m", "--task", "xnli", "--protocol", "lm_eval"], "'lm-eval'"),
+        (["run", "--model", "gemma-3-270m", "--task", "terms", "--protocol", "lm-eval"], "only belebele, mgsm"),
         (["list", "langauges"], "languages"),
     ],
 )

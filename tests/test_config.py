@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,13 @@ def test_equal_settings_have_equal_ids_and_others_do_not() -> None:
     assert config().run_id() != config(seed=1).run_id()
     assert config().run_id().startswith("terms-prefix-m-s0-")
     assert "/" not in config(model="org/some-Model_7B", task="/a/b/own.py").run_id()
+
+
+def test_the_default_protocol_leaves_ids_as_they_were_and_another_is_part_of_them() -> None:
+    without = {key: value for key, value in config().model_dump(mode="json").items() if key != "protocol"}
+    digest = hashlib.sha256(json.dumps(without, sort_keys=True).encode()).hexdigest()[:8]
+    assert config().run_id() == config(protocol="default").run_id() == f"terms-prefix-m-s0-{digest}"
+    assert config(protocol="lm-eval").run_id().startswith("terms-lm-eval-prefix-m-s0-")
 
 
 def test_assignments_reach_sections_and_read_numbers() -> None:

@@ -46,6 +46,7 @@ def shared_options(function: Any) -> Any:
         click.option("--eval-size", type=int, metavar="N", help="Test examples per language, the same ids in each."),
         click.option("--shots", type=int, metavar="K", help="Solved examples in front of each question."),
         click.option("--shot-language", metavar="L|target", help="Their language: English, that of each question, or another."),
+        click.option("--protocol", metavar="NAME", help="Prompts and scoring: default, or lm-eval for those of that tool."),
         click.option("--seed", type=int, metavar="S", help="Seed of samples, order and initial values."),
         click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any other setting."),
         click.option("--hub", type=click.Path(path_type=Path), metavar="DIR", help="A local mirror of the Hub."),
@@ -218,7 +219,7 @@ def _run(settings: dict[str, Any], *, hub: Path | None, out: Path, as_json: bool
     from polyprefix.text.shots import choose_shot_languages
 
     config = validate(RunConfig, settings, "run")
-    task = tasks.get(config.task)  # what was mistyped is said before seconds of loading
+    task = tasks.get(config.task, config.protocol)  # what was mistyped is said before seconds of loading
     choose_shot_languages(task, choose_languages(task, config.languages), config)
     methods.check(config.method["name"])
     logging.basicConfig(format="%(message)s", stream=sys.stderr)

@@ -17,6 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from polyprefix.errors import ConfigError, nearest
 
+DEFAULT_PROTOCOL = "default"
+"""The project's own prompts and scoring."""
+
 
 class Settings(BaseModel):
     """Base of all settings: frozen, and an unknown key is an error."""
@@ -87,6 +90,8 @@ class RunConfig(Settings):
     """A hub id, a folder, a GGUF file, or an embedded name (`polyprefix list models`)."""
     task: str
     """A name from `polyprefix list tasks`."""
+    protocol: str = DEFAULT_PROTOCOL
+    """Whose prompts and scoring: `default`, or `lm-eval` for those of lm-evaluation-harness (docs/tasks.md)."""
     method: Mapping[str, Any] = Field(default_factory=lambda: {"name": "prefix"})
     """`name` and the method's own settings (`polyprefix list methods`); a bare name is accepted."""
     adapter: str | None = None
@@ -132,9 +137,13 @@ class RunConfig(Settings):
     def run_id(self) -> str:
         """A readable, stable name: equal settings give equal ids, on every machine."""
         settings = self.model_dump(mode="json")
+        if self.protocol == DEFAULT_PROTOCOL:
+            del settings["protocol"]  # ids from before there were protocols stay
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
         model = re.sub(r"[^a-z0-9]+", "-", Path(self.model).stem.lower() if "/" in self.model else self.model.lower())
         task = re.sub(r"[^a-z0-9]+", "-", Path(self.task).stem.lower())
+        if self.protocol != DEFAULT_PROTOCOL:
+            task += f"-{self.protocol}"
         return f"{task}-{self.method['name']}-{model.strip('-')}-s{self.seed}-{digest}"
 
 

@@ -20,6 +20,7 @@ def tasks() -> Rows:
             "languages": len(registry.get(name).languages()),
             "metric": info.metrics[0],
             "chance": round(info.chance, 3),
+            "other protocols": ", ".join(registry.protocols(name)),
             "source": info.source,
             "licence": info.licence,
         }

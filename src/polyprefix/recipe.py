@@ -76,7 +76,7 @@ def run(
 
 def _inputs(config: RunConfig, source: Source) -> Inputs:
     with Stopwatch() as clock:
-        task = tasks.get(config.task)
+        task = tasks.get(config.task, config.protocol)
         examples = load_examples(task, config, source)
         base = load_model(config.model, **config.runtime.model_dump())
         limit = min(base.max_length, config.text.max_length or base.max_length)

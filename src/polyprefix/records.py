@@ -25,7 +25,7 @@ class Example:
     language: str
     """Our code: ISO 639-3 and ISO 15924, such as `swh_Latn`."""
     inputs: Mapping[str, str]
-    """The named pieces of text that a template puts together."""
+    """The named pieces of text that a template puts together, as the source has them; prompts strip them."""
     choices: tuple[str, ...]
     """The answers to choose from, in the order of the labels; empty where the answer is written freely."""
     answers: tuple[str, ...]
@@ -52,6 +52,9 @@ class Prompt:
     """And after at most so many tokens."""
     context: tuple[int, int] | None = None
     """The part of `text`, in characters, that may be cut where the whole is too long for a model; None if nothing may be."""
+    verbatim: bool = False
+    """Read and written as lm-evaluation-harness does: a stop string ends an answer even where it begins it, white space
+    around an answer stays, and a continuation is what follows after as many tokens as the text has by itself."""
 
 
 @dataclass(frozen=True, slots=True)

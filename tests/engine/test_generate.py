@@ -51,3 +51,8 @@ def test_no_prompts_no_answers() -> None:
 )
 def test_answers_end_before_the_first_stop(text: str, stops: tuple[str, ...], answer: str) -> None:
     assert cut(text, stops) == answer
+
+
+def test_a_verbatim_answer_is_what_was_written() -> None:
+    assert cut("\n\nParis\n", ("\n",), verbatim=True) == ""
+    assert cut(" Paris \nQ", ("\n",), verbatim=True) == " Paris "

@@ -90,6 +90,17 @@ def test_another_task_is_refused(write_run: WriteRun) -> None:
         summarise(write_run("adapted", CODES, 0.5), base)
 
 
+def test_another_protocol_is_another_task(write_run: WriteRun) -> None:
+    ours, base = write_run("ours", ["eng_Latn"], 0.8), write_run("base", ["eng_Latn"], 0.5, method={"name": "none"})
+    theirs = write_run("theirs", ["eng_Latn"], 0.8, protocol="lm-eval")
+    default = write_run("default", ["eng_Latn"], 0.8, protocol="default")
+    assert summarise(theirs).task == "terms (lm-eval)" and summarise(default).task == "terms"
+    assert summarise(default, base).base_run_id == "base"  # results from before protocols have no such key
+    with pytest.raises(OutputError, match="lm-eval"):
+        summarise(theirs, base)
+    assert {s.run_id: s.base_run_id for s in summarise_all([ours, theirs, base])} == {"ours": "base", "theirs": None}
+
+
 def test_files_that_disagree_are_refused(write_run: WriteRun, tmp_path: Path) -> None:
     folder = write_run("adapted", CODES, 0.5)
     path = folder / "result.json"

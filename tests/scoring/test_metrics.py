@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score
 
-from polyprefix.scoring.metrics import accuracy, macro_f1
+from polyprefix.scoring.metrics import accuracy, macro_f1, weighted_f1
 
 LABELS = ["country", "language", "currency"]
 
@@ -38,12 +38,14 @@ def test_accuracy_refuses_what_has_no_mean(values: list[float]) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("answers", [LABELS, [*LABELS, "no label"], LABELS[:2]])
-def test_macro_f1_is_sklearns(seed: int, answers: list[str]) -> None:
+def test_mean_f1_is_sklearns(seed: int, answers: list[str]) -> None:
     random = np.random.default_rng(seed)
     gold = [str(label) for label in random.choice(LABELS[: 2 + seed % 2], size=40)]
     predicted = [str(label) for label in random.choice(answers, size=40)]
     expected = f1_score(gold, predicted, labels=LABELS, average="macro", zero_division=0)
     assert macro_f1(gold, predicted, LABELS).value == pytest.approx(expected, abs=1e-12)
+    weighted = f1_score(gold, predicted, labels=LABELS, average="weighted", zero_division=0)
+    assert weighted_f1(gold, predicted, LABELS).value == pytest.approx(weighted, abs=1e-12)
 
 
 def test_macro_f1_counts_a_class_that_never_occurs_as_zero() -> None:

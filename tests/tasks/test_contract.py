@@ -110,7 +110,7 @@ def check_prompts(name: str, examples: Sequence[Example]) -> None:
         assert prompt.text == prompt.text.rstrip()
         assert prompt.target.strip() and not prompt.text.endswith(prompt.target.strip())
         assert prompt.target.strip() == example.answers[0]
-        assert all(piece in prompt.text for piece in example.inputs.values())
+        assert all(piece.strip() in prompt.text for piece in example.inputs.values())
         if example.choices:
             assert prompt.choices == tuple(f" {choice}" for choice in example.choices)
             assert len(set(prompt.choices)) == len(prompt.choices) and prompt.target in prompt.choices

@@ -38,6 +38,23 @@ def test_names_are_found_without_imports() -> None:
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}).returncode == 0
 
 
+def test_a_protocol_is_a_folder_with_some_of_the_tasks() -> None:
+    assert registry.protocols() == registry.protocols("xnli") == ("lm-eval",)
+    assert registry.protocols("terms") == ()
+    for name in registry.with_protocol("lm-eval"):
+        task, own = registry.get(name, "lm-eval"), registry.get(name)
+        assert isinstance(task, Task) and task is not own
+        assert task.info.name == own.info.name and task.info.source == own.info.source
+        assert task.info.deviations[0].startswith("Protocol lm-eval: ")
+        assert task.languages()[0] == own.languages()[0] and set(task.languages()) <= set(own.languages())
+        with pytest.raises(ValueError):
+            task.score([])
+    with pytest.raises(ConfigError, match=r"does not have the task 'terms', only belebele, mgsm, sib200, xnli, xquad"):
+        registry.get("terms", "lm-eval")
+    with pytest.raises(ConfigError, match="did you mean 'lm-eval'"):
+        registry.get("xnli", "lm_eval")
+
+
 def test_an_unknown_name_gets_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'xnli'"):
         registry.get("xlni")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.tiny import tiny_tokenizer
+from tokenizers import Tokenizer, models, processors
+from transformers import PreTrainedTokenizerFast
 
 from polyprefix.errors import DataError
 from polyprefix.records import Prompt
@@ -22,6 +26,26 @@ def test_prompt_and_continuation_are_the_tokens_of_the_whole_text() -> None:
     assert list(item.ids + item.target) == tokenizer("Name: ชื่อ\nAnswer: yes")["input_ids"]
     assert item.ids[0] == tokenizer.bos_token_id
     assert item.choices[0] == item.target != item.choices[1]
+
+
+@pytest.mark.parametrize("verbatim", [False, True])
+def test_an_empty_prompt_is_one_token(verbatim: bool) -> None:
+    [item] = encode([Prompt("id-1", "eng_Latn", "", " yes", (" yes", " no"), verbatim=verbatim)], tiny_tokenizer(), 100)
+    assert item.ids == (1,) and item.target == tuple(tiny_tokenizer()(" yes", add_special_tokens=False)["input_ids"])
+    bare = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(tiny_tokenizer().backend_tokenizer.to_str()))
+    bare.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
+    bare.eos_token = "<eos>"
+    [other] = encode([item.prompt], bare, 100)
+    assert (other.ids, other.choices) == ((2,), item.choices)
+
+
+def test_a_verbatim_continuation_is_what_follows_after_the_tokens_of_the_text() -> None:
+    """`a` + `b` is one token of its own here, so by itself the continuation would be `b`."""
+    merged = Tokenizer(models.BPE(vocab={"<eos>": 0, "a": 1, "b": 2, "ab": 3, "c": 4}, merges=[("a", "b")]))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=merged, eos_token="<eos>")
+    text = Prompt("id-1", "x", "ca", "bc")
+    assert encode([text], tokenizer, 9)[0].target == (2, 4)
+    assert encode([replace(text, verbatim=True)], tokenizer, 9)[0].target == (4,)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def write_answers(
     advance: Callable[[int], None] = lambda count: None,
     work: Work | None = None,
 ) -> list[str]:
-    """The model's own continuation of every prompt, without the stop string and surrounding white space.
+    """The model's own continuation of every prompt, without the stop string and, unless verbatim, surrounding white space.
 
     Args:
         token_budget: tokens of a batch with its answers, padding included; None means as many as memory holds.
@@ -51,7 +51,12 @@ def write_answers(
         budget = memory.token_budget(model, token_budget, training=False)
         batches = by_token_budget(lengths, budget, padded=0.0)
         for rows, texts in memory.in_halves(batches, write, lengths, model.device):
-            answers.update({i: cut(text, encoded[i].prompt.stop) for i, text in zip(rows, texts, strict=True)})
+            answers.update(
+                {
+                    i: cut(text, encoded[i].prompt.stop, encoded[i].prompt.verbatim)
+                    for i, text in zip(rows, texts, strict=True)
+                }
+            )
             advance(len(rows))
     if work is not None:
         work += meter.work
@@ -68,11 +73,13 @@ def _count(meter: Meter, mask: Tensor, out: Tensor, pad: int) -> None:
     meter.work.passes += max(0, new.shape[1] - 1)  # one a token
 
 
-def cut(text: str, stops: Sequence[str]) -> str:
-    """The text before the first of the stop strings.
+def cut(text: str, stops: Sequence[str], verbatim: bool = False) -> str:
+    """The text before the first of the stop strings; unless verbatim, none counts before the answer begins.
 
-    >>> cut(" Paris\\nQuestion: ...", ["\\n"])
+    >>> cut("\\n Paris\\nQuestion: ...", ["\\n"])
     'Paris'
     """
-    ends = [text.find(stop, len(text) - len(text.lstrip())) for stop in stops]
-    return text[: min((end for end in ends if end >= 0), default=len(text))].strip()
+    start = 0 if verbatim else len(text) - len(text.lstrip())
+    ends = [text.find(stop, start) for stop in stops]
+    answer = text[: min((end for end in ends if end >= 0), default=len(text))]
+    return answer if verbatim else answer.strip()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from polyprefix import languages
+from polyprefix.config import DEFAULT_PROTOCOL
 from polyprefix.errors import OutputError
 from polyprefix.languages import Language
 from polyprefix.records import RunResult, Score
@@ -77,7 +78,7 @@ def summarise(folder: Path, base: Path | None = None) -> Summary:
     return Summary(
         run_id=result.run_id,
         base_run_id=base_run.result.run_id if base_run else None,
-        task=str(result.config["task"]),
+        task=_task(result),
         model=str(result.config["model"]),
         method=_method(result),
         metric=run.metric,
@@ -144,7 +145,7 @@ def _read(folder: Path) -> _Run:
 
 def _require_same_task(run: _Run, base: _Run) -> None:
     for what, ours, theirs in (
-        ("task", run.result.config["task"], base.result.config["task"]),
+        ("task", _task(run.result), _task(base.result)),
         ("main metric", run.metric, base.metric),
     ):
         if ours != theirs:
@@ -193,6 +194,12 @@ def _baselines(run: _Run, base: _Run | None, pairs: ByLanguage) -> Mapping[str, 
     }
 
 
+def _task(result: RunResult) -> str:
+    """With the protocol where it is not the default one: its prompts and metrics make it another task."""
+    task, protocol = str(result.config["task"]), result.config.get("protocol", DEFAULT_PROTOCOL)
+    return task if protocol == DEFAULT_PROTOCOL else f"{task} ({protocol})"
+
+
 def _method(result: RunResult) -> str:
     method = result.config.get("method")
     return str(method["name"]) if isinstance(method, Mapping) and "name" in method else "unnamed method"
@@ -220,12 +227,14 @@ def _remarks(run: _Run, base: _Run, pairs: ByLanguage) -> list[str]:
 
 
 def _base_of(result: RunResult, results: Mapping[Path, RunResult]) -> Path | None:
-    keys = ("model", "task", "shots", "eval_size")
+    keys = ("model", "shots", "eval_size")
     if _method(result) == UNADAPTED:
         return None
     matching = [
         (other.config.get("seed") != result.config.get("seed"), folder)
         for folder, other in results.items()
-        if _method(other) == UNADAPTED and all(other.config.get(key) == result.config.get(key) for key in keys)
+        if _method(other) == UNADAPTED
+        and _task(other) == _task(result)
+        and all(other.config.get(key) == result.config.get(key) for key in keys)
     ]
     return min(matching)[1] if matching else None

@@ -50,8 +50,21 @@ def macro_f1(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str
     Raises:
         ValueError: if there are no examples, the lengths differ, labels repeat, or a gold answer is no label.
     """
+    return _mean_f1(gold, predicted, labels, by_support=False)
+
+
+def weighted_f1(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> Score:
+    """The same, but each label counts as often as it is gold: scikit-learn's `average="weighted"`.
+
+    Raises:
+        ValueError: see `macro_f1`.
+    """
+    return _mean_f1(gold, predicted, labels, by_support=True)
+
+
+def _mean_f1(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str], by_support: bool) -> Score:
     if not gold:
-        raise ValueError("macro F1 of no examples: a language without predictions has no score")
+        raise ValueError("mean F1 of no examples: a language without predictions has no score")
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} gold answers but {len(predicted)} predicted ones")
     index = {label: i for i, label in enumerate(labels)}
@@ -65,7 +78,7 @@ def macro_f1(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str
     rows, columns = np.divmod(used, other + 1)
     n = len(gold)
     draws = np.random.default_rng(SEED).multinomial(n, counts / n, size=F1_RESAMPLES)
-    value, *samples = _macro_f1(np.vstack([counts, draws]).astype(float), rows, columns, other)
+    value, *samples = _f1_of_cells(np.vstack([counts, draws]).astype(float), rows, columns, other, by_support)
     return Score(float(value), n, percentile_interval(np.array(samples)))
 
 
@@ -76,12 +89,12 @@ def _wilson(p: float, n: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def _macro_f1(counts: Floats, rows: Floats, columns: Floats, labels: int) -> Floats:
-    """Macro F1 of each row of `counts` `[resamples, cells]`; a cell lies at (gold, predicted) = (row, column)."""
+def _f1_of_cells(counts: Floats, rows: Floats, columns: Floats, labels: int, by_support: bool) -> Floats:
+    """Mean F1 of each row of `counts` `[resamples, cells]`; a cell lies at (gold, predicted) = (row, column)."""
     gold = counts @ np.eye(labels)[rows]
     predicted = counts @ np.eye(labels + 1)[columns][:, :labels]
     hits = counts @ ((rows == columns)[:, None] * np.eye(labels)[rows])
     total = gold + predicted  # = 2 TP + FP + FN
     f1: Floats = np.divide(2 * hits, total, out=np.zeros_like(total), where=total > 0)
-    means: Floats = f1.mean(axis=1)
+    means: Floats = (f1 * gold).sum(axis=1) / gold.sum(axis=1) if by_support else f1.mean(axis=1)
     return means

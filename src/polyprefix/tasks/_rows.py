@@ -50,6 +50,11 @@ def require_text(value: object, where: str, name: str) -> str:
     return value
 
 
+def stripped(inputs: Mapping[str, str]) -> dict[str, str]:
+    """Inputs without the white space around them, which some sources have and no prompt should."""
+    return {name: text.strip() for name, text in inputs.items()}
+
+
 def without_shared(
     where: str, train: Sequence[Example], test: Sequence[Example], fields: Sequence[str]
 ) -> tuple[list[Example], str]:

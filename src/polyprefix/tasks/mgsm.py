@@ -29,7 +29,7 @@ from polyprefix.errors import DataError
 from polyprefix.records import Example, Prediction, Prompt, Score, Split
 from polyprefix.scoring.metrics import accuracy
 from polyprefix.scoring.numbers import last_number, number_after
-from polyprefix.tasks._rows import read_columns, require_language, require_text, without_shared
+from polyprefix.tasks._rows import read_columns, require_language, require_text, stripped, without_shared
 from polyprefix.tasks.base import ENGLISH, Source, Task, TaskInfo
 
 CONFIGS = {
@@ -106,7 +106,7 @@ class Mgsm(Task):
         return Prompt(
             example_id=example.id,
             language=example.language,
-            text=TEMPLATE.format(**example.inputs),
+            text=TEMPLATE.format(**stripped(example.inputs)),
             target=f" {example.answers[0]}",
             stop=("\n\n", "\nQuestion:"),
             max_new_tokens=256,
@@ -215,7 +215,7 @@ def _mgsm(split: Split, language: str, source: Source) -> tuple[Any, str]:
 
 
 def _text(value: object, where: str) -> str:
-    return require_text(value, where, "question").strip()
+    return require_text(value, where, "question")
 
 
 TASK = Mgsm()

@@ -1,4 +1,8 @@
-"""The tasks by name: each file of this folder that defines `TASK`, and any other Python file that does."""
+"""The tasks by name: each file of this folder that defines `TASK`, and any other Python file that does.
+
+A folder in this one is a protocol: the same benchmarks as another tool asks and scores them, one file each. `lm_eval`
+is called `lm-eval`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from polyprefix.config import DEFAULT_PROTOCOL
 from polyprefix.errors import ConfigError, nearest
 from polyprefix.tasks.base import Task
 
@@ -16,19 +21,40 @@ SUPPORT = {"base", "registry"}
 
 def names() -> tuple[str, ...]:
     """All task names, without importing any."""
-    files = Path(__file__).parent.glob("*.py")
-    return tuple(sorted(f.stem for f in files if not f.stem.startswith("_") and f.stem not in SUPPORT))
+    return _files(Path(__file__).parent)
 
 
-def get(name: str) -> Task:
+def protocols(task: str | None = None) -> tuple[str, ...]:
+    """The protocols beside the default one, or those of them that have a task; none is imported."""
+    folders = [path.parent for path in Path(__file__).parent.glob("*/__init__.py")]
+    return tuple(sorted(f.name.replace("_", "-") for f in folders if task is None or task in _files(f)))
+
+
+def with_protocol(protocol: str) -> tuple[str, ...]:
+    """The tasks that a protocol beside the default one has.
+
+    Raises:
+        ConfigError: if there is no such protocol.
+    """
+    if protocol not in protocols():
+        raise ConfigError(
+            f"protocol '{protocol}': no such protocol, {nearest(protocol, (DEFAULT_PROTOCOL, *protocols()))}"
+        )
+    return _files(Path(__file__).parent / _folder(protocol))
+
+
+def get(name: str, protocol: str = DEFAULT_PROTOCOL) -> Task:
     """The task of that name, or the one that a Python file defines.
 
     Args:
         name: one of `names()`, or the path of a file that ends in `.py`; its code is run.
+        protocol: whose prompts and scoring; `default`, or one of `protocols()`.
 
     Raises:
-        ConfigError: if there is no such task, or the file defines none.
+        ConfigError: if there is no such task, or the file defines none, or the protocol does not have the task.
     """
+    if protocol != DEFAULT_PROTOCOL:
+        return _under(protocol, name)
     if name.endswith(".py"):
         return _task(_from_file(Path(name).expanduser()), name)
     if name not in names():
@@ -36,6 +62,24 @@ def get(name: str) -> Task:
             f"task '{name}': no such task, {nearest(name, names())}; or give the path of a task file (.py)"
         )
     return _task(importlib.import_module(f"{__package__}.{name}"), name)
+
+
+def _under(protocol: str, name: str) -> Task:
+    known = with_protocol(protocol)
+    if name not in known:
+        raise ConfigError(
+            f"protocol '{protocol}': does not have the task '{name}', only {', '.join(known)}; leave --protocol out"
+        )
+    return _task(importlib.import_module(f"{__package__}.{_folder(protocol)}.{name}"), name)
+
+
+def _folder(protocol: str) -> str:
+    return protocol.replace("-", "_")
+
+
+def _files(folder: Path) -> tuple[str, ...]:
+    stems = (file.stem for file in folder.glob("*.py"))
+    return tuple(sorted(stem for stem in stems if not stem.startswith("_") and stem not in SUPPORT))
 
 
 def _task(module: ModuleType, name: str) -> Task:

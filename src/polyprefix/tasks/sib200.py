@@ -113,7 +113,7 @@ def _example(where: str, language: str, index: object, category: object, text: o
     return Example(
         id=f"flores-{index}",
         language=language,
-        inputs={"text": require_text(text, where, "text").strip()},
+        inputs={"text": require_text(text, where, "text")},
         choices=LABELS,
         answers=(TOPICS[str(category)],),
     )

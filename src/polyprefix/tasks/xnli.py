@@ -16,7 +16,7 @@ Rows are parallel: row i is the same pair in every language, so `test-17` is one
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from polyprefix.data.hub import MissingDataError, expect_rows, load_rows
 from polyprefix.errors import DataError
@@ -46,6 +46,8 @@ class Xnli(ChoiceTask):
 
     template = TEMPLATE
     labels = LABELS
+    source_splits: ClassVar[Mapping[Split, Split]] = {"validation": "validation", "test": "test"}
+    """Our split -> the source's; training data is another matter."""
 
     info = TaskInfo(
         name="xnli",
@@ -79,10 +81,11 @@ class Xnli(ChoiceTask):
         require_language("xnli", split, language, tuple(CONFIGS), elsewhere="validation")
         if split == "train":
             return self._train(source)
-        rows = load_rows(XNLI, CONFIGS[language], split, source.hub)
-        where = f"{XNLI} {CONFIGS[language]} {split}"
-        expect_rows(len(rows), ROWS[split], where)
-        return _read(rows, split, language, where)
+        original = self.source_splits[split]
+        rows = load_rows(XNLI, CONFIGS[language], original, source.hub)
+        where = f"{XNLI} {CONFIGS[language]} {original}"
+        expect_rows(len(rows), ROWS[original], where)
+        return _read(rows, original, language, where)
 
     def shot_languages(self) -> tuple[str, ...]:
         """All of them: the source has 2,490 validation rows in each."""

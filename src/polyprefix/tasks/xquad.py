@@ -145,8 +145,8 @@ def _example(where: str, language: str, id: str, context: object, question: obje
     if not texts:
         raise DataError(f"{where}: no answer; fetch the data again")
     inputs = {
-        "context": require_text(context, where, "context").strip(),
-        "question": require_text(question, where, "question").strip(),
+        "context": require_text(context, where, "context"),
+        "question": require_text(question, where, "question"),
     }
     return Example(id, language, inputs, choices=(), answers=texts)
 

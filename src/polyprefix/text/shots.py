@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from polyprefix.config import RunConfig
+from polyprefix.config import DEFAULT_PROTOCOL, RunConfig
 from polyprefix.data.hub import MissingDataError
 from polyprefix.data.select import training_sample
 from polyprefix.errors import DataError, LanguageError
@@ -101,7 +101,12 @@ def shots_note(config: RunConfig, languages: Mapping[str, str]) -> str:
     target = config.shot_language == TARGET
     words = "in the language of the question" if target else f"in {get(languages[ENGLISH]).name}"
     training = "; training prompts carry English ones" if config.trains else ""
-    return f"{config.shots} solved examples of the development data in front of every question, {words}{training}."
+    others = (
+        "" if config.protocol == DEFAULT_PROTOCOL else f"; not the ones that protocol {config.protocol} would choose"
+    )
+    return (
+        f"{config.shots} solved examples of the development data in front of every question, {words}{training}{others}."
+    )
 
 
 def _few(codes: Sequence[str]) -> str:

@@ -1,7 +1,8 @@
 """Prompts as token ids.
 
 A prompt and its continuation are tokenised together and split where the prompt's own tokens end, so that the continuation gets the tokens
-that it has in running text. What all prompts begin with - BOS, instruction, solved examples - is found as their longest common run of tokens
+that it has in running text. An empty prompt is BOS, or the end token where there is none: something must stand before the first token.
+What all prompts begin with - BOS, instruction, solved examples - is found as their longest common run of tokens
 and computed once per batch instead of once per example.
 """
 
@@ -65,14 +66,18 @@ def encode(prompts: Sequence[Prompt], tokenizer: Any, max_length: int, *, traini
 def _encode(prompts: Sequence[Prompt], tokenizer: Any) -> list[Encoded]:
     if not prompts:
         return []
-    heads = _ids(tokenizer, [p.text for p in prompts])
+    start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    alone = _ids(tokenizer, [p.text for p in prompts])
+    starts = [() if head else (start,) for head in alone]
+    heads = [before + head for before, head in zip(starts, alone, strict=True)]
     targets = [p.target if p.choices or not p.stop else p.target + p.stop[0] for p in prompts]
     pairs = [(n, c) for n, p in enumerate(prompts) for c in dict.fromkeys((targets[n], *p.choices))]
     whole = _ids(tokenizer, [prompts[n].text + c for n, c in pairs])
     tails: dict[tuple[int, str], tuple[int, ...]] = {}
     for (n, continuation), ids in zip(pairs, whole, strict=True):
-        head = heads[n]
-        if ids[: len(head)] != head:  # the tokenizer merged across the border: take the continuation by itself
+        head, ids = heads[n], starts[n] + ids
+        merged = ids[: len(head)] != head  # the tokenizer did, across the border: take the continuation by itself
+        if merged and not prompts[n].verbatim:
             ids = head + tuple(tokenizer(continuation, add_special_tokens=False)["input_ids"])
         tails[n, continuation] = ids[len(head) :]
     return [
