@@ -144,7 +144,7 @@ def _read(folder: Path) -> _Run:
 
 def _require_same_task(run: _Run, base: _Run) -> None:
     for what, ours, theirs in (
-        ("task", run.result.config["task"], base.result.config["task"]),
+        ("task", _task(run.result), _task(base.result)),
         ("main metric", run.metric, base.metric),
     ):
         if ours != theirs:
@@ -198,6 +198,12 @@ def _method(result: RunResult) -> str:
     return str(method["name"]) if isinstance(method, Mapping) and "name" in method else "unnamed method"
 
 
+def _task(result: RunResult) -> str:
+    """What tells tasks apart: the name, or the content of a task file and its data, wherever they lay."""
+    digest = result.config.get("task_digest")
+    return f"that of the files {digest}" if digest else str(result.config["task"])
+
+
 def _gap(correctness: ByLanguage) -> Difference | None:
     return transfer_gap(correctness, ENGLISH) if ENGLISH in correctness and len(correctness) > 1 else None
 
@@ -220,12 +226,14 @@ def _remarks(run: _Run, base: _Run, pairs: ByLanguage) -> list[str]:
 
 
 def _base_of(result: RunResult, results: Mapping[Path, RunResult]) -> Path | None:
-    keys = ("model", "task", "shots", "eval_size")
+    keys = ("model", "shots", "eval_size")
     if _method(result) == UNADAPTED:
         return None
     matching = [
         (other.config.get("seed") != result.config.get("seed"), folder)
         for folder, other in results.items()
-        if _method(other) == UNADAPTED and all(other.config.get(key) == result.config.get(key) for key in keys)
+        if _method(other) == UNADAPTED
+        and _task(other) == _task(result)
+        and all(other.config.get(key) == result.config.get(key) for key in keys)
     ]
     return min(matching)[1] if matching else None

@@ -38,6 +38,8 @@ class Tokens:
     test: Mapping[str, Sequence[Encoded]]
     instruction: str
     """What all prompts begin with, as text: prefixes start from its keys and values."""
+    shots: str
+    """The solved examples in front of every training prompt, as text."""
 
 
 def choose_languages(task: Task, wanted: Sequence[str] | str) -> tuple[str, ...]:
@@ -94,4 +96,4 @@ def tokenise(task: Task, examples: Examples, tokenizer: Any, max_length: int) ->
     test = {code: tokens(items) for code, items in examples.test.items()}
     rows = [item.ids for item in next(iter(test.values()))]
     instruction = tokenizer.decode(rows[0][: shared_length(rows)], skip_special_tokens=True) if rows else ""
-    return Tokens(tokens(examples.train), tokens(examples.validation), test, instruction)
+    return Tokens(tokens(examples.train), tokens(examples.validation), test, instruction, shots)
