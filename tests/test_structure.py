@@ -21,6 +21,7 @@ FLOORS = (
         "atomic",
         "interruption",
         "progress",
+        "yaml12",
         "languages",
         "data",
         "models",
@@ -28,7 +29,7 @@ FLOORS = (
     },
     {"tasks", "text", "methods", "scoring", "results"},
     {"engine", "interop", "report"},
-    {"recipe", "doctor", "listing"},
+    {"recipe", "prediction", "doctor", "listing"},
     {"cli", "__main__"},
 )
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from polyprefix.methods.prefix_tuning import PrefixTuning
     from polyprefix.methods.soft_prompt import SoftPrompt
     from polyprefix.models.load import BaseModel, load_model
+    from polyprefix.prediction import predict
     from polyprefix.recipe import run
 
 _HOMES = {
@@ -34,6 +35,7 @@ _HOMES = {
     "from_peft": "interop",
     "load_adapter": "methods.files",
     "load_model": "models.load",
+    "predict": "prediction",
     "run": "recipe",
     "save_adapter": "methods.files",
     "to_peft": "interop",
@@ -52,6 +54,7 @@ __all__ = [
     "from_peft",
     "load_adapter",
     "load_model",
+    "predict",
     "run",
     "save_adapter",
     "to_peft",

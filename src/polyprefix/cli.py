@@ -134,6 +134,55 @@ def evaluate(
 
 @command.command()
 @click.argument("adapter", type=click.Path(path_type=Path))
+@click.option(
+    "--text", "texts", multiple=True, metavar="TEXT", help="A question to a task with one input; may be repeated."
+)
+@click.option(
+    "--input", "inputs", multiple=True, metavar="NAME=TEXT", help="One input of a question to a task with several."
+)
+@click.option(
+    "--file", type=click.Path(path_type=Path), help="Questions: JSONL, CSV or Parquet, a column for each input."
+)
+@click.option("--task", help="A name or a task file; by default what ADAPTER was trained on.")
+@click.option("--model", help="The base model, where it is not found under the name that it was trained with.")
+@click.option("--language", default="en", show_default=True, help="Of the questions, as people write it.")
+@click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="A setting of eval or runtime.")
+@click.option("--out", type=click.Path(path_type=Path), help="The JSONL file to write; by default standard output.")
+def predict(
+    adapter: Path,
+    texts: tuple[str, ...],
+    inputs: tuple[str, ...],
+    file: Path | None,
+    assignments: tuple[str, ...],
+    out: Path | None,
+    **flags: Any,
+) -> None:
+    """Ask a saved ADAPTER (its folder, or that of its run); one line of JSON an answer."""
+    from polyprefix.config import PredictConfig, override, validate
+
+    settings = validate(PredictConfig, override({}, assignments), "predict")
+    if sum(map(bool, (texts, inputs, file))) != 1:
+        raise ConfigError("predict: give questions with one of --text, --input and --file")
+    named = dict(pair.partition("=")[::2] for pair in inputs)
+    if not all("=" in pair for pair in inputs) or len(named) != len(inputs):
+        raise ConfigError(f"--input {' '.join(inputs)}: expected NAME=TEXT, each name once")
+
+    from polyprefix import prediction
+    from polyprefix.atomic import write_text
+    from polyprefix.progress import Terminal
+
+    questions = file or (list(texts) if texts else [named])
+    answers = prediction.predict(adapter, questions, settings=settings, reporter=Terminal(), **flags)
+    lines = "".join(json.dumps(answer, ensure_ascii=False, default=str) + "\n" for answer in answers)
+    if out is None:
+        click.echo(lines, nl=False)
+    else:
+        write_text(out, lines)
+        click.echo(f"wrote {out}")
+
+
+@command.command()
+@click.argument("adapter", type=click.Path(path_type=Path))
 @click.option("--format", "form", required=True, help="peft, or prompt-embeds for vLLM.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
 @click.option("--model", help="The base model, where it is not found under the name that it was trained with.")

@@ -16,6 +16,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from polyprefix.errors import ConfigError, nearest
+from polyprefix.yaml12 import Loader
+
+TASK_FILE = "task.yaml"
+"""What the file is called in a folder that holds a task."""
 
 DEFAULT_PROTOCOL = "default"
 """The project's own prompts and scoring."""
@@ -83,13 +87,22 @@ class RuntimeConfig(Settings):
     """Round frozen weights to 4 bits (NF4) or 8 bits (LLM.int8()) while loading; needs bitsandbytes."""
 
 
+class PredictConfig(Settings):
+    """What `predict` takes besides the questions: nothing here changes what is asked."""
+
+    eval: EvalConfig = EvalConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+
+
 class RunConfig(Settings):
     """One run: a model, a task, a method, and everything that decides the outcome."""
 
     model: str
     """A hub id, a folder, a GGUF file, or an embedded name (`polyprefix list models`)."""
     task: str
-    """A name from `polyprefix list tasks`."""
+    """A name from `polyprefix list tasks`, or the path of a task file (docs/custom-tasks.md)."""
+    task_digest: str | None = None
+    """Of a task file and its data; filled in when a run reads them, so that edited data is never taken for the same run."""
     protocol: str = DEFAULT_PROTOCOL
     """Whose prompts and scoring: `default`, or `lm-eval` for those of lm-evaluation-harness (docs/tasks.md)."""
     method: Mapping[str, Any] = Field(default_factory=lambda: {"name": "prefix"})
@@ -139,12 +152,24 @@ class RunConfig(Settings):
         settings = self.model_dump(mode="json")
         if self.protocol == DEFAULT_PROTOCOL:
             del settings["protocol"]  # ids from before there were protocols stay
+        if self.task_digest:  # content and not place makes a task
+            del settings["task"]
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
         model = re.sub(r"[^a-z0-9]+", "-", Path(self.model).stem.lower() if "/" in self.model else self.model.lower())
-        task = re.sub(r"[^a-z0-9]+", "-", Path(self.task).stem.lower())
+        task = re.sub(r"[^a-z0-9]+", "-", task_name(self.task).lower())
         if self.protocol != DEFAULT_PROTOCOL:
             task += f"-{self.protocol}"
         return f"{task}-{self.method['name']}-{model.strip('-')}-s{self.seed}-{digest}"
+
+
+def task_name(task: str) -> str:
+    """The short name of a task: of a path the file's, or the folder's where the file is called `task.yaml`.
+
+    >>> task_name("xnli"), task_name("mine/news.yaml"), task_name("mine/news/task.yaml"), task_name("mine/news/")
+    ('xnli', 'news', 'news', 'news')
+    """
+    path = Path(task)
+    return (path.stem if path.name != TASK_FILE else path.absolute().parent.name) or path.absolute().name
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -181,7 +206,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: if it is missing, is not YAML, or holds something else.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; give the path of a YAML file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -220,6 +245,6 @@ def override(values: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[st
 
 def _value(raw: str) -> Any:
     try:  # YAML 1.1 reads 1e-3 as a string; people mean the number
-        return float(raw) if re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", raw) else yaml.safe_load(raw)
+        return float(raw) if re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", raw) else yaml.load(raw, Loader)
     except yaml.YAMLError:
         return raw

@@ -65,7 +65,7 @@ def run(
     Raises:
         UserError: a mistake in what was asked; nothing that looks like a result is left.
     """
-    config = methods.settle(config)
+    config = tasks.settle(methods.settle(config))
     inputs = _inputs(config, Source(hub_from_environment(hub)))
     beside: tuple[Path, ...] = ()
     zero_shot = methods.settle(config.model_copy(update={"method": {"name": "none"}, "adapter": None}))
@@ -99,7 +99,7 @@ def _run(config: RunConfig, inputs: Inputs, out: Path, reporter: Reporter) -> Pa
         model, tokens.train, tokens.validation, config, reporter=reporter, log=JsonlLog(folder.train_log).write
     )
     if report.steps:
-        save_adapter(model, folder.adapter)
+        save_adapter(model, folder.adapter, task={**tasks.saved(config, task), "shots": tokens.shots})
 
     work = Work()
     with Stopwatch() as clock:

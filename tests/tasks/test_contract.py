@@ -111,6 +111,8 @@ def check_prompts(name: str, examples: Sequence[Example]) -> None:
         assert prompt.target.strip() and not prompt.text.endswith(prompt.target.strip())
         assert prompt.target.strip() == example.answers[0]
         assert all(piece.strip() in prompt.text for piece in example.inputs.values())
+        assert tuple(example.inputs) == task.info.inputs
+        assert example.choices == task.info.labels
         if example.choices:
             assert prompt.choices == tuple(f" {choice}" for choice in example.choices)
             assert len(set(prompt.choices)) == len(prompt.choices) and prompt.target in prompt.choices

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,11 @@ FORMAT = 1
 TENSORS, SETTINGS = "adapter.safetensors", "adapter.json"
 
 
-def save_adapter(model: AdaptedModel, path: str | Path) -> Path:
+def save_adapter(model: AdaptedModel, path: str | Path, *, task: Mapping[str, Any] | None = None) -> Path:
     """Write the adapter into a folder; the settings come last, so that a folder cut short is never taken for an adapter.
+
+    Args:
+        task: what it learned, as plain values, so that it can be asked where nothing but its folder is.
 
     Raises:
         OutputError: if the folder cannot be written.
@@ -39,6 +43,7 @@ def save_adapter(model: AdaptedModel, path: str | Path) -> Path:
         "method": {"name": method.name, **method.model_dump(mode="json")},
         "trained_as": {"name": method.name, **model.method.model_dump(mode="json")},
         "base": asdict(model.base.identity),
+        **({"task": dict(task)} if task else {}),
     }
     tensors = {name: t.contiguous().clone().cpu() for name, t in model.adapter.tensors().items()}
     with output_errors(folder):

@@ -66,14 +66,14 @@ def without_shared(
         where: task and split, for the note.
         fields: names of inputs.
     """
-    known = {field: {_letters(example.inputs[field]) for example in test} for field in fields}
+    known = {field: {letters(example.inputs[field]) for example in test} for field in fields}
     seen: dict[str, str] = {}  # passages repeat, and folding them takes most of the time
 
     def shares(example: Example) -> bool:
         for field in fields:
             text = example.inputs[field]
             if text not in seen:
-                seen[text] = _letters(text)
+                seen[text] = letters(text)
             if seen[text] in known[field]:
                 return True
         return False
@@ -84,5 +84,6 @@ def without_shared(
     return kept, f"{where}: {dropped:,} of {len(train):,} rows share a {shared} with the test set and are dropped."
 
 
-def _letters(text: str) -> str:
+def letters(text: str) -> str:
+    """The letters and digits of a text alone, in lower case: what is compared to find a row again."""
     return re.sub(r"[\W_]+", "", text.casefold())

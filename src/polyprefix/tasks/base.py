@@ -36,6 +36,12 @@ class TaskInfo:
     """Our split -> what it is in the source, with its expected number of rows."""
     deviations: tuple[str, ...] = ()
     """How this differs from the source's protocol; copied into each result."""
+    inputs: tuple[str, ...] = ()
+    """The names of an example's inputs: what `predict` asks for."""
+    labels: tuple[str, ...] = ()
+    """The answers to choose from, where they are the same in every example."""
+    options: tuple[str, ...] = ()
+    """The names of the inputs that are the answers to choose from, where these differ from example to example."""
 
 
 @dataclass(frozen=True, slots=True)

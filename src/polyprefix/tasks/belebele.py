@@ -63,6 +63,8 @@ class Belebele(ChoiceTask):
         metrics=("accuracy",),
         chance=1 / len(LABELS),
         parallel=True,
+        inputs=FIELDS,
+        labels=LABELS,
         splits={
             "train": "English: RACE, SciQ, MultiRC, MCTest, MCScript, ReClor as the paper combines them, 67.5k rows",
             "validation": "English: the development parts of the same, 3.7k rows",

@@ -72,6 +72,7 @@ class Mgsm(Task):
         metrics=("exact_match_flexible", "exact_match_strict"),
         chance=0.0,
         parallel=True,
+        inputs=("question",),
         splits={
             "train": f"English train of {GSM8K}, 7,473 rows with worked solutions",
             "validation": f"English: 1,069 rows of {GSM8K} test that MGSM lacks; elsewhere MGSM's train, 8 rows",

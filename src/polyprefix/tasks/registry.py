@@ -1,4 +1,4 @@
-"""The tasks by name: each file of this folder that defines `TASK`, and any other Python file that does.
+"""The tasks by name: each file of this folder that defines `TASK`, any other Python file that does, and task files.
 
 A folder in this one is a protocol: the same benchmarks as another tool asks and scores them, one file each. `lm_eval`
 is called `lm-eval`.
@@ -6,14 +6,18 @@ is called `lm-eval`.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from polyprefix.config import DEFAULT_PROTOCOL
+from polyprefix.config import DEFAULT_PROTOCOL, RunConfig
 from polyprefix.errors import ConfigError, nearest
+from polyprefix.tasks._custom import CustomTask, custom_task, find_task_file, restored_task
 from polyprefix.tasks.base import Task
 
 SUPPORT = {"base", "registry"}
@@ -44,10 +48,11 @@ def with_protocol(protocol: str) -> tuple[str, ...]:
 
 
 def get(name: str, protocol: str = DEFAULT_PROTOCOL) -> Task:
-    """The task of that name, or the one that a Python file defines.
+    """The task of that name, or the one that a file of one's own defines.
 
     Args:
-        name: one of `names()`, or the path of a file that ends in `.py`; its code is run.
+        name: one of `names()`; the path of a task file (YAML), or of a folder that holds `task.yaml`
+            (docs/custom-tasks.md); or the path of a Python file, whose code is run.
         protocol: whose prompts and scoring; `default`, or one of `protocols()`.
 
     Raises:
@@ -58,10 +63,54 @@ def get(name: str, protocol: str = DEFAULT_PROTOCOL) -> Task:
     if name.endswith(".py"):
         return _task(_from_file(Path(name).expanduser()), name)
     if name not in names():
-        raise ConfigError(
-            f"task '{name}': no such task, {nearest(name, names())}; or give the path of a task file (.py)"
-        )
+        path = find_task_file(name)
+        if path is None:
+            raise ConfigError(
+                f"task '{name}': no such task, {nearest(name, names())}; or give the path of a task file (task.yaml)"
+            )
+        return custom_task(path)
     return _task(importlib.import_module(f"{__package__}.{name}"), name)
+
+
+def settle(config: RunConfig) -> RunConfig:
+    """The configuration with the digest of the files of a task of one's own, so that edited data makes another run.
+
+    Raises:
+        ConfigError: if the configuration was made with other files, or its task cannot be read.
+    """
+    digest = _digest(config.task)
+    if config.task_digest not in (None, digest):
+        raise ConfigError(
+            f"task '{config.task}': its files are not those of this configuration (task_digest {config.task_digest}, now {digest}); "
+            "restore them, or leave 'task_digest' out for a new run"
+        )
+    return config.model_copy(update={"task_digest": digest})
+
+
+def saved(config: RunConfig, task: Task) -> dict[str, Any]:
+    """What an adapter keeps of the task that it learned: how it was asked for, or all that its file says."""
+    if isinstance(task, CustomTask):
+        return {"name": task.info.name, "definition": task.definition.model_dump(mode="json")}
+    return {"name": config.task, "protocol": config.protocol}
+
+
+def restore(kept: Mapping[str, Any]) -> Task:
+    """The task that an adapter keeps; one from a task file has no data then.
+
+    Raises:
+        ConfigError: as `get`, or if the definition is of a later version.
+    """
+    name = str(kept["name"])
+    if "definition" in kept:
+        return restored_task(name, kept["definition"])
+    return get(name, str(kept.get("protocol", DEFAULT_PROTOCOL)))
+
+
+def _digest(name: str) -> str | None:
+    task = get(name)
+    if isinstance(task, CustomTask):
+        return task.digest()
+    return hashlib.sha256(Path(name).expanduser().read_bytes()).hexdigest()[:16] if name.endswith(".py") else None
 
 
 def _under(protocol: str, name: str) -> Task:

@@ -59,6 +59,8 @@ class Sib200(ChoiceTask):
         metrics=("accuracy", "macro_f1"),
         chance=1 / len(LABELS),
         parallel=True,
+        inputs=("text",),
+        labels=LABELS,
         splits={
             "train": "English train, 701 rows",
             "validation": "validation, 99 rows in each of 205 languages",

@@ -51,6 +51,8 @@ class Terms(ChoiceTask):
         metrics=("accuracy", "macro_f1"),
         chance=1 / 3,
         parallel=True,
+        inputs=("name",),
+        labels=CLASSES,
         splits={
             "train": "English terms whose hash lies in 0.5..0.9, 82 of each class with CLDR 47",
             "validation": "English terms whose hash lies in 0.9..1.0, 24 of each class",

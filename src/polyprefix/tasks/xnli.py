@@ -57,6 +57,8 @@ class Xnli(ChoiceTask):
         metrics=("accuracy", "macro_f1"),
         chance=1 / 3,
         parallel=True,
+        inputs=("premise", "hypothesis"),
+        labels=LABELS,
         splits={
             "train": f"English train ({MULTI_NLI}), 392,702 rows",
             "validation": "validation, 2,490 rows in each of 15 languages",

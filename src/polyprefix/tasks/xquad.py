@@ -56,6 +56,7 @@ class Xquad(Task):
         metrics=SPAN_METRICS,
         chance=0.0,
         parallel=True,
+        inputs=("context", "question"),
         splits={
             "train": f"English train of {SQUAD}, 87,599 rows, without the articles held out",
             "validation": "5% of the articles of the same, by the hash of their titles",

@@ -12,7 +12,7 @@ from polyprefix.data.select import evaluation_subset, training_sample
 from polyprefix.languages import find
 from polyprefix.records import Example
 from polyprefix.tasks.base import ENGLISH, Source, Task
-from polyprefix.text.shots import choose_shot_languages, in_front, load_shots, shots_note
+from polyprefix.text.shots import choose_shot_languages, in_front, load_shots, shots_note, solved_text
 from polyprefix.text.tokens import Encoded, encode, shared_length
 
 
@@ -42,6 +42,8 @@ class Tokens:
     """What all prompts begin with, as text: prefixes start from its keys and values."""
     notes: tuple[str, ...] = ()
     """How many contexts were cut, in which languages."""
+    shots: str = ""
+    """The solved examples in front of every training prompt, as text."""
 
 
 def choose_languages(task: Task, wanted: Sequence[str] | str) -> tuple[str, ...]:
@@ -130,4 +132,4 @@ def tokenise(task: Task, examples: Examples, tokenizer: Any, max_length: int) ->
         for part, items in parts.items()
         if (count := sum(item.cut for item in items))
     ]
-    return Tokens(train, validation, test, instruction, tuple(notes))
+    return Tokens(train, validation, test, instruction, tuple(notes), solved_text(task, examples.train_shots))

@@ -1,0 +1,237 @@
+"""A task of one's own: a YAML file that names data files and says how their rows are asked and scored (docs/custom-tasks.md).
+
+    task file -> Definition -> rows -> Example
+
+`_custom_file` reads and checks the file, `_custom_definition` says what every file holds, `_custom_shapes` what an answer is in each
+of the four shapes, and `_custom_rows` makes examples of rows. This is the task that the rest of the project sees.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from polyprefix.config import TASK_FILE, task_name, validate
+from polyprefix.data.files import Faults
+from polyprefix.errors import ConfigError, DataError
+from polyprefix.records import Example, Prediction, Prompt, Score, Split
+from polyprefix.scoring.metrics import accuracy
+from polyprefix.tasks._custom_definition import ANY, Definition
+from polyprefix.tasks._custom_file import Located, locate, read_definition
+from polyprefix.tasks._custom_rows import Placed, read_examples
+from polyprefix.tasks._custom_shapes import KINDS
+from polyprefix.tasks._rows import ENGLISH, letters, require_language
+from polyprefix.tasks.base import Source, Task, TaskInfo
+
+VALIDATION_SHARE = 0.1
+"""Share of the training rows that are held out where the file names no validation data."""
+
+
+class CustomTask(Task):
+    """Behaves as a task of this folder's files does; the shape of its definition decides what an answer is."""
+
+    def __init__(self, name: str, definition: Definition, files: Located, file: Path | None) -> None:
+        self.definition = definition
+        self._files = files
+        self._file = file
+        self._read: dict[tuple[Split, Path], dict[str, list[Placed]]] = {}
+        self.info = TaskInfo(
+            name=name,
+            title=definition.title,
+            source=definition.source,
+            licence=definition.licence,
+            metrics=definition.metrics(),
+            chance=definition.chance(),
+            parallel=definition.is_parallel,
+            splits={split: ", ".join(path.name for path in paths.values()) for split, paths in files.items()},
+            deviations=(f"{name}: a task of one's own, not a published benchmark",),
+            inputs=tuple(dict.fromkeys((*definition.asked(), *definition.option_columns()))),
+            labels=definition.shared_labels(),
+            options=definition.option_columns(),
+        )
+
+    def languages(self) -> tuple[str, ...]:
+        """The codes that there is test data for, English first.
+
+        Raises:
+            DataError: if there is none in English, or a file cannot be read that has to be, for it says the languages itself.
+        """
+        files = self._files["test"]
+        codes = set(files) if ANY not in files else set(self._rows("test", files[ANY], None))
+        if ENGLISH not in codes:
+            raise DataError(
+                f"{self._file}, key 'files.test': found no English among {', '.join(sorted(codes))}, expected English ({ENGLISH}) too: "
+                "other languages are compared with it"
+            )
+        return (ENGLISH, *sorted(codes - {ENGLISH}))
+
+    def examples(self, split: Split, language: str, source: Source) -> Sequence[Example]:
+        """All examples of a split, in the file's order; training rows without those that ask what the English test set asks.
+
+        Raises:
+            LanguageError: if the task has no such language, or only a test split in it.
+            DataError: if the file names no data for the split, or a data file has faults; all of them are told.
+        """
+        require_language(self.info.name, split, language, self.languages())
+        placed = self._placed("test", language)
+        if split == "test":
+            self._check_parallel(placed, language)
+            return [item.example for item in placed]
+        rows = self._learned(split)
+        if not rows:
+            raise DataError(f"{self._file}, key 'files.{split}': found no English rows, expected some ({ENGLISH})")
+        asked = {self._asks(item.example) for item in placed}
+        kept = [example for example in rows if self._asks(example) not in asked]
+        if not kept:
+            raise DataError(
+                f"{self._file}, key 'files.{split}': found only rows that the English test set has, expected others too"
+            )
+        if split == "train":
+            source.note(*self._held_out_note(), self._dropped_note(len(rows) - len(kept), len(rows)))
+        return kept
+
+    def prompt(self, example: Example) -> Prompt:
+        """The template, filled in; the answer follows its end."""
+        stop, most = self.definition.ending()
+        return Prompt(
+            example_id=example.id,
+            language=example.language,
+            text=self.definition.template.format(**example.inputs),
+            target=f" {example.answers[0]}",
+            choices=tuple(f" {choice}" for choice in example.choices),
+            stop=stop,
+            max_new_tokens=most,
+        )
+
+    def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
+        """The metrics of the shape.
+
+        Raises:
+            ValueError: if there are no predictions.
+        """
+        return self.definition.score(predictions)
+
+    def correctness(self, prediction: Prediction) -> float:
+        """The main metric for a single prediction."""
+        return self.definition.correct(prediction)
+
+    def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
+        """What the label that is most frequent in training scores, where labels are shared and there is training data."""
+        if not self.info.labels or "train" not in self._files:
+            return {}
+        gold = Counter(example.answers[0] for example in self._train()[0])
+        (label, _), *_ = sorted(gold.items(), key=lambda item: (-item[1], self.info.labels.index(item[0])))
+        scores = {code: accuracy([float(label in e.answers) for e in rows]) for code, rows in test.items() if rows}
+        return {"most frequent label": scores} if scores else {}
+
+    def digest(self) -> str:
+        """Of the task file and all data files: another one is another task."""
+        paths = [self._file] if self._file else []
+        paths += [path for split in sorted(self._files) for _, path in sorted(self._files[split].items())]
+        digest = hashlib.sha256()
+        for path in paths:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()[:16]
+
+    def _placed(self, split: Split, language: str) -> list[Placed]:
+        files = self._files[split]
+        code = language if language in files else None
+        return self._rows(split, files[code or ANY], code).get(language, [])
+
+    def _rows(self, split: Split, path: Path, language: str | None) -> dict[str, list[Placed]]:
+        if (split, path) not in self._read:
+            only = language if language or self.definition.columns.language else ENGLISH
+            self._read[split, path] = read_examples(self.definition, self, path, split, only)
+        return self._read[split, path]
+
+    def _learned(self, split: Split) -> list[Example]:
+        """The English rows of training or validation, before any is dropped."""
+        if split == "validation" and split in self._files:
+            return [item.example for item in self._placed(split, ENGLISH)]
+        learned, held = self._train()
+        return learned if split == "train" else held
+
+    def _train(self) -> tuple[list[Example], list[Example]]:
+        """Rows to learn from, and rows that are held out: by the hash of the id, so that more data moves none."""
+        if "train" not in self._files:
+            raise DataError(f"{self._file}, key 'files.train': found nothing, expected English rows to learn from")
+        rows = [item.example for item in self._placed("train", ENGLISH)]
+        if "validation" in self._files:
+            return rows, []
+        held = {example.id for example in rows if _hash(example.id) < VALIDATION_SHARE}
+        if not held or len(held) == len(rows):
+            held = {min((example.id for example in rows), key=_hash)}
+        return [e for e in rows if e.id not in held], [e for e in rows if e.id in held]
+
+    def _asks(self, example: Example) -> str:
+        return "|".join(letters(example.inputs[name]) for name in self.definition.asked())
+
+    def _held_out_note(self) -> tuple[str, ...]:
+        learned, held = self._train()
+        if not held:
+            return ()
+        share = f"{len(held):,} of {len(held) + len(learned):,} English rows are held out for validation"
+        return (f"{self.info.name} train: {share}, by the hash of their ids.",)
+
+    def _dropped_note(self, dropped: int, rows: int) -> str:
+        return (
+            f"{self.info.name} train: {dropped:,} of {rows:,} rows ask what the English test set asks and are dropped."
+        )
+
+    def _check_parallel(self, placed: list[Placed], language: str) -> None:
+        """Where ids are parallel, the same id has the same choice in every language; if not, rows are out of step."""
+        if not self.info.parallel or language == ENGLISH or not placed[0].example.choices:
+            return
+        english = {item.example.id: item.example for item in self._placed("test", ENGLISH)}
+        faults = Faults()
+        for item in placed:
+            same = english.get(item.example.id)
+            if same and _place(item.example) != _place(same):
+                column = self.definition.columns.answer
+                found = f"another answer than the English row with the id {same.id!r}"
+                faults.add(f"{item.where}, column '{column}'", found, "the same; or set 'parallel: false'")
+        faults.check()
+
+
+def find_task_file(name: str) -> Path | None:
+    """The task file that a path leads to: a YAML file, or a folder that holds `task.yaml`; None for other names."""
+    path = Path(name).expanduser()
+    if path.suffix in (".yaml", ".yml"):
+        return path
+    return path / TASK_FILE if (path / TASK_FILE).is_file() else None
+
+
+def custom_task(path: Path) -> CustomTask:
+    """The task that a file defines.
+
+    Raises:
+        ConfigError: with all that is wrong with the file: keys, values, data files that are not there.
+        LanguageError, DataError: see `locate`.
+    """
+    definition = read_definition(path)
+    return CustomTask(task_name(str(path)), definition, locate(definition, path), path)
+
+
+def restored_task(name: str, saved: Mapping[str, Any]) -> CustomTask:
+    """A task from what an adapter keeps of it, without data: it asks, but has nothing to be scored on.
+
+    Raises:
+        ConfigError: if this version does not know what was saved.
+    """
+    kind = KINDS.get(str(saved.get("shape")))
+    if kind is None:
+        raise ConfigError(f"task '{name}': unknown shape {saved.get('shape')!r}; give the task file with --task")
+    return CustomTask(name, validate(kind, saved, f"task '{name}'"), {}, None)
+
+
+def _place(example: Example) -> int:
+    return example.choices.index(example.answers[0])
+
+
+def _hash(id: str) -> float:
+    """Between 0 and 1, the same on every machine."""
+    return int(hashlib.sha256(f"validation {id}".encode()).hexdigest()[:8], 16) / 2**32

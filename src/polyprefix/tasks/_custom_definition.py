@@ -1,0 +1,147 @@
+"""What every task file says, whatever its shape."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from polyprefix.config import Settings
+from polyprefix.data.files import Faults, Row
+from polyprefix.records import Prediction, Score
+
+Shape = Literal["classification", "multiple-choice", "span", "generation"]
+SHAPES: tuple[str, ...] = get_args(Shape)
+ANY = ""
+"""The key of a path that is not of one language: its rows, or the names of the files that it stands for, say which."""
+LANGUAGE = "{language}"
+"""Stands for a language in the path of a data file."""
+
+Answer = tuple[tuple[str, ...], tuple[str, ...]]
+"""The choices, none where the answer is written, and the accepted answers."""
+
+
+def one_or_many(value: Any) -> Any:
+    """A path by itself is a mapping with one entry."""
+    if isinstance(value, str):
+        return {ANY: value}
+    if isinstance(value, Mapping):
+        return {str(language): path for language, path in value.items()}
+    raise ValueError("expected a path, or a mapping of languages to paths")
+
+
+Paths = Annotated[dict[str, str], BeforeValidator(one_or_many), Field(min_length=1)]
+
+
+class Files(Settings):
+    """Where the rows are, each path as seen from the task file."""
+
+    test: Paths
+    """A path, with `{language}` where there is one file a language, or a mapping of languages to paths."""
+    train: Paths | None = None
+    """English rows to learn from; in other languages there is no training."""
+    validation: Paths | None = None
+    """English rows to choose weights by; without them, a tenth of the training rows by the hash of their ids."""
+
+
+class Columns(Settings):
+    """What the columns are called that the template does not name."""
+
+    answer: str = "answer"
+    """The column of the right answer."""
+    id: str | None = None
+    """The column of an id; the same item has the same id in every language, unless `parallel` is false."""
+    language: str | None = None
+    """The column of the language, where a file holds several."""
+
+
+class Definition(Settings):
+    """A task file. Its shape adds what an answer is."""
+
+    shape: Shape
+    """One of the four shapes: classification, multiple-choice, span, generation."""
+    template: str
+    """What the model reads, with the names of columns in braces; what all prompts share comes first, the answer follows."""
+    files: Files
+    """Where the rows are."""
+    columns: Columns = Columns()
+    """What columns are called."""
+    parallel: bool | None = None
+    """Whether an id, or without ids the place in the file, means the same item in every language."""
+    title: str = "a task of one's own"
+    """One line: what is asked."""
+    source: str = "files of one's own"
+    """Where the data comes from."""
+    licence: str = "not stated"
+    """Under which terms."""
+
+    @field_validator("template")
+    @classmethod
+    def _ends_where_the_answer_begins(cls, value: str) -> str:
+        try:
+            pieces = list(string.Formatter().parse(value))
+        except ValueError as error:
+            raise ValueError(f"expected names of columns in braces, a brace itself doubled ({error})") from None
+        names = [name for _, name, _, _ in pieces if name is not None]
+        plain = not any(form or conversion for _, _, form, conversion in pieces)
+        if not plain or not all(name and not name.isdigit() and not set(name) & set(".[]") for name in names):
+            raise ValueError("expected the name of a column, and nothing else, in each pair of braces")
+        if not names:
+            raise ValueError("expected at least one name of a column in braces, such as {text}")
+        return value.rstrip()
+
+    @property
+    def is_parallel(self) -> bool:
+        """As the file says; otherwise true where there is a column of ids."""
+        return self.columns.id is not None if self.parallel is None else self.parallel
+
+    def asked(self) -> tuple[str, ...]:
+        """The columns that a question is made of."""
+        names = (name for _, name, _, _ in string.Formatter().parse(self.template) if name is not None)
+        return tuple(dict.fromkeys(names))
+
+    def shared_labels(self) -> tuple[str, ...]:
+        """The answers to choose from, where they are the same in every example."""
+        return ()
+
+    def option_columns(self) -> tuple[str, ...]:
+        """The columns that hold the answers to choose from, where these differ from example to example."""
+        return ()
+
+    def ending(self) -> tuple[tuple[str, ...], int]:
+        """Before which strings, and after how many tokens at most, a written answer ends."""
+        return (), 1
+
+    def answer(self, row: Row, inputs: Mapping[str, str], faults: Faults) -> Answer | None:
+        """What may be answered and what is right; None, and a fault, where the row does not say."""
+        raise NotImplementedError
+
+    def metrics(self) -> tuple[str, ...]:
+        """What is reported, the main metric first."""
+        raise NotImplementedError
+
+    def chance(self) -> float:
+        """Expected value of the main metric for random guesses."""
+        raise NotImplementedError
+
+    def correct(self, prediction: Prediction) -> float:
+        """The main metric of a single prediction."""
+        raise NotImplementedError
+
+    def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
+        """The metrics over the predictions of one language.
+
+        Raises:
+            ValueError: if there are no predictions.
+        """
+        raise NotImplementedError
+
+    def contradictions(self) -> Iterator[tuple[tuple[str, ...], str, str]]:
+        """(keys, what was found, what was expected) where two parts of the file do not go together."""
+        if self.columns.answer in self.asked():
+            yield ("template",), f"the column of the answer, '{self.columns.answer}'", "a question without its answer"
+        if self.columns.language and (set(self.files.test) != {ANY} or LANGUAGE in self.files.test[ANY]):
+            found = f"'{self.columns.language}' beside a file for each language in files.test"
+            yield ("columns", "language"), found, "one of the two"

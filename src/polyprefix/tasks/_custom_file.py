@@ -1,0 +1,123 @@
+"""The task file itself: every mistake in it is told at once, with its line."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from polyprefix.config import read_yaml
+from polyprefix.data.files import Faults, shown
+from polyprefix.errors import ConfigError, LanguageError, nearest
+from polyprefix.languages import find
+from polyprefix.records import Split
+from polyprefix.tasks._custom_definition import ANY, LANGUAGE, SHAPES, Definition
+from polyprefix.tasks._custom_shapes import KINDS
+from polyprefix.tasks._rows import ENGLISH
+from polyprefix.yaml12 import line_of
+
+Located = Mapping[Split, Mapping[str, Path]]
+"""Split -> language (or `ANY`) -> data file."""
+
+
+def read_definition(path: Path) -> Definition:
+    """A task file.
+
+    Raises:
+        ConfigError: with all unknown, missing and impossible keys, or else with all parts that contradict each other.
+    """
+    values = {str(key): value for key, value in read_yaml(path).items()}
+    faults = Faults()
+    shape = values.get("shape")
+    if shape not in KINDS:  # without it nobody knows which other keys there may be
+        where = f"{path}:{line_of(path, ('shape',))}, key 'shape'"
+        faults.add(where, shown(shape), f"one of {len(SHAPES)} shapes, {nearest(str(shape or ''), SHAPES)}")
+        faults.check(ConfigError)
+    kind = KINDS[str(shape)]
+    try:
+        definition = kind.model_validate(values)
+    except ValidationError as error:
+        for item in error.errors():
+            _explain(path, kind, item, faults)
+        faults.check(ConfigError)
+        raise
+    for keys, found, expected in definition.contradictions():
+        faults.add(f"{path}:{line_of(path, keys)}, key '{'.'.join(keys)}'", found, expected)
+    faults.check(ConfigError)
+    return definition
+
+
+def locate(definition: Definition, path: Path) -> Located:
+    """The data files that a task file names, by split and language.
+
+    Raises:
+        ConfigError: with all files that are not there, and all languages that nobody knows or that come twice.
+    """
+    faults = Faults()
+    located: dict[Split, dict[str, Path]] = {}
+    splits: tuple[Split, ...] = ("test", "train", "validation")
+    for split in splits:
+        paths = getattr(definition.files, split)
+        if paths is None:
+            continue
+        found: dict[str, Path] = {}
+        for language, code, file, where in _named(path, split, paths, faults):
+            if code in found:
+                faults.add(where, f"{language!r} twice, {file.name} beside {found[code].name}", "one file a language")
+            found[code] = file
+        located[split] = found
+        if split != "test" and found and not found.keys() & {ANY, ENGLISH}:
+            where = f"{path}:{line_of(path, ('files', split))}, key 'files.{split}'"
+            faults.add(where, f"only {', '.join(sorted(found))}", f"English ({ENGLISH}), the language of training")
+    faults.check(ConfigError)
+    return located
+
+
+def _named(path: Path, split: str, paths: Mapping[str, str], faults: Faults) -> Iterator[tuple[str, str, Path, str]]:
+    """(language as written, its code or `ANY`, data file, place in the task file) of each file of a split."""
+    for language, name in paths.items():
+        keys = ("files", split, language) if language else ("files", split)
+        where = f"{path}:{line_of(path, keys)}, key '{'.'.join(keys)}'"
+        before, pattern, after = name.partition(LANGUAGE)
+        if language == ANY and pattern:
+            files = sorted(path.parent.glob(f"{glob.escape(before)}*{glob.escape(after)}"))
+            if not files:
+                faults.add(where, f"no file like {name}", "one for each language")
+            for file in files:
+                written = str(file.relative_to(path.parent)).removeprefix(before).removesuffix(after)
+                yield from _of_language(written, file, f"{where}, {file.name}", faults)
+        elif not (path.parent / name).is_file():
+            faults.add(where, f"no file {path.parent / name}", "a file; paths are seen from the task file")
+        elif language == ANY:
+            yield "", ANY, path.parent / name, where
+        else:
+            yield from _of_language(language, path.parent / name, where, faults)
+
+
+def _of_language(written: str, file: Path, where: str, faults: Faults) -> Iterator[tuple[str, str, Path, str]]:
+    try:
+        yield written, find(written).code, file, where
+    except LanguageError as error:
+        faults.add(where, repr(written), f"a language ({error})")
+
+
+def _explain(path: Path, kind: type[Definition], item: Any, faults: Faults) -> None:
+    """A mistake that pydantic found, in the words of this project."""
+    keys = tuple(item["loc"])
+    section: Any = kind
+    for key in keys[:-1]:
+        fields = getattr(section, "model_fields", {})
+        section = fields[key].annotation if key in fields else None
+    fields = getattr(section, "model_fields", {})
+    where = f"{path}:{line_of(path, keys)}, key '{'.'.join(map(str, keys))}'"
+    if item["type"] == "extra_forbidden":
+        faults.add(where, "an unknown key", f"another; {nearest(str(keys[-1]), fields)}")
+    elif item["type"] == "missing":
+        description = fields[keys[-1]].description or ""
+        faults.add(where, "nothing", f"{description.rstrip('.')[:1].lower()}{description.rstrip('.')[1:]}")
+    else:
+        expected = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ").removeprefix("expected ")
+        faults.add(where, shown(item["input"]), expected)

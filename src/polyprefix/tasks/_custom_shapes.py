@@ -1,0 +1,285 @@
+"""The four shapes of a task: what an answer is, which prompts and scores follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from polyprefix.data.files import Faults, Row, cell_text, shown
+from polyprefix.errors import nearest
+from polyprefix.records import Prediction, Score
+from polyprefix.scoring.answers import SPAN_METRICS, exact_match, f1
+from polyprefix.scoring.metrics import accuracy, macro_f1
+from polyprefix.scoring.normalise import language_aware, squad
+from polyprefix.scoring.numbers import last_number
+from polyprefix.tasks._custom_definition import SHAPES, Answer, Definition
+
+
+def _texts(value: Any) -> Any:
+    """A list as a mapping of each entry to itself; numbers and truth values as text."""
+    if not isinstance(value, list | Mapping):
+        raise ValueError("expected a list of texts, or a mapping of what the data says to texts")
+    pairs = list(value.items()) if isinstance(value, Mapping) else [(item, item) for item in value]
+    texts = {cell_text(key) or str(key): cell_text(text) or text for key, text in pairs}
+    if len(texts) != len(pairs):
+        raise ValueError("expected texts that differ")
+    return texts
+
+
+def _one_or_more(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Texts = Annotated[dict[str, str], BeforeValidator(_texts), Field(min_length=2)]
+
+
+def _distinct(value: dict[str, str] | None) -> dict[str, str] | None:
+    if value is not None and (len(set(value.values())) != len(value) or not all(cell_text(v) for v in value.values())):
+        raise ValueError("expected texts that differ and are not empty")
+    return value
+
+
+class Choice(Definition):
+    """The answer is chosen."""
+
+    metric: Literal["accuracy"] = "accuracy"
+    """The main metric."""
+
+    def metrics(self) -> tuple[str, ...]:
+        """Accuracy."""
+        return ("accuracy",)
+
+    def correct(self, prediction: Prediction) -> float:
+        """1 for the right choice, else 0."""
+        return float(prediction.predicted.strip() in prediction.answers)
+
+    def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
+        """Accuracy.
+
+        Raises:
+            ValueError: if there are no predictions.
+        """
+        return {"accuracy": accuracy([self.correct(p) for p in predictions])}
+
+
+class Classification(Choice):
+    """The answer is one of a few labels, the same in every example."""
+
+    labels: Texts
+    """The labels as the model writes them: a list, or a mapping of what the data says to them."""
+
+    _labels_differ = field_validator("labels")(_distinct)
+
+    def shared_labels(self) -> tuple[str, ...]:
+        """The labels, in the order of the file."""
+        return tuple(self.labels.values())
+
+    def answer(self, row: Row, inputs: Mapping[str, str], faults: Faults) -> Answer | None:
+        """All labels, and the one that the row names."""
+        key = _key(row, self.columns.answer, self.labels, faults)
+        return None if key is None else (self.shared_labels(), (self.labels[key],))
+
+    def metrics(self) -> tuple[str, ...]:
+        """Accuracy, and F1 averaged over the labels."""
+        return ("accuracy", "macro_f1")
+
+    def chance(self) -> float:
+        """One in as many as there are labels."""
+        return 1 / len(self.labels)
+
+    def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
+        """Accuracy, and F1 averaged over the labels.
+
+        Raises:
+            ValueError: if there are no predictions.
+        """
+        gold, predicted = [p.answers[0] for p in predictions], [p.predicted.strip() for p in predictions]
+        return {**super().score(predictions), "macro_f1": macro_f1(gold, predicted, self.shared_labels())}
+
+
+class MultipleChoice(Choice):
+    """The answer is one of several options, which each row brings in columns of its own."""
+
+    choices: Texts
+    """The columns of the options: a list, or a mapping of what the column of the answer says to them."""
+    labels: Texts | None = None
+    """What the model answers for each option, such as A, B, C; without labels, it is asked for the option's own words."""
+
+    _choices_differ = field_validator("choices", "labels")(_distinct)
+
+    def shared_labels(self) -> tuple[str, ...]:
+        """The labels in the order of the options, where there are labels."""
+        return tuple(self.labels.values()) if self.labels else ()
+
+    def option_columns(self) -> tuple[str, ...]:
+        """The columns of the options, where there are no labels."""
+        return () if self.labels else tuple(self.choices.values())
+
+    def answer(self, row: Row, inputs: Mapping[str, str], faults: Faults) -> Answer | None:
+        """The labels or the options, and the one that the row names."""
+        key = _key(row, self.columns.answer, self.choices, faults)
+        if key is None:
+            return None
+        choices = self.shared_labels() or tuple(inputs[c] for c in self.choices.values() if c in inputs)
+        if len(set(choices)) != len(choices):
+            twice = next(choice for choice in choices if choices.count(choice) > 1)
+            faults.add(
+                f"{row.where}, columns {', '.join(self.choices.values())}",
+                f"{shown(twice)} twice",
+                "options that differ",
+            )
+            return None
+        if len(choices) < len(self.choices):  # an option is missing, which is told already
+            return None
+        return choices, (choices[list(self.choices).index(key)],)
+
+    def chance(self) -> float:
+        """One in as many as there are options."""
+        return 1 / len(self.choices)
+
+    def contradictions(self) -> Iterator[tuple[tuple[str, ...], str, str]]:
+        """Also labels for other options than there are, and labels for options that the model is not shown."""
+        yield from super().contradictions()
+        if not self.labels:
+            return
+        if len(self.labels) != len(self.choices):
+            yield ("labels",), f"{len(self.labels)} labels", f"{len(self.choices)}, one for each of the choices"
+        elif set(self.labels) != set(self.labels.values()) and list(self.labels) != list(self.choices):
+            yield (
+                ("labels",),
+                f"labels for {', '.join(self.labels)}",
+                f"them for {', '.join(self.choices)}, in this order",
+            )
+        hidden = [column for column in self.choices.values() if column not in self.asked()]
+        if hidden:
+            yield ("template",), f"no '{{{hidden[0]}}}'", "every option in it, for labels say nothing without them"
+
+
+class Written(Definition):
+    """The answer is written; one row may accept several."""
+
+    metric: Literal["exact_match", "f1", "exact_match_language_aware", "f1_language_aware", "number"] = "exact_match"
+    """The main metric; `number` compares the last number that is written with the last one of the answer."""
+    stop: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_one_or_more)] = ("\n",)
+    """A written answer ends before the first of these strings."""
+    max_new_tokens: int = Field(default=64, ge=1)
+    """And after at most so many tokens."""
+
+    def answer(self, row: Row, inputs: Mapping[str, str], faults: Faults) -> Answer | None:
+        """No choices, and the accepted answers: a text, or a list of texts, the first of which is learned."""
+        value, where = row.cells.get(self.columns.answer), f"{row.where}, column '{self.columns.answer}'"
+        if isinstance(value, Mapping) and "text" in value:  # as SQuAD's files have it
+            value = value["text"]
+        texts = [cell_text(item) for item in (value if isinstance(value, list) else [value])]
+        if not texts or None in texts:
+            faults.add(where, shown(value), "a text, or a list of texts")
+            return None
+        answers = tuple(dict.fromkeys(text for text in texts if text is not None))
+        reason = self._unfit(answers)
+        if reason:
+            faults.add(where, *reason)
+            return None
+        return (), answers
+
+    def _unfit(self, answers: tuple[str, ...]) -> tuple[str, str] | None:
+        """What was found and expected where an answer could never be given, or an empty one would be right."""
+        for stop in self.stop:
+            if stop in answers[0]:
+                return f"{shown(answers[0])} with {stop!r} in it", "an answer without what ends it; set 'stop'"
+        for answer in answers:
+            if self.metric == "number" and last_number(answer) is None:
+                return shown(answer), "a number in it, which the metric compares"
+            if self.metric != "number" and not squad(answer):
+                return shown(answer), "more than punctuation and articles, which the metric leaves out"
+        return None
+
+    def ending(self) -> tuple[tuple[str, ...], int]:
+        """`stop` and `max_new_tokens`."""
+        return self.stop, self.max_new_tokens
+
+    def metrics(self) -> tuple[str, ...]:
+        """The main one, and those of SQuAD v1.1 and MLQA that it is not."""
+        return tuple(dict.fromkeys((self.metric, *SPAN_METRICS)))
+
+    def chance(self) -> float:
+        """A written answer is not guessed."""
+        return 0.0
+
+    def correct(self, prediction: Prediction) -> float:
+        """The main metric, between 0 and 1."""
+        return MEASURES[self.metric](prediction)
+
+    def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
+        """Each metric, the best over the accepted answers, on average.
+
+        Raises:
+            ValueError: if there are no predictions.
+            ConfigError: if the language's words cannot be found here (see `scoring.segment.words`).
+        """
+        return {name: accuracy([MEASURES[name](p) for p in predictions]) for name in self.metrics()}
+
+
+class Span(Written):
+    """The answer is written, in words of a context."""
+
+    context: str = "context"
+    """The column of the text that holds the answer."""
+    metric: Literal["f1", "exact_match", "f1_language_aware", "exact_match_language_aware"] = "f1"
+    """The main metric; the other three are reported beside it."""
+    max_new_tokens: int = Field(default=48, ge=1)
+    """A written answer has at most so many tokens."""
+
+    def answer(self, row: Row, inputs: Mapping[str, str], faults: Faults) -> Answer | None:
+        """The accepted answers, each of which the context holds."""
+        found = super().answer(row, inputs, faults)
+        outside = [text for text in found[1] if text not in inputs.get(self.context, text)] if found else []
+        if outside:
+            where = f"{row.where}, column '{self.columns.answer}'"
+            faults.add(where, shown(outside[0]), f"words of the column '{self.context}', letter by letter")
+            return None
+        return found
+
+    def contradictions(self) -> Iterator[tuple[tuple[str, ...], str, str]]:
+        """Also a template without the context."""
+        yield from super().contradictions()
+        if self.context not in self.asked():
+            yield ("template",), f"no '{{{self.context}}}'", "the context in it; 'context' says which column that is"
+
+
+class Generation(Written):
+    """The answer is written freely."""
+
+
+KINDS: Mapping[str, type[Definition]] = dict(
+    zip(SHAPES, (Classification, MultipleChoice, Span, Generation), strict=True)
+)
+
+
+def _aware(prediction: Prediction) -> Callable[[str], str]:
+    return lambda text: language_aware(text, prediction.language)
+
+
+def _same_number(prediction: Prediction) -> float:
+    found = last_number(prediction.predicted)
+    return float(found is not None and found in map(last_number, prediction.answers))
+
+
+MEASURES: Mapping[str, Callable[[Prediction], float]] = {
+    "f1": lambda p: f1(p.predicted, p.answers),
+    "exact_match": lambda p: exact_match(p.predicted, p.answers),
+    "f1_language_aware": lambda p: f1(p.predicted, p.answers, _aware(p)),
+    "exact_match_language_aware": lambda p: exact_match(p.predicted, p.answers, _aware(p)),
+    "number": _same_number,
+}
+
+
+def _key(row: Row, column: str, known: Mapping[str, str], faults: Faults) -> str | None:
+    value = row.cells.get(column)
+    key = cell_text(value)
+    if key in known:
+        return key
+    close = nearest(key or "", known)
+    faults.add(f"{row.where}, column '{column}'", shown(value), f"one of {len(known)} values, {close}")
+    return None

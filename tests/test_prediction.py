@@ -1,0 +1,169 @@
+"""Law: one task file works for run, evaluate and predict; an adapter answers what it was trained to, wherever its folder is."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import polyprefix as pp
+from polyprefix.config import RunConfig, validate
+from polyprefix.errors import AdapterError, DataError
+from polyprefix.results.files import read_predictions, read_result
+
+ROOT = Path(__file__).parents[1]
+HEADLINES = ROOT / "examples" / "headlines"
+TRAIN = {"epochs": 1, "batch_size": 8, "validation_size": 4, "validations": 1}
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on the example."""
+    settings = {"model": str(tiny_folder), "task": str(HEADLINES), "train": TRAIN}
+    return pp.run(validate(RunConfig, settings, "run"), out=tmp_path_factory.mktemp("runs"))[0]
+
+
+def complains(answer: tuple[int, str, str], *words: str) -> None:
+    status, out, err = answer
+    lines = [line for line in err.splitlines() if line.startswith("polyprefix: ")]
+    assert status == 2 and len(lines) == 1 and not out, err
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+def test_the_page_shows_the_example() -> None:
+    page = (ROOT / "docs" / "custom-tasks.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert (HEADLINES / "task.yaml").read_text(encoding="utf-8") in shown
+
+
+def test_run_evaluate_and_predict(polyprefix: Command, tiny_folder: Path, tmp_path: Path) -> None:
+    more = [word for key, value in TRAIN.items() for word in ("--set", f"train.{key}={value}")]
+    words = ("run", "--model", tiny_folder, "--task", HEADLINES, *more, "--out", tmp_path)
+    status, out, err = polyprefix(*words)
+    assert status == 0, err
+    assert "Swahili" in out and "most frequent label" in out
+    [run] = tmp_path.glob("headlines-prefix-*-s0-*")
+    result = read_result(run)
+    assert set(result.scores) == {"eng_Latn", "deu_Latn", "swh_Latn"}
+    assert {score["accuracy"].n for score in result.scores.values()} == {9}
+    assert any("held out" in note for note in result.notes)
+    status, out, err = polyprefix(
+        "run", "--model", tiny_folder, "--task", HEADLINES / "task.yaml", *more, "--seed", 1, "--out", tmp_path
+    )
+    assert status == 0, err
+    assert len(list(tmp_path.glob("headlines-none-*"))) == 1, "the base model's run is found again under another path"
+    status, out, err = polyprefix(
+        "evaluate", run, "--task", HEADLINES, "--languages", "sw", "--out", tmp_path, "--json"
+    )
+    assert status == 0, err
+    assert {row["language"]["name"] for row in json.loads(out)["rows"]} == {"English", "Swahili"}
+    status, out, err = polyprefix("predict", run, "--file", HEADLINES / "test.sw.csv", "--out", tmp_path / "a.jsonl")
+    assert status == 0, err
+    answers = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()]
+    recorded = {p.example_id: p for p in read_predictions(run / "predictions.parquet")[0] if p.language == "swh_Latn"}
+    assert {a["id"]: a["prediction"] for a in answers} == {id: p.predicted for id, p in recorded.items()}
+    for answer in answers:
+        assert set(answer) == {"id", "headline", "section", "prediction", "probabilities"}
+        assert sum(answer["probabilities"].values()) == pytest.approx(1)
+        assert max(answer["probabilities"], key=answer["probabilities"].__getitem__) == answer["prediction"]
+
+
+def test_edited_data_is_another_run(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "headlines"
+    shutil.copytree(HEADLINES, folder)
+    settings = {"model": str(tiny_folder), "task": str(folder), "method": "none", "languages": ["sw"]}
+    config = validate(RunConfig, settings, "run")
+    [first] = pp.run(config, out=tmp_path / "runs")
+    (folder / "test.sw.csv").write_text((HEADLINES / "test.sw.csv").read_text().replace("Kesho", "Leo"))
+    [second] = pp.run(config, out=tmp_path / "runs")
+    assert first != second and read_result(first).config["task_digest"] != read_result(second).config["task_digest"]
+
+
+def test_a_copied_adapter_knows_its_task(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "adapter", tmp_path / "copied")
+    texts = ["Timu yashinda", "Bei yapanda"]
+    answers = pp.predict(tmp_path / "copied", texts)
+    assert [a["headline"] for a in answers] == texts
+    assert answers == pp.predict(trained, [{"headline": text} for text in texts], task=str(HEADLINES))
+    assert {a["prediction"] for a in answers} <= {"sport", "money", "weather"}
+
+
+def test_solved_examples_stand_in_front_again(tiny_folder: Path, tmp_path: Path) -> None:
+    """An adapter that learned with them is asked with them."""
+    task = tmp_path / "short"
+    shutil.copytree(HEADLINES, task)
+    (task / "task.yaml").write_text(
+        (HEADLINES / "task.yaml").read_text().replace("Is the headline about sport, money or weather?\n  ", "")
+    )
+    settings = {"model": str(tiny_folder), "task": str(task), "train": TRAIN, "shots": 1}
+    [run] = pp.run(validate(RunConfig, settings, "run"), out=tmp_path / "runs")
+    predicted = {p.example_id: p for p in read_predictions(run / "predictions.parquet")[0] if p.language == "eng_Latn"}
+    answers = {a["id"]: a for a in pp.predict(run, task / "test.en.csv")}
+    assert json.loads((run / "adapter" / "adapter.json").read_text())["task"]["shots"].startswith("Headline: ")
+    for id, prediction in predicted.items():
+        top = max(prediction.log_likelihoods)
+        assert answers[id]["probabilities"][prediction.predicted] == pytest.approx(
+            1 / sum(2.718281828459045 ** (v - top) for v in prediction.log_likelihoods), rel=1e-4
+        )
+
+
+def test_a_written_answer(trained: Path) -> None:
+    [answer] = pp.predict(trained, [{"question": "1 + 1?"}], task="mgsm")
+    assert set(answer) == {"question", "prediction"} and isinstance(answer["prediction"], str)
+
+
+def test_questions_that_cannot_be_asked(polyprefix: Command, trained: Path, tmp_path: Path) -> None:
+    file = tmp_path / "in.jsonl"
+
+    def asked(content: str, *words: str) -> tuple[int, str, str]:
+        file.write_text(content, encoding="utf-8")
+        return polyprefix("predict", trained, "--file", file, *words)
+
+    complains(
+        asked('{"headlin": "x"}\n'), "in.jsonl:1, column 'headline': found no such column", "did you mean 'headlin'"
+    )
+    complains(
+        asked('{"headline": "x"}\n{"headline": " "}\n{"headline": [1]}\n'),
+        "in.jsonl:2, column 'headline': found nothing",
+        "in.jsonl:3",
+        "expected text",
+    )
+    complains(asked('{"headline": "x"}\n{"headline"\n'), "in.jsonl:2, character", "found no JSON")
+    complains(asked('{"headline": "x", "prediction": 1}\n'), "in.jsonl:1, column 'prediction'", "another name")
+    complains(asked(json.dumps({"headline": "x" * 500})), "in.jsonl:1", "tokens")
+    complains(asked('{"headline": "x"}\n', "--task", "xnli"), "column 'premise'", "column 'hypothesis'")
+    complains(polyprefix("predict", trained, "--text", "x", "--task", "xnli"), "2 inputs (premise, hypothesis)")
+    complains(polyprefix("predict", trained, "--text", ""), "text 1, column 'headline': found nothing")
+    complains(polyprefix("predict", trained), "--text")
+    complains(polyprefix("predict", trained, "--text", "x", "--file", file), "one of --text")
+    complains(polyprefix("predict", trained, "--input", "premise"), "NAME=TEXT")
+    complains(polyprefix("predict", trained, "--text", "x", "--language", "swahilli"), "Swahili")
+    complains(polyprefix("predict", tmp_path, "--text", "x"), "adapter.json")
+    assert not list(tmp_path.glob("*.out"))
+
+
+def test_several_inputs_by_name(polyprefix: Command, trained: Path) -> None:
+    words = ("--task", "xnli", "--input", "premise=It rains = wet", "--input", "hypothesis=It is wet.")
+    status, out, err = polyprefix("predict", trained, *words)
+    assert status == 0, err
+    answer = json.loads(out)
+    assert answer["premise"] == "It rains = wet" and set(answer["probabilities"]) == {"yes", "maybe", "no"}
+
+
+def test_an_adapter_without_a_task_asks_for_one(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "adapter", tmp_path / "old")
+    path = tmp_path / "old" / "adapter.json"
+    settings = json.loads(path.read_text())
+    del settings["task"]
+    path.write_text(json.dumps(settings))
+    with pytest.raises(AdapterError, match="--task"):
+        pp.predict(tmp_path / "old", ["x"])
+    assert pp.predict(tmp_path / "old", ["x"], task=str(HEADLINES))
+    with pytest.raises(DataError, match="text 1"):
+        pp.predict(tmp_path / "old", [""], task=str(HEADLINES))
