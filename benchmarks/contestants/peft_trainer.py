@@ -6,7 +6,7 @@ import tempfile
 from typing import Any
 
 import torch
-from peft import PeftModel
+from peft import PeftConfig, get_peft_model, load_peft_weights, set_peft_model_state_dict
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -91,7 +91,7 @@ def loaded(work: Workload) -> Any:
         return _random(work)
     dtype = getattr(torch, work.dtype if work.setting == "same" else work.published_dtype)
     model = AutoModelForCausalLM.from_pretrained(work.model, dtype=dtype).to(work.device)
-    return PeftModel.from_pretrained(model, work.peft, is_trainable=True)
+    return _adapted(model, work.peft)
 
 
 def check(name: str, work: Workload, started: float) -> dict[str, Any]:
@@ -112,4 +112,13 @@ def _random(work: Workload) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         to_peft(attach(base, registry.build({"name": work.method, **work.extra})), folder)
         base.model.set_attn_implementation("sdpa")
-        return PeftModel.from_pretrained(base.model, folder, is_trainable=True)
+        return _adapted(base.model, folder)
+
+
+def _adapted(model: Any, folder: str) -> Any:
+    """PEFT's model with saved values, trainable: `from_pretrained` refuses that for prompts and prefixes."""
+    config = PeftConfig.from_pretrained(folder)
+    config.inference_mode = False
+    adapted = get_peft_model(model, config)
+    set_peft_model_state_dict(adapted, load_peft_weights(folder, device="cpu"))
+    return adapted
