@@ -1,0 +1,209 @@
+"""Differences between systems, with two sources of chance: which examples were drawn, and which seeds were run.
+
+An interval comes from 10,000 resamples of example ids, all systems and languages of an id together. Seeds are too few to
+be resampled (three of them, drawn with replacement, show a third too little variance), so each resample is shifted by a
+draw of Student's t with S - 1 degrees of freedom, times the standard error that seeds alone cause.
+
+A p-value answers one of two questions. "Did these runs differ, but for the choice of examples?" is a paired t-test over
+ids, or McNemar's exact test where answers are right or wrong. "Would other seeds show it too?" adds the seeds' part, as
+the interval does. docs/statistics.md has the formulas and their sources.
+
+M systems, S seeds, L languages, I ids, R resamples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from polyprefix.analysis.answers import Answers
+from polyprefix.scoring.bootstrap import SEED, Floats, resampled_sums
+
+RESAMPLES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """A weighted sum of scores, such as a difference, with its uncertainty."""
+
+    value: float
+    n: int
+    """Examples, over all languages."""
+    ci95: tuple[float, float]
+    """Over examples, and over seeds where there are several."""
+    p_runs: float
+    """Of "it is 0 in these runs": other examples, the same seeds."""
+    p_seeds: float | None
+    """Of "it is 0 on average over seeds": other examples and other seeds; None with one seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Standard errors of a contrast, by what causes them."""
+
+    examples: float
+    """From the draw of examples, as if no other seed could be."""
+    seeds: float
+    """From seeds alone; 0 with one seed, whose part nobody can know."""
+    ids: int
+    count: int
+    """S, the number of seeds."""
+
+
+def resampled_scores(answers: Answers, resamples: int = RESAMPLES) -> Floats:
+    """Score of each system and language in each resample of ids, averaged over seeds, `[R, M, L]`.
+
+    A draw that holds no example of a language keeps that language's observed score.
+    """
+    mean_MLI = answers.values_MSLI.mean(axis=1)
+    M, L, ids = mean_MLI.shape
+    if answers.present_LI.all():
+        complete: Floats = resampled_sums(mean_MLI.reshape(M * L, ids).T, resamples).reshape(-1, M, L) / ids
+        return complete
+    stacked = np.concatenate([mean_MLI.reshape(M * L, ids), answers.present_LI]).T
+    drawn = resampled_sums(stacked, resamples)
+    sums, counts = drawn[:, : M * L].reshape(-1, M, L), drawn[:, None, M * L :]
+    observed = np.broadcast_to(answers.scores_ML, sums.shape).copy()
+    scores: Floats = np.divide(sums, counts, out=observed, where=counts > 0)
+    return scores
+
+
+def contrast(answers: Answers, scores_RML: Floats, weights_ML: Floats) -> Contrast:
+    """A weighted sum of scores, such as an average of one system minus that of another.
+
+    Args:
+        scores_RML: `resampled_scores(answers)`.
+        weights_ML: what each score counts.
+    """
+    value = float(np.sum(weights_ML * answers.scores_ML))
+    spread = contrast_spread(answers, weights_ML)
+    samples = np.tensordot(scores_RML, weights_ML, axes=2)
+    n = int(answers.counts_L[np.any(weights_ML != 0, axis=0)].sum())
+    return Contrast(value, n, interval(samples, spread), *_p_values(value, spread))
+
+
+def ratio(answers: Answers, scores_RML: Floats, over_ML: Floats, under_ML: Floats) -> Contrast | None:
+    """One weighted sum of scores divided by another, such as the gain in other languages by that in English.
+
+    None where the 95% interval of the divisor holds 0: the share of nothing is no number. The seeds' part is that of the
+    linearised ratio, `(over - value * under) / divisor` (the delta method).
+    """
+    divisor = contrast(answers, scores_RML, under_ML)
+    if divisor.ci95[0] <= 0 <= divisor.ci95[1]:
+        return None
+    value = float(np.sum(over_ML * answers.scores_ML)) / divisor.value
+    linear = (over_ML - value * under_ML) / divisor.value
+    unders = np.tensordot(scores_RML, under_ML, axes=2)
+    samples = np.tensordot(scores_RML, over_ML, axes=2) / np.where(np.abs(unders) < 1e-9, np.nan, unders)
+    low, high = interval(samples[np.isfinite(samples)], contrast_spread(answers, linear))
+    n = int(answers.counts_L[np.any((over_ML != 0) | (under_ML != 0), axis=0)].sum())
+    numerator = contrast(answers, scores_RML, over_ML)  # a share is 0 where its numerator is
+    return Contrast(value, n, (low, high), numerator.p_runs, numerator.p_seeds)
+
+
+def language_contrasts(answers: Answers, scores_RML: Floats, baseline: int) -> dict[tuple[int, int], Contrast]:
+    """(system, language) -> how much higher the system's score is than the baseline's, on that language's examples.
+
+    Three seeds say little about their spread in one language: its square is the mean over all languages.
+    """
+    exact = len(answers.seeds) == 1 and answers.binary
+    found = {}
+    for m in range(len(answers.systems)):
+        if m == baseline:
+            continue
+        columns = [
+            (answers.values_MSLI[m, :, column] - answers.values_MSLI[baseline, :, column])[:, present]
+            for column, present in enumerate(answers.present_LI)
+        ]
+        spreads = [crossed_spread(d_SI) for d_SI in columns]
+        pooled = float(np.sqrt(max(0.0, np.mean([_seed_variance(d_SI) for d_SI in columns]))))
+        samples_RL = scores_RML[:, m] - scores_RML[:, baseline]
+        for column, (d_SI, spread) in enumerate(zip(columns, spreads, strict=True)):
+            value, spread = float(d_SI.mean()), replace(spread, seeds=pooled)
+            runs, seeds = _p_values(value, spread)
+            if exact:
+                runs = mcnemar(int(np.sum(d_SI > 0)), int(np.sum(d_SI < 0)))
+            found[m, column] = Contrast(value, d_SI.shape[1], interval(samples_RL[:, column], spread), runs, seeds)
+    return found
+
+
+def interval(samples_R: Floats, spread: Spread) -> tuple[float, float]:
+    """The middle 95% of resampled values, each shifted by what another choice of seeds may have brought."""
+    if spread.seeds > 0:
+        samples_R = samples_R + spread.seeds * _student(len(samples_R), spread.count - 1)
+    low, high = np.percentile(samples_R, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def contrast_spread(answers: Answers, weights_ML: Floats) -> Spread:
+    """`crossed_spread` of a weighted sum of scores."""
+    return crossed_spread(_influence(answers, weights_ML))
+
+
+def crossed_spread(d_SI: Floats) -> Spread:
+    """Spread of the mean of values that vary with their seed and their example, both drawn at random.
+
+    With mean squares MS_s over seeds, MS_i over examples and MS_r of what is left, the mean's variance is
+    `MS_i / SI` from examples and `max(0, MS_s - MS_r) / SI` from seeds.
+    """
+    S, ids = d_SI.shape
+    by_example = float(d_SI.mean(axis=0).var(ddof=1)) / ids if ids > 1 else 0.0
+    return Spread(float(np.sqrt(by_example)), float(np.sqrt(max(0.0, _seed_variance(d_SI)))), ids, S)
+
+
+def mcnemar(higher: int, lower: int) -> float:
+    """McNemar's exact test (Psychometrika 12, 1947): of the examples that one side alone got right, is half a fair share?
+
+    Two-sided: `min(1, 2 P(X <= min(higher, lower)))` for X heads of `higher + lower` fair coins.
+    """
+    from scipy.stats import binom
+
+    return min(1.0, 2 * float(binom.cdf(min(higher, lower), higher + lower, 0.5)))
+
+
+def _seed_variance(d_SI: Floats) -> float:
+    """`(MS_s - MS_r) / SI`: 0 on average where seeds do not matter, so it may be negative; 0 where it cannot be known."""
+    S, ids = d_SI.shape
+    if S < 2 or ids < 2:
+        return 0.0
+    by_seed = d_SI.mean(axis=1)
+    rest = d_SI - d_SI.mean(axis=0) - by_seed[:, None] + d_SI.mean()
+    ms_r = float(np.sum(rest**2)) / ((S - 1) * (ids - 1))
+    return float(by_seed.var(ddof=1)) / S - ms_r / (S * ids)
+
+
+def _influence(answers: Answers, weights_ML: Floats) -> Floats:
+    """What each seed and id adds to a contrast, `[S, I]`; its mean is 0 and its spread that of the contrast."""
+    I_over_n = answers.present_LI.shape[1] / answers.counts_L
+    used = np.flatnonzero(np.any(weights_ML != 0, axis=0))
+    centred = answers.values_MSLI[:, :, used] - answers.scores_ML[:, None, used, None] * answers.present_LI[used]
+    influence: Floats = np.einsum("msli,ml->si", centred, (weights_ML * I_over_n)[:, used])
+    return influence
+
+
+def _p_values(value: float, spread: Spread) -> tuple[float, float | None]:
+    """Of "it is 0", two-sided: in these runs, and with other seeds; the second is None with one seed.
+
+    The first is a t-test over examples. The second is the chance that `a T + b Z` is as far from 0, with T of Student's
+    distribution with S - 1 degrees of freedom, Z normal, a and b the standard errors of seeds and examples; integrated
+    over Z by Gauss and Hermite.
+    """
+    from scipy.stats import t
+
+    if spread.examples < 1e-12:  # no answer differs, or all by the same amount
+        runs = 1.0 if abs(value) < 1e-12 or spread.ids < 2 else 0.0
+    else:
+        runs = float(2 * t.sf(abs(value) / spread.examples, spread.ids - 1))
+    if spread.count < 2:
+        return runs, None
+    if spread.seeds < 1e-12:
+        return runs, runs
+    nodes, weights = np.polynomial.hermite_e.hermegauss(64)
+    tail = t.sf((abs(value) - spread.examples * nodes) / spread.seeds, spread.count - 1)
+    return runs, min(1.0, 2 * float(weights @ tail) / float(weights.sum()))
+
+
+def _student(size: int, degrees: int) -> Floats:
+    draws: Floats = np.random.default_rng(SEED + 1).standard_t(degrees, size)
+    return draws
