@@ -27,7 +27,7 @@ FLOORS = (
         "prefix",
     },
     {"tasks", "text", "methods", "scoring", "results"},
-    {"engine", "interop", "report"},
+    {"engine", "interop", "analysis", "report"},
     {"recipe", "doctor", "listing"},
     {"cli", "__main__"},
 )
@@ -38,6 +38,7 @@ FORBIDDEN = {
     "report": {"torch", "polyprefix.models", "polyprefix.methods"},
     "languages": {"torch"},
     "scoring": {"torch"},
+    "analysis": {"torch", "transformers", "polyprefix.models", "polyprefix.methods", "polyprefix.report"},
     "results": {"torch"},
 }
 

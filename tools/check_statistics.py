@@ -52,7 +52,9 @@ def simulate(
     """
     shape = (systems, seeds, languages, ids)
     fixed = np.linspace(0.9, -0.4, languages) + gain * (np.arange(systems) > 0)[:, None]
-    by_seed = seed_sd * (random.normal(size=(systems, seeds, 1)) + 0.5 * random.normal(size=(systems, seeds, languages)))
+    by_seed = seed_sd * (
+        random.normal(size=(systems, seeds, 1)) + 0.5 * random.normal(size=(systems, seeds, languages))
+    )
     if seeds == 1:
         fixed, by_seed = fixed + by_seed[:, 0], 0 * by_seed
     shared = EXAMPLE * random.normal(size=ids) + OWN_EXAMPLE * random.normal(size=(systems, 1, 1, ids))
@@ -104,7 +106,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--simulations", type=int, default=1000)
     arguments = parser.parse_args()
-    print("| languages | seeds | sd of seeds | gain | language | average | gap | false: any language | false: any average |")
+    print(
+        "| languages | seeds | sd of seeds | gain | language | average | gap | false: any language | false: any average |"
+    )
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for languages in (15, 40, 200):
         for seeds, seed_sd in ((1, 0.0), (3, 0.0), (3, 0.1), (5, 0.1)):

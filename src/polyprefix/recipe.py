@@ -27,6 +27,7 @@ from polyprefix.results.log import JsonlLog
 from polyprefix.results.provenance import provenance
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks.base import Source, Task
+from polyprefix.text.fertility import fertilities
 from polyprefix.text.prepare import Examples, Tokens, load_examples, tokenise
 
 
@@ -124,5 +125,6 @@ def _run(config: RunConfig, inputs: Inputs, out: Path, reporter: Reporter) -> Pa
             ),
             notes=examples.notes,
             baselines=task.baselines(inputs.source, examples.test) if not report.steps else {},
+            fertility=fertilities(base.tokenizer, examples.test),
         )
     )

@@ -25,33 +25,33 @@ class Answers:
     systems: tuple[str, ...]
     seeds: tuple[int, ...]
     languages: tuple[str, ...]
-    values_MSLI: Floats
-    """Between 0 and 1; 0 where a language lacks an id."""
-    present_LI: Bools
-    """Which ids each language has: the same for all systems and seeds."""
+    values: Floats
+    """`[M, S, L, I]`, between 0 and 1; 0 where a language lacks an id."""
+    present: Bools
+    """`[L, I]`: which ids each language has: the same for all systems and seeds."""
 
     @property
-    def counts_L(self) -> NDArray[np.int64]:
-        """Number of examples of each language."""
-        counts: NDArray[np.int64] = self.present_LI.sum(axis=1)
+    def counts(self) -> NDArray[np.int64]:
+        """Number of examples of each language, `[L]`."""
+        counts: NDArray[np.int64] = self.present.sum(axis=1)
         return counts
 
     @property
-    def means_MSL(self) -> Floats:
-        """Score of each system, seed and language."""
-        means: Floats = self.values_MSLI.sum(axis=-1) / self.counts_L
+    def means(self) -> Floats:
+        """Score of each system, seed and language, `[M, S, L]`."""
+        means: Floats = self.values.sum(axis=-1) / self.counts
         return means
 
     @property
-    def scores_ML(self) -> Floats:
-        """The same, averaged over seeds."""
-        scores: Floats = self.means_MSL.mean(axis=1)
+    def scores(self) -> Floats:
+        """The same, averaged over seeds, `[M, L]`."""
+        scores: Floats = self.means.mean(axis=1)
         return scores
 
     @property
     def binary(self) -> bool:
         """Whether every answer is right or wrong, and nothing between."""
-        return bool(np.isin(self.values_MSLI, (0, 1)).all())
+        return bool(np.isin(self.values, (0, 1)).all())
 
     def index(self, language: str) -> int | None:
         """Place of a language; None where it is not among them."""

@@ -56,15 +56,15 @@ def resampled_scores(answers: Answers, resamples: int = RESAMPLES) -> Floats:
 
     A draw that holds no example of a language keeps that language's observed score.
     """
-    mean_MLI = answers.values_MSLI.mean(axis=1)
+    mean_MLI = answers.values.mean(axis=1)
     M, L, ids = mean_MLI.shape
-    if answers.present_LI.all():
+    if answers.present.all():
         complete: Floats = resampled_sums(mean_MLI.reshape(M * L, ids).T, resamples).reshape(-1, M, L) / ids
         return complete
-    stacked = np.concatenate([mean_MLI.reshape(M * L, ids), answers.present_LI]).T
+    stacked = np.concatenate([mean_MLI.reshape(M * L, ids), answers.present]).T
     drawn = resampled_sums(stacked, resamples)
     sums, counts = drawn[:, : M * L].reshape(-1, M, L), drawn[:, None, M * L :]
-    observed = np.broadcast_to(answers.scores_ML, sums.shape).copy()
+    observed = np.broadcast_to(answers.scores, sums.shape).copy()
     scores: Floats = np.divide(sums, counts, out=observed, where=counts > 0)
     return scores
 
@@ -76,10 +76,10 @@ def contrast(answers: Answers, scores_RML: Floats, weights_ML: Floats) -> Contra
         scores_RML: `resampled_scores(answers)`.
         weights_ML: what each score counts.
     """
-    value = float(np.sum(weights_ML * answers.scores_ML))
+    value = float(np.sum(weights_ML * answers.scores))
     spread = contrast_spread(answers, weights_ML)
     samples = np.tensordot(scores_RML, weights_ML, axes=2)
-    n = int(answers.counts_L[np.any(weights_ML != 0, axis=0)].sum())
+    n = int(answers.counts[np.any(weights_ML != 0, axis=0)].sum())
     return Contrast(value, n, interval(samples, spread), *_p_values(value, spread))
 
 
@@ -92,12 +92,12 @@ def ratio(answers: Answers, scores_RML: Floats, over_ML: Floats, under_ML: Float
     divisor = contrast(answers, scores_RML, under_ML)
     if divisor.ci95[0] <= 0 <= divisor.ci95[1]:
         return None
-    value = float(np.sum(over_ML * answers.scores_ML)) / divisor.value
+    value = float(np.sum(over_ML * answers.scores)) / divisor.value
     linear = (over_ML - value * under_ML) / divisor.value
     unders = np.tensordot(scores_RML, under_ML, axes=2)
     samples = np.tensordot(scores_RML, over_ML, axes=2) / np.where(np.abs(unders) < 1e-9, np.nan, unders)
     low, high = interval(samples[np.isfinite(samples)], contrast_spread(answers, linear))
-    n = int(answers.counts_L[np.any((over_ML != 0) | (under_ML != 0), axis=0)].sum())
+    n = int(answers.counts[np.any((over_ML != 0) | (under_ML != 0), axis=0)].sum())
     numerator = contrast(answers, scores_RML, over_ML)  # a share is 0 where its numerator is
     return Contrast(value, n, (low, high), numerator.p_runs, numerator.p_seeds)
 
@@ -113,8 +113,8 @@ def language_contrasts(answers: Answers, scores_RML: Floats, baseline: int) -> d
         if m == baseline:
             continue
         columns = [
-            (answers.values_MSLI[m, :, column] - answers.values_MSLI[baseline, :, column])[:, present]
-            for column, present in enumerate(answers.present_LI)
+            (answers.values[m, :, column] - answers.values[baseline, :, column])[:, present]
+            for column, present in enumerate(answers.present)
         ]
         spreads = [crossed_spread(d_SI) for d_SI in columns]
         pooled = float(np.sqrt(max(0.0, np.mean([_seed_variance(d_SI) for d_SI in columns]))))
@@ -175,9 +175,9 @@ def _seed_variance(d_SI: Floats) -> float:
 
 def _influence(answers: Answers, weights_ML: Floats) -> Floats:
     """What each seed and id adds to a contrast, `[S, I]`; its mean is 0 and its spread that of the contrast."""
-    I_over_n = answers.present_LI.shape[1] / answers.counts_L
+    I_over_n = answers.present.shape[1] / answers.counts
     used = np.flatnonzero(np.any(weights_ML != 0, axis=0))
-    centred = answers.values_MSLI[:, :, used] - answers.scores_ML[:, None, used, None] * answers.present_LI[used]
+    centred = answers.values[:, :, used] - answers.scores[:, None, used, None] * answers.present[used]
     influence: Floats = np.einsum("msli,ml->si", centred, (weights_ML * I_over_n)[:, used])
     return influence
 

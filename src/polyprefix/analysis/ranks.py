@@ -60,15 +60,13 @@ def rank_stability(answers: Answers, scores_RML: Floats, columns: list[int]) -> 
             averages_RM[:, m] += contrast_spread(answers, weights).seeds * random.standard_t(len(answers.seeds) - 1, R)
     from scipy.stats import rankdata
 
-    observed = rankdata(-answers.scores_ML[:, columns].mean(axis=1))
+    observed = rankdata(-answers.scores[:, columns].mean(axis=1))
     ranks_RM = rankdata(-averages_RM, axis=1)
     first = averages_RM >= averages_RM.max(axis=1, keepdims=True)
     best = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
     low, high = np.percentile(ranks_RM, (2.5, 97.5), axis=0)
-    ranks = tuple(
-        Rank(float(observed[m]), (float(low[m]), float(high[m])), float(best[m])) for m in range(M)
-    )
-    return Ranking(ranks, _mean_tau(observed, ranks_RM), kendalls_w(answers.scores_ML[:, columns]))
+    ranks = tuple(Rank(float(observed[m]), (float(low[m]), float(high[m])), float(best[m])) for m in range(M))
+    return Ranking(ranks, _mean_tau(observed, ranks_RM), kendalls_w(answers.scores[:, columns]))
 
 
 def kendalls_w(scores_ML: Floats) -> float:

@@ -69,7 +69,9 @@ def gap_regression(gaps: Mapping[str, float], fertility: Mapping[str, float]) ->
     for name in [name for name, column in predictors.items() if not column]:
         left_out[name] = "no language has a value"
         del predictors[name]
-    complete = [code for code in wanted if wanted[code].family and all(code in column for column in predictors.values())]
+    complete = [
+        code for code in wanted if wanted[code].family and all(code in column for column in predictors.values())
+    ]
     for code in wanted.keys() - set(complete):
         missing = [name for name, column in predictors.items() if code not in column]
         left_out[code] = "no " + ", ".join(missing or ["family"])
