@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
+from tests.analysis.conftest import CODES, WriteRun, answers
 
 import polyprefix as pp
 from polyprefix.analysis.compare import Comparison, compare
 from polyprefix.errors import ConfigError, OutputError
 from polyprefix.scoring.comparison import average_difference, paired_difference
-from tests.analysis.conftest import CODES, WriteRun, answers
 
 FAST = 300
 

@@ -119,7 +119,7 @@ def test_crossed_spread_is_the_analysis_of_variance() -> None:
     assert spread.seeds == pytest.approx(np.sqrt((ms_s - ms_r) / 60))
 
 
-def test_the_p_value_over_seeds_is_the_tail_of_the_sum_that_the_interval_draws() -> None:
+def test_the_p_value_over_seeds_is_the_tail_of_a_sum_of_student_and_normal() -> None:
     random = np.random.default_rng(6)
     values = fractional(6, 2, 3, 2, 60)
     values[1] += np.array([0.0, 0.1, 0.35])[:, None, None]
@@ -129,8 +129,10 @@ def test_the_p_value_over_seeds_is_the_tail_of_the_sum_that_the_interval_draws()
     draws = spread.seeds * random.standard_t(2, 10**6) + spread.examples * random.normal(size=10**6)
     assert ours.p_seeds == pytest.approx(np.mean(np.abs(draws) >= ours.value), abs=0.003)
     assert ours.p_runs < ours.p_seeds  # type: ignore[operator]
-    half = np.percentile(draws, 97.5)
-    assert ours.ci95 == pytest.approx((ours.value - half, ours.value + half), rel=0.1, abs=0.02)
+    variance = spread.examples**2 + spread.seeds**2
+    degrees = variance**2 / (spread.examples**4 / 59 + spread.seeds**4 / 2)
+    half = stats.t.ppf(0.975, degrees) * np.sqrt(variance)
+    assert ours.ci95 == pytest.approx((ours.value - half, ours.value + half), rel=0.05, abs=0.01)
 
 
 def test_seeds_widen_the_interval_only_where_they_differ() -> None:
@@ -142,6 +144,8 @@ def test_seeds_widen_the_interval_only_where_they_differ() -> None:
     assert ours.ci95 == contrast(one, resampled_scores(one), weights).ci95
     assert ours.p_seeds == ours.p_runs
     assert interval(np.zeros(10), crossed_spread(np.zeros((3, 5)))) == (0, 0)
+    only_seeds = crossed_spread(np.array([[1.0] * 5, [2.0] * 5, [3.0] * 5]))
+    assert interval(np.full(10, 2.0), only_seeds) == pytest.approx(stats.t.interval(0.95, 2, 2, np.sqrt(1 / 3)))
 
 
 def test_no_difference_is_no_evidence_and_a_constant_one_is_certain() -> None:

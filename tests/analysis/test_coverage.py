@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import pytest
 from scipy.stats import binomtest
-
 from tools.check_statistics import tally
 
 SIMULATIONS = {15: 300, 40: 200, 200: 60}

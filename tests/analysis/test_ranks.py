@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
+from tests.analysis.test_contrasts import make
 
 from polyprefix.analysis.contrasts import resampled_scores
 from polyprefix.analysis.ranks import _mean_tau, kendalls_w, rank_stability
-from tests.analysis.test_contrasts import make
 
 
 @pytest.mark.parametrize("decimals", [1, 8])

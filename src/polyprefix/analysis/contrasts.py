@@ -1,12 +1,12 @@
 """Differences between systems, with two sources of chance: which examples were drawn, and which seeds were run.
 
 An interval comes from 10,000 resamples of example ids, all systems and languages of an id together. Seeds are too few to
-be resampled (three of them, drawn with replacement, show a third too little variance), so each resample is shifted by a
-draw of Student's t with S - 1 degrees of freedom, times the standard error that seeds alone cause.
+be resampled (three of them, drawn with replacement, show a third too little variance), so the interval is stretched by
+the variance that seeds alone cause, with Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946).
 
 A p-value answers one of two questions. "Did these runs differ, but for the choice of examples?" is a paired t-test over
 ids, or McNemar's exact test where answers are right or wrong. "Would other seeds show it too?" adds the seeds' part, as
-the interval does. docs/statistics.md has the formulas and their sources.
+Student's t, whose long tail corrected claims must answer to. docs/statistics.md has the formulas and their sources.
 
 M systems, S seeds, L languages, I ids, R resamples.
 """
@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from polyprefix.analysis.answers import Answers
-from polyprefix.scoring.bootstrap import SEED, Floats, resampled_sums
+from polyprefix.scoring.bootstrap import Floats, resampled_sums
+from polyprefix.scoring.metrics import Z95
 
 RESAMPLES = 10_000
 
@@ -129,11 +130,24 @@ def language_contrasts(answers: Answers, scores_RML: Floats, baseline: int) -> d
 
 
 def interval(samples_R: Floats, spread: Spread) -> tuple[float, float]:
-    """The middle 95% of resampled values, each shifted by what another choice of seeds may have brought."""
+    """The middle 95% of resampled values, stretched by what another choice of seeds may have brought.
+
+    With variances A of examples and B of seeds the factor is `sqrt((A + B) / A) t / z`, the 97.5% points of Student's
+    distribution with Satterthwaite's degrees of freedom and of the normal one. Without A, it is B's t interval.
+    """
+    centre = float(samples_R.mean())
+    low, high = np.percentile(samples_R, (2.5, 97.5)) - centre
     if spread.seeds > 0:
-        samples_R = samples_R + spread.seeds * _student(len(samples_R), spread.count - 1)
-    low, high = np.percentile(samples_R, (2.5, 97.5))
-    return float(low), float(high)
+        from scipy.stats import t
+
+        a, b = spread.examples**2, spread.seeds**2
+        degrees = (a + b) ** 2 / (a**2 / (spread.ids - 1) + b**2 / (spread.count - 1))
+        point = float(t.ppf(0.975, degrees))
+        if a < 1e-12:
+            return centre - point * spread.seeds, centre + point * spread.seeds
+        stretch = np.sqrt((a + b) / a) * point / Z95
+        low, high = low * stretch, high * stretch
+    return centre + float(low), centre + float(high)
 
 
 def contrast_spread(answers: Answers, weights_ML: Floats) -> Spread:
@@ -202,8 +216,3 @@ def _p_values(value: float, spread: Spread) -> tuple[float, float | None]:
     nodes, weights = np.polynomial.hermite_e.hermegauss(64)
     tail = t.sf((abs(value) - spread.examples * nodes) / spread.seeds, spread.count - 1)
     return runs, min(1.0, 2 * float(weights @ tail) / float(weights.sum()))
-
-
-def _student(size: int, degrees: int) -> Floats:
-    draws: Floats = np.random.default_rng(SEED + 1).standard_t(degrees, size)
-    return draws
