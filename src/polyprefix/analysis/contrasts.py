@@ -137,7 +137,7 @@ def interval(samples_R: Floats, spread: Spread) -> tuple[float, float]:
     """
     centre = float(samples_R.mean())
     low, high = np.percentile(samples_R, (2.5, 97.5)) - centre
-    if spread.seeds > 0:
+    if spread.seeds > 1e-12:
         from scipy.stats import t
 
         a, b = spread.examples**2, spread.seeds**2
