@@ -22,7 +22,7 @@ class Characters:
     [
         ("How good is your tokenizer?", "eng_Latn", 5),
         ("– … ?", "eng_Latn", 0),
-        ("ฉันรักภาษาไทย", "tha_Thai", 3),
+        ("ฉันรักภาษาไทย", "tha_Thai", 4),
         ("我喜欢学习语言", "zho_Hans", 4),
         ("मेरा नाम राम है", "hin_Deva", 4),
     ],

@@ -156,7 +156,7 @@ def fit_mixed(y: Floats, x: Floats, groups: list[str]) -> Fit:
                 found = None
         if found is not None and found.converged:
             variance, errors = float(found.cov_re[0, 0]), np.asarray(found.bse_fe)
-            if variance > 1e-6 * found.scale and np.isfinite(errors).all():
+            if variance > 1e-4 * found.scale and np.isfinite(errors).all():
                 sds = float(np.sqrt(variance)), float(np.sqrt(found.scale))
                 return Fit(np.asarray(found.fe_params), errors, degrees, *sds)
     plain = sm.OLS(y, x).fit()

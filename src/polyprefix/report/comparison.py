@@ -97,7 +97,9 @@ def _heading(setting: SettingComparison, console: Console) -> None:
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, box=None, padding=(0, 1, 0, 0), title_justify="left", title_style="bold", expand=False)
+    return Table(
+        title=escape(title), box=None, padding=(0, 1, 0, 0), title_justify="left", title_style="bold", expand=False
+    )
 
 
 def _system_table(setting: SettingComparison, width: int) -> Table:
