@@ -79,7 +79,7 @@ def contrast(answers: Answers, scores_RML: Floats, weights_ML: Floats) -> Contra
     """
     value = float(np.sum(weights_ML * answers.scores))
     spread = contrast_spread(answers, weights_ML)
-    samples = np.tensordot(scores_RML, weights_ML, axes=2)
+    samples = _weighted(scores_RML, weights_ML)
     n = int(answers.counts[np.any(weights_ML != 0, axis=0)].sum())
     return Contrast(value, n, interval(samples, spread), *_p_values(value, spread))
 
@@ -95,8 +95,8 @@ def ratio(answers: Answers, scores_RML: Floats, over_ML: Floats, under_ML: Float
         return None
     value = float(np.sum(over_ML * answers.scores)) / divisor.value
     linear = (over_ML - value * under_ML) / divisor.value
-    unders = np.tensordot(scores_RML, under_ML, axes=2)
-    samples = np.tensordot(scores_RML, over_ML, axes=2) / np.where(np.abs(unders) < 1e-9, np.nan, unders)
+    unders = _weighted(scores_RML, under_ML)
+    samples = _weighted(scores_RML, over_ML) / np.where(np.abs(unders) < 1e-9, np.nan, unders)
     low, high = interval(samples[np.isfinite(samples)], contrast_spread(answers, linear))
     n = int(answers.counts[np.any((over_ML != 0) | (under_ML != 0), axis=0)].sum())
     numerator = contrast(answers, scores_RML, over_ML)  # a share is 0 where its numerator is
@@ -187,12 +187,21 @@ def _seed_variance(d_SI: Floats) -> float:
     return float(by_seed.var(ddof=1)) / S - ms_r / (S * ids)
 
 
+def _weighted(scores_RML: Floats, weights_ML: Floats) -> Floats:
+    """The weighted sum in each resample, `[R]`; looks at nothing that weighs 0."""
+    used = np.flatnonzero(weights_ML)
+    samples: Floats = scores_RML.reshape(len(scores_RML), -1)[:, used] @ weights_ML.ravel()[used].astype(np.float32)
+    return samples.astype(np.float64)
+
+
 def _influence(answers: Answers, weights_ML: Floats) -> Floats:
     """What each seed and id adds to a contrast, `[S, I]`; its mean is 0 and its spread that of the contrast."""
-    I_over_n = answers.present.shape[1] / answers.counts
-    used = np.flatnonzero(np.any(weights_ML != 0, axis=0))
-    centred = answers.values[:, :, used] - answers.scores[:, None, used, None] * answers.present[used]
-    influence: Floats = np.einsum("msli,ml->si", centred, (weights_ML * I_over_n)[:, used])
+    weights_ML = weights_ML * answers.present.shape[1] / answers.counts
+    influence = np.zeros((len(answers.seeds), answers.present.shape[1]))
+    scores = answers.scores
+    for m, column in np.argwhere(weights_ML):
+        centred = answers.values[m, :, column] - scores[m, column] * answers.present[column]
+        influence += weights_ML[m, column] * centred
     return influence
 
 
