@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from polyprefix.scoring.comparison import ByLanguage
 Bools = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answers:
     """Correctness of every system, with every seed, on the same examples."""
 
@@ -30,25 +31,25 @@ class Answers:
     present: Bools
     """`[L, I]`: which ids each language has: the same for all systems and seeds."""
 
-    @property
+    @cached_property
     def counts(self) -> NDArray[np.int64]:
         """Number of examples of each language, `[L]`."""
         counts: NDArray[np.int64] = self.present.sum(axis=1)
         return counts
 
-    @property
+    @cached_property
     def means(self) -> Floats:
         """Score of each system, seed and language, `[M, S, L]`."""
         means: Floats = self.values.sum(axis=-1) / self.counts
         return means
 
-    @property
+    @cached_property
     def scores(self) -> Floats:
         """The same, averaged over seeds, `[M, L]`."""
         scores: Floats = self.means.mean(axis=1)
         return scores
 
-    @property
+    @cached_property
     def binary(self) -> bool:
         """Whether every answer is right or wrong, and nothing between."""
         return bool(np.isin(self.values, (0, 1)).all())
