@@ -13,15 +13,19 @@ M systems, S seeds, L languages, I ids, R resamples.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from polyprefix.analysis.answers import Answers
 from polyprefix.scoring.bootstrap import Floats, resampled_sums
 from polyprefix.scoring.metrics import Z95
 
 RESAMPLES = 10_000
+NEGLIGIBLE = 1e-9
+"""A standard error or a difference below this is the rounding of sums."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,9 @@ def contrast(answers: Answers, scores_RML: Floats, weights_ML: Floats) -> Contra
     spread = contrast_spread(answers, weights_ML)
     samples = _weighted(scores_RML, weights_ML)
     n = int(answers.counts[np.any(weights_ML != 0, axis=0)].sum())
-    return Contrast(value, n, interval(samples, spread), *_p_values(value, spread))
+    low, high = map(float, intervals(samples[:, None], [spread])[0])
+    runs, seeds = _p_values(np.array([value]), [spread])
+    return Contrast(value, n, (low, high), float(runs[0]), None if seeds is None else float(seeds[0]))
 
 
 def ratio(answers: Answers, scores_RML: Floats, over_ML: Floats, under_ML: Floats) -> Contrast | None:
@@ -97,7 +103,7 @@ def ratio(answers: Answers, scores_RML: Floats, over_ML: Floats, under_ML: Float
     linear = (over_ML - value * under_ML) / divisor.value
     unders = _weighted(scores_RML, under_ML)
     samples = _weighted(scores_RML, over_ML) / np.where(np.abs(unders) < 1e-9, np.nan, unders)
-    low, high = interval(samples[np.isfinite(samples)], contrast_spread(answers, linear))
+    low, high = map(float, intervals(samples[np.isfinite(samples), None], [contrast_spread(answers, linear)])[0])
     n = int(answers.counts[np.any((over_ML != 0) | (under_ML != 0), axis=0)].sum())
     numerator = contrast(answers, scores_RML, over_ML)  # a share is 0 where its numerator is
     return Contrast(value, n, (low, high), numerator.p_runs, numerator.p_seeds)
@@ -117,37 +123,53 @@ def language_contrasts(answers: Answers, scores_RML: Floats, baseline: int) -> d
             (answers.values[m, :, column] - answers.values[baseline, :, column])[:, present]
             for column, present in enumerate(answers.present)
         ]
-        spreads = [crossed_spread(d_SI) for d_SI in columns]
-        pooled = float(np.sqrt(max(0.0, np.mean([_seed_variance(d_SI) for d_SI in columns]))))
-        samples_RL = scores_RML[:, m] - scores_RML[:, baseline]
-        for column, (d_SI, spread) in enumerate(zip(columns, spreads, strict=True)):
-            value, spread = float(d_SI.mean()), replace(spread, seeds=pooled)
-            runs, seeds = _p_values(value, spread)
-            if exact:
-                runs = mcnemar(int(np.sum(d_SI > 0)), int(np.sum(d_SI < 0)))
-            found[m, column] = Contrast(value, d_SI.shape[1], interval(samples_RL[:, column], spread), runs, seeds)
+        pooled = np.sqrt(max(0.0, np.mean([_seed_variance(d_SI) for d_SI in columns])))
+        spreads = [replace(crossed_spread(d_SI), seeds=float(pooled)) for d_SI in columns]
+        values_L = np.array([d_SI.mean() for d_SI in columns])
+        intervals_L2 = intervals(scores_RML[:, m] - scores_RML[:, baseline], spreads)
+        runs_L, seeds_L = _p_values(values_L, spreads)
+        if exact:
+            runs_L = mcnemar(*(np.array([np.sum(sign * d_SI > 0) for d_SI in columns]) for sign in (1, -1)))
+        for column, d_SI in enumerate(columns):
+            low, high = map(float, intervals_L2[column])
+            p_seeds = None if seeds_L is None else float(seeds_L[column])
+            found[m, column] = Contrast(
+                float(values_L[column]), d_SI.shape[1], (low, high), float(runs_L[column]), p_seeds
+            )
     return found
 
 
-def interval(samples_R: Floats, spread: Spread) -> tuple[float, float]:
-    """The middle 95% of resampled values, stretched by what another choice of seeds may have brought.
+def intervals(samples_RK: Floats, spreads: Sequence[Spread]) -> Floats:
+    """The middle 95% of resampled values, stretched by what another choice of seeds may have brought, `[K, 2]`.
 
     With variances A of examples and B of seeds the factor is `sqrt((A + B) / A) t / z`, the 97.5% points of Student's
     distribution with Satterthwaite's degrees of freedom and of the normal one. Without A, it is B's t interval.
     """
-    centre = float(samples_R.mean())
-    low, high = np.percentile(samples_R, (2.5, 97.5)) - centre
-    if spread.seeds > 1e-12:
-        from scipy.stats import t
+    from scipy.stats import t
 
+    centre_K = samples_RK.mean(axis=0, dtype=np.float64)
+    bounds_K2: Floats = np.percentile(samples_RK, (2.5, 97.5), axis=0).T - centre_K[:, None]
+    for k in np.flatnonzero([spread.seeds > NEGLIGIBLE for spread in spreads]):
+        spread = spreads[k]
         a, b = spread.examples**2, spread.seeds**2
-        degrees = (a + b) ** 2 / (a**2 / (spread.ids - 1) + b**2 / (spread.count - 1))
+        degrees = (a + b) ** 2 / (a**2 / max(1, spread.ids - 1) + b**2 / (spread.count - 1))
         point = float(t.ppf(0.975, degrees))
-        if a < 1e-12:
-            return centre - point * spread.seeds, centre + point * spread.seeds
-        stretch = np.sqrt((a + b) / a) * point / Z95
-        low, high = low * stretch, high * stretch
-    return centre + float(low), centre + float(high)
+        if spread.examples > NEGLIGIBLE:
+            bounds_K2[k] *= np.sqrt((a + b) / a) * point / Z95
+        else:
+            bounds_K2[k] = -point * spread.seeds, point * spread.seeds
+    return centre_K[:, None] + bounds_K2
+
+
+def crossed_spread(d_SI: Floats) -> Spread:
+    """Spread of the mean of values that vary with their seed and their example, both drawn at random.
+
+    With mean squares MS_s over seeds, MS_i over examples and MS_r of what is left, the mean's variance is
+    `MS_i / SI` from examples and `max(0, MS_s - MS_r) / SI` from seeds.
+    """
+    S, ids = d_SI.shape
+    by_example = float(d_SI.mean(axis=0).var(ddof=1)) / ids if ids > 1 else 0.0
+    return Spread(float(np.sqrt(by_example)), float(np.sqrt(max(0.0, _seed_variance(d_SI)))), ids, S)
 
 
 def contrast_spread(answers: Answers, weights_ML: Floats) -> Spread:
@@ -166,14 +188,15 @@ def crossed_spread(d_SI: Floats) -> Spread:
     return Spread(float(np.sqrt(by_example)), float(np.sqrt(max(0.0, _seed_variance(d_SI)))), ids, S)
 
 
-def mcnemar(higher: int, lower: int) -> float:
+def mcnemar(higher: ArrayLike, lower: ArrayLike) -> Floats:
     """McNemar's exact test (Psychometrika 12, 1947): of the examples that one side alone got right, is half a fair share?
 
     Two-sided: `min(1, 2 P(X <= min(higher, lower)))` for X heads of `higher + lower` fair coins.
     """
     from scipy.stats import binom
 
-    return min(1.0, 2 * float(binom.cdf(min(higher, lower), higher + lower, 0.5)))
+    p: Floats = np.minimum(1.0, 2 * binom.cdf(np.minimum(higher, lower), np.add(higher, lower), 0.5))
+    return p
 
 
 def _seed_variance(d_SI: Floats) -> float:
@@ -205,7 +228,7 @@ def _influence(answers: Answers, weights_ML: Floats) -> Floats:
     return influence
 
 
-def _p_values(value: float, spread: Spread) -> tuple[float, float | None]:
+def _p_values(values_K: Floats, spreads: Sequence[Spread]) -> tuple[Floats, Floats | None]:
     """Of "it is 0", two-sided: in these runs, and with other seeds; the second is None with one seed.
 
     The first is a t-test over examples. The second is the chance that `a T + b Z` is as far from 0, with T of Student's
@@ -214,14 +237,18 @@ def _p_values(value: float, spread: Spread) -> tuple[float, float | None]:
     """
     from scipy.stats import t
 
-    if spread.examples < 1e-12:  # no answer differs, or all by the same amount
-        runs = 1.0 if abs(value) < 1e-12 or spread.ids < 2 else 0.0
-    else:
-        runs = float(2 * t.sf(abs(value) / spread.examples, spread.ids - 1))
-    if spread.count < 2:
-        return runs, None
-    if spread.seeds < 1e-12:
-        return runs, runs
+    distance_K = np.abs(values_K)
+    examples_K = np.array([spread.examples for spread in spreads])
+    seeds_K = np.array([spread.seeds for spread in spreads])
+    ids_K = np.array([spread.ids for spread in spreads])
+    certain = (distance_K > NEGLIGIBLE) & (ids_K > 1)  # where no answer differs, or all by the same amount
+    degrees_K = np.maximum(1, ids_K - 1)
+    ratio_K = distance_K / np.where(examples_K > NEGLIGIBLE, examples_K, 1.0)
+    runs_K = np.where(examples_K > NEGLIGIBLE, 2 * t.sf(ratio_K, degrees_K), np.where(certain, 0.0, 1.0))
+    if spreads[0].count < 2:
+        return runs_K, None
     nodes, weights = np.polynomial.hermite_e.hermegauss(64)
-    tail = t.sf((abs(value) - spread.examples * nodes) / spread.seeds, spread.count - 1)
-    return runs, min(1.0, 2 * float(weights @ tail) / float(weights.sum()))
+    scale_K = np.where(seeds_K > NEGLIGIBLE, seeds_K, 1.0)
+    z_KN = (distance_K[:, None] - examples_K[:, None] * nodes) / scale_K[:, None]
+    tail_K = t.sf(z_KN, spreads[0].count - 1) @ weights / weights.sum()
+    return runs_K, np.where(seeds_K > NEGLIGIBLE, np.minimum(1.0, 2 * tail_K), runs_K)
