@@ -161,17 +161,6 @@ def intervals(samples_RK: Floats, spreads: Sequence[Spread]) -> Floats:
     return centre_K[:, None] + bounds_K2
 
 
-def crossed_spread(d_SI: Floats) -> Spread:
-    """Spread of the mean of values that vary with their seed and their example, both drawn at random.
-
-    With mean squares MS_s over seeds, MS_i over examples and MS_r of what is left, the mean's variance is
-    `MS_i / SI` from examples and `max(0, MS_s - MS_r) / SI` from seeds.
-    """
-    S, ids = d_SI.shape
-    by_example = float(d_SI.mean(axis=0).var(ddof=1)) / ids if ids > 1 else 0.0
-    return Spread(float(np.sqrt(by_example)), float(np.sqrt(max(0.0, _seed_variance(d_SI)))), ids, S)
-
-
 def contrast_spread(answers: Answers, weights_ML: Floats) -> Spread:
     """`crossed_spread` of a weighted sum of scores."""
     return crossed_spread(_influence(answers, weights_ML))
