@@ -22,7 +22,7 @@ WriteRun = Callable[..., Path]
 def write_run(tmp_path: Path) -> WriteRun:
     """Writes a finished run whose correctness is given by language and id; returns the folder of all runs."""
 
-    def write(method: str, correctness: Mapping[str, Mapping[str, float]], *, seed: int = 0, **config: Any) -> Path:
+    def write(method: str, correctness: Mapping[str, Mapping[str, float]], /, *, seed: int = 0, **config: Any) -> Path:
         settings = {"model": "tiny", "task": "terms", "seed": seed, "shots": 0, **config}
         settings["method"] = {"name": method, **config.get("method", {})}
         run_id = f"{settings['task']}-{method}-{settings['model']}-{seed}-{abs(hash(repr(config))) % 10**6}"

