@@ -22,7 +22,7 @@ from polyprefix.analysis.regression import Regression, gap_regression
 from polyprefix.analysis.runs import UNADAPTED, Setting, read_settings
 from polyprefix.errors import ConfigError, nearest
 from polyprefix.languages import Language
-from polyprefix.scoring.bootstrap import Floats
+from polyprefix.scoring.bootstrap import Floats, Reals
 from polyprefix.scoring.comparison import holm
 
 ALPHA = 0.05
@@ -202,7 +202,7 @@ def _weights(answers: Answers, plus: int, columns: Sequence[int], minus: int | N
 
 
 def _average_claim(
-    answers: Answers, scores: Floats, base: int, m: int, grouping: str, name: str, columns: list[int]
+    answers: Answers, scores: Reals, base: int, m: int, grouping: str, name: str, columns: list[int]
 ) -> Claim:
     difference = contrast(answers, scores, _weights(answers, m, columns, minus=base))
     return _claim(answers, base, m, grouping, name, columns, difference)
@@ -216,7 +216,7 @@ def _claim(
     return Claim(answers.systems[m], grouping, name, codes, score, reference, difference, cohens_h(score, reference))
 
 
-def _summary(setting: Setting, scores: Floats, m: int, main: list[int]) -> SystemSummary:
+def _summary(setting: Setting, scores: Reals, m: int, main: list[int]) -> SystemSummary:
     answers, system = setting.answers, setting.answers.systems[m]
     runs = setting.runs[system]
     english = answers.index(ENGLISH)
@@ -243,7 +243,7 @@ def _summary(setting: Setting, scores: Floats, m: int, main: list[int]) -> Syste
     )
 
 
-def _carried(setting: Setting, scores: Floats, m: int, english: int | None, main: list[int]) -> Contrast | None:
+def _carried(setting: Setting, scores: Reals, m: int, english: int | None, main: list[int]) -> Contrast | None:
     unadapted = [i for i, method in enumerate(setting.methods().values()) if method == UNADAPTED]
     if english is None or len(unadapted) != 1 or m in unadapted:
         return None

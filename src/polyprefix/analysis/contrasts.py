@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polyprefix.analysis.answers import Answers
-from polyprefix.scoring.bootstrap import Floats, resampled_sums
+from polyprefix.scoring.bootstrap import Floats, Reals, resampled_sums
 from polyprefix.scoring.metrics import Z95
 
 RESAMPLES = 10_000
@@ -56,7 +56,7 @@ class Spread:
     """S, the number of seeds."""
 
 
-def resampled_scores(answers: Answers, resamples: int = RESAMPLES) -> Floats:
+def resampled_scores(answers: Answers, resamples: int = RESAMPLES) -> Reals:
     """Score of each system and language in each resample of ids, averaged over seeds, `[R, M, L]`.
 
     A draw that holds no example of a language keeps that language's observed score.
@@ -64,17 +64,17 @@ def resampled_scores(answers: Answers, resamples: int = RESAMPLES) -> Floats:
     mean_MLI = answers.values.mean(axis=1)
     M, L, ids = mean_MLI.shape
     if answers.present.all():
-        complete: Floats = resampled_sums(mean_MLI.reshape(M * L, ids).T, resamples).reshape(-1, M, L) / ids
+        complete: Reals = resampled_sums(mean_MLI.reshape(M * L, ids).T, resamples).reshape(-1, M, L) / ids
         return complete
     stacked = np.concatenate([mean_MLI.reshape(M * L, ids), answers.present]).T
     drawn = resampled_sums(stacked, resamples)
     sums, counts = drawn[:, : M * L].reshape(-1, M, L), drawn[:, None, M * L :]
     observed = np.broadcast_to(answers.scores, sums.shape).copy()
-    scores: Floats = np.divide(sums, counts, out=observed, where=counts > 0)
+    scores: Reals = np.divide(sums, counts, out=observed, where=counts > 0)
     return scores
 
 
-def contrast(answers: Answers, scores_RML: Floats, weights_ML: Floats) -> Contrast:
+def contrast(answers: Answers, scores_RML: Reals, weights_ML: Floats) -> Contrast:
     """A weighted sum of scores, such as an average of one system minus that of another.
 
     Args:
@@ -90,7 +90,7 @@ def contrast(answers: Answers, scores_RML: Floats, weights_ML: Floats) -> Contra
     return Contrast(value, n, (low, high), float(runs[0]), None if seeds is None else float(seeds[0]))
 
 
-def ratio(answers: Answers, scores_RML: Floats, over_ML: Floats, under_ML: Floats) -> Contrast | None:
+def ratio(answers: Answers, scores_RML: Reals, over_ML: Floats, under_ML: Floats) -> Contrast | None:
     """One weighted sum of scores divided by another, such as the gain in other languages by that in English.
 
     None where the 95% interval of the divisor holds 0: the share of nothing is no number. The seeds' part is that of the
@@ -109,7 +109,7 @@ def ratio(answers: Answers, scores_RML: Floats, over_ML: Floats, under_ML: Float
     return Contrast(value, n, (low, high), numerator.p_runs, numerator.p_seeds)
 
 
-def language_contrasts(answers: Answers, scores_RML: Floats, baseline: int) -> dict[tuple[int, int], Contrast]:
+def language_contrasts(answers: Answers, scores_RML: Reals, baseline: int) -> dict[tuple[int, int], Contrast]:
     """(system, language) -> how much higher the system's score is than the baseline's, on that language's examples.
 
     Three seeds say little about their spread in one language: its square is the mean over all languages.
@@ -123,8 +123,8 @@ def language_contrasts(answers: Answers, scores_RML: Floats, baseline: int) -> d
             (answers.values[m, :, column] - answers.values[baseline, :, column])[:, present]
             for column, present in enumerate(answers.present)
         ]
-        pooled = np.sqrt(max(0.0, np.mean([_seed_variance(d_SI) for d_SI in columns])))
-        spreads = [replace(crossed_spread(d_SI), seeds=float(pooled)) for d_SI in columns]
+        pooled = float(np.mean([_seed_variance(d_SI) for d_SI in columns]))
+        spreads = [replace(crossed_spread(d_SI), seeds=max(0.0, pooled) ** 0.5) for d_SI in columns]
         values_L = np.array([d_SI.mean() for d_SI in columns])
         intervals_L2 = intervals(scores_RML[:, m] - scores_RML[:, baseline], spreads)
         runs_L, seeds_L = _p_values(values_L, spreads)
@@ -139,7 +139,7 @@ def language_contrasts(answers: Answers, scores_RML: Floats, baseline: int) -> d
     return found
 
 
-def intervals(samples_RK: Floats, spreads: Sequence[Spread]) -> Floats:
+def intervals(samples_RK: Reals, spreads: Sequence[Spread]) -> Floats:
     """The middle 95% of resampled values, stretched by what another choice of seeds may have brought, `[K, 2]`.
 
     With variances A of examples and B of seeds the factor is `sqrt((A + B) / A) t / z`, the 97.5% points of Student's
@@ -149,8 +149,9 @@ def intervals(samples_RK: Floats, spreads: Sequence[Spread]) -> Floats:
 
     centre_K = samples_RK.mean(axis=0, dtype=np.float64)
     bounds_K2: Floats = np.percentile(samples_RK, (2.5, 97.5), axis=0).T - centre_K[:, None]
-    for k in np.flatnonzero([spread.seeds > NEGLIGIBLE for spread in spreads]):
-        spread = spreads[k]
+    for k, spread in enumerate(spreads):
+        if spread.seeds <= NEGLIGIBLE:
+            continue
         a, b = spread.examples**2, spread.seeds**2
         degrees = (a + b) ** 2 / (a**2 / max(1, spread.ids - 1) + b**2 / (spread.count - 1))
         point = float(t.ppf(0.975, degrees))
@@ -199,7 +200,7 @@ def _seed_variance(d_SI: Floats) -> float:
     return float(by_seed.var(ddof=1)) / S - ms_r / (S * ids)
 
 
-def _weighted(scores_RML: Floats, weights_ML: Floats) -> Floats:
+def _weighted(scores_RML: Reals, weights_ML: Floats) -> Floats:
     """The weighted sum in each resample, `[R]`; looks at nothing that weighs 0."""
     used = np.flatnonzero(weights_ML)
     samples: Floats = scores_RML.reshape(len(scores_RML), -1)[:, used] @ weights_ML.ravel()[used].astype(np.float32)

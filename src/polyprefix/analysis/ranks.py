@@ -11,7 +11,7 @@ import numpy as np
 
 from polyprefix.analysis.answers import Answers
 from polyprefix.analysis.contrasts import contrast_spread
-from polyprefix.scoring.bootstrap import SEED, Floats
+from polyprefix.scoring.bootstrap import SEED, Floats, Reals
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Ranking:
     """Agreement of languages on the ranking, 0 to 1."""
 
 
-def rank_stability(answers: Answers, scores_RML: Floats, columns: list[int]) -> Ranking:
+def rank_stability(answers: Answers, scores_RML: Reals, columns: list[int]) -> Ranking:
     """Rank systems by their average over some languages, and draw languages, examples and seeds again.
 
     Args:

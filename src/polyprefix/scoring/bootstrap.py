@@ -7,11 +7,14 @@ come from one fixed seed: the same data give the same interval, and figures draw
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Reals = NDArray[np.floating[Any]]
+"""Of either precision."""
 
 SEED = 20240229
 RESAMPLES = 2000
@@ -30,7 +33,7 @@ def resample_counts(n: int, resamples: int = RESAMPLES) -> NDArray[np.float32]:
     return counts
 
 
-def resampled_sums(x_IK: Floats, resamples: int = RESAMPLES, chunk: int = 500) -> Floats:
+def resampled_sums(x_IK: Floats, resamples: int = RESAMPLES, chunk: int = 500) -> Reals:
     """Sums over n units drawn with replacement, of each column, `[R, K]`.
 
     The draws are made and used in chunks, so that 10,000 resamples of 5,000 units never lie in memory at once.
