@@ -28,7 +28,7 @@ FLOORS = (
         "prefix",
     },
     {"tasks", "text", "methods", "scoring", "results"},
-    {"engine", "interop", "report"},
+    {"engine", "interop", "analysis", "report"},
     {"recipe", "prediction", "doctor", "listing"},
     {"cli", "__main__"},
 )
@@ -39,6 +39,7 @@ FORBIDDEN = {
     "report": {"torch", "polyprefix.models", "polyprefix.methods"},
     "languages": {"torch"},
     "scoring": {"torch"},
+    "analysis": {"torch", "transformers", "polyprefix.models", "polyprefix.methods", "polyprefix.report"},
     "results": {"torch"},
 }
 

@@ -4,12 +4,15 @@ The package never imports these sources: they load slowly and their data is shar
 kept, with their own licence (languages/LICENSE.md). Run it in an environment of its own, from the repository's root:
 
     pip install langcodes==3.5.1 language_data==1.4.0 qwanqwa==1.2.1 urielplus==1.3.2
-    PYTHONPATH=src python tools/make_language_table.py
+    pip download --no-deps --no-binary :all: distals==0.1.1 && tar xzf distals-0.1.1.tar.gz
+    PYTHONPATH=src python tools/make_language_table.py distals-0.1.1/data
 
 What comes from where:
     names of languages and scripts, macrolanguages, likely scripts   langcodes (CLDR, IANA subtag registry; MIT)
     ISO 639 codes, glottocodes, family trees, coordinates            qwanqwa (Glottolog and others; CC BY-SA 4.0)
     resource levels, distances from English                          urielplus (URIEL+; CC BY-SA 4.0)
+    resource classes                                                 lang2tax.txt of Joshi et al. (2020) and its ISO
+                                                                     codes, in distals (CC BY-SA 4.0)
     directions of scripts                                            RIGHT_TO_LEFT below; tests compare with Unicode
 """
 
@@ -18,6 +21,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
 from importlib.resources import files
@@ -109,6 +113,15 @@ BRANCH_NAMES = {  # Glottolog's node -> the usual name
 }  # fmt: skip
 SCRIPT_NAMES = {"Hans": "Han (Simplified)", "Hant": "Han (Traditional)", "Beng": "Bengali"}
 RESOURCE_NODES = {"lvs": ("latv1249", "lav"), "uzn": ("uzbe1247", "uzb")}  # listed under the macrolanguage alone
+CLASS_NAMES = {  # listed by Joshi et al. under a name that distals gives no ISO code
+    "nob": "norwegian (bokmål)", "nno": "norwegian (nynorsk)", "pan": "eastern punjabi", "kam": "kamba", "ful": "fula",
+}  # fmt: skip
+CLASS_PROXIES = {  # listed under the macrolanguage alone, whose main member or written standard this is
+    "arb": "ara", "pes": "fas", "lvs": "lav", "uzn": "uzb", "als": "sqi", "azj": "aze", "plt": "mlg", "gaz": "orm",
+    "quy": "que", "ayr": "aym", "ydd": "yid", "ckb": "kur", "dik": "din", "taq": "tmh", "knc": "kau",
+    "zho": "cmn",  # Mandarin is what 'Chinese' means in these benchmarks
+}  # fmt: skip
+CLASS_PROXY_NAMES = {"zsm": ("msa", "malay"), "pbt": ("pus", "pashto")}  # likewise, and without an ISO code
 URIEL_CODES = {  # URIEL keeps these under the macrolanguage, wholly or in part
     "lvs": "lav", "ory": "ori", "pbt": "pus", "azj": "aze", "nob": "nor", "nno": "nor",
     "npi": "nep", "khk": "mon", "uzn": "uzb", "plt": "mlg", "swh": "swa", "zsm": "msa", "gaz": "orm", "als": "sqi",
@@ -180,6 +193,21 @@ def resource_levels() -> dict[str, str]:
     return {node: name.split("-")[0] for name, nodes in json.loads(path.read_text()).items() for node in nodes}
 
 
+def resource_classes(folder: Path) -> dict[str, tuple[int, str | None]]:
+    """ISO 639-3 -> Joshi et al.'s class, and the code of the language whose class it is where that is another one."""
+    by_code, by_name = {}, {}
+    for line in (folder / "lang2tax.txt.codes").read_text(encoding="utf-8").splitlines():
+        code, level, _ = line.split(",", 2)
+        by_code[code] = int(level)
+    for line in (folder / "lang2tax.txt").read_text(encoding="utf-8").splitlines():
+        name, level = line.rsplit(",", 1)
+        by_name[name] = int(level)
+    found: dict[str, tuple[int, str | None]] = {code: (level, None) for code, level in by_code.items()}
+    found |= {code: (by_name[name], None) for code, name in CLASS_NAMES.items()}
+    found |= {code: (by_code[proxy], proxy) for code, proxy in CLASS_PROXIES.items()}
+    return found | {code: (by_name[name], proxy) for code, (proxy, name) in CLASS_PROXY_NAMES.items()}
+
+
 def english_name(iso: str) -> str:
     """The name in English, without CLDR's remark on individual languages."""
     name = langcodes.Language.get(iso).display_name()
@@ -194,7 +222,7 @@ def script_name(script: str) -> str:
 RIGHT_TO_LEFT = {"Adlm", "Arab", "Hebr", "Nkoo", "Syrc", "Thaa"}  # tests compare with the letters' classes
 
 
-def make_rows(database: Database) -> Iterator[Language]:
+def make_rows(database: Database, classes: dict[str, tuple[int, str | None]]) -> Iterator[Language]:
     """The table, sorted by ISO 639-3 code; of several scripts the usual one comes first."""
     codes = sorted({code for text in CODES.values() for code in text.split()})
     scripts: dict[str, list[str]] = {}
@@ -207,6 +235,7 @@ def make_rows(database: Database) -> Iterator[Language]:
         here = place(database, iso)
         node, proxy = RESOURCE_NODES.get(iso, (here.glottocode, None))
         level = levels.get(node) if node else None
+        joshi, joshi_proxy = classes.get(iso, (None, None))
         distances = {f"{kind}_distance": distance(kind, iso) for kind in distance.shared}
         for script in written:
             name = english_name(iso)
@@ -214,11 +243,12 @@ def make_rows(database: Database) -> Iterator[Language]:
                 name += f" ({script_name(script).removeprefix('Han (').removesuffix(')')})"
             # the level is one of a language, gathered from its usual script
             source = proxy if script == written[0] else f"{iso}_{written[0]}"
+            class_source = joshi_proxy if script == written[0] else f"{iso}_{written[0]}"
             yield Language(
                 code=f"{iso}_{script}", name=name, iso639_3=iso, glottocode=here.glottocode, script=script,
                 script_name=script_name(script), direction="rtl" if script in RIGHT_TO_LEFT else "ltr",
                 family=here.family, branch=here.branch, resource_level=level, resource_proxy=source if level else None,
-                **distances,
+                resource_class=joshi, resource_class_proxy=None if joshi is None else class_source, **distances,
                 latitude=here.latitude, longitude=here.longitude,
             )  # fmt: skip
 
@@ -301,8 +331,10 @@ def main() -> None:
     for name, text in CODES.items():
         if len(text.split()) != EXPECTED[name] or len(set(text.split())) != EXPECTED[name]:
             raise SystemExit(f"{name}: {len(set(text.split()))} codes, expected {EXPECTED[name]}")
+    if len(sys.argv) != 2:
+        raise SystemExit("usage: make_language_table.py FOLDER, the data/ of distals 0.1.1")
     database = Database.load()
-    rows = list(make_rows(database))
+    rows = list(make_rows(database, resource_classes(Path(sys.argv[1]))))
     write(FOLDER / "languages.csv", [field.name for field in fields(Language)], map(astuple, rows))
     write(FOLDER / "aliases.csv", ["alias", "code"], make_aliases(database, rows))
     print(f"{len(rows)} languages")

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from polyprefix.analysis.compare import compare
     from polyprefix.config import RunConfig
     from polyprefix.interop import from_peft, to_peft
     from polyprefix.methods.adapted import AdaptedModel, attach
@@ -32,6 +33,7 @@ _HOMES = {
     "RunConfig": "config",
     "SoftPrompt": "methods.soft_prompt",
     "attach": "methods.adapted",
+    "compare": "analysis.compare",
     "from_peft": "interop",
     "load_adapter": "methods.files",
     "load_model": "models.load",
@@ -51,6 +53,7 @@ __all__ = [
     "RunConfig",
     "SoftPrompt",
     "attach",
+    "compare",
     "from_peft",
     "load_adapter",
     "load_model",

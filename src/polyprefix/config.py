@@ -162,6 +162,16 @@ class RunConfig(Settings):
         return f"{task}-{self.method['name']}-{model.strip('-')}-s{self.seed}-{digest}"
 
 
+def task_title(config: Mapping[str, Any]) -> str:
+    """What a result calls its task: with the protocol where it is not the default one, for that makes it another task.
+
+    >>> task_title({"task": "xnli"}), task_title({"task": "xnli", "protocol": "lm-eval"})
+    ('xnli', 'xnli (lm-eval)')
+    """
+    task, protocol = task_name(str(config["task"])), config.get("protocol", DEFAULT_PROTOCOL)
+    return task if protocol == DEFAULT_PROTOCOL else f"{task} ({protocol})"
+
+
 def task_name(task: str) -> str:
     """The short name of a task: of a path the file's, or the folder's where the file is called `task.yaml`.
 

@@ -27,6 +27,7 @@ from polyprefix.results.log import JsonlLog
 from polyprefix.results.provenance import provenance
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks.base import Source, Task, score_all
+from polyprefix.text.fertility import fertilities
 from polyprefix.text.prepare import Examples, Tokens, load_examples, tokenise
 
 
@@ -125,5 +126,6 @@ def _run(config: RunConfig, inputs: Inputs, out: Path, reporter: Reporter) -> Pa
             ),
             notes=(*examples.notes, *tokens.notes),
             baselines=task.baselines(inputs.source, examples.test) if not report.steps else {},
+            fertility=fertilities(base.tokenizer, examples.test),
         )
     )

@@ -99,5 +99,7 @@ class RunResult:
     """Every deviation from the source protocol, and everything that was left out."""
     baselines: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
     """Baseline -> language -> accuracy, for tasks that bring baselines without a language model."""
+    fertility: Mapping[str, float] = field(default_factory=dict)
+    """Language -> tokens per word of the model's tokenizer on the test examples; absent in results of earlier versions."""
     status: Literal["finished"] = "finished"
     schema_version: int = 1

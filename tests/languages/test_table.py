@@ -79,7 +79,7 @@ def test_known_languages(code: str, name: str, family: str, branch: str | None) 
 
 
 def test_all_rows_of_a_language_agree_on_what_no_script_changes() -> None:
-    written = {"code", "name", "script", "script_name", "direction", "resource_proxy"}
+    written = {"code", "name", "script", "script_name", "direction", "resource_proxy", "resource_class_proxy"}
     shared = [field.name for field in fields(Language) if field.name not in written]
     first: dict[str, Language] = {}
     for row in all_languages():
@@ -107,6 +107,23 @@ def test_resource_levels_are_the_sources_and_inherited_ones_are_marked() -> None
     for row in all_languages():
         assert row.resource_level in ("high", "medium", "low", None)
         assert row.resource_proxy is None or row.resource_level
+
+
+def test_resource_classes_are_joshis_and_never_contradict_the_levels() -> None:
+    levels = {"high": {5}, "medium": {3, 4}, "low": {0, 1, 2}}
+    for row in all_languages():
+        if row.resource_class is None:
+            assert row.resource_class_proxy is None
+        else:
+            assert row.resource_class in range(6)
+            if row.resource_level and not row.resource_class_proxy:
+                assert row.resource_class in levels[row.resource_level], row.code
+    assert [get(code).resource_class for code in ("eng_Latn", "hin_Deva", "ukr_Cyrl", "swh_Latn", "zul_Latn")] == [
+        5, 4, 3, 2, 2,
+    ]  # fmt: skip
+    assert get("arb_Arab").resource_class_proxy == "ara" and get("hin_Latn").resource_class_proxy == "hin_Deva"
+    assert get("ars_Arab").resource_class is None  # a dialect that nobody listed
+    assert sum(row.resource_class is not None for row in all_languages()) >= 200
 
 
 def test_what_is_missing_is_none_and_never_an_empty_text() -> None:

@@ -40,6 +40,10 @@ class Language:
     known."""
     resource_proxy: str | None
     """The code whose resource level this is, where it is not its own: of the macrolanguage, or of the usual script."""
+    resource_class: int | None
+    """Joshi et al.'s own class, 0 (left behind) to 5 (winners); None where their list does not name the language."""
+    resource_class_proxy: str | None
+    """The code whose class this is, where it is not its own: of the macrolanguage, or of the usual script."""
     genetic_distance: float | None
     """From English, 0 to 1 (URIEL+); near 1 for nearly all languages outside Indo-European."""
     syntactic_distance: float | None
@@ -59,6 +63,7 @@ class Language:
 
 
 _NUMBERS = {field.name for field in fields(Language) if "float" in str(field.type)}
+_WHOLE_NUMBERS = {field.name for field in fields(Language) if "int" in str(field.type)}
 
 
 @cache
@@ -112,7 +117,11 @@ def _by_code() -> dict[str, Language]:
 
 
 def _language(row: dict[str, str]) -> Language:
-    values: dict[str, Any] = {
-        key: None if not text else float(text) if key in _NUMBERS else text for key, text in row.items()
-    }
+    values: dict[str, Any] = {key: _value(key, text) if text else None for key, text in row.items()}
     return Language(**values)
+
+
+def _value(key: str, text: str) -> str | float | int:
+    if key in _WHOLE_NUMBERS:
+        return int(text)
+    return float(text) if key in _NUMBERS else text

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from polyprefix import languages
-from polyprefix.config import DEFAULT_PROTOCOL, task_name
+from polyprefix.config import task_title
 from polyprefix.errors import OutputError
 from polyprefix.languages import Language
 from polyprefix.records import RunResult, Score
@@ -78,7 +78,7 @@ def summarise(folder: Path, base: Path | None = None) -> Summary:
     return Summary(
         run_id=result.run_id,
         base_run_id=base_run.result.run_id if base_run else None,
-        task=_title(result),
+        task=task_title(result.config),
         model=str(result.config["model"]),
         method=_method(result),
         metric=run.metric,
@@ -194,16 +194,10 @@ def _baselines(run: _Run, base: _Run | None, pairs: ByLanguage) -> Mapping[str, 
     }
 
 
-def _title(result: RunResult) -> str:
-    """With the protocol where it is not the default one: its prompts and metrics make it another task."""
-    task, protocol = task_name(str(result.config["task"])), result.config.get("protocol", DEFAULT_PROTOCOL)
-    return task if protocol == DEFAULT_PROTOCOL else f"{task} ({protocol})"
-
-
 def _task(result: RunResult) -> str:
     """What tells tasks apart: the title, or the content of a task file and its data, wherever they lay."""
     digest = result.config.get("task_digest")
-    return f"that of the files {digest}" if digest else _title(result)
+    return f"that of the files {digest}" if digest else task_title(result.config)
 
 
 def _method(result: RunResult) -> str:

@@ -33,6 +33,8 @@ TRAIN_LOG = "train.jsonl"
 ADAPTER = "adapter"
 
 SCHEMA_VERSION = 1
+ADDED = {"fertility"}
+"""Keys that results of earlier versions lack."""
 
 PREDICTION_COLUMNS = pa.schema(
     [
@@ -180,7 +182,7 @@ def _result(path: Path, values: Mapping[str, Any]) -> RunResult:
     fields = {field.name: field for field in dataclasses.fields(RunResult)}
     if unknown := sorted(values.keys() - fields.keys()):
         raise OutputError(f"{path}: unknown keys {', '.join(unknown)}; it was not written by this version")
-    if missing := sorted(fields.keys() - values.keys()):
+    if missing := sorted(fields.keys() - values.keys() - ADDED):
         raise OutputError(f"{path}: the keys {', '.join(missing)} are missing; run it again")
     if values["status"] != "finished":
         raise OutputError(f"{path}: status is {values['status']!r}, expected 'finished'; run it again")
@@ -191,6 +193,7 @@ def _result(path: Path, values: Mapping[str, Any]) -> RunResult:
                 "scores": _scores(values["scores"]),
                 "baselines": _scores(values["baselines"]),
                 "notes": tuple(values["notes"]),
+                "fertility": {code: float(value) for code, value in values.get("fertility", {}).items()},
             }
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -140,10 +140,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     p = np.asarray(p_values, dtype=float)
     if not np.all((p >= 0) & (p <= 1)):
         raise ValueError("p-values must lie between 0 and 1")
-    order = np.argsort(p, kind="stable")
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.maximum.accumulate(np.minimum(1, p[order] * np.arange(p.size, 0, -1)))
-    return [float(value) for value in adjusted]
+    if not p.size:
+        return []
+    from statsmodels.stats.multitest import multipletests  # here, because tasks import scoring and must load quickly
+
+    return [float(value) for value in multipletests(p, method="holm")[1]]
 
 
 def _require_same_ids(a: ByExample, b: ByExample, where: str) -> None:

@@ -37,6 +37,19 @@ def words(text: str, language: str) -> list[str]:
     return text.split()
 
 
+def count_words(text: str, language: str) -> int:
+    """Number of ICU's words that hold a letter or a digit, in any language.
+
+    Args:
+        language: our code, such as `tha_Thai`.
+
+    Raises:
+        ConfigError: if icu4py is missing.
+    """
+    locale = ICU_LOCALES.get(language.partition("_")[0], "en")  # ICU's dictionaries go by script, whatever the locale
+    return sum(any(map(str.isalnum, segment)) for segment in _breakers().WordBreaker(text, locale))
+
+
 def sentence_count(text: str) -> int:
     """Number of English sentences, by ICU's rules.
 

@@ -1,0 +1,244 @@
+"""Differences between systems, with two sources of chance: which examples were drawn, and which seeds were run.
+
+An interval comes from 10,000 resamples of example ids, all systems and languages of an id together. Seeds are too few to
+be resampled (three of them, drawn with replacement, show a third too little variance), so the interval is stretched by
+the variance that seeds alone cause, with Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946).
+
+A p-value answers one of two questions. "Did these runs differ, but for the choice of examples?" is a paired t-test over
+ids, or McNemar's exact test where answers are right or wrong. "Would other seeds show it too?" adds the seeds' part, as
+Student's t, whose long tail corrected claims must answer to. docs/statistics.md has the formulas and their sources.
+
+M systems, S seeds, L languages, I ids, R resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from polyprefix.analysis.answers import Answers
+from polyprefix.scoring.bootstrap import Floats, Reals, resampled_sums
+from polyprefix.scoring.metrics import Z95
+
+RESAMPLES = 10_000
+NEGLIGIBLE = 1e-9
+"""A standard error or a difference below this is the rounding of sums."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """A weighted sum of scores, such as a difference, with its uncertainty."""
+
+    value: float
+    n: int
+    """Examples, over all languages."""
+    ci95: tuple[float, float]
+    """Over examples, and over seeds where there are several."""
+    p_runs: float
+    """Of "it is 0 in these runs": other examples, the same seeds."""
+    p_seeds: float | None
+    """Of "it is 0 on average over seeds": other examples and other seeds; None with one seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Standard errors of a contrast, by what causes them."""
+
+    examples: float
+    """From the draw of examples, as if no other seed could be."""
+    seeds: float
+    """From seeds alone; 0 with one seed, whose part nobody can know."""
+    ids: int
+    count: int
+    """S, the number of seeds."""
+
+
+def resampled_scores(answers: Answers, resamples: int = RESAMPLES) -> Reals:
+    """Score of each system and language in each resample of ids, averaged over seeds, `[R, M, L]`.
+
+    A draw that holds no example of a language keeps that language's observed score.
+    """
+    mean_MLI = answers.values.mean(axis=1)
+    M, L, ids = mean_MLI.shape
+    if answers.present.all():
+        complete: Reals = resampled_sums(mean_MLI.reshape(M * L, ids).T, resamples).reshape(-1, M, L) / ids
+        return complete
+    stacked = np.concatenate([mean_MLI.reshape(M * L, ids), answers.present]).T
+    drawn = resampled_sums(stacked, resamples)
+    sums, counts = drawn[:, : M * L].reshape(-1, M, L), drawn[:, None, M * L :]
+    observed = np.broadcast_to(answers.scores, sums.shape).copy()
+    scores: Reals = np.divide(sums, counts, out=observed, where=counts > 0)
+    return scores
+
+
+def contrast(answers: Answers, scores_RML: Reals, weights_ML: Floats) -> Contrast:
+    """A weighted sum of scores, such as an average of one system minus that of another.
+
+    Args:
+        scores_RML: `resampled_scores(answers)`.
+        weights_ML: what each score counts.
+    """
+    value = float(np.sum(weights_ML * answers.scores))
+    spread = contrast_spread(answers, weights_ML)
+    samples = _weighted(scores_RML, weights_ML)
+    n = int(answers.counts[np.any(weights_ML != 0, axis=0)].sum())
+    low, high = map(float, intervals(samples[:, None], [spread])[0])
+    runs, seeds = _p_values(np.array([value]), [spread])
+    return Contrast(value, n, (low, high), float(runs[0]), None if seeds is None else float(seeds[0]))
+
+
+def ratio(answers: Answers, scores_RML: Reals, over_ML: Floats, under_ML: Floats) -> Contrast | None:
+    """One weighted sum of scores divided by another, such as the gain in other languages by that in English.
+
+    None where the 95% interval of the divisor holds 0: the share of nothing is no number. The seeds' part is that of the
+    linearised ratio, `(over - value * under) / divisor` (the delta method).
+    """
+    divisor = contrast(answers, scores_RML, under_ML)
+    if divisor.ci95[0] <= 0 <= divisor.ci95[1]:
+        return None
+    value = float(np.sum(over_ML * answers.scores)) / divisor.value
+    linear = (over_ML - value * under_ML) / divisor.value
+    unders = _weighted(scores_RML, under_ML)
+    samples = _weighted(scores_RML, over_ML) / np.where(np.abs(unders) < 1e-9, np.nan, unders)
+    low, high = map(float, intervals(samples[np.isfinite(samples), None], [contrast_spread(answers, linear)])[0])
+    n = int(answers.counts[np.any((over_ML != 0) | (under_ML != 0), axis=0)].sum())
+    numerator = contrast(answers, scores_RML, over_ML)  # a share is 0 where its numerator is
+    return Contrast(value, n, (low, high), numerator.p_runs, numerator.p_seeds)
+
+
+def language_contrasts(answers: Answers, scores_RML: Reals, baseline: int) -> dict[tuple[int, int], Contrast]:
+    """(system, language) -> how much higher the system's score is than the baseline's, on that language's examples.
+
+    Three seeds say little about their spread in one language: its square is the mean over all languages.
+    """
+    exact = len(answers.seeds) == 1 and answers.binary
+    found = {}
+    for m in range(len(answers.systems)):
+        if m == baseline:
+            continue
+        columns = [
+            (answers.values[m, :, column] - answers.values[baseline, :, column])[:, present]
+            for column, present in enumerate(answers.present)
+        ]
+        pooled = float(np.mean([_seed_variance(d_SI) for d_SI in columns]))
+        spreads = [replace(crossed_spread(d_SI), seeds=max(0.0, pooled) ** 0.5) for d_SI in columns]
+        values_L = np.array([d_SI.mean() for d_SI in columns])
+        intervals_L2 = intervals(scores_RML[:, m] - scores_RML[:, baseline], spreads)
+        runs_L, seeds_L = _p_values(values_L, spreads)
+        if exact:
+            runs_L = mcnemar(*(np.array([np.sum(sign * d_SI > 0) for d_SI in columns]) for sign in (1, -1)))
+        for column, d_SI in enumerate(columns):
+            low, high = map(float, intervals_L2[column])
+            p_seeds = None if seeds_L is None else float(seeds_L[column])
+            found[m, column] = Contrast(
+                float(values_L[column]), d_SI.shape[1], (low, high), float(runs_L[column]), p_seeds
+            )
+    return found
+
+
+def intervals(samples_RK: Reals, spreads: Sequence[Spread]) -> Floats:
+    """The middle 95% of resampled values, stretched by what another choice of seeds may have brought, `[K, 2]`.
+
+    With variances A of examples and B of seeds the factor is `sqrt((A + B) / A) t / z`, the 97.5% points of Student's
+    distribution with Satterthwaite's degrees of freedom and of the normal one. Without A, it is B's t interval.
+    """
+    from scipy.stats import t
+
+    centre_K = samples_RK.mean(axis=0, dtype=np.float64)
+    bounds_K2: Floats = np.percentile(samples_RK, (2.5, 97.5), axis=0).T - centre_K[:, None]
+    for k, spread in enumerate(spreads):
+        if spread.seeds <= NEGLIGIBLE:
+            continue
+        a, b = spread.examples**2, spread.seeds**2
+        degrees = (a + b) ** 2 / (a**2 / max(1, spread.ids - 1) + b**2 / (spread.count - 1))
+        point = float(t.ppf(0.975, degrees))
+        if spread.examples > NEGLIGIBLE:
+            bounds_K2[k] *= np.sqrt((a + b) / a) * point / Z95
+        else:
+            bounds_K2[k] = -point * spread.seeds, point * spread.seeds
+    return centre_K[:, None] + bounds_K2
+
+
+def contrast_spread(answers: Answers, weights_ML: Floats) -> Spread:
+    """`crossed_spread` of a weighted sum of scores."""
+    return crossed_spread(_influence(answers, weights_ML))
+
+
+def crossed_spread(d_SI: Floats) -> Spread:
+    """Spread of the mean of values that vary with their seed and their example, both drawn at random.
+
+    With mean squares MS_s over seeds, MS_i over examples and MS_r of what is left, the mean's variance is
+    `MS_i / SI` from examples and `max(0, MS_s - MS_r) / SI` from seeds.
+    """
+    S, ids = d_SI.shape
+    by_example = float(d_SI.mean(axis=0).var(ddof=1)) / ids if ids > 1 else 0.0
+    return Spread(float(np.sqrt(by_example)), float(np.sqrt(max(0.0, _seed_variance(d_SI)))), ids, S)
+
+
+def mcnemar(higher: ArrayLike, lower: ArrayLike) -> Floats:
+    """McNemar's exact test (Psychometrika 12, 1947): of the examples that one side alone got right, is half a fair share?
+
+    Two-sided: `min(1, 2 P(X <= min(higher, lower)))` for X heads of `higher + lower` fair coins.
+    """
+    from scipy.stats import binom
+
+    p: Floats = np.minimum(1.0, 2 * binom.cdf(np.minimum(higher, lower), np.add(higher, lower), 0.5))
+    return p
+
+
+def _seed_variance(d_SI: Floats) -> float:
+    """`(MS_s - MS_r) / SI`: 0 on average where seeds do not matter, so it may be negative; 0 where it cannot be known."""
+    S, ids = d_SI.shape
+    if S < 2 or ids < 2:
+        return 0.0
+    by_seed = d_SI.mean(axis=1)
+    rest = d_SI - d_SI.mean(axis=0) - by_seed[:, None] + d_SI.mean()
+    ms_r = float(np.sum(rest**2)) / ((S - 1) * (ids - 1))
+    return float(by_seed.var(ddof=1)) / S - ms_r / (S * ids)
+
+
+def _weighted(scores_RML: Reals, weights_ML: Floats) -> Floats:
+    """The weighted sum in each resample, `[R]`; looks at nothing that weighs 0."""
+    used = np.flatnonzero(weights_ML)
+    samples = scores_RML.reshape(len(scores_RML), -1)[:, used] @ weights_ML.ravel()[used].astype(np.float32)
+    return np.asarray(samples, dtype=np.float64)
+
+
+def _influence(answers: Answers, weights_ML: Floats) -> Floats:
+    """What each seed and id adds to a contrast, `[S, I]`; its mean is 0 and its spread that of the contrast."""
+    weights_ML = weights_ML * answers.present.shape[1] / answers.counts
+    influence = np.zeros((len(answers.seeds), answers.present.shape[1]))
+    scores = answers.scores
+    for m, column in np.argwhere(weights_ML):
+        centred = answers.values[m, :, column] - scores[m, column] * answers.present[column]
+        influence += weights_ML[m, column] * centred
+    return influence
+
+
+def _p_values(values_K: Floats, spreads: Sequence[Spread]) -> tuple[Floats, Floats | None]:
+    """Of "it is 0", two-sided: in these runs, and with other seeds; the second is None with one seed.
+
+    The first is a t-test over examples. The second is the chance that `a T + b Z` is as far from 0, with T of Student's
+    distribution with S - 1 degrees of freedom, Z normal, a and b the standard errors of seeds and examples; integrated
+    over Z by Gauss and Hermite.
+    """
+    from scipy.stats import t
+
+    distance_K = np.abs(values_K)
+    examples_K = np.array([spread.examples for spread in spreads])
+    seeds_K = np.array([spread.seeds for spread in spreads])
+    ids_K = np.array([spread.ids for spread in spreads])
+    certain = (distance_K > NEGLIGIBLE) & (ids_K > 1)  # where no answer differs, or all by the same amount
+    degrees_K = np.maximum(1, ids_K - 1)
+    ratio_K = distance_K / np.where(examples_K > NEGLIGIBLE, examples_K, 1.0)
+    runs_K = np.where(examples_K > NEGLIGIBLE, 2 * t.sf(ratio_K, degrees_K), np.where(certain, 0.0, 1.0))
+    if spreads[0].count < 2:
+        return runs_K, None
+    nodes, weights = np.polynomial.hermite_e.hermegauss(64)
+    scale_K = np.where(seeds_K > NEGLIGIBLE, seeds_K, 1.0)
+    z_KN = (distance_K[:, None] - examples_K[:, None] * nodes) / scale_K[:, None]
+    tail_K = t.sf(z_KN, spreads[0].count - 1) @ weights / weights.sum()
+    return runs_K, np.where(seeds_K > NEGLIGIBLE, np.minimum(1.0, 2 * tail_K), runs_K)

@@ -1,0 +1,59 @@
+"""Groups of languages by what they have in common: family, script, resources, distance from English."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+
+from polyprefix import languages
+from polyprefix.languages import Language
+
+ENGLISH = "eng_Latn"
+UNKNOWN = "not known"
+
+
+def distance_band(language: Language) -> str:
+    """Which third of the table's languages a syntactic distance from English falls into; the bands are of every study."""
+    if language.syntactic_distance is None:
+        return UNKNOWN
+    near, far = _thirds()
+    if language.syntactic_distance <= near:
+        return f"near (to {near:.2f})"
+    return f"far (over {far:.2f})" if language.syntactic_distance > far else f"middle (to {far:.2f})"
+
+
+@cache
+def _thirds() -> tuple[float, float]:
+    """The two borders between thirds of all known syntactic distances; one value a language, English left out."""
+    known = {
+        language.iso639_3: language.syntactic_distance
+        for language in languages.all_languages()
+        if language.syntactic_distance is not None and language.code != ENGLISH
+    }
+    values = sorted(known.values())
+    return values[len(values) // 3], values[2 * len(values) // 3]
+
+
+GROUPINGS: Mapping[str, Callable[[Language], str]] = {
+    "writing": lambda language: "Latin script" if language.latin else "other scripts",
+    "family": lambda language: language.family or UNKNOWN,
+    "script": lambda language: language.script_name,
+    "resources": lambda language: language.resource_level or UNKNOWN,
+    "distance": distance_band,
+}
+"""Grouping -> what the group of a language is called."""
+
+
+def group(codes: Iterable[str]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """(grouping, name) -> codes, for every grouping; groups by name, unknown ones last.
+
+    Raises:
+        LanguageError: if a code is not in the table of languages.
+    """
+    members = [languages.get(code) for code in codes]
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for grouping, name_of in GROUPINGS.items():
+        names = sorted({name_of(language) for language in members}, key=lambda name: (name == UNKNOWN, name))
+        for name in names:
+            found[grouping, name] = tuple(language.code for language in members if name_of(language) == name)
+    return found

@@ -1,0 +1,151 @@
+"""Law: a folder of runs gives paired comparisons with the baseline, on common examples, corrected, and says what it left out."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from statsmodels.stats.multitest import multipletests
+from tests.analysis.conftest import CODES, WriteRun, answers
+
+import polyprefix as pp
+from polyprefix.analysis.compare import Comparison, compare
+from polyprefix.errors import ConfigError, OutputError
+from polyprefix.scoring.comparison import average_difference, paired_difference
+
+FAST = 300
+
+
+def test_differences_gaps_and_counts_are_those_of_the_answers(write_run: WriteRun) -> None:
+    none, lora, prefix = answers(0.4), answers(0.6, seed=1), answers(0.8)
+    for method, correctness in (("none", none), ("lora", lora), ("prefix", prefix)):
+        folder = write_run(method, correctness)
+    found = compare(folder, "none", resamples=FAST)
+    (setting,) = found.settings
+    assert [s.system for s in setting.systems] == ["none", "lora", "prefix"]
+    for claim in setting.by_language:
+        theirs = {"lora": lora, "prefix": prefix}[claim.system]
+        alone = paired_difference(theirs[claim.name], none[claim.name])
+        assert claim.difference.value == pytest.approx(alone.value)
+        assert claim.difference.p_runs == pytest.approx(alone.p_value)
+        assert claim.score - claim.baseline_score == pytest.approx(claim.difference.value)
+    others = CODES[1:]
+    average = average_difference({c: prefix[c] for c in others}, {c: none[c] for c in others})
+    assert setting.averages[1].difference.value == pytest.approx(average.value)
+    mean = {name: {c: np.mean(list(a[c].values())) for c in CODES} for name, a in (("none", none), ("prefix", prefix))}
+    summary = setting.systems[2]
+    rest = np.mean([mean["prefix"][c] for c in others])
+    assert summary.gap and summary.gap.value == pytest.approx(mean["prefix"]["eng_Latn"] - rest)
+    gain = mean["prefix"]["eng_Latn"] - mean["none"]["eng_Latn"]
+    assert summary.carried and summary.carried.value == pytest.approx(average.value / gain)
+    marked = [claim for claim in setting.by_language if claim.system == "prefix" and claim.mark]
+    assert summary.wins + summary.losses == len(marked) and summary.ties == len(CODES) - len(marked)
+    assert summary.wins > 0
+    assert isinstance(summary.regression, str) and "too few" in summary.regression
+
+
+def test_holm_is_over_all_comparisons_of_the_call(write_run: WriteRun) -> None:
+    for model in ("tiny", "small"):
+        for method, share in (("none", 0.5), ("lora", 0.6), ("prefix", 0.65)):
+            folder = write_run(method, answers(share, seed=len(method)), model=model)
+    found = compare(folder, "none", resamples=FAST)
+    groups = sum(len(setting.by_group) for setting in found.settings)
+    assert found.corrected_over == {"averages": 4, "by_language": 24, "by_group": groups}
+    claims = [claim for setting in found.settings for claim in setting.by_language]
+    expected = multipletests([claim.difference.p_runs for claim in claims], method="holm")[1]
+    assert [claim.adjusted_runs for claim in claims] == pytest.approx(list(expected))
+
+
+def test_seeds_are_a_level_and_the_unadapted_model_stands_beside_each(write_run: WriteRun) -> None:
+    write_run("none", answers(0.3))
+    for seed in (0, 1, 2):
+        folder = write_run("prefix", answers(0.8 + 0.01 * seed, seed=seed), seed=seed)
+    (setting,) = compare(folder, "none", resamples=FAST).settings
+    assert setting.seeds == (0, 1, 2) and not setting.notes
+    claim = setting.averages[0]
+    assert claim.difference.p_seeds is not None and claim.difference.p_seeds >= claim.difference.p_runs
+    assert claim.mark == "**"
+
+
+def test_seeds_that_not_all_have_are_left_out_and_said(write_run: WriteRun) -> None:
+    for seed in (0, 1):
+        write_run("prefix", answers(0.8, seed=seed), seed=seed)
+    folder = write_run("lora", answers(0.5), seed=1)
+    (setting,) = compare(folder, "lora", resamples=FAST).settings
+    assert setting.seeds == (1,) and "prefix: seeds 0 left out" in setting.notes[0]
+    write_run("full", answers(0.5), seed=7)
+    with pytest.raises(OutputError, match=r"no seed in common.*run the same seeds"):
+        compare(folder, "lora", resamples=FAST)
+
+
+def test_only_common_examples_and_languages_are_compared(write_run: WriteRun) -> None:
+    write_run("none", answers(0.4, n=60))
+    folder = write_run("prefix", answers(0.8, n=40, codes=CODES[:4]))
+    (setting,) = compare(folder, "none", resamples=FAST).settings
+    assert setting.languages == CODES[:4] and setting.n == 160
+    assert "2 of 6 languages left out" in setting.notes[0] and "arb_Arab, fin_Latn" in setting.notes[0]
+    assert "compared on the 160 examples that every run has; 80 others left out" in setting.notes[1]
+    full = answers(0.4, n=60)["deu_Latn"]
+    alone = paired_difference(answers(0.8, n=40)["deu_Latn"], {key: full[key] for key in map(str, range(40))})
+    german = next(claim for claim in setting.by_language if claim.name == "deu_Latn")
+    assert german.difference.value == pytest.approx(alone.value)
+
+
+def test_no_common_example_is_refused(write_run: WriteRun) -> None:
+    write_run("none", {"eng_Latn": {"a": 1.0}})
+    folder = write_run("prefix", {"eng_Latn": {"b": 1.0}})
+    with pytest.raises(OutputError, match="no test example in common; evaluate them on the same"):
+        compare(folder, "none")
+
+
+def test_several_systems_of_one_method_are_told_apart(write_run: WriteRun) -> None:
+    write_run("none", answers(0.3))
+    write_run("prefix", answers(0.6), method={"length": 5})
+    folder = write_run("prefix", answers(0.7), method={"length": 10})
+    (setting,) = compare(folder, "prefix (length=5)", resamples=FAST).settings
+    assert [s.system for s in setting.systems] == ["none", "prefix (length=10)", "prefix (length=5)"]
+    with pytest.raises(ConfigError, match=r"several of them; name one: 'prefix \(length=10\)', 'prefix \(length=5\)'"):
+        compare(folder, "prefix")
+
+
+def test_baselines_and_metrics_that_are_not_there_name_the_nearest(write_run: WriteRun) -> None:
+    write_run("none", answers(0.3))
+    folder = write_run("prefix", answers(0.6))
+    with pytest.raises(ConfigError, match="did you mean 'prefix'"):
+        compare(folder, "prefx")
+    with pytest.raises(ConfigError, match=r"metric 'acuracy'.*did you mean 'accuracy'"):
+        compare(folder, "none", "acuracy")
+
+
+def test_nothing_to_compare_is_said(tmp_path: Path, write_run: WriteRun) -> None:
+    with pytest.raises(OutputError, match="no such folder"):
+        compare(tmp_path / "missing", "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(OutputError, match="no finished runs"):
+        compare(tmp_path / "empty", "none")
+    folder = write_run("none", answers(0.3))
+    with pytest.raises(OutputError, match="one finished run"):
+        compare(folder, "none")
+    write_run("prefix", answers(0.3), task="xnli")
+    with pytest.raises(OutputError, match="no two systems on the same task"):
+        compare(folder, "none")
+
+
+def test_a_setting_without_the_baseline_is_left_out_and_said(write_run: WriteRun) -> None:
+    for task, methods in (("terms", ("none", "prefix")), ("sib200", ("lora", "prefix"))):
+        for method in methods:
+            folder = write_run(method, answers(0.5, seed=len(method)), task=task)
+    found = compare(folder, "none", resamples=FAST)
+    assert [setting.task for setting in found.settings] == ["terms"]
+    assert found.notes == ("sib200, tiny: left out, no run of none",)
+
+
+def test_the_python_function_is_the_commands(write_run: WriteRun) -> None:
+    write_run("none", answers(0.3))
+    folder = write_run("prefix", answers(0.6))
+    found = pp.compare(folder, baseline="none", resamples=FAST)
+    assert isinstance(found, Comparison)
+    assert all(math.isfinite(claim.difference.value) for claim in found.settings[0].by_group)
+    assert found == pp.compare(str(folder), baseline="none", resamples=FAST)

@@ -1,0 +1,125 @@
+"""Do intervals and corrected p-values of `polyprefix compare` keep their promises? Simulated runs with a known truth.
+
+    PYTHONPATH=src python tools/check_statistics.py [--simulations 1000]
+
+Each answer is right where a sum of normal effects is positive: of the system and language (fixed), of the seed, of the
+seed in that language, of the example (shared by all languages: parallel data), of the example for that system, and of
+chance. The true score of a system in a language is then `Phi(fixed / sqrt(1 + sum of the variances))`. Prints, for each
+number of languages, systems' effects and seeds: the share of 95% intervals that hold the true value, and how often at
+least one of all comparisons without a true difference is called significant after Holm's correction.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.stats import norm
+
+from polyprefix.analysis.answers import Answers
+from polyprefix.analysis.contrasts import contrast, language_contrasts, resampled_scores
+from polyprefix.scoring.bootstrap import Floats
+from polyprefix.scoring.comparison import holm
+
+EXAMPLE, OWN_EXAMPLE = 0.8, 0.3
+"""Standard deviations of an example's easiness, and of what one system makes of it; chance has 1."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts over simulations."""
+
+    hits: dict[str, int] = field(default_factory=dict)
+    tries: dict[str, int] = field(default_factory=dict)
+
+    def count(self, name: str, hits: int, tries: int = 1) -> None:
+        """Add outcomes."""
+        self.hits[name] = self.hits.get(name, 0) + hits
+        self.tries[name] = self.tries.get(name, 0) + tries
+
+    def share(self, name: str) -> float:
+        """Of all tries, how many hit."""
+        return self.hits[name] / self.tries[name]
+
+
+def simulate(
+    random: np.random.Generator, systems: int, seeds: int, languages: int, ids: int, gain: float, seed_sd: float
+) -> tuple[Answers, Floats]:
+    """Answers, and the true score of each system and language; system 1 and later are better by `gain` (probits).
+
+    With one seed, the truth is that of this seed: nobody can see the others.
+    """
+    shape = (systems, seeds, languages, ids)
+    fixed = np.linspace(0.9, -0.4, languages) + gain * (np.arange(systems) > 0)[:, None]
+    by_seed = seed_sd * (
+        random.normal(size=(systems, seeds, 1)) + 0.5 * random.normal(size=(systems, seeds, languages))
+    )
+    if seeds == 1:
+        fixed, by_seed = fixed + by_seed[:, 0], 0 * by_seed
+    shared = EXAMPLE * random.normal(size=ids) + OWN_EXAMPLE * random.normal(size=(systems, 1, 1, ids))
+    right = fixed[:, None, :, None] + by_seed[..., None] + shared + random.normal(size=shape) > 0
+    variance = 1 + EXAMPLE**2 + OWN_EXAMPLE**2 + (1.25 * seed_sd**2 if seeds > 1 else 0)
+    answers = Answers(
+        tuple(f"system {m}" for m in range(systems)),
+        tuple(range(seeds)),
+        tuple(f"l{column}" for column in range(languages)),
+        right.astype(float),
+        np.ones((languages, ids), dtype=bool),
+    )
+    return answers, norm.cdf(fixed / np.sqrt(variance))
+
+
+def tally(
+    simulations: int, languages: int, seeds: int, *, gain: float = 0.0, ids: int = 150, seed_sd: float = 0.1,
+    systems: int = 3, resamples: int = 1000, start: int = 0,
+) -> Tally:  # fmt: skip
+    """Run simulations and count what held."""
+    counts = Tally()
+    for number in range(start, start + simulations):
+        random = np.random.default_rng([languages, seeds, number])
+        answers, truth = simulate(random, systems, seeds, languages, ids, gain, seed_sd)
+        scores = resampled_scores(answers, resamples)
+        true = truth - truth[0]
+        found = language_contrasts(answers, scores, baseline=0)
+        inside = [d.ci95[0] <= true[m, column] <= d.ci95[1] for (m, column), d in found.items()]
+        counts.count("language", sum(inside), len(inside))
+        averages = []
+        for m in range(1, systems):
+            weights = np.zeros((systems, languages))
+            weights[m], weights[0] = 1 / languages, -1 / languages
+            averages.append(contrast(answers, scores, weights))
+            counts.count("average", averages[-1].ci95[0] <= true[m].mean() <= averages[-1].ci95[1])
+        gap = np.zeros((systems, languages))
+        gap[1, 0], gap[1, 1:] = 1, -1 / (languages - 1)
+        low, high = contrast(answers, scores, gap).ci95
+        counts.count("gap", low <= np.sum(gap * truth) <= high)
+        if gain == 0 and (seeds > 1 or seed_sd == 0):  # else the one seed's effect is a true difference
+            for name, claims in (("any language", found.values()), ("any average", averages)):
+                p_values = [claim.p_runs if claim.p_seeds is None else claim.p_seeds for claim in claims]
+                counts.count(f"false: {name}", min(holm(p_values)) < 0.05)
+    return counts
+
+
+def main() -> None:
+    """Print one line a setting."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--simulations", type=int, default=1000)
+    arguments = parser.parse_args()
+    print(
+        "| languages | seeds | sd of seeds | gain | language | average | gap | false: any language | false: any average |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for languages in (15, 40, 200):
+        for seeds, seed_sd in ((1, 0.0), (3, 0.0), (3, 0.1), (5, 0.1)):
+            for gain in (0.0, 0.25):
+                counts = tally(arguments.simulations, languages, seeds, gain=gain, seed_sd=seed_sd)
+                shares = [
+                    f"{100 * counts.share(name):.1f}%" if name in counts.tries else "–"
+                    for name in ("language", "average", "gap", "false: any language", "false: any average")
+                ]
+                print(f"| {languages} | {seeds} | {seed_sd} | {gain} | " + " | ".join(shares) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
