@@ -118,6 +118,12 @@ def test_a_written_answer(trained: Path) -> None:
     assert set(answer) == {"question", "prediction"} and isinstance(answer["prediction"], str)
 
 
+def test_a_context_that_is_too_long_is_cut_and_said_to_be(trained: Path) -> None:
+    short, long = ({"context": "Rome. " * n, "question": "Where?"} for n in (1, 90))
+    answers = pp.predict(trained, [short, long], task="xquad")
+    assert "context_cut" not in answers[0] and answers[1]["context_cut"] is True
+
+
 def test_questions_that_cannot_be_asked(polyprefix: Command, trained: Path, tmp_path: Path) -> None:
     file = tmp_path / "in.jsonl"
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,10 @@ from polyprefix.records import Example, Prediction
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks._custom_rows import question, read_inputs, require_columns
 from polyprefix.tasks.base import Task
+from polyprefix.text.shots import text_in_front
 from polyprefix.text.tokens import encode
 
-PREDICTION, PROBABILITIES = "prediction", "probabilities"
+PREDICTION, PROBABILITIES, CUT = "prediction", "probabilities", "context_cut"
 """What an answer adds to the columns of its question."""
 
 
@@ -52,7 +52,7 @@ def predict(
 
     Returns:
         For each question its own columns, then `prediction`; where the answer is chosen also `probabilities`, of each
-        choice among all choices.
+        choice among all choices; and `context_cut` where a context was too long for the model and its end was left out.
 
     Raises:
         AdapterError: if there is no adapter, or it does not say what it was trained on and `task` does not either.
@@ -71,14 +71,14 @@ def predict(
     base = load_model(model or saved["base"]["name"], **settings.runtime.model_dump())
     adapted = load_adapter(base, folder)
     shots = "" if task else str(kept.get("shots", ""))
-    prompts = [replace(prompt, text=shots + prompt.text) for prompt in map(asked.prompt, examples)]
+    prompts = text_in_front(shots, list(map(asked.prompt, examples)))
     encoded = encode(prompts, base.tokenizer, base.max_length)
     answers = answer_all(
         adapted, {language: examples}, {language: encoded}, settings.eval.token_budget, reporter, "predict"
     )
     return [
-        {**row.cells, **_answer(example, prediction)}
-        for row, example, prediction in zip(rows, examples, answers[language], strict=True)
+        {**row.cells, **_answer(example, prediction), **({CUT: True} if item.cut else {})}
+        for row, example, prediction, item in zip(rows, examples, answers[language], encoded, strict=True)
     ]
 
 
@@ -98,7 +98,7 @@ def _rows(questions: Sequence[str | Mapping[str, Any]] | Path, task: Task) -> li
         table = read_table(questions, faults)
         if table.rows:
             require_columns(table, dict.fromkeys(names, f"the task '{task.info.name}'"), faults)
-            for name in {PREDICTION, PROBABILITIES} & set(table.columns):
+            for name in {PREDICTION, PROBABILITIES, CUT} & set(table.columns):
                 faults.add(f"{table.where}, column '{name}'", "the name of what is predicted", "another name")
         faults.check()
         return list(table.rows)

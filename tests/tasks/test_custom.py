@@ -129,6 +129,25 @@ def test_one_file_may_hold_all_languages(tmp_path: Path) -> None:
     assert len(task.examples("train", "eng_Latn", SOURCE)) == 40  # no such column in it: English
 
 
+def test_validation_in_other_languages_serves_as_shots(tmp_path: Path) -> None:
+    for code in ("en", "sw"):
+        write(tmp_path / f"dev-{code}.jsonl", rows("classification", 4, start=60))
+    files = {"test": "test-{language}.jsonl", "train": "train.jsonl", "validation": "dev-{language}.jsonl"}
+    task = make(tmp_path, files=files)
+    assert task.shot_languages() == ("eng_Latn", "swh_Latn") and make(tmp_path).shot_languages() == ("eng_Latn",)
+    english, swahili = (task.shot_pool(code, SOURCE) for code in task.shot_languages())
+    assert [e.id for e in english] == [e.id for e in swahili] and swahili[0].language == "swh_Latn"
+    assert len(task.examples("train", "eng_Latn", SOURCE)) == 38
+
+
+@pytest.mark.parametrize("shape", ["span", "generation"])
+def test_the_context_is_what_may_be_cut(shape: str, tmp_path: Path) -> None:
+    template = "Read. {context}\n{question}\nAnswer:"
+    task = make(tmp_path, shape, template=template, context="context")
+    prompt = task.prompt(task.examples("test", "swh_Latn", SOURCE)[0])
+    assert prompt.context is not None and prompt.text[slice(*prompt.context)] == "insect 0 has 6 legs and 2 wings."
+
+
 def test_ids_that_are_not_parallel_are_kept_apart(tmp_path: Path) -> None:
     task = make(tmp_path, parallel=False)
     english, swahili = (task.examples("test", code, SOURCE) for code in task.languages())

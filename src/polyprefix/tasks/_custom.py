@@ -24,6 +24,7 @@ from polyprefix.tasks._custom_file import Located, locate, read_definition
 from polyprefix.tasks._custom_rows import Placed, read_examples
 from polyprefix.tasks._custom_shapes import KINDS
 from polyprefix.tasks._rows import ENGLISH, letters, require_language
+from polyprefix.tasks._template import fill
 from polyprefix.tasks.base import Source, Task, TaskInfo
 
 VALIDATION_SHARE = 0.1
@@ -96,14 +97,16 @@ class CustomTask(Task):
     def prompt(self, example: Example) -> Prompt:
         """The template, filled in; the answer follows its end."""
         stop, most = self.definition.ending()
+        text, context = fill(self.definition.template, example.inputs, self.definition.context)
         return Prompt(
             example_id=example.id,
             language=example.language,
-            text=self.definition.template.format(**example.inputs),
+            text=text,
             target=f" {example.answers[0]}",
             choices=tuple(f" {choice}" for choice in example.choices),
             stop=stop,
             max_new_tokens=most,
+            context=context,
         )
 
     def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
@@ -126,6 +129,20 @@ class CustomTask(Task):
         (label, _), *_ = sorted(gold.items(), key=lambda item: (-item[1], self.info.labels.index(item[0])))
         scores = {code: accuracy([float(label in e.answers) for e in rows]) for code, rows in test.items() if rows}
         return {"most frequent label": scores} if scores else {}
+
+    def shot_languages(self) -> tuple[str, ...]:
+        """English, and the languages of the validation files where there is one for each."""
+        return (ENGLISH, *sorted(self._files.get("validation", {}).keys() - {ENGLISH, ANY}))
+
+    def shot_pool(self, language: str, source: Source) -> Sequence[Example]:
+        """The validation rows of a language.
+
+        Raises:
+            DataError: as `examples`.
+        """
+        if language == ENGLISH:
+            return self.examples("validation", language, source)
+        return [item.example for item in self._placed("validation", language)]
 
     def digest(self) -> str:
         """Of the task file and all data files: another one is another task."""

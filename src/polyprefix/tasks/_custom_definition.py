@@ -68,6 +68,8 @@ class Definition(Settings):
     """Where the rows are."""
     columns: Columns = Columns()
     """What columns are called."""
+    context: str | None = None
+    """The column of a text that may be cut at its end where a prompt is too long for a model."""
     parallel: bool | None = None
     """Whether an id, or without ids the place in the file, means the same item in every language."""
     title: str = "a task of one's own"
@@ -142,6 +144,8 @@ class Definition(Settings):
         """(keys, what was found, what was expected) where two parts of the file do not go together."""
         if self.columns.answer in self.asked():
             yield ("template",), f"the column of the answer, '{self.columns.answer}'", "a question without its answer"
+        if self.context is not None and self.context not in self.asked():
+            yield ("template",), f"no '{{{self.context}}}'", "the context in it; 'context' says which column that is"
         if self.columns.language and (set(self.files.test) != {ANY} or LANGUAGE in self.files.test[ANY]):
             found = f"'{self.columns.language}' beside a file for each language in files.test"
             yield ("columns", "language"), found, "one of the two"

@@ -225,7 +225,7 @@ class Span(Written):
     """The answer is written, in words of a context."""
 
     context: str = "context"
-    """The column of the text that holds the answer."""
+    """The column of the text that holds the answer, and that may be cut."""
     metric: Literal["f1", "exact_match", "f1_language_aware", "exact_match_language_aware"] = "f1"
     """The main metric; the other three are reported beside it."""
     max_new_tokens: int = Field(default=48, ge=1)
@@ -240,12 +240,6 @@ class Span(Written):
             faults.add(where, shown(outside[0]), f"words of the column '{self.context}', letter by letter")
             return None
         return found
-
-    def contradictions(self) -> Iterator[tuple[tuple[str, ...], str, str]]:
-        """Also a template without the context."""
-        yield from super().contradictions()
-        if self.context not in self.asked():
-            yield ("template",), f"no '{{{self.context}}}'", "the context in it; 'context' says which column that is"
 
 
 class Generation(Written):

@@ -81,7 +81,11 @@ def solved_text(task: Task, shots: Sequence[Example]) -> str:
 
 def in_front(task: Task, shots: Sequence[Example], prompts: Sequence[Prompt]) -> list[Prompt]:
     """The prompts with the solved examples in front of each."""
-    text = solved_text(task, shots)
+    return text_in_front(solved_text(task, shots), prompts)
+
+
+def text_in_front(text: str, prompts: Sequence[Prompt]) -> list[Prompt]:
+    """The prompts with this text in front of each; what may be cut of them stays what it is."""
     return [
         replace(
             prompt,
