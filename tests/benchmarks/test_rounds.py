@@ -180,3 +180,30 @@ def test_the_page_is_filled_between_its_marks() -> None:
     text = page.PAGE.read_text(encoding="utf-8")
     for section in (*page.SETTINGS, "chart", "levers", "ceiling", "agreement", "gpu", "growth", "machine"):
         page.fill(text, section, "")
+
+
+def test_the_page_and_its_charts_from_results(tmp_path: Path) -> None:
+    pytest.importorskip("altair")
+    pytest.importorskip("vl_convert")
+    points = [{"size": n, "seconds": float(n), "peak_memory_bytes": 1e9} for n in (1, 2, 4, 8)]
+    grown = {"label": "languages", "points": points, "time_exponent": 1.0, "memory_exponent": 0.0}
+    span = {"median": 2.0, "least": 1.0, "most": 3.0, "rounds": 3}
+    record = {
+        "workload": "w",
+        "setting": "same",
+        "part": "train",
+        "examples_per_second": span,
+        "peak_memory_bytes": span,
+    }
+    records = [{**record, "contestant": name} for name in ("polyprefix", "peft-trainer")]
+    for name, result in (
+        ("growth.json", {"axes": {"languages": grown}}),
+        ("compare-m.json", {"medians": records, "agreement": ["w: loss the same"]}),
+    ):
+        (tmp_path / name).write_text(json.dumps({**result, "machine": rounds.machine()}))
+    copy = tmp_path / "page.md"
+    copy.write_text(page.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+    page.write(copy, tmp_path, tmp_path / "performance")
+    text = copy.read_text(encoding="utf-8")
+    assert "| languages | 1 | 8 | 1.00 | 0.00 |" in text and "1.00 times" in text and "- w: loss the same" in text
+    assert {p.name for p in (tmp_path / "performance").iterdir()} == {"comparison.svg", "growth-languages.svg"}
