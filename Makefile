@@ -9,7 +9,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: quickstart test check bench bench-gpu clean
+.PHONY: quickstart test check compare bench bench-gpu clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/polyprefix quickstart
@@ -21,6 +21,10 @@ check: $(VENV)/.tested
 	$(BIN)/ruff format --check src tests tools benchmarks
 	$(BIN)/ruff check src tests tools benchmarks
 	$(BIN)/mypy
+
+# the comparison with lm-evaluation-harness on twenty documents of each task and language instead of two
+compare: $(VENV)/.tested
+	POLYPREFIX_COMPARED=20 POLYPREFIX_HUB=$${POLYPREFIX_HUB-$(wildcard ../shared/hub)} $(BIN)/python -m pytest tests/tasks/lm_eval
 
 bench: $(VENV)/.benched
 	$(BIN)/python -m benchmarks.compare --model gemma-3-270m

@@ -87,6 +87,10 @@ class Method(Settings):
     changes_base: ClassVar[bool] = False
     """Whether attaching or training alters the base model's own modules, so that it can serve no other adapter."""
 
+    def tuned(self) -> TrainDefaults:
+        """The defaults for these settings, where a variant wants others than its method."""
+        return self.defaults
+
     @abstractmethod
     def build(self, base: BaseModel, seam: Seam, start: Start) -> Adapter:
         """A new adapter with its initial values."""

@@ -74,10 +74,10 @@ def settle(config: RunConfig) -> RunConfig:
     if not config.shots:
         config = config.model_copy(update={"shot_language": RunConfig.model_fields["shot_language"].default})
     settings = {"name": method.name, **method.model_dump(mode="json")}
-    if config.adapter or not method.defaults.steps:
+    if config.adapter or not method.tuned().steps:
         idle = TrainConfig(learning_rate=0, epochs=0, steps=0, weight_decay=0)
         return config.model_copy(
             update={"method": settings, "train": idle, "train_size": None, "seed": config.seed if config.shots else 0}
         )
     given = {key: value for key, value in config.train if value is not None}
-    return config.model_copy(update={"method": settings, "train": TrainConfig(**{**asdict(method.defaults), **given})})
+    return config.model_copy(update={"method": settings, "train": TrainConfig(**{**asdict(method.tuned()), **given})})

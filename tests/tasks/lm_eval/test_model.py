@@ -2,6 +2,7 @@
 
 Both sides hold the same weights in float32. The documents are the shortest of each language, and answers end after
 `TOKENS` tokens on both sides, for a processor has to do it; that the limits are the same is asserted in test_requests.
+`make test` compares two documents a language; `make compare` twenty, which takes twenty minutes of a core.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from polyprefix.text.tokens import Encoded, encode
 
 pytestmark = [pytest.mark.real, pytest.mark.hub]
 
-DOCUMENTS, TOKENS = 20, 64
+DOCUMENTS, TOKENS = int(os.environ.get("POLYPREFIX_COMPARED", 2)), 64
 RANKED = {
     "belebele": ("eng_Latn", "deu_Latn", "ind_Latn", "tha_Thai", "vie_Latn"),
     "xnli": ("eng_Latn", "arb_Arab", "swh_Latn", "tha_Thai", "zho_Hans"),
