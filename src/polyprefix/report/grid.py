@@ -17,7 +17,7 @@ from polyprefix.errors import ConfigError, OutputError, nearest
 from polyprefix.records import Score
 from polyprefix.report import statistics
 from polyprefix.report.runs import ENGLISH, UNADAPTED, Run, method_of, read_run
-from polyprefix.results.files import find_results
+from polyprefix.results.files import RESULT, find_results
 from polyprefix.scoring.comparison import ByLanguage
 
 IDLE = ("seed", "languages", "task", "model", "runtime.", "eval.", "train.token_budget", "train.gradient_checkpointing")
@@ -132,7 +132,6 @@ def read_grid(folders: Sequence[Path], baseline: str | None = None) -> Grid:
         ConfigError: if no run has the baseline.
     """
     runs, unread = _read_all(list(dict.fromkeys(found for folder in folders for found in find_results(folder))))
-    unfinished = [path for folder in folders for path in sorted(folder.glob(".*.partial"))]
     if not runs:
         first = f"; the first of {len(unread)} says: {unread[0]}" if unread else ""
         raise OutputError(
@@ -140,7 +139,7 @@ def read_grid(folders: Sequence[Path], baseline: str | None = None) -> Grid:
         )
     cells = _cells(runs)
     grid = Grid(cells, None, (), {})
-    missing = (*unread, *(_unfinished(path) for path in unfinished), *_holes(grid))
+    missing = (*unread, *(line for folder in folders for line in _not_finished(folder)), *_holes(grid))
     return Grid(cells, _baseline(grid, baseline), missing, _notes(runs))
 
 
@@ -155,8 +154,20 @@ def _read_all(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
     return runs, unread
 
 
-def _unfinished(path: Path) -> str:
-    return f"{path.name.removeprefix('.').removesuffix('.partial')}: started and not finished"
+def _not_finished(folder: Path) -> list[str]:
+    """What a study recorded of failed runs (`.study/failed/RUN_ID.json`), and hidden folders of runs that never ended."""
+    failed: dict[str, str] = {}
+    for path in sorted(folder.glob(".study/failed/*.json")):
+        if not (folder / path.stem / RESULT).exists():
+            try:
+                error = " ".join(str(json.loads(path.read_text(encoding="utf-8"))["error"]).split())
+            except (OSError, ValueError, KeyError, TypeError):
+                error = f"{path} cannot be read"
+            failed[path.stem] = f"failed: {error}"
+    for path in sorted(folder.glob(".*.partial")):
+        name = path.name.removeprefix(".").removesuffix(".partial")
+        failed.setdefault(name, "started, and not finished when this report was written")
+    return [f"{name}: {what}" for name, what in failed.items()]
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
