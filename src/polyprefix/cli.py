@@ -278,8 +278,11 @@ def report(folders: tuple[Path, ...], form: str, out: Path | None, baseline: str
 
         out = out or Path("report")
         click.echo(f"wrote {len(write_paper(grid, form, out))} files into {out}")
-    if grid.missing:
-        click.echo(f"{len(grid.missing)} cells are missing or failed; the report names them", err=True)
+    from rich.console import Console
+
+    from polyprefix.report.overview import show
+
+    show(grid, Console())
 
 
 def _run(settings: dict[str, Any], *, hub: Path | None, out: Path, as_json: bool, base: bool = True) -> None:

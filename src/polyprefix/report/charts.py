@@ -18,6 +18,7 @@ from polyprefix.records import Score
 from polyprefix.report.comparison import View
 from polyprefix.report.format import ABSENT, duration, interval, percent, signed
 from polyprefix.report.grid import Cell, Grid
+from polyprefix.report.runs import ENGLISH
 from polyprefix.report.vega import METHOD_COLOURS, SHADES, Chart, Spec
 
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
@@ -136,7 +137,7 @@ def _costs(grid: Grid, view: View) -> Iterator[Chart]:
                 (p["method"], written(p["cost"]) if p["cost"] else ABSENT, *_cells(view.averages[p["method"]]))
                 for p in points
             ),
-            len(points),
+            len(placed),
         )
 
 
@@ -206,7 +207,7 @@ def _distances(grid: Grid, view: View) -> Iterator[Chart]:
     for method, cell in view.cells.items():
         if method not in view.gaps:
             continue
-        english = next(score for code, score in cell.scores.items() if code not in cell.others)
+        english = cell.scores[ENGLISH]
         for code in cell.others:
             language, gap = languages.get(code), english.value - cell.scores[code].value
             known = {name: getattr(language, f"{name}_distance") for name in DISTANCES}

@@ -106,8 +106,12 @@ def _environment() -> Environment:
 
 def _drawing(chart: vega.Chart) -> Drawing:
     """The chart with its own ids, and nothing for a screen reader inside: its title and table say what it shows."""
-    drawing = re.sub(r' (?:role="graphics-[a-z]+"|aria-[a-z]+="[^"]*")', "", vega.svg(chart))
-    drawing = re.sub(r'(\bid="|url\(#)(\w+)', rf"\g<1>{chart.name}-\g<2>", drawing)
+    silent = r' (?:role="graphics-[a-z]+"|aria-[a-z]+="[^"]*")'
+
+    def adapted(tag: re.Match[str]) -> str:
+        return re.sub(r'(\bid="|url\(#)(\w+)', rf"\g<1>{chart.name}-\g<2>", re.sub(silent, "", tag[0]))
+
+    drawing = re.sub("<[^>]*>", adapted, vega.svg(chart))
     label = Markup('<svg role="img" aria-label="{}"').format(chart.description)
     return Drawing(chart, label + Markup(drawing[len("<svg") :]))
 
