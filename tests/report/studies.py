@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,7 +46,8 @@ def write_cell(
     """One finished run whose answers are right at random, the more often the more its method trains."""
     total = MODELS.get(model, 200_000_000)
     trained = total if method == "full" else METHODS.get(method, 50_000)
-    name = f"{task}-{method}-{model}-s{seed}-{zlib.crc32(repr((settings, config)).encode()):08x}"
+    digest = zlib.crc32(repr((task, method, model, settings, config)).encode())
+    name = re.sub(r"[^\w.-]+", "-", f"{task}-{method}-{model}")[:80] + f"-s{seed}-{digest:08x}"
     random = np.random.default_rng(zlib.crc32(name.encode()))
     lift = 0.03 * np.log10(1 + trained) + 0.1 * (total > 2e8)
     predictions, correctness, scores = [], [], {}

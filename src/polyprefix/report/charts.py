@@ -48,7 +48,7 @@ def _figure(score: Score) -> Row:
     return {"value": 100 * score.value, "low": 100 * score.ci95[0], "high": 100 * score.ci95[1]}
 
 
-def _axis(field: str, title: str, **more: Any) -> Spec:
+def _axis(field: str, title: str | None, **more: Any) -> Spec:
     return {"field": field, "type": "quantitative", "title": title, "scale": {"zero": False, "nice": True}, **more}
 
 
@@ -79,7 +79,7 @@ def _groups(grid: Grid, view: View) -> Iterator[Chart]:
         rows = [{"group": f"{g.group} ({counts[g.group]})", "method": g.method, **_figure(g.score)} for g in groups]
         place = {
             "y": {"field": "group", "type": "nominal", "title": None, "sort": None},
-            "yOffset": {"field": "method", "sort": list(view.cells), "scale": {"paddingOuter": 0.2}},
+            "yOffset": {"field": "method", "type": "nominal", "sort": list(view.cells), "scale": {"paddingOuter": 0.2}},
         }
         top = {"scale": {"domain": [0, 100]}}
         bars = {"mark": {"type": "bar", "aria": False}, "encoding": {
@@ -91,7 +91,12 @@ def _groups(grid: Grid, view: View) -> Iterator[Chart]:
             f"{view.metric} by {grouping}",
             f"Bars: average {view.metric} of each method over the languages of a {grouping}, English apart, with 95% "
             "intervals; the number of languages in parentheses.",
-            {"data": {"values": rows}, "width": WIDTH, "height": {"step": 9}, "layer": [bars, whiskers]},
+            {
+                "data": {"values": rows},
+                "width": WIDTH,
+                "height": {"step": 9, "for": "offset"},
+                "layer": [bars, whiskers],
+            },
             (grouping, "languages", "method", f"{view.metric}, %", "95% interval"),
             tuple((g.group, str(len(g.languages)), g.method, *_cells(g.score)) for g in groups),
             len(rows),
@@ -224,7 +229,7 @@ def _distances(grid: Grid, view: View) -> Iterator[Chart]:
     for name in DISTANCES:
         data = {"values": [row for row in rows if row["kind"] == f"{name} distance"]}
         x = _axis("distance", f"{name} distance from English", axis={"tickCount": 4})
-        y = _axis("gap", "points lost to English", title="points lost to English" if name == DISTANCES[0] else None)
+        y = _axis("gap", "points lost to English" if name == DISTANCES[0] else None)
         panels.append({"data": data, "width": 200, "height": 220, "layer": [
             {"mark": {"type": "point", "aria": False, "filled": True, "size": 18, "opacity": 0.55},
              "encoding": {"x": x, "y": y, "color": colour, "shape": shape}},
@@ -286,7 +291,9 @@ def _lines(
     place = (
         {"field": field, "type": "nominal", "title": x_title, "sort": None, "axis": {"labelAngle": 0}}
         if nominal
-        else _axis(field, x_title, scale=scale, axis={"format": "~s", "tickCount": 6})
+        else _axis(
+            field, x_title, scale=scale, axis={"format": "~s" if scale.get("type") == "log" else "~g", "tickCount": 6}
+        )
     )
     y_title = f"{metric}, languages other than English, %"
     layers = [

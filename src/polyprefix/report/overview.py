@@ -11,8 +11,8 @@ from polyprefix.report.findings import finding
 from polyprefix.report.format import ABSENT, interval, mark, percent
 from polyprefix.report.grid import Grid
 
-FIGURE = 9
-"""Columns of the terminal that a figure with its marks needs; with its interval, twice as many."""
+FIGURE, INTERVAL = 9, 13
+"""Columns of the terminal that a figure with its marks needs, and its interval."""
 
 
 def show(grid: Grid, console: Console) -> None:
@@ -24,7 +24,7 @@ def show(grid: Grid, console: Console) -> None:
     console.print(Text(" ".join(finding(grid, views))))
     room = console.width - max(map(len, (*grid.methods, "method")))
     step = max(1, room // FIGURE)
-    intervals = room >= 2 * FIGURE * len(views)
+    intervals = room >= (FIGURE + INTERVAL) * len(views)
     for start in range(0, len(views), step):
         table = Table(box=None, padding=(0, 1, 0, 0), expand=False)
         table.add_column("method", no_wrap=True)

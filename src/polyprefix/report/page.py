@@ -118,7 +118,7 @@ def _drawing(chart: vega.Chart) -> Drawing:
 
 def _common(grid: Grid) -> Path:
     """The deepest folder that holds all runs: in the page, paths start there."""
-    folders = [run.folder for cell in grid.cells.values() for run in cell.runs]
+    folders = [run.folder.resolve() for cell in grid.cells.values() for run in cell.runs]
     return next(parent for parent in folders[0].parents if all(parent in folder.parents for folder in folders))
 
 

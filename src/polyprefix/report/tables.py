@@ -9,8 +9,9 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from polyprefix import languages
 from polyprefix.records import Score
@@ -53,18 +54,21 @@ def _averages(grid: Grid, views: Sequence[View]) -> Table:
     rows = []
     for method in grid.methods:
         trained = max(view.cells[method].trained for view in views if method in view.cells)
-        cells = [_figure(v.averages.get(method), method in v.best, v.mean_differences.get(method)) for v in views]
+        cells = [
+            _figure(v.averages.get(method), len(grid.methods) > 1 and method in v.best, v.mean_differences.get(method))
+            for v in views
+        ]
         rows.append((Field(method), Field(f"{trained:,}"), *cells))
     columns = (f"{view.task}, {view.model}" for view in views)
     caption = "Average over languages other than English, % (the largest count of trained parameters over models)"
-    return Table("averages", caption + _legend(grid), ("method", "trained parameters", *columns), _plain_if_one(rows))
+    return Table("averages", caption + _legend(grid), ("method", "trained parameters", *columns), tuple(rows))
 
 
 def _languages(grid: Grid, view: View) -> Table:
     rows = []
     for code in view.languages:
         scores = {method: cell.scores[code] for method, cell in view.cells.items() if code in cell.scores}
-        top = max(score.value for score in scores.values())
+        top = max(score.value for score in scores.values()) if len(view.cells) > 1 else None
         cells = [
             _figure(scores.get(m), m in scores and scores[m].value == top, view.differences.get((m, code)))
             for m in view.cells
@@ -72,14 +76,14 @@ def _languages(grid: Grid, view: View) -> Table:
         rows.append((Field(languages.get(code).name), Field(code), *cells))
     caption = f"{view.metric} by language, %: {view.task}, {view.model}{_legend(grid)}"
     name = file_name("languages", view.task, view.model)
-    return Table(name, caption, ("language", "code", *view.cells), _plain_if_one(rows), words=2)
+    return Table(name, caption, ("language", "code", *view.cells), tuple(rows), words=2)
 
 
 def _groups(view: View) -> Table:
     rows = []
     for key in dict.fromkeys((one.grouping, one.group) for one in view.groups):
         members = {one.method: one for one in view.groups if (one.grouping, one.group) == key}
-        top = max(one.score.value for one in members.values())
+        top = max(one.score.value for one in members.values()) if len(view.cells) > 1 else None
         count = max(len(one.languages) for one in members.values())
         cells = (
             Field(percent(members[m].score.value), members[m].score.value == top) if m in members else Field(ABSENT)
@@ -88,18 +92,12 @@ def _groups(view: View) -> Table:
         rows.append((Field(key[0]), Field(key[1]), Field(str(count)), *cells))
     caption = f"{view.metric} by group of languages, English apart, %: {view.task}, {view.model}"
     header = ("grouping", "group", "languages", *view.cells)
-    return Table(file_name("groups", view.task, view.model), caption, header, _plain_if_one(rows, first=3), words=2)
+    return Table(file_name("groups", view.task, view.model), caption, header, tuple(rows), words=2)
 
 
 def _figure(score: Score | None, best: bool, compared: Compared | None) -> Field:
     stars = mark(compared.difference, compared.adjusted_p) if compared else ""
     return Field(percent(score.value), best, stars) if score else Field(ABSENT)
-
-
-def _plain_if_one(rows: list[tuple[Field, ...]], first: int = 2) -> tuple[tuple[Field, ...], ...]:
-    """Among one method there is no best."""
-    single = len(rows) == 1 or all(len(row) == first + 1 for row in rows)
-    return tuple(tuple(replace(cell, best=False) for cell in row) if single else row for row in rows)
 
 
 def _legend(grid: Grid) -> str:
@@ -147,9 +145,12 @@ def as_latex(table: Table) -> str:
 def document(tables: Sequence[Table]) -> str:
     """A LaTeX document that holds the files of all tables."""
     inputs = "\n".join(rf"\input{{{table.name}.tex}}" for table in tables)
-    packages = r"\usepackage[T1]{fontenc}\usepackage[utf8]{inputenc}\usepackage{textcomp,booktabs,longtable,pdflscape}"
-    setting = r"\setlength{\tabcolsep}{3pt}\small\begin{landscape}"
-    return f"\\documentclass{{article}}\n{packages}\n\\begin{{document}}{setting}\n{inputs}\n\\end{{landscape}}\n\\end{{document}}\n"
+    packages = r"\usepackage[T1]{fontenc}\usepackage[utf8]{inputenc}\usepackage{textcomp,booktabs,longtable}"
+    page = r"\usepackage[landscape,margin=15mm]{geometry}"
+    setting = r"\setlength{\tabcolsep}{3pt}\small"
+    return (
+        f"\\documentclass{{article}}\n{packages}\n{page}\n\\begin{{document}}{setting}\n{inputs}\n\\end{{document}}\n"
+    )
 
 
 def _latex_row(row: Sequence[Field]) -> str:
@@ -161,9 +162,17 @@ def _latex_row(row: Sequence[Field]) -> str:
 
 
 def _latex(text: str) -> str:
-    """Text that TeX prints as it is; letters beyond Latin, which its usual fonts lack, become `?`."""
-    escaped = "".join(LATEX.get(letter, letter) for letter in " ".join(text.split()))
-    return "".join(letter if ord(letter) < 0x180 else "?" for letter in escaped)
+    """Text that TeX prints as it is; a letter that its usual fonts lack loses its marks, or becomes `?`."""
+    return "".join(map(_letter, " ".join(text.split())))
+
+
+def _letter(letter: str) -> str:
+    if letter in LATEX:
+        return LATEX[letter]
+    if " " <= letter <= "~" or ("\xc0" <= letter <= "\xff" and letter.isalpha()):
+        return letter
+    plain = "".join(part for part in unicodedata.normalize("NFKD", letter) if " " <= part <= "~" and part not in LATEX)
+    return plain or "?"
 
 
 SCORES = ("task", "model", "method", "trained_parameters", "language", "language_name", "family", "script",

@@ -73,7 +73,7 @@ def svg(chart: Chart) -> str:
 
 def on_paper(drawing: str) -> str:
     """The drawing with the colours of paper, on white."""
-    coloured = re.sub(r"var\(--(\w+)\)", lambda found: PAPER[found[1]], drawing)
+    coloured = re.sub(r"var\(--(\w+)\)", lambda found: PAPER.get(found[1], found[0]), drawing)
     start = coloured.index(">") + 1
     return coloured[:start] + f'<rect width="100%" height="100%" fill="{PAPER["page"]}"/>' + coloured[start:]
 
@@ -90,5 +90,5 @@ def png(drawing: str) -> bytes:
     """Pixels, 300 to the inch at the size of the drawing, from a drawing on paper."""
     import vl_convert
 
-    content: bytes = vl_convert.svg_to_png(drawing, scale=300 / 96, ppi=300)
+    content: bytes = vl_convert.svg_to_png(drawing, ppi=300)
     return content
