@@ -26,7 +26,7 @@ from polyprefix.scoring.comparison import (
 
 Key = TypeVar("Key", bound=Hashable)
 
-PERMUTATION_FLOOR = 1 / (1 + RESAMPLES) + 1e-12
+PERMUTATION_FLOOR = 1 / (1 + RESAMPLES)
 """The least p-value of a permutation test over `RESAMPLES` random exchanges."""
 
 
@@ -62,7 +62,7 @@ def language_difference(a: ByLanguage, b: ByLanguage, code: str) -> Difference |
     if code not in a or code not in b or a[code].keys() != b[code].keys():
         return None
     found = paired_difference(a[code], b[code])
-    if found.p_value is None or found.p_value > PERMUTATION_FLOOR:
+    if found.p_value is None or not math.isclose(found.p_value, PERMUTATION_FLOOR):
         return found
     # Corrected over hundreds of languages, the smallest p-value that so many random exchanges can give is never below 0.05.
     # There the limit of the same test is taken: exchanges leave the sum of differences d with mean 0 and variance sum d².
