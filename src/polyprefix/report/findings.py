@@ -31,9 +31,9 @@ def finding(grid: Grid, views: Sequence[View]) -> tuple[str, str]:
         f"{best} carries over {'best' if len(ranked) > 1 else 'from English as follows'}: "
         f"{percent(means[best].value)}% {interval(means[best].ci95)} on average over {_extent(views)}"
     )
-    if grid.baseline in whole and best != grid.baseline:
-        change = statistics.mean_difference(whole[best], whole[grid.baseline])
-        first += f", {_points(change)} against {grid.baseline}" if change else ""
+    base = whole.get(grid.baseline) if grid.baseline else None
+    if base and best != grid.baseline and (change := statistics.mean_difference(whole[best], base)):
+        first += f", {_points(change)} against {grid.baseline}"
     return first + ".", _certainty(grid, views, whole, ranked)
 
 

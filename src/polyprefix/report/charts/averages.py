@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from polyprefix.report.charts.parts import WIDTH, axis, figures, file_name, marked, scales
+from polyprefix.report.charts.parts import WIDTH, Row, axis, figures, file_name, marked, scales
 from polyprefix.report.comparison import View
 from polyprefix.report.format import ABSENT, duration
 from polyprefix.report.grid import Cell, Grid
@@ -17,7 +17,9 @@ def groups(grid: Grid, view: View) -> Iterator[Chart]:
     for grouping in dict.fromkeys(group.grouping for group in view.groups):
         groups = [group for group in view.groups if group.grouping == grouping]
         counts = {g.group: max(len(o.languages) for o in groups if o.group == g.group) for g in groups}
-        rows = [{"group": f"{g.group} ({counts[g.group]})", "method": g.method, **marked(g.score)} for g in groups]
+        rows: list[Row] = [
+            {"group": f"{g.group} ({counts[g.group]})", "method": g.method, **marked(g.score)} for g in groups
+        ]
         place = {
             "y": {"field": "group", "type": "nominal", "title": None, "sort": None},
             "yOffset": {"field": "method", "type": "nominal", "sort": list(view.cells), "scale": {"paddingOuter": 0.2}},
@@ -54,7 +56,7 @@ def costs(grid: Grid, view: View) -> Iterator[Chart]:
     """Accuracy against trained parameters and against training time, where at least two methods have them."""
     colour, shape = scales(grid.methods)
     for name, (title, cost_of, written) in COSTS.items():
-        points = [
+        points: list[Row] = [
             {"method": method, "cost": cost_of(view.cells[method]), **marked(score)}
             for method, score in view.averages.items()
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from polyprefix import languages
-from polyprefix.report.charts.parts import axis, file_name, scales
+from polyprefix.report.charts.parts import Row, axis, file_name, scales
 from polyprefix.report.comparison import View
 from polyprefix.report.format import interval, percent, signed
 from polyprefix.report.grid import Grid
@@ -14,7 +14,7 @@ from polyprefix.report.vega import SHADES, Chart
 
 def heat(view: View) -> Iterator[Chart]:
     """The scores of each language and method."""
-    rows = [
+    rows: list[Row] = [
         {"language": languages.get(code).name, "method": method, "value": 100 * cell.scores[code].value,
          "text": percent(cell.scores[code].value)}
         for code in view.languages for method, cell in view.cells.items() if code in cell.scores
@@ -50,7 +50,7 @@ def forest(grid: Grid, view: View) -> Iterator[Chart]:
     """The differences to the baseline with their intervals, one panel a method."""
     if not view.differences:
         return
-    rows = [
+    rows: list[Row] = [
         {"language": languages.get(code).name, "method": method, "value": 100 * compared.difference.value,
          "low": 100 * compared.difference.ci95[0], "high": 100 * compared.difference.ci95[1]}
         for code in view.languages for (method, other), compared in view.differences.items() if other == code

@@ -83,7 +83,7 @@ def distances(grid: Grid, view: View) -> Iterator[Chart]:
     """English minus each language, over the distance of the language from English."""
     colour, shape = scales(grid.methods)
     rows: list[Row] = []
-    table = []
+    table: list[tuple[str, ...]] = []
     for method, cell in view.cells.items():
         if method not in view.gaps:
             continue

@@ -16,7 +16,7 @@ def scaling(grid: Grid, views: Sequence[View]) -> Iterator[Chart]:
     """Accuracy over the size of the model, where sizes differ."""
     if len({cell.total for view in views for cell in view.cells.values()}) < 2:
         return
-    points = [
+    points: list[Row] = [
         {"method": method, "size": view.cells[method].total, "model": view.model, **marked(score), "score": score}
         for view in views
         for method, score in view.averages.items()
@@ -37,7 +37,7 @@ def ablations(view: View) -> Iterator[Chart]:
     """For each setting in which cells of one method differ, and in nothing else: the average over its values."""
     for key in sorted({key for cell in view.cells.values() for key in _varied(cell, view)}):
         short = key.split(".")[-1].replace("_", " ")
-        points = [
+        points: list[Row] = [
             {"method": line, "setting": value, **marked(score), "score": score}
             for line, value, score in _series(view, key)
         ]
