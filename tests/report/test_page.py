@@ -115,7 +115,7 @@ def test_every_section_and_chart_is_there(small_page: str) -> None:
 def test_data_is_text(tmp_path: Path) -> None:
     evil = EVIL + "x" * 10_000
     write_cell(tmp_path, CODES, text=evil, labels=(EVIL, "b", "c"), notes=(EVIL,), model=EVIL, task=EVIL)
-    write_cell(tmp_path, CODES, method=EVIL, model=EVIL, task=EVIL)
+    write_cell(tmp_path, CODES, method=EVIL, model=EVIL, task=EVIL, text=evil)
     write_page(read_grid([tmp_path]), tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     page = Page(text)
