@@ -79,6 +79,6 @@ def _certainty(grid: Grid, views: Sequence[View], whole: Mapping[str, ByLanguage
     better = sum(compared.certain and compared.difference.value > 0 for compared in pairs)
     worse = sum(compared.certain and compared.difference.value < 0 for compared in pairs)
     return (
-        f"{text}; against {grid.baseline}, language by language, it is certainly better in {better} and certainly worse in "
-        f"{worse} of {len(pairs)} comparisons (corrected for their number)."
+        f"{text}; against {grid.baseline}, language by language, it is clearly better in {better} and clearly worse in "
+        f"{worse} of {len(pairs)} comparisons (p < 0.05, corrected for their number)."
     )

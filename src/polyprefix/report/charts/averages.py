@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from polyprefix.report.charts.parts import WIDTH, Row, axis, figures, file_name, marked, scales
+from polyprefix.report.charts.parts import WIDTH, Row, axis, figures, file_name, log_axis, marked, scales
 from polyprefix.report.comparison import View
 from polyprefix.report.format import ABSENT, duration
 from polyprefix.report.grid import Cell, Grid
@@ -64,7 +64,7 @@ def costs(grid: Grid, view: View) -> Iterator[Chart]:
         free = [point for point in points if point["cost"] is None]
         if len(placed) < 2:
             continue
-        x = axis("cost", title, scale={"type": "log", "nice": True}, axis={"format": "~s", "tickCount": 6})
+        x = log_axis("cost", title)
         y_title = f"{view.metric}, languages other than English, %"
         layers: list[Spec] = [
             {"data": {"values": placed}, "mark": {"type": "rule", "aria": False}, "encoding": {

@@ -62,7 +62,7 @@ def world(view: View) -> Iterator[Chart]:
     }  # fmt: skip
     yield Chart(
         file_name("map", view.task, view.model),
-        f"Where {method} works",
+        f"{view.metric} of {method} on the map",
         f"Map: {view.metric} of {method} in each language, at the point that stands for it in Glottolog; "
         f"{len(points)} of {len(known)} languages have one.",
         spec,

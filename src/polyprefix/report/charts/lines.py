@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 
 from polyprefix.records import Score
-from polyprefix.report.charts.parts import WIDTH, Row, axis, figures, file_name, marked, scales
+from polyprefix.report.charts.parts import WIDTH, Row, axis, figures, file_name, log_axis, marked, scales
 from polyprefix.report.comparison import View
 from polyprefix.report.grid import Cell, Grid
-from polyprefix.report.vega import Chart, Spec
+from polyprefix.report.vega import Chart
 
 
 def scaling(grid: Grid, views: Sequence[View]) -> Iterator[Chart]:
@@ -29,7 +29,7 @@ def scaling(grid: Grid, views: Sequence[View]) -> Iterator[Chart]:
         f"Lines: {metric} of each method on average over languages other than English, with 95% intervals, over the "
         "number of parameters of the model, on a logarithmic axis.",
     )
-    x = "parameters of the model", {"type": "log", "nice": True}, "size", lambda p: f"{p['size']:,} ({p['model']})"
+    x = "parameters of the model", True, "size", lambda p: f"{p['size']:,} ({p['model']})"
     yield _line_chart(grid.methods, label, x, points, metric)
 
 
@@ -49,7 +49,7 @@ def ablations(view: View) -> Iterator[Chart]:
         )
         if points:
             names = list(dict.fromkeys(str(point["method"]) for point in points))
-            x = short, {"nice": True, "zero": False}, "setting", lambda p: str(p["setting"])
+            x = short, False, "setting", lambda p: str(p["setting"])
             yield _line_chart(names, label, x, points, view.metric)
 
 
@@ -89,7 +89,7 @@ def _without(method: str, key: str) -> str:
 def _line_chart(
     names: Sequence[str],
     label: tuple[str, str, str],
-    x: tuple[str, Spec, str, Callable[[Row], str]],
+    x: tuple[str, bool, str, Callable[[Row], str]],
     points: Sequence[Row],
     metric: str,
 ) -> Chart:
@@ -98,21 +98,17 @@ def _line_chart(
     Args:
         names: all methods, in the order of their colours.
         label: name, title and description of the chart.
-        x: title, scale and field of the axis, and how a point's place on it is written.
+        x: title of the axis, whether it is logarithmic, its field, and how a point's place on it is written.
         points: with `method`, `value`, `low`, `high`, `score` and the field of the axis.
         metric: what is measured.
     """
-    x_title, scale, field, written = x
+    x_title, logarithmic, field, written = x
     colour, shape = scales(names)
     rows = [{key: value for key, value in point.items() if key != "score"} for point in points]
-    nominal = any(isinstance(row[field], str) for row in rows)
-    place = (
-        {"field": field, "type": "nominal", "title": x_title, "sort": None, "axis": {"labelAngle": 0}}
-        if nominal
-        else axis(
-            field, x_title, scale=scale, axis={"format": "~s" if scale.get("type") == "log" else "~g", "tickCount": 6}
-        )
-    )
+    if any(isinstance(row[field], str) for row in rows):
+        place = {"field": field, "type": "nominal", "title": x_title, "sort": None, "axis": {"labelAngle": 0}}
+    else:
+        place = log_axis(field, x_title) if logarithmic else axis(field, x_title, axis={"format": "~g", "tickCount": 6})
     y_title = f"{metric}, languages other than English, %"
     layers = [
         {"mark": {"type": "line", "aria": False}, "encoding": {"x": place, "y": axis("value", y_title), "color": colour}},

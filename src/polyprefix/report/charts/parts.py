@@ -42,6 +42,15 @@ def axis(field: str, title: str | None, **more: Any) -> Spec:
     return {"field": field, "type": "quantitative", "title": title, "scale": {"zero": False, "nice": True}, **more}
 
 
+def log_axis(field: str, title: str) -> Spec:
+    """A logarithmic axis with a little room at its ends; a thousand millions is `B`."""
+    labels = "replace(format(datum.value, '~s'), 'G', 'B')"
+    scale = {"type": "log", "nice": False, "padding": 18}
+    return axis(
+        field, title, scale=scale, axis={"labelExpr": labels, "tickCount": 6, "grid": False, "labelOverlap": True}
+    )
+
+
 def figures(score: Score | None) -> tuple[str, str]:
     """A score and its interval, as the table behind a chart shows them."""
     return (percent(score.value), interval(score.ci95)) if score else (ABSENT, ABSENT)
