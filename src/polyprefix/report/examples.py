@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from polyprefix import languages
+from polyprefix.languages.lookup import tag
 from polyprefix.records import Prediction
 from polyprefix.report.comparison import View
 from polyprefix.report.grid import Cell
@@ -31,7 +32,7 @@ class Examples:
 
     methods: tuple[str, ...]
     languages: tuple[dict[str, str], ...]
-    """`code`, `name` and `direction`."""
+    """`code`, `name` and `tag` (BCP 47)."""
     items: tuple[dict[str, Any], ...]
     """`language`, `id`, `text`, `gold`, and per method `predicted` and `correct` (None where it has no answer)."""
     of: int
@@ -85,10 +86,7 @@ def _examples(view: View, texts: bool, count: int) -> Examples:
             })  # fmt: skip
     return Examples(
         tuple(view.cells),
-        tuple(
-            {"code": one.code, "name": one.name, "direction": one.direction}
-            for one in map(languages.get, view.languages)
-        ),
+        tuple({"code": one.code, "name": one.name, "tag": tag(one)} for one in map(languages.get, view.languages)),
         tuple(items),
         sum(max(len(cell.correctness.get(code, ())) for cell in view.cells.values()) for code in view.languages),
     )
