@@ -42,6 +42,13 @@ def test_settings_that_differ_name_the_method(tmp_path: Path) -> None:
     assert set(read_grid([tmp_path]).methods) == {"none", "prefix (length=4)", "prefix (length=16)", "lora"}
 
 
+def test_tasks_of_one_name_and_other_content_are_told_apart(tmp_path: Path) -> None:
+    for digest in ("1234abcd5678", "ffff00001111"):
+        write_cell(tmp_path, CODES, task="files/mine.yaml", task_digest=digest)
+    write_cell(tmp_path, CODES, task="xnli", protocol="lm-eval")
+    assert read_grid([tmp_path]).tasks == ("mine [1234abcd]", "mine [ffff0000]", "xnli (lm-eval)")
+
+
 def test_methods_go_by_trained_parameters_and_models_by_size(small_grid: Grid) -> None:
     assert small_grid.methods == ("none", "soft-prompt", "prefix", "llama-adapter", "lora", "full")
     assert small_grid.models == ("tiny-a", "tiny-b") and small_grid.tasks == ("alpha", "beta")

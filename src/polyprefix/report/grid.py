@@ -16,7 +16,7 @@ from polyprefix import languages
 from polyprefix.errors import ConfigError, OutputError, nearest
 from polyprefix.records import Score
 from polyprefix.report import statistics
-from polyprefix.report.runs import ENGLISH, UNADAPTED, Run, method_of, read_run
+from polyprefix.report.runs import ENGLISH, UNADAPTED, Run, method_of, read_run, task_of
 from polyprefix.results.files import RESULT, find_results
 from polyprefix.scoring.comparison import ByLanguage
 
@@ -184,8 +184,9 @@ def _settings(run: Run) -> dict[str, Any]:
 
 def _cells(runs: Sequence[Run]) -> dict[tuple[str, str, str], Cell]:
     groups: dict[tuple[str, str, str], list[Run]] = {}
-    for run in runs:
-        where = str(run.result.config["task"]), str(run.result.config["model"])
+    tasks = _tasks(runs)
+    for run, task in zip(runs, tasks, strict=True):
+        where = task, str(run.result.config["model"])
         groups.setdefault((*where, json.dumps(_settings(run), sort_keys=True)), []).append(run)
     names = _names({key: members[0] for key, members in groups.items()})
     cells = {}
@@ -193,6 +194,14 @@ def _cells(runs: Sequence[Run]) -> dict[tuple[str, str, str], Cell]:
         cell = _cell(key[0], key[1], names[key], members)
         cells[cell.task, cell.model, cell.method] = cell
     return cells
+
+
+def _tasks(runs: Sequence[Run]) -> list[str]:
+    """The task of each run; of task files with one name and different content, the name and the start of the digest."""
+    titles = [(task_of(run.result), str(run.result.config.get("task_digest") or "")) for run in runs]
+    digests = set(titles)
+    several = {title for title, _ in digests if sum(title == other for other, _ in digests) > 1}
+    return [f"{title} [{digest[:8]}]" if title in several and digest else title for title, digest in titles]
 
 
 def _names(first: Mapping[tuple[str, str, str], Run]) -> dict[tuple[str, str, str], str]:

@@ -64,7 +64,7 @@ def costs(grid: Grid, view: View) -> Iterator[Chart]:
         free = [point for point in points if point["cost"] is None]
         if len(placed) < 2:
             continue
-        x = log_axis("cost", title)
+        x = log_axis("cost", title, [point["cost"] for point in placed])
         y_title = f"{view.metric}, languages other than English, %"
         layers: list[Spec] = [
             {"data": {"values": placed}, "mark": {"type": "rule", "aria": False}, "encoding": {

@@ -108,7 +108,11 @@ def _line_chart(
     if any(isinstance(row[field], str) for row in rows):
         place = {"field": field, "type": "nominal", "title": x_title, "sort": None, "axis": {"labelAngle": 0}}
     else:
-        place = log_axis(field, x_title) if logarithmic else axis(field, x_title, axis={"format": "~g", "tickCount": 6})
+        place = (
+            log_axis(field, x_title, [row[field] for row in rows])
+            if logarithmic
+            else axis(field, x_title, axis={"format": "~g", "tickCount": 6})
+        )
     y_title = f"{metric}, languages other than English, %"
     layers = [
         {"mark": {"type": "line", "aria": False}, "encoding": {"x": place, "y": axis("value", y_title), "color": colour}},

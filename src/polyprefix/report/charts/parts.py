@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -42,13 +43,16 @@ def axis(field: str, title: str | None, **more: Any) -> Spec:
     return {"field": field, "type": "quantitative", "title": title, "scale": {"zero": False, "nice": True}, **more}
 
 
-def log_axis(field: str, title: str) -> Spec:
-    """A logarithmic axis with a little room at its ends; a thousand millions is `B`."""
-    labels = "replace(format(datum.value, '~s'), 'G', 'B')"
+def log_axis(field: str, title: str, values: Sequence[float]) -> Spec:
+    """A logarithmic axis over some values, with a little room at its ends; a thousand millions is `B`.
+
+    Ticks are powers of ten where at least two lie among the values.
+    """
+    powers = [10**k for k in range(math.ceil(math.log10(min(values))), math.floor(math.log10(max(values))) + 1)]
+    labels = {"labelExpr": "replace(format(datum.value, '~s'), 'G', 'B')", "tickCount": 6, "grid": False}
+    ticks = {"values": powers} if len(powers) > 1 else {"labelOverlap": True}
     scale = {"type": "log", "nice": False, "padding": 18}
-    return axis(
-        field, title, scale=scale, axis={"labelExpr": labels, "tickCount": 6, "grid": False, "labelOverlap": True}
-    )
+    return axis(field, title, scale=scale, axis={**labels, **ticks})
 
 
 def figures(score: Score | None) -> tuple[str, str]:

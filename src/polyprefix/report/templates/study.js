@@ -117,8 +117,8 @@ function element(name, text, attributes = {}) {
 function card(item, data) {
   const language = data.languages[item.language], foreign = { dir: "auto", lang: language.tag };
   const made = element("article", undefined, { class: "example" });
-  made.append(element("h4", `${language.name} · ${item.id}`));
-  if (item.text) made.append(element("div", item.text, { class: "text", tabindex: "0", role: "region", "aria-label": "text of the example", ...foreign }));
+  made.append(element("h3", `${language.name} · ${item.id}`));
+  if (item.text) made.append(element("div", item.text, { class: "text", tabindex: "0", role: "group", "aria-label": "text of the example", ...foreign }));
   if (item.gold !== null) {
     const gold = element("p", "accepted answer: ");
     gold.append(element("b", item.gold, foreign));
