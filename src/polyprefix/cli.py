@@ -248,16 +248,41 @@ def doctor(as_json: bool) -> None:
 @command.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True, help="The page to write."
+    "--format",
+    "form",
+    type=click.Choice(["html", "md", "csv", "tex", "svg", "png", "pdf"]),
+    default="html",
+    show_default=True,
+    help="A page, tables, or figures.",
 )
-def report(folders: tuple[Path, ...], out: Path) -> None:
-    """Write one page about finished runs in FOLDERS."""
-    from polyprefix.report.html import write_html
-    from polyprefix.report.summary import summarise_all
-    from polyprefix.results.files import find_results
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The page, or the folder of other files.  [default: report.html, or report]",
+)
+@click.option("--baseline", metavar="METHOD", help="What others are compared with.  [default: the unadapted model]")
+@click.option("--no-texts", is_flag=True, help="Leave out texts of the benchmarks, for a page that is published.")
+def report(folders: tuple[Path, ...], form: str, out: Path | None, baseline: str | None, no_texts: bool) -> None:
+    """Write a report of the finished runs in FOLDERS."""
+    from polyprefix.report.grid import read_grid
 
-    write_html(summarise_all([found for folder in folders for found in find_results(folder)]), out)
-    click.echo(f"wrote {out}")
+    grid = read_grid(folders, baseline)
+    if form == "html":
+        from polyprefix.report.page import write_page
+
+        out = out or Path("report.html")
+        write_page(grid, out, texts=not no_texts)
+        click.echo(f"wrote {out}")
+    else:
+        from polyprefix.report.paper import write_paper
+
+        out = out or Path("report")
+        click.echo(f"wrote {len(write_paper(grid, form, out))} files into {out}")
+    from rich.console import Console
+
+    from polyprefix.report.overview import show
+
+    show(grid, Console())
 
 
 @command.command()
@@ -272,7 +297,7 @@ def compare(folder: Path, baseline: str, metric: str | None, resamples: int, as_
     if as_json and as_csv:
         raise ConfigError("--json and --csv: both were given; choose one")
     from polyprefix.analysis.compare import compare as compare_runs
-    from polyprefix.report import comparison as shown
+    from polyprefix.report import paired as shown
 
     found = compare_runs(folder, baseline, metric, resamples)
     if as_json:

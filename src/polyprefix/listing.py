@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Rows = list[dict[str, Any]]
 
@@ -80,14 +84,51 @@ def languages(script: str | None, family: str | None) -> Rows:
 
 
 def show(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print rows as a table; columns without a value are left out, and cells wrap where the terminal is narrow."""
+    """Print rows as a table; where the terminal is too narrow for one, each row as a paragraph. No line is cut."""
     from rich.console import Console
+
+    console = Console(markup=False, highlight=False)  # what rows say in brackets is no markup
+    columns = [key for key in rows[0] if any(row[key] not in (None, "") for row in rows)]
+    texts = [{key: "" if row[key] is None else _text(row[key]) for key in columns} for row in rows]
+    if _fits(texts, columns, console.width):
+        _table(texts, columns, console)
+    else:
+        _paragraphs(texts, columns, console)
+
+
+def _text(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _fits(texts: Sequence[Mapping[str, str]], columns: Sequence[str], width: int) -> bool:
+    """Whether a table breaks no word and makes no cell of more than three lines."""
+    needed = 2 * len(columns)
+    for key in columns:
+        cells = [key.replace("_", " "), *(text[key] for text in texts)]
+        longest_word = max(len(word) for cell in cells for word in cell.split() or [""])
+        needed += max(longest_word, -(-max(map(len, cells)) // 3))
+    return needed <= width
+
+
+def _table(texts: Sequence[Mapping[str, str]], columns: Sequence[str], console: Console) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    columns = [key for key in rows[0] if any(row[key] not in (None, "") for row in rows)]
     for key in columns:
-        table.add_column(key.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*("" if row[key] is None else str(row[key]) for key in columns))
-    Console(markup=False).print(table)  # what rows say in brackets is no markup
+        number = all(re.fullmatch(r"[\d,.]*", text[key]) for text in texts)
+        table.add_column(key.replace("_", " "), overflow="fold", justify="right" if number else "left")
+    for text in texts:
+        table.add_row(*(text[key] for key in columns))
+    console.print(table)
+
+
+def _paragraphs(texts: Sequence[Mapping[str, str]], columns: Sequence[str], console: Console) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    for text in texts:
+        console.print(Text(text[columns[0]], style="bold"))
+        for key in columns[1:]:
+            if text[key]:
+                line = Text.assemble((f"{key.replace('_', ' ')}: ", "dim"), text[key], overflow="fold")
+                console.print(Padding(line, (0, 0, 0, 2)))

@@ -8,8 +8,8 @@ from importlib.resources import files
 import pytest
 
 from polyprefix.errors import LanguageError
-from polyprefix.languages import all_languages, find
-from polyprefix.languages.lookup import normalise
+from polyprefix.languages import all_languages, find, get
+from polyprefix.languages.lookup import normalise, tag
 
 
 @pytest.mark.parametrize(
@@ -99,3 +99,14 @@ def test_aliases_are_normalised_and_lead_to_rows_of_the_table() -> None:
     assert {row["code"] for row in rows} == codes
     assert all(row["alias"] and normalise(row["alias"]) == row["alias"] for row in rows)
     assert len(rows) == len({(row["alias"], row["code"]) for row in rows})
+
+
+def test_tags_have_two_letters_where_there_are_two() -> None:
+    expected = {
+        "eng_Latn": "en-Latn",
+        "swh_Latn": "sw-Latn",
+        "zho_Hant": "zh-Hant",
+        "arb_Arab": "ar-Arab",
+        "ary_Arab": "ary-Arab",
+    }
+    assert {code: tag(get(code)) for code in expected} == expected

@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.report.studies import write_study
 
 from polyprefix.records import Prediction, RunResult, Score
+from polyprefix.report.grid import Grid, read_grid
+from polyprefix.report.page import write_page
 from polyprefix.results.files import write_predictions
 from polyprefix.results.folder import RunFolder
 from polyprefix.scoring.metrics import accuracy
@@ -53,3 +56,22 @@ def write_run(tmp_path: Path) -> WriteRun:
         )
 
     return write
+
+
+@pytest.fixture(scope="session")
+def small_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """6 methods x 2 tasks x 2 models x 2 seeds in 9 languages."""
+    return write_study(tmp_path_factory.mktemp("study"), count=9, n=12)
+
+
+@pytest.fixture(scope="session")
+def small_grid(small_study: Path) -> Grid:
+    return read_grid([small_study])
+
+
+@pytest.fixture(scope="session")
+def small_page(small_grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of the small study."""
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    write_page(small_grid, path)
+    return path.read_text(encoding="utf-8")

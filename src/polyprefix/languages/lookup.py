@@ -53,6 +53,22 @@ def normalise(text: str) -> str:
     return " ".join("".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in plain).split())
 
 
+def tag(language: Language) -> str:
+    """The BCP 47 tag (RFC 5646) of a language and its script, for `lang` in HTML: two letters where there are two.
+
+    >>> from polyprefix.languages import get
+    >>> tag(get("eng_Latn")), tag(get("zho_Hant")), tag(get("ary_Arab"))
+    ('en-Latn', 'zh-Hant', 'ary-Arab')
+    """
+    return f"{_two_letters().get(language.iso639_3, language.iso639_3)}-{language.script}"
+
+
+@cache
+def _two_letters() -> dict[str, str]:
+    """ISO 639-3 -> ISO 639-1; a code that stands for several languages (`ar`) is that of the usual one."""
+    return {codes[0][:3]: alias for alias, codes in _aliases().items() if re.fullmatch("[a-z]{2}", alias)}
+
+
 def _candidates(key: str) -> tuple[str, ...]:
     """Codes that a normalised text may mean, the likeliest first."""
     known = _aliases().get(key)

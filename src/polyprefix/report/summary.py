@@ -17,11 +17,9 @@ from polyprefix.errors import OutputError
 from polyprefix.languages import Language
 from polyprefix.records import RunResult, Score
 from polyprefix.report.averages import Average, all_averages
-from polyprefix.results.files import PREDICTIONS, read_correctness, read_result
+from polyprefix.report.runs import ENGLISH, UNADAPTED, Run, method_of, read_run
+from polyprefix.results.files import read_result
 from polyprefix.scoring.comparison import ByLanguage, Difference, holm, paired_difference, transfer_gap
-
-ENGLISH = "eng_Latn"
-UNADAPTED = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +67,8 @@ def summarise(folder: Path, base: Path | None = None) -> Summary:
         OutputError: if a file is missing or damaged, or the two runs are of different tasks.
         LanguageError: if a language of the run is not in the table of languages.
     """
-    run = _read(folder)
-    base_run = _read(base) if base else None
+    run = read_run(folder)
+    base_run = read_run(base) if base else None
     if base_run:
         _require_same_task(run, base_run)
     pairs = _pairs(run, base_run)
@@ -80,7 +78,7 @@ def summarise(folder: Path, base: Path | None = None) -> Summary:
         base_run_id=base_run.result.run_id if base_run else None,
         task=task_title(result.config),
         model=str(result.config["model"]),
-        method=_method(result),
+        method=method_of(result),
         metric=run.metric,
         rows=_rows(run, base_run, pairs),
         averages=all_averages(run.correctness, pairs, _baselines(run, base_run, pairs), ENGLISH),
@@ -111,39 +109,7 @@ def summarise_all(folders: Sequence[Path]) -> list[Summary]:
     return [summarise(folder, base) for folder, base in bases.items() if folder not in serving]
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    folder: Path
-    result: RunResult
-    metric: str
-    scores: Mapping[str, Score]
-    correctness: ByLanguage
-
-
-def _read(folder: Path) -> _Run:
-    result = read_result(folder)
-    correctness = read_correctness(folder / PREDICTIONS)
-    for key in ("task", "model"):
-        if key not in result.config:
-            raise OutputError(f"{folder}: the config in result.json lacks '{key}'; run it again")
-    if not result.scores:
-        raise OutputError(f"{folder}: result.json has no scores; run it again with at least one language")
-    metric = next(iter(next(iter(result.scores.values()))))
-    scores = {code: metrics[metric] for code, metrics in result.scores.items() if metric in metrics}
-    if scores.keys() != correctness.keys():
-        odd = ", ".join(sorted(scores.keys() ^ correctness.keys()))
-        raise OutputError(f"{folder}: only one of result.json and {PREDICTIONS} has {odd}; run it again")
-    for code, score in scores.items():
-        answers = correctness[code].values()
-        if len(answers) != score.n or abs(sum(answers) / len(answers) - score.value) > 1e-6:
-            raise OutputError(
-                f"{folder}: {metric} of {code} is {score.value:.4f} over {score.n} in result.json, but "
-                f"{sum(answers) / len(answers):.4f} over {len(answers)} in {PREDICTIONS}; run it again"
-            )
-    return _Run(folder, result, metric, scores, correctness)
-
-
-def _require_same_task(run: _Run, base: _Run) -> None:
+def _require_same_task(run: Run, base: Run) -> None:
     for what, ours, theirs in (
         ("task", _task(run.result), _task(base.result)),
         ("main metric", run.metric, base.metric),
@@ -154,7 +120,7 @@ def _require_same_task(run: _Run, base: _Run) -> None:
             )
 
 
-def _pairs(run: _Run, base: _Run | None) -> ByLanguage:
+def _pairs(run: Run, base: Run | None) -> ByLanguage:
     """The base's correctness in the languages where both runs have the same examples."""
     if base is None:
         return {}
@@ -165,7 +131,7 @@ def _pairs(run: _Run, base: _Run | None) -> ByLanguage:
     }
 
 
-def _rows(run: _Run, base: _Run | None, pairs: ByLanguage) -> tuple[Row, ...]:
+def _rows(run: Run, base: Run | None, pairs: ByLanguage) -> tuple[Row, ...]:
     differences = {code: paired_difference(run.correctness[code], pairs[code]) for code in pairs}
     p_values = {code: d.p_value for code, d in differences.items() if d.p_value is not None}
     baselines = _baselines(run, base, pairs)
@@ -184,7 +150,7 @@ def _rows(run: _Run, base: _Run | None, pairs: ByLanguage) -> tuple[Row, ...]:
     return tuple(sorted(rows, key=lambda row: (row.language.family or "~", -row.adapted.value, row.language.name)))
 
 
-def _baselines(run: _Run, base: _Run | None, pairs: ByLanguage) -> Mapping[str, Mapping[str, Score]]:
+def _baselines(run: Run, base: Run | None, pairs: ByLanguage) -> Mapping[str, Mapping[str, Score]]:
     """Those of the run itself; else of the base model's run, where they were computed, in languages with the same examples."""
     if run.result.baselines or base is None:
         return run.result.baselines
@@ -200,23 +166,18 @@ def _task(result: RunResult) -> str:
     return f"that of the files {digest}" if digest else task_title(result.config)
 
 
-def _method(result: RunResult) -> str:
-    method = result.config.get("method")
-    return str(method["name"]) if isinstance(method, Mapping) and "name" in method else "unnamed method"
-
-
 def _gap(correctness: ByLanguage) -> Difference | None:
     return transfer_gap(correctness, ENGLISH) if ENGLISH in correctness and len(correctness) > 1 else None
 
 
-def _remarks(run: _Run, base: _Run, pairs: ByLanguage) -> list[str]:
+def _remarks(run: Run, base: Run, pairs: ByLanguage) -> list[str]:
     remarks = []
     for key in ("model", "shots"):
         ours, theirs = run.result.config.get(key), base.result.config.get(key)
         if ours != theirs:
             remarks.append(f"The base run has another {key}: {theirs}, not {ours}.")
-    if _method(base.result) != UNADAPTED:
-        remarks.append(f"The base run is not unadapted: its method is {_method(base.result)}.")
+    if method_of(base.result) != UNADAPTED:
+        remarks.append(f"The base run is not unadapted: its method is {method_of(base.result)}.")
     for code in run.correctness.keys() - pairs.keys():
         count = len(base.correctness.get(code, ()))
         found = f"other examples ({count}, not {len(run.correctness[code])})" if count else "no score"
@@ -228,12 +189,12 @@ def _remarks(run: _Run, base: _Run, pairs: ByLanguage) -> list[str]:
 
 def _base_of(result: RunResult, results: Mapping[Path, RunResult]) -> Path | None:
     keys = ("model", "shots", "eval_size")
-    if _method(result) == UNADAPTED:
+    if method_of(result) == UNADAPTED:
         return None
     matching = [
         (other.config.get("seed") != result.config.get("seed"), folder)
         for folder, other in results.items()
-        if _method(other) == UNADAPTED
+        if method_of(other) == UNADAPTED
         and _task(other) == _task(result)
         and all(other.config.get(key) == result.config.get(key) for key in keys)
     ]

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
@@ -112,16 +113,32 @@ def write_predictions(path: Path, predictions: Sequence[Prediction], correctness
         pq.write_table(table, temporary, compression="zstd")
 
 
-def read_predictions(path: Path) -> tuple[list[Prediction], list[float]]:
-    """What `write_predictions` wrote: the answers, and how right each is.
+def read_predictions(path: Path, ids: Collection[str] | None = None) -> tuple[list[Prediction], list[float]]:
+    """What `write_predictions` wrote: the answers, and how right each is; with `ids`, of these examples only.
 
     Raises:
         OutputError: if the file is missing or damaged, or lacks a column.
     """
-    rows = _read_columns(path, PREDICTION_COLUMNS.names).to_pylist()
+    table = _read_columns(path, PREDICTION_COLUMNS.names)
+    if ids is not None:
+        table = table.filter(pc.is_in(table["example_id"], value_set=pa.array(sorted(ids), pa.string())))
+    rows = table.to_pylist()
     correctness = [row.pop("correct") for row in rows]
     lists = ("answers", "log_likelihoods")
     return [Prediction(**{**row, **{key: tuple(row[key]) for key in lists}}) for row in rows], correctness
+
+
+def count_answers(path: Path) -> dict[str, int]:
+    """Language -> how many different lists of accepted answers its examples have: few where they are labels.
+
+    Raises:
+        OutputError: if the file is missing or damaged, or lacks a column.
+    """
+    table = _read_columns(path, ["language", "answers"])
+    found: dict[str, set[tuple[str, ...]]] = {}
+    for language, answers in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        found.setdefault(language, set()).add(tuple(answers))
+    return {language: len(answers) for language, answers in found.items()}
 
 
 def read_correctness(path: Path) -> dict[str, dict[str, float]]:

@@ -1,0 +1,41 @@
+"""The charts of a study: each is a Vega-Lite specification, with the table of what it shows.
+
+A chart is made only where its data is there; what has no value is no mark. Figures are percentages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from polyprefix.report.charts.averages import costs, groups
+from polyprefix.report.charts.by_language import forest, heat
+from polyprefix.report.charts.geography import distances, world
+from polyprefix.report.charts.lines import ablations, scaling
+from polyprefix.report.comparison import View
+from polyprefix.report.grid import Grid
+from polyprefix.report.vega import Chart
+
+
+def view_charts(grid: Grid, view: View) -> Iterator[Chart]:
+    """The charts of one task and model."""
+    yield from groups(grid, view)
+    yield from costs(grid, view)
+    yield from world(view)
+    yield from distances(grid, view)
+
+
+def task_charts(grid: Grid, views: Sequence[View]) -> Iterator[Chart]:
+    """The charts over the models of one task, and its ablations."""
+    yield from scaling(grid, views)
+    for view in views:
+        yield from ablations(view)
+
+
+def paper_charts(grid: Grid, views: Sequence[View]) -> Iterator[Chart]:
+    """Every chart of the page, and as charts what the page shows as tables: scores and differences by language."""
+    for view in views:
+        yield from heat(view)
+        yield from forest(grid, view)
+        yield from view_charts(grid, view)
+    for task in grid.tasks:
+        yield from task_charts(grid, [view for view in views if view.task == task])

@@ -1,0 +1,90 @@
+"""Averages over languages: by group, and against what a method costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from polyprefix.report.charts.parts import WIDTH, Row, axis, figures, file_name, log_axis, marked, scales
+from polyprefix.report.comparison import View
+from polyprefix.report.format import ABSENT, duration
+from polyprefix.report.grid import Cell, Grid
+from polyprefix.report.vega import Chart, Spec
+
+
+def groups(grid: Grid, view: View) -> Iterator[Chart]:
+    """One chart a grouping: a bar for each group and method."""
+    colour, _ = scales(grid.methods)
+    for grouping in dict.fromkeys(group.grouping for group in view.groups):
+        groups = [group for group in view.groups if group.grouping == grouping]
+        counts = {g.group: max(len(o.languages) for o in groups if o.group == g.group) for g in groups}
+        rows: list[Row] = [
+            {"group": f"{g.group} ({counts[g.group]})", "method": g.method, **marked(g.score)} for g in groups
+        ]
+        place = {
+            "y": {"field": "group", "type": "nominal", "title": None, "sort": None},
+            "yOffset": {"field": "method", "type": "nominal", "sort": list(view.cells), "scale": {"paddingOuter": 0.2}},
+        }
+        top = {"scale": {"domain": [0, 100]}}
+        bars = {"mark": {"type": "bar", "aria": False}, "encoding": {
+            **place, "x": axis("value", f"{view.metric}, %", **top), "color": colour}}  # fmt: skip
+        whiskers = {"mark": {"type": "rule", "aria": False, "color": "var(--text)"}, "encoding": {
+            **place, "x": axis("low", f"{view.metric}, %", **top), "x2": {"field": "high"}}}  # fmt: skip
+        yield Chart(
+            file_name("groups", grouping, view.task, view.model),
+            f"{view.metric} by {grouping}",
+            f"Bars: average {view.metric} of each method over the languages of a {grouping}, English apart, with 95% "
+            "intervals; the number of languages in parentheses.",
+            {
+                "data": {"values": rows},
+                "width": WIDTH,
+                "height": {"step": 9, "for": "offset"},
+                "layer": [bars, whiskers],
+            },
+            (grouping, "languages", "method", f"{view.metric}, %", "95% interval"),
+            tuple((g.group, str(len(g.languages)), g.method, *figures(g.score)) for g in groups),
+            len(rows),
+        )
+
+
+COSTS: Mapping[str, tuple[str, Callable[[Cell], float | None], Callable[[float], str]]] = {
+    "parameters": ("trained parameters", lambda cell: cell.trained or None, lambda value: f"{value:,.0f}"),
+    "time": ("training time, seconds", lambda cell: cell.cost("train_seconds") or None, duration),
+}
+
+
+def costs(grid: Grid, view: View) -> Iterator[Chart]:
+    """Accuracy against trained parameters and against training time, where at least two methods have them."""
+    colour, shape = scales(grid.methods)
+    for name, (title, cost_of, written) in COSTS.items():
+        points: list[Row] = [
+            {"method": method, "cost": cost_of(view.cells[method]), **marked(score)}
+            for method, score in view.averages.items()
+        ]
+        placed = [point for point in points if point["cost"] is not None]
+        free = [point for point in points if point["cost"] is None]
+        if len(placed) < 2:
+            continue
+        x = log_axis("cost", title, [point["cost"] for point in placed])
+        y_title = f"{view.metric}, languages other than English, %"
+        layers: list[Spec] = [
+            {"data": {"values": placed}, "mark": {"type": "rule", "aria": False}, "encoding": {
+                "x": x, "y": axis("low", y_title), "y2": {"field": "high"}, "color": colour}},
+            {"data": {"values": placed}, "mark": {"type": "point", "aria": False, "filled": True, "size": 90, "opacity": 1},
+             "encoding": {"x": x, "y": axis("value", y_title), "color": colour, "shape": shape}},
+        ]  # fmt: skip
+        if free:  # no cost has no place on a logarithmic axis: a line across
+            layers.append({"data": {"values": free}, "mark": {"type": "rule", "aria": False, "strokeDash": [5, 4]},
+                           "encoding": {"y": axis("value", y_title), "color": colour}})  # fmt: skip
+        yield Chart(
+            file_name("cost", name, view.task, view.model),
+            f"{view.metric} against {title.split(',')[0]}",
+            f"Points: {view.metric} of each method on average over languages other than English, with 95% intervals, over "
+            f"its {title} on a logarithmic axis. Dashed: methods that train nothing.",
+            {"width": WIDTH, "height": 260, "layer": layers},
+            ("method", title.split(",")[0], f"{view.metric}, %", "95% interval"),
+            tuple(
+                (p["method"], written(p["cost"]) if p["cost"] else ABSENT, *figures(view.averages[p["method"]]))
+                for p in points
+            ),
+            len(placed),
+        )

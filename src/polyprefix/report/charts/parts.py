@@ -1,0 +1,60 @@
+"""What all charts share: names, scales, axes, and how figures are written in the tables behind them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from polyprefix.records import Score
+from polyprefix.report.format import ABSENT, interval, percent
+from polyprefix.report.vega import METHOD_COLOURS, Spec
+
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
+WIDTH = 560
+
+Row = dict[str, Any]
+
+
+def file_name(*words: str) -> str:
+    """
+    >>> file_name("groups", "my/Model 1B")
+    'groups-my-model-1b'
+    """
+    return "-".join(re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-") for word in words)
+
+
+def scales(names: Sequence[str]) -> tuple[Spec, Spec]:
+    """Colour and shape of each method: the same in every chart over the same methods."""
+    colour = {"domain": list(names), "range": [f"var(--m{i % METHOD_COLOURS})" for i in range(len(names))]}
+    shape = {"domain": list(names), "range": [SHAPES[i % len(SHAPES)] for i in range(len(names))]}
+    common = {"field": "method", "type": "nominal", "title": None, "sort": None}
+    return {**common, "scale": colour}, {**common, "scale": shape}
+
+
+def marked(score: Score) -> Row:
+    """A score and its interval in percent, as charts take them."""
+    return {"value": 100 * score.value, "low": 100 * score.ci95[0], "high": 100 * score.ci95[1]}
+
+
+def axis(field: str, title: str | None, **more: Any) -> Spec:
+    """A quantitative axis that starts where the data does."""
+    return {"field": field, "type": "quantitative", "title": title, "scale": {"zero": False, "nice": True}, **more}
+
+
+def log_axis(field: str, title: str, values: Sequence[float]) -> Spec:
+    """A logarithmic axis over some values, with a little room at its ends; a thousand millions is `B`.
+
+    Ticks are powers of ten where at least two lie among the values.
+    """
+    powers = [10**k for k in range(math.ceil(math.log10(min(values))), math.floor(math.log10(max(values))) + 1)]
+    labels = {"labelExpr": "replace(format(datum.value, '~s'), 'G', 'B')", "tickCount": 6, "grid": False}
+    ticks = {"values": powers} if len(powers) > 1 else {"labelOverlap": True}
+    scale = {"type": "log", "nice": False, "padding": 18}
+    return axis(field, title, scale=scale, axis={**labels, **ticks})
+
+
+def figures(score: Score | None) -> tuple[str, str]:
+    """A score and its interval, as the table behind a chart shows them."""
+    return (percent(score.value), interval(score.ci95)) if score else (ABSENT, ABSENT)

@@ -1,0 +1,50 @@
+"""The finding and the averages of a grid in the terminal: the figures of the page, while a study runs or after it."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from polyprefix.report.comparison import compare
+from polyprefix.report.findings import finding
+from polyprefix.report.format import ABSENT, interval, mark, percent
+from polyprefix.report.grid import Grid
+
+FIGURE, INTERVAL = 9, 13
+"""Columns of the terminal that a figure with its marks needs, and its interval."""
+
+
+def show(grid: Grid, console: Console) -> None:
+    """Print the finding, the average of each method for each task and model, and how much is missing.
+
+    Where the terminal is narrow, intervals go first; then tasks and models stand under each other.
+    """
+    views = compare(grid)
+    console.print(Text(" ".join(finding(grid, views))))
+    room = console.width - max(map(len, (*grid.methods, "method")))
+    step = max(1, room // FIGURE)
+    intervals = room >= (FIGURE + INTERVAL) * len(views)
+    for start in range(0, len(views), step):
+        table = Table(box=None, padding=(0, 1, 0, 0), expand=False)
+        table.add_column("method", no_wrap=True)
+        shown = views[start : start + step]
+        for view in shown:
+            table.add_column(Text(f"{view.task} {view.model}"), justify="right", overflow="fold")
+        for method in grid.methods:
+            cells = []
+            for view in shown:
+                score, compared = view.averages.get(method), view.mean_differences.get(method)
+                stars = mark(compared.difference, compared.adjusted_p) if compared else ""
+                figure = f"{percent(score.value)}{stars:<2}" if score else f"{ABSENT}  "
+                cells.append(Text(figure + (f" {interval(score.ci95)}" if score and intervals else "")))
+            table.add_row(Text(method), *cells)
+        console.print()
+        console.print(table)
+    console.print()
+    console.print(Text("averages over languages other than English, %", style="dim"))
+    if grid.baseline:
+        legend = f"* the 95% interval of the difference to {grid.baseline} excludes 0; ** also after Holm's correction"
+        console.print(Text(legend, style="dim"))
+    if grid.missing:
+        console.print(Text(f"{len(grid.missing)} entries are missing or failed; the report names them", style="dim"))

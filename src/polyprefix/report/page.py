@@ -1,0 +1,162 @@
+"""The report of many runs as one HTML file: no network, no fonts, no pictures; readable without JavaScript.
+
+The template engine escapes all text, what the script reads is escaped JSON, and the page forbids itself every request and every
+script but its own (Content-Security-Policy with the script's hash).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from polyprefix import languages
+from polyprefix.atomic import output_errors, write_text
+from polyprefix.languages import Language
+from polyprefix.report import format as figures
+from polyprefix.report import vega
+from polyprefix.report.averages import GROUPINGS
+from polyprefix.report.charts import task_charts, view_charts
+from polyprefix.report.comparison import SHOWN_GROUPS, Compared, View, compare
+from polyprefix.report.examples import examples
+from polyprefix.report.findings import finding
+from polyprefix.report.grid import Grid
+from polyprefix.scoring.bootstrap import RESAMPLES
+
+DARK = {
+    "land": "#2c3239", "m0": "#a3adb8", "m1": "#6db3ff", "m2": "#f2955a", "m3": "#4cc9a0", "m4": "#e08bd0", "m5": "#d9b64a",
+    "m6": "#e6e9ec", "m7": "#ff8f85", "s0": "#16202b", "s1": "#182c40", "s2": "#1a3a57", "s3": "#1c4a70", "s4": "#1e5b8b",
+    "s5": "#3f86bd", "s6": "#66a6d8", "s7": "#8fc4ee", "s8": "#bfe0ff",
+}  # fmt: skip
+"""The colours of charts on a dark page; `vega.PAPER` has those on a light one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A chart that is ready to stand in a page."""
+
+    chart: vega.Chart
+    svg: Markup
+
+
+def write_page(grid: Grid, path: Path, *, texts: bool = True) -> None:
+    """Write the report of a grid, whole or not at all; missing folders are made.
+
+    Args:
+        grid: what was run.
+        path: the file.
+        texts: whether examples show texts of the benchmark.
+
+    Raises:
+        OutputError: if predictions cannot be read or the file cannot be written.
+    """
+    views = compare(grid)
+    per_task = {task: [view for view in views if view.task == task] for task in grid.tasks}
+    environment = _environment()
+    script = environment.get_template("study.js").render()
+    page = environment.get_template("study.html.j2").render(
+        grid=grid,
+        views=views,
+        finding=finding(grid, views),
+        charts={(v.task, v.model): [_drawing(chart) for chart in view_charts(grid, v)] for v in views},
+        across={task: [_drawing(chart) for chart in task_charts(grid, of)] for task, of in per_task.items()},
+        examples=examples(views, texts),
+        texts=texts,
+        common=_common(grid),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        dark=DARK,
+    )
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, page)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("polyprefix.report"),
+        autoescape=lambda name: name is None or not name.endswith((".js", ".css")),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
+    for helper in (
+        figures.percent, figures.signed, figures.interval, figures.duration, stars, shade, limits, reach, group_names,
+        across_seeds,
+    ):  # fmt: skip
+        environment.globals[helper.__name__] = helper
+    environment.tests["match_prefix"] = lambda name, prefix: name.startswith(prefix + "-")
+    environment.globals |= {
+        "ABSENT": figures.ABSENT,
+        "language": languages.get,
+        "light": {name: colour for name, colour in vega.PAPER.items() if name in DARK},
+        "groupings": SHOWN_GROUPS,
+        "resamples": RESAMPLES,
+        "colours": vega.METHOD_COLOURS,
+    }
+    return environment
+
+
+def _drawing(chart: vega.Chart) -> Drawing:
+    """The chart with its own ids, and nothing for a screen reader inside: its title and table say what it shows."""
+    silent = r' (?:role="graphics-[a-z]+"|aria-[a-z]+="[^"]*")'
+
+    def adapted(tag: re.Match[str]) -> str:
+        return re.sub(r'(\bid="|url\(#)(\w+)', rf"\g<1>{chart.name}-\g<2>", re.sub(silent, "", tag[0]))
+
+    drawing = re.sub("<[^>]*>", adapted, vega.svg(chart))
+    label = Markup('<svg role="img" aria-label="{}"').format(chart.description)
+    return Drawing(chart, label + Markup(drawing[len("<svg") :]))
+
+
+def _common(grid: Grid) -> Path:
+    """The deepest folder that holds all runs: in the page, paths start there."""
+    folders = [run.folder.resolve() for cell in grid.cells.values() for run in cell.runs]
+    return next(parent for parent in folders[0].parents if all(parent in folder.parents for folder in folders))
+
+
+def stars(compared: Compared) -> str:
+    """The marks of a difference (`polyprefix.report.format.mark`)."""
+    return figures.mark(compared.difference, compared.adjusted_p)
+
+
+def limits(view: View) -> tuple[float, float]:
+    """The lowest and the highest score of a view: the ends of its colour scale."""
+    values = [score.value for cell in view.cells.values() for score in cell.scores.values()]
+    return min(values), max(values)
+
+
+def shade(value: float, low: float, high: float) -> int:
+    """The step of the colour scale, 0 to 8.
+
+    >>> shade(0.2, 0.2, 0.8), shade(0.5, 0.2, 0.8), shade(0.8, 0.2, 0.8), shade(0.5, 0.5, 0.5)
+    (0, 4, 8, 4)
+    """
+    share = (value - low) / (high - low) if high > low else 0.5
+    return min(vega.SHADES - 1, int(share * vega.SHADES))
+
+
+def reach(view: View) -> float:
+    """The furthest end of an interval of differences from 0, so that the plots of a view share one scale."""
+    ends = [abs(end) for compared in view.differences.values() for end in compared.difference.ci95]
+    return max([*ends, 0.01])
+
+
+def group_names(language: Language) -> dict[str, str]:
+    """Grouping -> the group of the language."""
+    return {grouping: GROUPINGS[grouping](language) for grouping in SHOWN_GROUPS}
+
+
+def across_seeds(view: View, method: str) -> Sequence[float]:
+    """The average over languages other than English for each seed, over the languages that all of the cell has."""
+    cell = view.cells[method]
+    codes = list(cell.others)
+    complete = [run for run in cell.runs if all(code in run.scores for code in codes)]
+    return [sum(run.scores[code].value for code in codes) / len(codes) for run in complete] if codes else []

@@ -1,0 +1,69 @@
+"""Files for a paper: tables as Markdown, CSV and LaTeX, figures as SVG, PNG and PDF."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from polyprefix.atomic import output_errors, write_text, writing
+from polyprefix.report import vega
+from polyprefix.report.charts import paper_charts
+from polyprefix.report.comparison import compare
+from polyprefix.report.findings import finding
+from polyprefix.report.grid import Grid
+from polyprefix.report.tables import as_csv, as_latex, as_markdown, document, paper_tables
+
+FIGURES: Mapping[str, Callable[[str], bytes]] = {
+    "svg": lambda drawing: drawing.encode(),
+    "png": vega.png,
+    "pdf": vega.pdf,
+}
+FORMATS = ("md", "csv", "tex", *FIGURES)
+
+
+def write_paper(grid: Grid, form: str, folder: Path) -> list[Path]:
+    """Write the files of one format into a folder, which is made where it is missing.
+
+    Args:
+        grid: what was run.
+        form: one of `FORMATS`.
+        folder: the place; files of the same names are replaced.
+
+    Returns:
+        The files.
+
+    Raises:
+        OutputError: if one cannot be written.
+    """
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, content in _contents(grid, form):
+        path = folder / name
+        if isinstance(content, str):
+            write_text(path, content)
+        else:
+            with writing(path) as temporary:
+                temporary.write_bytes(content)
+        written.append(path)
+    return written
+
+
+def _contents(grid: Grid, form: str) -> Iterable[tuple[str, str | bytes]]:
+    views = compare(grid)
+    if form in FIGURES:
+        for chart in paper_charts(grid, views):
+            yield f"{chart.name}.{form}", FIGURES[form](vega.on_paper(vega.svg(chart)))
+        return
+    if form == "csv":
+        yield "scores.csv", as_csv(grid, views)
+        return
+    tables = list(paper_tables(grid, views))
+    if form == "md":
+        missing = "".join(f"- {one}\n" for one in grid.missing) or "Nothing.\n"
+        parts = (" ".join(finding(grid, views)), *map(as_markdown, tables), "Missing or failed:\n\n" + missing)
+        yield "report.md", "\n\n".join(parts)
+        return
+    for table in tables:
+        yield f"{table.name}.tex", as_latex(table)
+    yield "all.tex", document(tables)

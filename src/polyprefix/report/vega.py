@@ -1,0 +1,94 @@
+"""Vega-Lite charts as SVG, PNG and PDF, drawn by vl-convert in this process: no browser, no network.
+
+A chart is drawn once, with colours by name (`var(--m1)`). A page gives the names values in its style sheet, one set for light
+and one for dark; for paper they are replaced by the light ones. Text is measured and, in PDF, embedded as Liberation Sans, which
+vl-convert brings and which has the widths of Arial and Helvetica.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Spec = dict[str, Any]
+
+METHOD_COLOURS = 8
+"""So many methods have colours of their own; shapes and lines tell further ones apart."""
+SHADES = 9
+"""Steps of the sequential scale of heat maps and maps."""
+
+PAPER: Mapping[str, str] = {
+    "page": "#ffffff", "text": "#1b1f24", "quiet": "#4d5661", "line": "#c9ced4", "grid": "#e6e9ed", "land": "#e3e6ea",
+    "m0": "#5f6772", "m1": "#0b62c4", "m2": "#c2500a", "m3": "#0a7d5a", "m4": "#a23b8f", "m5": "#8a6a00", "m6": "#1b1f24",
+    "m7": "#b3261e",
+    "s0": "#f2f6fb", "s1": "#dfeaf6", "s2": "#c6dbef", "s3": "#a3c8e4", "s4": "#79aed4", "s5": "#4f92c3", "s6": "#2f75ad",
+    "s7": "#185a91", "s8": "#0a3d6b",
+}  # fmt: skip
+"""Colours on white. Methods differ in lightness and hue, for eyes that do not tell red from green; shades are one hue."""
+
+_CONFIG: Spec = {
+    "font": "Liberation Sans, Arial, Helvetica, sans-serif",
+    "background": None,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "var(--quiet)", "titleColor": "var(--text)", "gridColor": "var(--grid)", "domainColor": "var(--line)",
+        "tickColor": "var(--line)", "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "labelLimit": 180,
+    },
+    "legend": {"labelColor": "var(--text)", "titleColor": "var(--text)", "labelFontSize": 12, "titleFontWeight": "normal",
+               "orient": "top", "labelLimit": 260, "columns": 3},
+    "header": {"labelColor": "var(--text)", "titleColor": "var(--text)", "labelFontSize": 12},
+    "title": {"color": "var(--text)", "fontSize": 13, "fontWeight": "normal", "anchor": "start"},
+    "text": {"color": "var(--text)"},
+    "mark": {"aria": False},
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart and the table behind it."""
+
+    name: str
+    """Unique in a report and fit for a file name."""
+    title: str
+    description: str
+    """What a reader who does not see the chart is told."""
+    spec: Spec
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    marks: int
+    """How many data points are drawn."""
+
+
+def svg(chart: Chart) -> str:
+    """The drawing with colours by name."""
+    import vl_convert
+
+    spec = {**chart.spec, "config": _CONFIG}
+    # no base URL is allowed: a chart holds its data, and a word in it that looks like an address is never followed
+    drawing: str = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
+    return drawing
+
+
+def on_paper(drawing: str) -> str:
+    """The drawing with the colours of paper, on white."""
+    coloured = re.sub(r"var\(--(\w+)\)", lambda found: PAPER.get(found[1], found[0]), drawing)
+    start = coloured.index(">") + 1
+    return coloured[:start] + f'<rect width="100%" height="100%" fill="{PAPER["page"]}"/>' + coloured[start:]
+
+
+def pdf(drawing: str) -> bytes:
+    """Vector graphics with embedded fonts, from a drawing on paper."""
+    import vl_convert
+
+    content: bytes = vl_convert.svg_to_pdf(drawing)
+    return content
+
+
+def png(drawing: str) -> bytes:
+    """Pixels, 300 to the inch at the size of the drawing, from a drawing on paper."""
+    import vl_convert
+
+    content: bytes = vl_convert.svg_to_png(drawing, ppi=300)
+    return content

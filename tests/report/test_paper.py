@@ -1,0 +1,118 @@
+"""Law: the files for a paper hold the figures of the results; LaTeX compiles, and figures carry their fonts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import shutil
+import subprocess
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.report.studies import some_languages, write_cell
+from tests.report.test_page import EVIL, results
+
+from polyprefix.report import vega
+from polyprefix.report.charts import paper_charts, view_charts
+from polyprefix.report.comparison import compare
+from polyprefix.report.format import percent
+from polyprefix.report.grid import Grid, read_grid
+from polyprefix.report.paper import write_paper
+from polyprefix.results.files import read_result
+
+CODES = some_languages(5)
+
+
+def plain(cell: str) -> str:
+    """What a LaTeX cell prints, without its mark."""
+    return re.sub(r"\\textbf|[{}\\]", "", re.sub(r"\\rlap\{.*", "", cell)).strip()
+
+
+def inflated(stream: bytes) -> bytes:
+    """A stream of a PDF file without its compression."""
+    try:
+        return zlib.decompress(stream)
+    except zlib.error:
+        return b""
+
+
+def test_csv_holds_the_unrounded_figures(small_grid: Grid, small_study: Path, tmp_path: Path) -> None:
+    (path,) = write_paper(small_grid, "csv", tmp_path)
+    rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+    known = results(small_study)
+    assert len(rows) == len(known)
+    for row in rows:
+        values = known[row["task"], row["model"], row["method"], row["language"]]
+        assert float(row["value"]) == pytest.approx(sum(values) / len(values))
+        assert int(row["seeds"]) == len(values) == len(row["runs"].split())
+        assert (row["difference"] == "") == (row["method"] == "none")
+
+
+def test_tables_hold_the_figures_of_the_results(small_grid: Grid, small_study: Path, tmp_path: Path) -> None:
+    write_paper(small_grid, "tex", tmp_path)
+    known = results(small_study)
+    lines = (tmp_path / "languages-alpha-tiny-b.tex").read_text(encoding="utf-8").splitlines()
+    checked = 0
+    for line in lines:
+        cells = [plain(cell) for cell in line.removesuffix(r"\\").split("&")]
+        if len(cells) == 8 and "_" in cells[1]:
+            for method, text in zip(small_grid.methods, cells[2:], strict=True):
+                values = known["alpha", "tiny-b", method, cells[1]]
+                assert text == percent(sum(values) / len(values))
+                checked += 1
+    assert checked == 9 * 6
+
+
+def test_the_best_is_bold_and_marks_are_those_of_the_page(small_grid: Grid, tmp_path: Path) -> None:
+    write_paper(small_grid, "md", tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    (view,) = [view for view in compare(small_grid) if (view.task, view.model) == ("alpha", "tiny-a")]
+    row = next(line for line in text.splitlines() if line.startswith("| full "))
+    assert view.best == {"full"} and f"| **{percent(view.averages['full'].value)}**" in row
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here: install texlive-latex-recommended")
+def test_latex_compiles(small_grid: Grid, tmp_path: Path) -> None:
+    write_paper(small_grid, "tex", tmp_path / "plain")
+    write_cell(tmp_path / "runs", CODES, model=EVIL + r"\n $x^2$ ~ # % {", notes=(EVIL,))
+    write_cell(tmp_path / "runs", CODES[:3], method="none", model=EVIL + r"\n $x^2$ ~ # % {")
+    write_paper(read_grid([tmp_path / "runs"]), "tex", tmp_path / "evil")
+    for name in ("plain", "evil"):
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
+        done = subprocess.run(command, cwd=tmp_path / name, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-1500:]
+        assert "Missing character" not in (tmp_path / name / "all.log").read_text(errors="replace")
+
+
+def test_figures_are_vectors_with_their_fonts(tmp_path: Path) -> None:
+    write_cell(tmp_path / "runs", CODES)
+    write_cell(tmp_path / "runs", CODES, method="lora")
+    grid = read_grid([tmp_path / "runs"])
+    chart = next(view_charts(grid, compare(grid)[0]))
+    drawing = vega.on_paper(vega.svg(chart))
+    assert "var(" not in drawing and drawing.startswith("<svg")
+    content = vega.pdf(drawing)
+    objects = b"".join(map(inflated, re.findall(rb"stream\r?\n(.*?)\r?\nendstream", content, re.DOTALL)))
+    assert content.startswith(b"%PDF") and b"/FontFile" in content + objects and b"/Image" not in content + objects
+    assert vega.png(drawing).startswith(b"\x89PNG")
+    names = [chart.name for chart in paper_charts(grid, compare(grid))]
+    assert len(names) == len(set(names)) >= 8
+
+
+def test_the_command_writes_every_format(polyprefix: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    for method in ("none", "prefix"):
+        folder = write_cell(tmp_path / "runs", CODES, method=method)
+    for form, expected in {"md": 1, "csv": 1, "tex": 4, "svg": 7}.items():
+        status, out, _ = polyprefix("report", tmp_path / "runs", "--format", form, "--out", tmp_path / form)
+        assert status == 0 and f"wrote {expected} files" in out
+        assert len(list((tmp_path / form).iterdir())) == expected
+    page = tmp_path / "page.html"
+    assert polyprefix("report", tmp_path / "runs", "--out", page, "--no-texts", "--baseline", "prefix")[0] == 0
+    assert "above (+) or below (−) prefix" in page.read_text(encoding="utf-8")
+    (folder / "result.json").unlink()
+    status, _, errors = polyprefix("report", folder, "--out", page)
+    assert status == 2 and errors.count("\n") == 1 and "no finished run" in errors
+    assert read_result(next((tmp_path / "runs").glob("*none*"))).status == "finished"
