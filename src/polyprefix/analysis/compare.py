@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -259,10 +260,10 @@ def _corrected(compared: list[SettingComparison], resamples: int, notes: tuple[s
         claims = [claim for setting in compared for claim in getattr(setting, family)]
         sizes[family] = len(claims)
         adjusted = iter(_adjust(claims))
-        compared = [
-            replace(setting, **{family: tuple(next(adjusted) for _ in getattr(setting, family))})
-            for setting in compared
+        corrected: list[dict[str, Any]] = [
+            {family: tuple(next(adjusted) for _ in getattr(setting, family))} for setting in compared
         ]
+        compared = [replace(setting, **changes) for setting, changes in zip(compared, corrected, strict=True)]
     counted = tuple(
         replace(s, systems=tuple(_counted(system, s.by_language) for system in s.systems)) for s in compared
     )
