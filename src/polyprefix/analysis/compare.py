@@ -260,18 +260,14 @@ def _corrected(compared: list[SettingComparison], resamples: int, notes: tuple[s
         claims = [claim for setting in compared for claim in getattr(setting, family)]
         sizes[family] = len(claims)
         adjusted = iter(_adjust(claims))
-        compared = [
-            _with(setting, family, tuple(next(adjusted) for _ in getattr(setting, family))) for setting in compared
+        corrected: list[dict[str, Any]] = [
+            {family: tuple(next(adjusted) for _ in getattr(setting, family))} for setting in compared
         ]
+        compared = [replace(setting, **changes) for setting, changes in zip(compared, corrected, strict=True)]
     counted = tuple(
         replace(s, systems=tuple(_counted(system, s.by_language) for system in s.systems)) for s in compared
     )
     return Comparison(counted, sizes, resamples, notes)
-
-
-def _with(setting: SettingComparison, family: str, claims: tuple[Claim, ...]) -> SettingComparison:
-    changed: dict[str, Any] = {family: claims}
-    return replace(setting, **changed)
 
 
 def _adjust(claims: list[Claim]) -> list[Claim]:

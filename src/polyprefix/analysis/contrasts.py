@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -49,11 +50,17 @@ class Spread:
 
     examples: float
     """From the draw of examples, as if no other seed could be."""
-    seeds: float
-    """From seeds alone; 0 with one seed, whose part nobody can know."""
+    seed_variance: float
+    """The square of that from seeds alone: 0 on average where they do not matter, so an estimate may be negative; 0
+    with one seed, whose part nobody can know."""
     ids: int
     count: int
     """S, the number of seeds."""
+
+    @property
+    def seeds(self) -> float:
+        """Standard error from seeds alone."""
+        return float(np.sqrt(max(0.0, self.seed_variance)))
 
 
 def resampled_scores(answers: Answers, resamples: int = RESAMPLES) -> Reals:
@@ -123,8 +130,9 @@ def language_contrasts(answers: Answers, scores_RML: Reals, baseline: int) -> di
             (answers.values[m, :, column] - answers.values[baseline, :, column])[:, present]
             for column, present in enumerate(answers.present)
         ]
-        pooled = float(np.mean([_seed_variance(d_SI) for d_SI in columns]))
-        spreads = [replace(crossed_spread(d_SI), seeds=max(0.0, pooled) ** 0.5) for d_SI in columns]
+        spreads = [crossed_spread(d_SI) for d_SI in columns]
+        pooled = float(np.mean([spread.seed_variance for spread in spreads]))
+        spreads = [replace(spread, seed_variance=pooled) for spread in spreads]
         values_L = np.array([d_SI.mean() for d_SI in columns])
         intervals_L2 = intervals(scores_RML[:, m] - scores_RML[:, baseline], spreads)
         runs_L, seeds_L = _p_values(values_L, spreads)
@@ -175,7 +183,7 @@ def crossed_spread(d_SI: Floats) -> Spread:
     """
     S, ids = d_SI.shape
     by_example = float(d_SI.mean(axis=0).var(ddof=1)) / ids if ids > 1 else 0.0
-    return Spread(float(np.sqrt(by_example)), float(np.sqrt(max(0.0, _seed_variance(d_SI)))), ids, S)
+    return Spread(float(np.sqrt(by_example)), _seed_variance(d_SI), ids, S)
 
 
 def mcnemar(higher: ArrayLike, lower: ArrayLike) -> Floats:
@@ -190,7 +198,7 @@ def mcnemar(higher: ArrayLike, lower: ArrayLike) -> Floats:
 
 
 def _seed_variance(d_SI: Floats) -> float:
-    """`(MS_s - MS_r) / SI`: 0 on average where seeds do not matter, so it may be negative; 0 where it cannot be known."""
+    """`(MS_s - MS_r) / SI`; 0 where it cannot be known."""
     S, ids = d_SI.shape
     if S < 2 or ids < 2:
         return 0.0
@@ -200,10 +208,17 @@ def _seed_variance(d_SI: Floats) -> float:
     return float(by_seed.var(ddof=1)) / S - ms_r / (S * ids)
 
 
+@cache
+def _gauss_hermite() -> tuple[Floats, Floats]:
+    """Nodes and weights for an integral over a normal value."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(64)
+    return nodes, weights
+
+
 def _weighted(scores_RML: Reals, weights_ML: Floats) -> Floats:
     """The weighted sum in each resample, `[R]`; looks at nothing that weighs 0."""
     used = np.flatnonzero(weights_ML)
-    samples = scores_RML.reshape(len(scores_RML), -1)[:, used] @ weights_ML.ravel()[used].astype(np.float32)
+    samples: Reals = scores_RML.reshape(len(scores_RML), -1)[:, used] @ weights_ML.ravel()[used].astype(np.float32)
     return np.asarray(samples, dtype=np.float64)
 
 
@@ -237,7 +252,7 @@ def _p_values(values_K: Floats, spreads: Sequence[Spread]) -> tuple[Floats, Floa
     runs_K = np.where(examples_K > NEGLIGIBLE, 2 * t.sf(ratio_K, degrees_K), np.where(certain, 0.0, 1.0))
     if spreads[0].count < 2:
         return runs_K, None
-    nodes, weights = np.polynomial.hermite_e.hermegauss(64)
+    nodes, weights = _gauss_hermite()
     scale_K = np.where(seeds_K > NEGLIGIBLE, seeds_K, 1.0)
     z_KN = (distance_K[:, None] - examples_K[:, None] * nodes) / scale_K[:, None]
     tail_K = t.sf(z_KN, spreads[0].count - 1) @ weights / weights.sum()
