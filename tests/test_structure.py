@@ -30,6 +30,7 @@ FLOORS = (
     {"tasks", "text", "methods", "scoring", "results"},
     {"engine", "interop", "analysis", "report"},
     {"recipe", "prediction", "doctor", "listing"},
+    {"study"},
     {"cli", "__main__"},
 )
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}

@@ -16,6 +16,7 @@ import click
 
 from polyprefix.errors import ConfigError, UserError, nearest
 from polyprefix.interruption import loading
+from polyprefix.study.commands import study
 
 QUICKSTART: dict[str, Any] = {"model": "gemma-3-270m", "task": "terms", "method": "prefix", "eval_size": 60}
 """What the first command runs: the embedded model and task, 20 test items of each class."""
@@ -37,6 +38,9 @@ class Commands(click.Group):
 @click.version_option(package_name="polyprefix", prog_name="polyprefix")
 def command() -> None:
     """Adapt a language model with English data, and see what carries over to other languages."""
+
+
+command.add_command(study)
 
 
 def shared_options(function: Any) -> Any:

@@ -9,8 +9,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -200,13 +201,21 @@ def validate(kind: type[AnySettings], values: Mapping[str, Any], where: str) -> 
 def _explain(kind: type[Settings], error: Any) -> str:
     path = [str(part) for part in error["loc"]]
     if error["type"] == "extra_forbidden":
-        section: Any = kind
-        for part in path[:-1]:
-            section = section.model_fields[part].annotation
-        return f"unknown key '{'.'.join(path)}', {nearest(path[-1], section.model_fields)}"
+        section = reduce(_inside, error["loc"][:-1], kind)
+        hint = nearest(path[-1], section.model_fields) if section is not None else "leave it out"
+        return f"unknown key '{'.'.join(path)}', {hint}"
     if error["type"] == "missing":
         return f"'{'.'.join(path)}' is missing"
     return f"'{'.'.join(path)}' is {error['input']!r}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _inside(section: Any, key: str | int) -> Any:
+    """The settings class that a key of another one holds, alone, in a list or in a mapping; None where there is none."""
+    field = getattr(section, "model_fields", {}).get(key)
+    kinds = [section] if field is None else [field.annotation]
+    for kind in kinds:  # grows while it is walked
+        kinds.extend(get_args(kind))
+    return next((k for k in kinds if isinstance(k, type) and issubclass(k, Settings)), None)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

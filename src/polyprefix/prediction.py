@@ -78,7 +78,7 @@ def predict(
     )
     return [
         {**row.cells, **_answer(example, prediction), **({CUT: True} if item.cut else {})}
-        for row, example, prediction, item in zip(rows, examples, answers[language], encoded, strict=True)
+        for row, example, prediction, item in zip(rows, examples, answers.predictions[language], encoded, strict=True)
     ]
 
 

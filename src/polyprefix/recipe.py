@@ -5,18 +5,20 @@ hub data -> Example -> Prompt -> tokens -> batches -> adapted model -> train -> 
 
 from __future__ import annotations
 
+import gc
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from polyprefix.config import RunConfig
 from polyprefix.data.hub import hub_from_environment
-from polyprefix.engine.cost import Stopwatch, cost
+from polyprefix.engine.checkpoint import Checkpoint
+from polyprefix.engine.cost import cost, start_measuring_memory
 from polyprefix.engine.evaluate import predict
+from polyprefix.engine.processes import processes
 from polyprefix.engine.train import train
-from polyprefix.engine.work import Work
 from polyprefix.methods import registry as methods
-from polyprefix.methods.adapted import attach
+from polyprefix.methods.adapted import attach, is_changed
 from polyprefix.methods.files import load_adapter, save_adapter
 from polyprefix.models.load import BaseModel, load_model
 from polyprefix.progress import SILENT, Reporter
@@ -24,7 +26,7 @@ from polyprefix.records import RunResult
 from polyprefix.results.files import write_predictions
 from polyprefix.results.folder import RunFolder, finished_folder
 from polyprefix.results.log import JsonlLog
-from polyprefix.results.provenance import provenance
+from polyprefix.results.provenance import made_by, provenance
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks.base import Source, Task, score_all
 from polyprefix.text.fertility import fertilities
@@ -40,6 +42,7 @@ class Inputs:
     examples: Examples
     base: BaseModel
     tokens: Tokens
+    made_for: RunConfig
     seconds: float
     """What it took to have them."""
 
@@ -54,6 +57,8 @@ def run(
 ) -> tuple[Path, ...]:
     """Train with English data, evaluate in every language, and write the results.
 
+    A run that was interrupted goes on from its last checkpoint and its last finished language.
+
     Args:
         config: what to run; with `config.adapter`, a saved adapter is evaluated and nothing is trained.
         hub: a local mirror of the Hub; None means POLYPREFIX_HUB, or the Hub itself.
@@ -67,59 +72,101 @@ def run(
         UserError: a mistake in what was asked; nothing that looks like a result is left.
     """
     config = tasks.settle(methods.settle(config))
-    inputs = _inputs(config, Source(hub_from_environment(hub)))
+    inputs = load_inputs(config, Source(hub_from_environment(hub)))
     beside: tuple[Path, ...] = ()
     zero_shot = methods.settle(config.model_copy(update={"method": {"name": "none"}, "adapter": None}))
     if beside_base and config != zero_shot:
-        beside = (finished_folder(out, zero_shot.run_id()) or _run(zero_shot, inputs, out, reporter),)
-    return (_run(config, inputs, out, reporter), *beside)
+        beside = (finished_folder(out, zero_shot.run_id()) or run_on(inputs, zero_shot, out, reporter),)
+    return (run_on(inputs, config, out, reporter), *beside)
 
 
-def _inputs(config: RunConfig, source: Source) -> Inputs:
-    with Stopwatch() as clock:
-        task = tasks.get(config.task, config.protocol)
-        examples = load_examples(task, config, source)
-        base = load_model(config.model, **config.runtime.model_dump())
+def load_inputs(config: RunConfig, source: Source, earlier: Inputs | None = None) -> Inputs:
+    """Read the examples and load the model, or take what is the same from an earlier run in this process.
+
+    What is not taken from `earlier` is freed before the next model is loaded, if nobody else holds it.
+    """
+    start = time.perf_counter()
+    task = tasks.get(config.task, config.protocol)
+    same = earlier if earlier and source == earlier.source and _reads(config) == _reads(earlier.made_for) else None
+    examples, tokens = (same.examples, same.tokens) if same else (load_examples(task, config, source), None)
+    tokenised_for = earlier.base.identity if earlier else None
+    base = earlier.base if earlier and _loads(config) == _loads(earlier.made_for) else None
+    base = None if base and is_changed(base) else base
+    earlier = same = None
+    if base is None:
+        gc.collect()
+        base = load_model(config.model, **_loading(config))
+    if tokens is None or base.identity != tokenised_for:
         limit = min(base.max_length, config.text.max_length or base.max_length)
         tokens = tokenise(task, examples, base.tokenizer, limit)
-    return Inputs(task, source, examples, base, tokens, clock.seconds)
+    return Inputs(task, source, examples, base, tokens, config, time.perf_counter() - start)
 
 
-def _run(config: RunConfig, inputs: Inputs, out: Path, reporter: Reporter) -> Path:
+def _loading(config: RunConfig) -> dict[str, str]:
+    """The runtime settings; a model that is sharded is loaded where no device needs to hold all of it."""
+    return config.runtime.model_dump() | ({"device": "cpu"} if processes().sharded else {})
+
+
+def _reads(config: RunConfig) -> dict[str, object]:
+    """What decides which examples are read, and how they are worded."""
+    size = config.train.validation_size if config.trains else 0
+    others = {"model", "method", "adapter", "train", "eval", "runtime"}
+    return {**config.model_dump(exclude=others), "trains": config.trains, "validation": size}
+
+
+def _loads(config: RunConfig) -> dict[str, object]:
+    """What decides which model is loaded and how; recomputing activations stays switched on in it."""
+    checkpointing = config.trains and config.train.gradient_checkpointing
+    return {**config.model_dump(include={"model", "runtime"}), "checkpointing": checkpointing}
+
+
+def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, checkpoint_seconds: float = 60) -> Path:
+    """One run on what is loaded; `config` is settled. Returns the folder of the finished run.
+
+    Of several processes that accelerate started, all compute and the main one writes.
+    """
+    group, start = processes(), time.perf_counter()
     task, examples, base, tokens = inputs.task, inputs.examples, inputs.base, inputs.tokens
-    start = time.perf_counter()
     method = methods.build(config.method)
-    folder = RunFolder(out, config.run_id())
-    folder.write_config(config)
+    with group.main_first():
+        folder = RunFolder(out, config.run_id(), made_by())
+        folder.write_config(config)
 
     if config.adapter:
         model = load_adapter(base, config.adapter)
     else:
         model = attach(base, method, init_text=tokens.instruction, seed=config.seed)
+    group.shard(model)
+    start_measuring_memory(model.device)
+    log = JsonlLog(folder.train_log).write if group.main else lambda record: None
     report = train(
-        model, tokens.train, tokens.validation, config, reporter=reporter, log=JsonlLog(folder.train_log).write
-    )
+        model, tokens.train, tokens.validation, config, reporter=reporter, log=log,
+        checkpoint=Checkpoint(folder.unfinished.checkpoint, folder.train_log if group.main else None, checkpoint_seconds),
+    )  # fmt: skip
     if report.steps:
-        save_adapter(model, folder.adapter, task={**tasks.saved(config, task), "shots": tokens.shots})
+        learned = {**tasks.saved(config, task), "shots": tokens.shots}
+        save_adapter(model, folder.adapter, task=learned, write=group.main)
 
-    work = Work()
-    with Stopwatch() as clock:
-        predictions = predict(
-            model, examples.test, tokens.test, config.eval.token_budget, reporter, f"test {method.name}", work
-        )
-    flat = [p for items in predictions.values() for p in items]
+    answers = predict(
+        model, examples.test, tokens.test, config.eval.token_budget, reporter, f"test {method.name}", folder.unfinished
+    )
+    if not group.main:
+        return out / group.agree(config.run_id())
+    flat = [p for items in answers.predictions.values() for p in items]
     write_predictions(folder.predictions, flat, [task.correctness(p) for p in flat])
 
-    return folder.finish(
+    finished = folder.finish(
         RunResult(
             run_id=config.run_id(),
             config=config.model_dump(mode="json"),
-            provenance=provenance(model=base.identity, data=task.info.source, device=str(model.device)),
+            provenance=provenance(
+                model=base.identity, data=task.info.source, device=str(model.device), resumed_at=report.resumed_at
+            ),
             parameters=model.parameter_counts(),
-            scores=score_all(task, examples.test, predictions),
+            scores=score_all(task, examples.test, answers.predictions),
             cost=cost(
                 train=(report.examples, report.seconds, report.work),
-                evaluation=(len(flat), clock.seconds, work),
+                evaluation=(len(flat), answers.seconds, answers.work),
                 device=model.device,
                 dtype=model.seam.dtype,
                 first_step=inputs.seconds + report.first_step - start if report.first_step else None,
@@ -129,3 +176,5 @@ def _run(config: RunConfig, inputs: Inputs, out: Path, reporter: Reporter) -> Pa
             fertility=fertilities(base.tokenizer, examples.test),
         )
     )
+    group.agree(config.run_id())  # the others go on when everything is written
+    return finished

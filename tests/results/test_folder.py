@@ -60,7 +60,7 @@ def test_the_earlier_result_stays_until_the_new_one_is_finished(tmp_path: Path) 
 def test_an_unfinished_run_is_no_result_and_can_be_resumed(tmp_path: Path) -> None:
     RunFolder(tmp_path, "run").train_log.write_text("{}\n")
     assert find_results(tmp_path) == [] and finished_folder(tmp_path, "run") is None
-    assert RunFolder(tmp_path, "run", resume=True).train_log.exists()
+    assert RunFolder(tmp_path, "run", {}).train_log.exists()
     assert not RunFolder(tmp_path, "run").train_log.exists()
 
 
@@ -144,7 +144,7 @@ def test_a_full_disk_is_one_line_and_the_earlier_result_stays(small_disk: Path) 
     with pytest.raises(OutputError, match=r"No space left on device; \d\.\d MB free\); free some space") as caught:
         write_predictions(folder.predictions, random_predictions(2000), [0.0] * 2000)
     assert "\n" not in str(caught.value) and "predictions.parquet" in str(caught.value)
-    assert list(folder.path.iterdir()) == []
+    assert [path.name for path in folder.path.iterdir()] == ["unfinished"]
     (folder.path / "filler").write_bytes(bytes(small_disk_free(small_disk)))
     with pytest.raises(OutputError, match=r"result\.json: cannot be written"):
         folder.finish(result_of(1.0))
@@ -167,7 +167,7 @@ def test_a_file_that_may_not_grow_is_one_line(tmp_path: Path) -> None:
             write_predictions(folder.predictions, random_predictions(1000), [0.0] * 1000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert list(folder.path.iterdir()) == []
+    assert [path.name for path in folder.path.iterdir()] == ["unfinished"]
 
 
 def test_a_place_that_is_no_folder_is_one_line(tmp_path: Path) -> None:

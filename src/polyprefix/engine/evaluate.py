@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Protocol
 
+from polyprefix.engine.cost import Stopwatch
 from polyprefix.engine.generate import write_answers
 from polyprefix.engine.predict import rank_choices
+from polyprefix.engine.processes import processes
 from polyprefix.engine.work import Work
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.progress import Reporter
 from polyprefix.records import Example, Prediction
 from polyprefix.text.tokens import Encoded
+
+Figures = Mapping[str, float]
+"""`seconds`, and the figures of `Work`."""
+
+
+class Kept(Protocol):
+    """Where the answers of finished languages outlive an interruption."""
+
+    def get(self, language: str, examples: Sequence[Example]) -> tuple[list[Prediction], Figures] | None:
+        """The answers to exactly these examples and what they took, if they are there."""
+
+    def put(self, language: str, predictions: Sequence[Prediction], figures: Figures) -> None:
+        """Keep them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What evaluation made."""
+
+    predictions: dict[str, list[Prediction]]
+    """Language -> one prediction per example, in the order of the examples."""
+    seconds: float
+    """That they took, before an interruption too."""
+    work: Work
 
 
 def predict(
@@ -21,16 +49,42 @@ def predict(
     token_budget: int | None,
     reporter: Reporter,
     title: str,
-    work: Work | None = None,
-) -> dict[str, list[Prediction]]:
-    """Language -> one prediction per example, in the order of the examples. One progress bar over all languages; `work` is added to."""
-    predictions = {}
+    kept: Kept | None = None,
+) -> Answers:
+    """Answer every example of every language that is not among the kept ones. One progress bar over all languages.
+
+    Several processes share the languages; where layers are sharded they must work together, and all answer everything.
+    """
+    group, found = processes(), dict[str, tuple[list[Prediction], Figures]]()
     with reporter.phase(title, sum(map(len, encoded.values()))) as bar:
-        for language, items in encoded.items():
+        for number, (language, items) in enumerate(encoded.items()):
+            if not group.sharded and number % group.count != group.rank:
+                continue
             advance = partial(bar.advance, note=language)
-            answer = _choose if all(item.choices for item in items) else _write
-            predictions[language] = answer(model, test[language], items, token_budget, advance, work)
-    return predictions
+            earlier = kept.get(language, test[language]) if kept else None
+            earlier = group.agree(earlier) if group.sharded else earlier
+            if earlier:
+                advance(len(items))
+            found[language] = earlier or _answer(model, test[language], items, token_budget, advance)
+            if kept and not earlier and (group.main or not group.sharded):
+                kept.put(language, *found[language])
+    everything = {language: answers for part in group.gather(found) for language, answers in part.items()}
+    total = {key: sum(figures[key] for _, figures in everything.values()) for key in next(iter(everything.values()))[1]}
+    predictions = {language: everything[language][0] for language in encoded}
+    return Answers(predictions, total.pop("seconds"), Work(**total))  # type: ignore[arg-type]
+
+
+def _answer(
+    model: AdaptedModel,
+    examples: Sequence[Example],
+    items: Sequence[Encoded],
+    budget: int | None,
+    advance: Callable[[int], None],
+) -> tuple[list[Prediction], Figures]:
+    answer, work = _choose if all(item.choices for item in items) else _write, Work()
+    with Stopwatch() as clock:
+        predictions = answer(model, examples, items, budget, advance, work)
+    return predictions, {"seconds": clock.seconds, **asdict(work)}
 
 
 def _choose(

@@ -39,13 +39,18 @@ def bytes_per_token(model: AdaptedModel, *, training: bool) -> int:
 
     Norm inputs and residuals 6 D, queries, attention output and their rotated copies 4 H K, keys and values 4 G K, the MLP 4 I.
     """
-    layers, width, query_heads, groups, head = attention_shape(model.model)
-    config = model.config.get_text_config()
-    inner = getattr(config, "intermediate_size", None) or 4 * width
+    shape = attention_shape(model.model)
+    inner = getattr(model.config.get_text_config(), "intermediate_size", None) or 4 * shape[1]
     recomputed = any(getattr(module, "gradient_checkpointing", False) is True for module in model.modules())
+    return values_per_token(*shape, inner, training=training, recomputed=recomputed) * model.seam.dtype.itemsize
+
+
+def values_per_token(
+    layers: int, width: int, query_heads: int, groups: int, head: int, inner: int, *, training: bool, recomputed: bool
+) -> int:
+    """The same in values, from the sizes alone."""
     kept = layers if training and not recomputed else 2
-    entries = kept * (6 * width + 4 * (query_heads + groups) * head + 4 * inner) + (layers * width if training else 0)
-    return entries * model.seam.dtype.itemsize
+    return kept * (6 * width + 4 * (query_heads + groups) * head + 4 * inner) + (layers * width if training else 0)
 
 
 def free_bytes(device: torch.device) -> int | None:

@@ -3,7 +3,7 @@
     loss = mean over the examples of a step of the mean over an answer's tokens of -log p(token | prompt)
 
 AdamW with warm-up and decay, gradients clipped, the head only where an answer is predicted, what prompts share computed once a batch.
-accelerate holds the device and the processes. English validation picks the weights that are kept.
+Several processes share the passes of a step (polyprefix.engine.processes). English validation picks the weights that are kept.
 """
 
 from __future__ import annotations
@@ -11,18 +11,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from polyprefix.config import RunConfig, TrainConfig
 from polyprefix.engine import tensors
+from polyprefix.engine.checkpoint import Checkpoint
 from polyprefix.engine.cost import Stopwatch
 from polyprefix.engine.memory import out_of_memory, release, token_budget, too_large
 from polyprefix.engine.predict import rank_choices
+from polyprefix.engine.processes import Processes, clip, merged, processes, split_like
 from polyprefix.engine.work import Meter, Work
 from polyprefix.errors import TrainingError
 from polyprefix.methods.adapted import AdaptedModel
@@ -49,6 +52,8 @@ class TrainReport:
     """The step whose weights were kept."""
     best_validation: float | None = None
     """Accuracy on English validation examples there; None without any, or without choices."""
+    resumed_at: int | None = None
+    """The step after which an interrupted training went on; None where it was not interrupted."""
 
 
 @dataclass(slots=True)
@@ -57,6 +62,11 @@ class _Best:
     rank: tuple[float, float] = (-1.0, -math.inf)
     """Accuracy, then mean log-likelihood of the right answer."""
     weights: dict[str, Tensor] | None = None
+
+    def state(self) -> dict[str, Any]:
+        """Plain values for a checkpoint."""
+        weights = {name: merged(weight) for name, weight in (self.weights or {}).items()}
+        return {"step": self.step, "rank": self.rank, "weights": weights or None}
 
 
 def train(
@@ -67,6 +77,7 @@ def train(
     *,
     reporter: Reporter,
     log: Callable[[dict[str, Any]], None],
+    checkpoint: Checkpoint | None = None,
 ) -> TrainReport:
     """Train the adapter in place and leave it with the best weights.
 
@@ -74,6 +85,7 @@ def train(
         examples, validation: English, tokenised.
         run: its training settings, with every `None` filled in from the method's defaults, and its seed.
         log: receives one record a step and one a validation.
+        checkpoint: where an interrupted training goes on from, and where this one is kept.
 
     Raises:
         TrainingError: if the loss is no longer a number.
@@ -84,29 +96,52 @@ def train(
     per_step = min(config.batch_size, len(examples))
     once = math.ceil(len(examples) / per_step)
     total = max(1, config.steps or 0, once) if config.epochs is None else math.ceil(once * config.epochs)
-    checkpoints = {round(total * (n + 1) / config.validations) for n in range(config.validations)}
+    validated = {round(total * (n + 1) / config.validations) for n in range(config.validations)}
     if config.gradient_checkpointing:
         _checkpoint(model.model)
+    torch.manual_seed(run.seed)  # of dropout
     optimizer = Optimizer(model, examples, config, total)
     clock, best, first = Stopwatch(), _Best(), 0.0
+    done = _resume(checkpoint, optimizer, best, clock) if checkpoint else 0
     model.train()
     with reporter.phase("train", total * per_step) as bar:
-        for step, rows in enumerate(steps(len(examples), per_step, total, run.seed), start=1):
+        bar.advance(done * per_step)
+        for step, rows in enumerate(
+            islice(steps(len(examples), per_step, total, run.seed), done, None), start=done + 1
+        ):
             with clock:
                 record = optimizer.step(rows)
             first = first or time.perf_counter()
             log({"step": step, **record})
             _require_numbers(record, step, total)
             bar.advance(per_step, f"loss {record['loss']:.3f}, {step * per_step / clock.seconds:.1f} examples/s")
-            if validation and step in checkpoints:
+            if validation and step in validated:
                 _validate(model, validation, run.eval.token_budget, step, best, log)
+            if checkpoint and optimizer.processes.agree(step == total or checkpoint.due()):
+                state = {"step": step, "best": best.state(), "seconds": clock.seconds, **optimizer.state(step == total)}
+                if optimizer.processes.main:
+                    checkpoint.save(state)
     if best.weights is not None:
         _restore(model.trainable(), best.weights)
     model.eval()
     accuracy = best.rank[0] if validation and all(item.choices for item in validation) else None
     return TrainReport(
-        total, total * per_step, clock.seconds, optimizer.meter.work, first or None, best.step or total, accuracy
-    )
+        total, total * per_step, clock.seconds, optimizer.work(), None if done else first, best.step or total, accuracy,
+        done or None,
+    )  # fmt: skip
+
+
+def _resume(checkpoint: Checkpoint, optimizer: Optimizer, best: _Best, clock: Stopwatch) -> int:
+    """Go back to the checkpoint, if there is one; returns the number of steps that are done."""
+    with optimizer.processes.main_first():
+        state = checkpoint.load(optimizer.shared_ids.device)
+    if state is None:
+        return 0
+    optimizer.load(state)
+    kept = state["best"]
+    best.step, best.rank, best.weights = kept["step"], tuple(kept["rank"]), kept["weights"]
+    clock.seconds = state["seconds"]
+    return int(state["step"])
 
 
 class Optimizer:
@@ -115,25 +150,61 @@ class Optimizer:
     def __init__(self, model: AdaptedModel, examples: Sequence[Encoded], config: TrainConfig, total: int) -> None:
         self.adapted = model
         self.config = config
-        self.parameters = [parameter for _, parameter in model.trainable()]
+        self.trainable = model.trainable()
+        self.parameters = [parameter for _, parameter in self.trainable]
         longest = max(len(item.ids) + len(item.target) for item in examples)
         self.shared = model.shareable(shared_length([item.ids for item in examples]), longest)
         self.shared_ids = torch.tensor(examples[0].ids[: self.shared], device=model.device)
         self.texts: list[tensors.Text] = [(item.ids[self.shared :], [item.target]) for item in examples]
         self.meter = Meter(model, self.shared, training=True)
         self.budget = token_budget(model, config.token_budget, training=True)
-        self.accelerator = Accelerator(cpu=model.device.type == "cpu", mixed_precision="no")
-        adamw = torch.optim.AdamW(
-            self.parameters, lr=config.learning_rate or 0.0, weight_decay=config.weight_decay or 0.0
-        )
-        self.model, self.adamw = self.accelerator.prepare(model, adamw)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(adamw, lambda step: _schedule(config, step, total))
+        self.processes: Processes = processes()
+        kinds = ([p for p in self.parameters if isinstance(p, DTensor) == sharded] for sharded in (False, True))
+        groups = [{"params": kind} for kind in kinds if kind]  # AdamW takes whole and sharded ones one after the other
+        self.adamw = torch.optim.AdamW(groups, lr=config.learning_rate or 0.0, weight_decay=config.weight_decay or 0.0)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.adamw, lambda step: _schedule(config, step, total))
+
+    def work(self) -> Work:
+        """What was counted so far, in all processes and before an interruption too."""
+        total = Work()
+        for part in self.processes.gather(self.meter.work):
+            total += part
+        return total
+
+    def state(self, last: bool) -> dict[str, Any]:
+        """All that the next step depends on but the random numbers; after the last step that is the weights alone."""
+        weights = {name: merged(parameter.detach()) for name, parameter in self.trainable}
+        state = {"weights": weights, "work": asdict(self.work()), "budget": self.budget}
+        if last:
+            return state
+        moments = self._each(self.adamw.state_dict(), lambda value, _: merged(value))
+        return {**state, "adamw": moments, "schedule": self.schedule.state_dict()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over what `state` gave."""
+        _restore(self.trainable, state["weights"])
+        if "adamw" in state:
+            self.adamw.load_state_dict(self._each(state["adamw"], split_like))
+            self.schedule.load_state_dict(state["schedule"])
+        self.budget = state["budget"]  # which depends on free memory, and decides which rows are added up first
+        if self.processes.main:
+            self.meter.work = Work(**state["work"])
+
+    def _each(self, state: dict[str, Any], change: Callable[[Tensor, Tensor], Tensor]) -> dict[str, Any]:
+        """AdamW's state with every tensor changed; the parameter that it belongs to is given along."""
+        parameters = [parameter for group in self.adamw.param_groups for parameter in group["params"]]
+        moments = {
+            number: {key: change(value, parameters[number]) for key, value in values.items()}
+            for number, values in state["state"].items()
+        }
+        return {**state, "state": moments}
 
     def step(self, rows: Sequence[int]) -> dict[str, float]:
         """One optimiser step over the examples at these indices: their mean loss, the gradient's norm before clipping, the rate."""
         loss = self._gradients([self.texts[row] for row in rows])
-        norm = self.accelerator.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
-        record = {"loss": loss, "gradient_norm": float(norm), "learning_rate": float(self.schedule.get_last_lr()[0])}
+        loss = self.processes.sum_gradients(self.parameters, loss)
+        norm = clip(self.parameters, self.config.max_grad_norm)
+        record = {"loss": loss, "gradient_norm": norm, "learning_rate": float(self.schedule.get_last_lr()[0])}
         self.adamw.step()
         self.adamw.zero_grad(set_to_none=True)
         self.schedule.step()
@@ -149,7 +220,7 @@ class Optimizer:
             try:
                 return self._in_passes(texts)
             except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error):
+                if not out_of_memory(error) or self.processes.sharded:  # the others wait for this pass
                     raise
                 largest = max(map(tensors.size, texts))
                 if self.budget < largest:
@@ -160,18 +231,21 @@ class Optimizer:
 
     def _in_passes(self, texts: Sequence[tensors.Text]) -> float:
         loss = 0.0
-        for rows in self._passes(texts):
+        for rows, weight in self.processes.mine(self._passes(texts)):
             inputs = tensors.batch([texts[i] for i in rows], self.adapted)
-            value = self._loss(inputs) / len(texts)
-            self.accelerator.backward(value)
+            value = self._loss(inputs) * (weight / len(texts))
+            value.backward()
             loss += value.item()
-            self.meter.count([texts[i] for i in rows], inputs.input_ids.numel())
+            if weight:
+                self.meter.count([texts[i] for i in rows], inputs.input_ids.numel())
         return loss
 
     def _passes(self, texts: Sequence[tensors.Text]) -> list[list[int]]:
+        sizes = list(map(tensors.size, texts))
+        share = math.ceil(sum(sizes) / self.processes.count)  # so that every process has something to do
         return by_token_budget(
-            list(map(tensors.size, texts)),
-            self.budget,
+            sizes,
+            min(self.budget, share) if self.processes.count > 1 else self.budget,
             answers=list(map(tensors.heads, texts)),
             most_answers=most_positions(self.adapted.model),
             padded=None if self.adapted.seam.flattens() else tensors.SIMILAR,
@@ -179,7 +253,7 @@ class Optimizer:
 
     def _loss(self, inputs: tensors.Batch) -> Tensor:
         """Sum over texts of the mean negative log-likelihood of the answer's tokens."""
-        logits = inputs.logits(self.model, shared_ids=self.shared_ids)
+        logits = inputs.logits(self.adapted, shared_ids=self.shared_ids)
         return -(inputs.sums(inputs.log_likelihoods(logits)) / inputs.counts()).sum()
 
 
@@ -236,4 +310,4 @@ def _validate(
 @torch.no_grad()
 def _restore(trainable: Sequence[tuple[str, nn.Parameter]], weights: dict[str, Tensor]) -> None:
     for name, parameter in trainable:
-        parameter.copy_(weights[name])
+        parameter.copy_(split_like(weights[name], parameter))

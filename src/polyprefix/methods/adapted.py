@@ -179,14 +179,24 @@ def attach(base: BaseModel, method: Method, *, init_text: str | None = None, see
         ModelError: if the architecture cannot be served, or if an earlier adapter changed the base model.
         ConfigError: if the settings do not fit the model.
     """
-    earlier = base.model.__dict__.get("_polyprefix_changed_by")
-    if earlier:
+    if earlier := is_changed(base):
         raise ModelError(f"{base.name} was changed by an earlier '{earlier}' adapter: load the model again")
     seam = Seam.of(base.model)
     adapter = method.build(base, seam, Start(init_text or NEUTRAL_TEXT, seed))
     if method.changes_base:
-        base.model.__dict__["_polyprefix_changed_by"] = method.name
+        mark_changed(base, method.name)
     return AdaptedModel(base, method, adapter)
+
+
+def mark_changed(base: BaseModel, by: str) -> None:
+    """Say that the base model's own modules are no longer what was loaded."""
+    base.model.__dict__["_polyprefix_changed_by"] = by
+
+
+def is_changed(base: BaseModel) -> str | None:
+    """The method whose adapter altered the base model's own modules, so that it can serve no other; None if none did."""
+    name: str | None = base.model.__dict__.get("_polyprefix_changed_by")
+    return name
 
 
 def _checkpoints(model: Any) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from polyprefix.atomic import output_errors, write_text, writing
 from polyprefix.errors import AdapterError, ConfigError
@@ -27,11 +28,14 @@ FORMAT = 1
 TENSORS, SETTINGS = "adapter.safetensors", "adapter.json"
 
 
-def save_adapter(model: AdaptedModel, path: str | Path, *, task: Mapping[str, Any] | None = None) -> Path:
+def save_adapter(
+    model: AdaptedModel, path: str | Path, *, task: Mapping[str, Any] | None = None, write: bool = True
+) -> Path:
     """Write the adapter into a folder; the settings come last, so that a folder cut short is never taken for an adapter.
 
     Args:
         task: what it learned, as plain values, so that it can be asked where nothing but its folder is.
+        write: of several processes that hold sharded tensors, all merge them together and one writes.
 
     Raises:
         OutputError: if the folder cannot be written.
@@ -45,7 +49,9 @@ def save_adapter(model: AdaptedModel, path: str | Path, *, task: Mapping[str, An
         "base": asdict(model.base.identity),
         **({"task": dict(task)} if task else {}),
     }
-    tensors = {name: t.contiguous().clone().cpu() for name, t in model.adapter.tensors().items()}
+    tensors = {name: _whole(t).contiguous().clone().cpu() for name, t in model.adapter.tensors().items()}
+    if not write:
+        return folder
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / SETTINGS).unlink(missing_ok=True)
@@ -106,6 +112,10 @@ def read_settings(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AdapterError(f"{folder / SETTINGS}: damaged ({error}); train or export it again") from None
     return settings
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def _save(tensors: dict[str, Tensor], path: Path) -> None:

@@ -12,6 +12,7 @@ from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model,
 from peft.tuners.tuners_utils import BaseTunerLayer
 from pydantic import Field
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
 from polyprefix.errors import ConfigError
@@ -129,7 +130,7 @@ class LowRank(Adapter):
         """Into float32 weights, where rounding is 1e-7; half precision would lose small updates, so it stays beside them."""
         for layer in self._layers():
             base = layer.get_base_layer()
-            if not layer.merged and base.weight.dtype == torch.float32:
+            if not layer.merged and base.weight.dtype == torch.float32 and not isinstance(base.weight, DTensor):
                 self._unmerged[layer] = base.weight.data
                 base.weight.data = base.weight.data.clone()
                 layer.merge()

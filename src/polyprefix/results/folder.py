@@ -3,6 +3,7 @@
 A run writes into `OUT/.RUN_ID.partial/`. When it is finished, `result.json` is written there last and the folder is
 renamed to `OUT/RUN_ID/`. A folder of that name from an earlier run stays until that moment; then it becomes
 `OUT/.RUN_ID.replaced/` and is removed. So whatever moment a run is killed at, what has the name `RUN_ID` is whole.
+The same run begun again goes on from what is in the hidden folder (polyprefix.results.unfinished).
 
 No common system call renames one folder over another. A kill between the two renames leaves no `RUN_ID` but both whole
 folders beside it; `finished_folder` then completes the second rename.
@@ -11,6 +12,7 @@ folders beside it; `finished_folder` then completes the second rename.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from polyprefix.atomic import output_errors, sync
@@ -18,6 +20,7 @@ from polyprefix.config import RunConfig
 from polyprefix.errors import OutputError
 from polyprefix.records import RunResult
 from polyprefix.results.files import ADAPTER, PREDICTIONS, RESULT, TRAIN_LOG, read_result, write_config, write_result
+from polyprefix.results.unfinished import UNFINISHED, Unfinished
 
 
 class RunFolder:
@@ -26,13 +29,13 @@ class RunFolder:
     Two processes must not write the same run at the same time: the later one would mix its files with the other's.
     """
 
-    def __init__(self, out: Path, run_id: str, *, resume: bool = False) -> None:
+    def __init__(self, out: Path, run_id: str, made_by: Mapping[str, object] | None = None) -> None:
         """Create the hidden folder, with its parents.
 
         Args:
             out: the folder of all runs.
             run_id: the name that the result will have in it.
-            resume: keep what an interrupted run left in the hidden folder, instead of starting with an empty one.
+            made_by: versions of the code; with them, what an interrupted run of the same versions left is kept.
 
         Raises:
             OutputError: if the folder cannot be created.
@@ -42,10 +45,11 @@ class RunFolder:
         self.path = out / f".{run_id}.partial"
         with output_errors(self.path):
             finished_folder(out, run_id)
-            if self.path.exists() and not resume:
+            if self.path.exists() and made_by is None:
                 shutil.rmtree(self.path)
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / RESULT).unlink(missing_ok=True)  # of a run that was killed in `finish`
+        self.unfinished = Unfinished(self.path, made_by or {})
 
     @property
     def predictions(self) -> Path:
@@ -89,6 +93,7 @@ class RunFolder:
         final, replaced = self.out / self.run_id, _replaced(self.out, self.run_id)
         with output_errors(final):
             shutil.rmtree(replaced, ignore_errors=True)
+            shutil.rmtree(self.path / UNFINISHED)
             if final.exists():
                 final.rename(replaced)
             try:
@@ -102,6 +107,11 @@ class RunFolder:
         return final
 
 
+def is_finished(out: Path, run_id: str) -> bool:
+    """Whether there is a result; a look that changes nothing, while another process may be writing it."""
+    return _is_result(out / run_id)
+
+
 def finished_folder(out: Path, run_id: str) -> Path | None:
     """The folder of a finished run, or None; what a kill inside `finish` left undone is completed first.
 
@@ -112,6 +122,7 @@ def finished_folder(out: Path, run_id: str) -> Path | None:
     with output_errors(final):
         if not final.exists():
             if _is_result(partial):
+                shutil.rmtree(partial / UNFINISHED, ignore_errors=True)
                 partial.rename(final)
             elif replaced.exists():
                 replaced.rename(final)

@@ -14,13 +14,17 @@ PACKAGES = ("polyprefix", "torch", "transformers", "peft", "accelerate", "datase
 def provenance(**more: object) -> dict[str, object]:
     """Package versions, git commit of the code with its dirty flag, machine and time, and whatever else is given."""
     return {
-        "packages": {name: _version(name) for name in PACKAGES},
+        **made_by(),
         "python": platform.python_version(),
-        "code": _commit(),
         "machine": {"system": platform.platform(), "processor": _processor()},
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         **more,
     }
+
+
+def made_by() -> dict[str, object]:
+    """What must be the same for one process to go on where another stopped: package versions and the commit of the code."""
+    return {"packages": {name: _version(name) for name in PACKAGES}, "code": _commit()}
 
 
 def _version(package: str) -> str | None:

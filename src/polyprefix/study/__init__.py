@@ -1,0 +1,1 @@
+"""Studies: a grid of runs from one file, planned, run, interrupted, resumed and spread over processes."""

@@ -1,0 +1,180 @@
+"""`polyprefix study ...`: reads options, calls one function, shows what came back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from polyprefix.study.file import Study
+    from polyprefix.study.grid import Cell
+    from polyprefix.study.run import Outcomes
+
+PATH = click.Path(path_type=Path)
+file_argument = click.argument("file", type=PATH, metavar="STUDY.yaml")
+out_option = click.option("--out", type=PATH, metavar="DIR", help="Folder of the results.  [default: runs/NAME]")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def study() -> None:
+    """Plan and run a grid of runs; interrupt it, resume it, spread it over processes."""
+
+
+@study.command()
+@file_argument
+@out_option
+@click.option(
+    "--device", "name", default="here", show_default=True, help="here, rtx-4090, l4, a100-40, a100-80, h100 or h200."
+)
+@json_option
+def plan(file: Path, out: Path | None, name: str, as_json: bool) -> None:
+    """Count what every cell of STUDY.yaml trains, needs and takes on a device; loads no weights, needs no network.
+
+    Where cells are finished in the folder of results, estimates are checked against them.
+    """
+    from polyprefix.study.bookkeeping import Bookkeeping
+    from polyprefix.study.devices import device, here
+    from polyprefix.study.plan import check
+    from polyprefix.study.plan import plan as count
+    from polyprefix.study.show import show_plan
+
+    definition, cells = _read(file)
+    found = count(cells, device(name))
+    books = Bookkeeping(_out(definition, out))
+    checks = check(cells, books, here()) if books.out.is_dir() else []
+    if as_json:
+        click.echo(
+            json.dumps({**asdict(found), "seconds": found.seconds, "checks": [asdict(c) for c in checks]}, default=dict)
+        )
+    else:
+        show_plan(found, checks)
+
+
+@study.command()
+@file_argument
+@out_option
+@click.option("--hub", type=PATH, metavar="DIR", help="A local mirror of the Hub.")
+@click.option(
+    "--checkpoint-every", type=float, default=60.0, show_default=True, metavar="SECONDS", help="While training."
+)
+@click.option("--workers", type=int, metavar="N", help="Cells at a time on this machine, by Ray.")
+@click.option("--ray", metavar="ADDRESS", help="A running Ray cluster: auto, ray://HOST:10001.")
+@click.option("--track", metavar="SERVICE", help="Send finished cells to trackio, wandb or mlflow.")
+def run(
+    file: Path,
+    out: Path | None,
+    hub: Path | None,
+    checkpoint_every: float,
+    workers: int | None,
+    ray: str | None,
+    track: str | None,
+) -> int:
+    """Run every cell of STUDY.yaml that has no result.
+
+    Exit status 1 where a cell failed; the same command tries it again.
+    """
+    click.echo(f"{file}: loading libraries", err=True)
+    definition, cells = _read(file)
+    out = _out(definition, out)
+    send = _tracker(track, definition)
+    outcomes = _run(definition, cells, out, hub, checkpoint_every, workers, ray)
+    for run_id in outcomes.done:
+        send(out / run_id)
+    click.echo(f"{len(outcomes.done)} run, {outcomes.found} there already, {len(outcomes.failed)} failed")
+    if outcomes.undecided:
+        click.echo(f"{outcomes.undecided} not run: the runs that choose their settings failed")
+    for run_id, error in outcomes.failed.items():
+        click.echo(f"failed  {run_id}: {error}")
+    return 0 if outcomes.complete else 1
+
+
+@study.command()
+@file_argument
+@out_option
+@json_option
+def status(file: Path, out: Path | None, as_json: bool) -> None:
+    """Show how far STUDY.yaml is, also while it runs elsewhere."""
+    from polyprefix.study.bookkeeping import Bookkeeping
+    from polyprefix.study.show import show_status
+    from polyprefix.study.status import status as look
+
+    definition, cells = _read(file)
+    found = look(cells, Bookkeeping(_out(definition, out)))
+    if as_json:
+        click.echo(json.dumps(found.as_dict(), ensure_ascii=False))
+    else:
+        show_status(found)
+
+
+@study.command()
+@file_argument
+@out_option
+@click.option("--page", type=PATH, metavar="FILE", help="The HTML page to write.  [default: report.html in the folder]")
+def report(file: Path, out: Path | None, page: Path | None) -> None:
+    """Write one page about the finished cells of STUDY.yaml, and print what English validation says of each."""
+    from polyprefix.report.html import write_html
+    from polyprefix.report.summary import summarise_all
+    from polyprefix.study.bookkeeping import Bookkeeping
+    from polyprefix.study.show import show_cells
+    from polyprefix.study.table import rows
+
+    definition, cells = _read(file)
+    books = Bookkeeping(_out(definition, out))
+    found = rows(cells, books)
+    show_cells(found)
+    page = page or books.out / "report.html"
+    write_html(summarise_all([books.out / row.run_id for row in found]), page)
+    click.echo(f"wrote {page}")
+
+
+def _tracker(name: str | None, definition: Study) -> Callable[[Path], None]:
+    if name is None:
+        return lambda folder: None
+    from polyprefix.study.tracking import tracker
+
+    return tracker(name, str(definition.name))
+
+
+def _run(
+    definition: Study,
+    cells: tuple[Cell, ...],
+    out: Path,
+    hub: Path | None,
+    checkpoint_seconds: float,
+    workers: int | None,
+    ray: str | None,
+) -> Outcomes:
+    def tell(line: str) -> None:
+        click.echo(line, err=True)
+
+    if workers is None and ray is None:
+        from polyprefix.progress import Terminal
+        from polyprefix.study.run import run_study
+
+        return run_study(cells, out, hub=hub, reporter=Terminal(), tell=tell, checkpoint_seconds=checkpoint_seconds)
+    from polyprefix.study.grid import needs
+    from polyprefix.study.spread import run_spread
+
+    return run_spread(
+        cells, out, needs=partial(needs, definition), hub=hub, tell=tell, checkpoint_seconds=checkpoint_seconds,
+        workers=workers, address=ray,
+    )  # fmt: skip
+
+
+def _read(file: Path) -> tuple[Study, tuple[Cell, ...]]:
+    from polyprefix.study.file import read_study
+    from polyprefix.study.grid import cells
+
+    definition = read_study(file)
+    return definition, cells(definition, str(file))
+
+
+def _out(definition: Study, out: Path | None) -> Path:
+    return out or Path("runs") / str(definition.name)

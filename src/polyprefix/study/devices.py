@@ -1,0 +1,143 @@
+"""What machines can do: makers' figures for GPUs, a measurement of a second or two for this one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from polyprefix.errors import ConfigError, nearest
+
+GB = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One processor, or one GPU of a kind."""
+
+    name: str
+    memory: float
+    """Bytes."""
+    bfloat16: float
+    """FLOP/s of dense matrix products; 0 where it computes in float32 only."""
+    float32: float
+    """Likewise, without TF32, which torch leaves off."""
+    bandwidth: float
+    """Bytes/s between memory and processor."""
+    share: float
+    """Of those FLOP/s that training and evaluation reach."""
+    measured: bool = False
+    """Measured here, or the maker's figures."""
+    host: float = 0.0
+    """Bytes of the process that are neither weights nor activations; on a GPU they do not count."""
+
+    def flops(self, dtype: str) -> float:
+        """FLOP/s that are reached in this precision."""
+        return self.share * (self.bfloat16 if dtype == "bfloat16" and self.bfloat16 else self.float32)
+
+
+NOMINAL = 0.45
+"""Share of a GPU's nominal FLOP/s that well-made training loops of this size reach. Not measured here: no GPU was at hand."""
+GPUS = {
+    # dense bfloat16 and float32 FLOP/s, memory and bandwidth from the makers' data sheets (SXM where there are two forms)
+    "rtx-4090": Device("rtx-4090", 24 * GB, 165e12, 82.6e12, 1008e9, NOMINAL),
+    "l4": Device("l4", 24 * GB, 121e12, 30.3e12, 300e9, NOMINAL),
+    "a100-40": Device("a100-40", 40 * GB, 312e12, 19.5e12, 1555e9, NOMINAL),
+    "a100-80": Device("a100-80", 80 * GB, 312e12, 19.5e12, 2039e9, NOMINAL),
+    "h100": Device("h100", 80 * GB, 989e12, 67e12, 3350e9, NOMINAL),
+    "h200": Device("h200", 141 * GB, 989e12, 67e12, 4800e9, NOMINAL),
+}
+HERE = "here"
+LIBRARIES = 0.55 * GB
+"""Resident size of a process with torch, transformers and peft loaded, before any model."""
+CPU_SHARE = 0.85
+"""Of the measured ceiling; the rest goes into shapes that suit it less, and into Python."""
+
+
+def names() -> tuple[str, ...]:
+    """What `device` takes."""
+    return (HERE, *GPUS)
+
+
+def device(name: str) -> Device:
+    """A device by name; `here` is measured.
+
+    Raises:
+        ConfigError: if there is no such device.
+    """
+    if name == HERE:
+        return here()
+    if name not in GPUS:
+        raise ConfigError(f"--device {name}: no such device, {nearest(name, names())}")
+    return GPUS[name]
+
+
+@cache
+def here() -> Device:
+    """This machine: its GPU, or its processor."""
+    import torch
+
+    from polyprefix.models.runtime import choose_device, computes_in_bfloat16
+
+    on = choose_device("auto")
+    if on == "cuda":
+        found = torch.cuda.get_device_properties(0)
+        bandwidth = _bandwidth(on)
+        return Device(
+            found.name,
+            found.total_memory,
+            _ceiling(on, torch.bfloat16),
+            _ceiling(on, torch.float32),
+            bandwidth,
+            0.6,
+            True,
+        )
+    half = _ceiling(on, torch.bfloat16) if computes_in_bfloat16(on) else 0.0
+    return Device("here", _memory(), half, _ceiling(on, torch.float32), _bandwidth(on), CPU_SHARE, True, LIBRARIES)
+
+
+def _ceiling(on: str, dtype: object) -> float:
+    """FLOP/s of a product of [512, 640] and [640, 2048], the shape of a small model's feed-forward part; on a GPU of larger ones."""
+    import torch
+
+    m, k, n = (512, 640, 2048) if on == "cpu" else (8192, 4096, 4096)
+    a, b = torch.randn(m, k, device=on).to(dtype), torch.randn(n, k, device=on).to(dtype)  # type: ignore[call-overload]
+    return 2 * m * k * n / _fastest(lambda: torch.nn.functional.linear(a, b), on)
+
+
+def _bandwidth(on: str) -> float:
+    """Bytes/s of a copy that does not fit a cache, read and written."""
+    import torch
+
+    size = 1 << (26 if on == "cpu" else 28)
+    a, b = torch.zeros(size, device=on), torch.zeros(size, device=on)
+    return 2 * 4 * size / _fastest(lambda: b.copy_(a), on)
+
+
+def _fastest(work: Callable[[], object], on: str) -> float:
+    """Seconds of the fastest of the calls that a third of a second allows."""
+    import torch
+
+    best, end = float("inf"), time.perf_counter() + 0.33
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        work()
+        if on == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def _memory() -> float:
+    """Bytes of this machine, or of the container that we are in."""
+    limits = []
+    for file in ("/sys/fs/cgroup/memory.max", "/proc/meminfo"):
+        try:
+            text = Path(file).read_text(encoding="ascii")
+        except OSError:
+            continue
+        word = text.split()[1 if "MemTotal" in text else 0]
+        limits += [float(word) * (1024 if "MemTotal" in text else 1)] if word.isdigit() else []
+    return min(limits, default=8 * GB)

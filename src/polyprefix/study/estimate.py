@@ -1,0 +1,236 @@
+"""What a run costs on a device, by counting: FLOPs, bytes, and the tokens that go through the model.
+
+    forward, a token     2 W_layer L  +  4 T H K L (attention over T tokens)  +  2 D V where an answer is scored
+    backward             once more for activations above the lowest layer that is trained, once more for weights that are trained
+    time                 FLOPs / (ceiling of the device) + bytes of activations and weights / bandwidth
+    memory               weights + adapter and AdamW (16 bytes a parameter, 20 with the best ones kept) + activations of one pass + logits
+
+Constants that no formula gives (bytes of activations that pass through memory) are named below.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from polyprefix.config import RunConfig
+from polyprefix.engine.memory import LEAST, MOST, SHARE, values_per_token
+from polyprefix.methods import registry as methods
+from polyprefix.models.head import LARGEST
+from polyprefix.prefix import parse_layers
+from polyprefix.study.devices import Device
+from polyprefix.study.lengths import Lengths, lengths
+from polyprefix.study.shapes import Shape, meta_model, shape
+from polyprefix.tasks import registry as tasks
+from polyprefix.text.prepare import ENGLISH, choose_languages
+
+TRAFFIC = 34
+"""Values of width D that a token moves through memory in one layer and one direction: norms, residuals, rotary, activations."""
+STORED_D, STORED_I = 8, 3
+"""Values a token and layer that wait for the backward pass: of width D (norms in float32 count twice), and of width I."""
+WRITTEN = 0.6
+"""Share of the allowed tokens that are written before the answers of a batch have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run takes."""
+
+    trained: int
+    """Parameters."""
+    memory: float
+    """Bytes at the peak."""
+    train_seconds: float
+    """Of optimiser steps alone, as in a result."""
+    validation_seconds: float
+    eval_seconds: float
+    weights: float
+    """Bytes of the base model's."""
+    optimiser: float
+    """Bytes of trained parameters, gradients, moments and the best weights."""
+    activations: float
+    """Bytes of one training pass."""
+    host: float
+    """Bytes of the process on a CPU."""
+    evaluation: float
+    """Bytes of activations and logits in evaluation."""
+
+    @property
+    def seconds(self) -> float:
+        """Training, validation and evaluation."""
+        return self.train_seconds + self.validation_seconds + self.eval_seconds
+
+
+def estimate(config: RunConfig, device: Device) -> Estimate | None:
+    """A settled run on a device; None for a task whose lengths are not known.
+
+    Raises:
+        ModelError: if the model's shape is not known.
+    """
+    codes = choose_languages(tasks.get(config.task, config.protocol), config.languages)
+    test = [found for code in codes if (found := lengths(config.model, config.task, "test", code))]
+    train = lengths(config.model, config.task, "train", ENGLISH)
+    if not test or train is None:
+        return None
+    return _Counting(config, device, train, test, len(codes)).estimate()
+
+
+class _Counting:
+    def __init__(
+        self, config: RunConfig, device: Device, train: Lengths, test: Sequence[Lengths], languages: int
+    ) -> None:
+        self.config, self.device, self.train, self.test = config, device, train, test
+        self.unmeasured = languages / len(test)
+        """Languages for each one that was measured; the others are taken to be like those."""
+        self.shape: Shape = shape(config.model)
+        self.method = methods.build(config.method)
+        self.trained = self.method.parameters(meta_model(config.model)) if config.trains else 0
+        self.whole = self.trained > 0.2 * self.shape.parameters
+        half = config.runtime.dtype == "bfloat16" or (config.runtime.dtype == "auto" and device.bfloat16 > 0)
+        self.dtype = "bfloat16" if half and not self.whole else "float32"
+        self.bytes = 2 if self.dtype == "bfloat16" else 4
+
+    def estimate(self) -> Estimate:
+        weights = self.weights()
+        optimiser = self.trained * 20.0 - (4.0 * self.trained if self.whole else 0.0)  # its weights are the base's
+        activations = self.activations() if self.config.trains else 0.0
+        evaluation = self.evaluation()
+        peak = self.device.host + weights + max(activations + optimiser, evaluation + self.trained * 8.0)
+        return Estimate(
+            self.trained, peak, self.train_seconds(), self.validation_seconds(), self.eval_seconds(), weights, optimiser,
+            activations, self.device.host, evaluation,
+        )  # fmt: skip
+
+    def weights(self) -> float:
+        matrices = self.shape.layer_weights * self.shape.L
+        quantised = {"none": self.bytes, "8bit": 1.0, "4bit": 0.56}[self.config.runtime.quantize]
+        return matrices * quantised + (self.shape.parameters - matrices) * self.bytes
+
+    def budget(self, training: bool) -> float:
+        """Tokens of one forward pass at most, as the engine chooses them."""
+        wanted = self.config.train.token_budget if training else self.config.eval.token_budget
+        if wanted is not None:
+            return wanted
+        s, recomputed = self.shape, self.config.train.gradient_checkpointing
+        values = values_per_token(s.L, s.D, s.H, s.G, s.K, s.I, training=training, recomputed=recomputed)
+        free = max(0.0, self.device.memory - self.device.host - self.weights())
+        most = MOST["cpu" if self.device.host else "cuda", training]
+        return max(LEAST, min(most, SHARE * free / (values * self.bytes)))
+
+    def pass_tokens(self) -> float:
+        """Tokens of the largest training pass."""
+        longest = 1.2 * (self.train.prompt - self.train.shared) + self.train.answer
+        return min(self.budget(True), self.config.train.batch_size * longest)
+
+    def activations(self) -> float:
+        """Bytes that one training pass keeps for the backward pass, with the logits of its answers."""
+        s, tokens = self.shape, self.pass_tokens() + self.train.shared + self.virtual()
+        layer = self.bytes * ((STORED_D + (4 if self.whole else 0)) * s.D + s.attention_width + STORED_I * s.I)
+        kept = (
+            self.bytes * s.D * s.L + layer
+            if self.config.train.gradient_checkpointing
+            else layer * (s.L - self.lowest())
+        )
+        rows = self.pass_tokens() / max(1.0, self.train.prompt - self.train.shared)
+        logits = rows * self.train.answer * s.V * (self.bytes + 3 * 4)
+        return tokens * kept + logits
+
+    def evaluation(self) -> float:
+        """Bytes of one pass without gradients."""
+        s, rows = self.shape, 0.0
+        for item in self.test:
+            rows = max(rows, self.budget(False) / max(1.0, item.prompt - item.shared))
+        rows = min(rows, max(item.examples for item in self.test), self.config.eval_size or math.inf)
+        positions = max(1.0, max(i.choice_tokens / max(1, i.choices) for i in self.test))
+        logits = min(LARGEST, rows * positions * s.V) * (self.bytes + 4)
+        tokens = min(self.budget(False), rows * max(i.prompt for i in self.test))
+        return logits + tokens * self.bytes * (4 * s.D + s.attention_width + 3 * s.I)
+
+    def virtual(self) -> int:
+        """P."""
+        return int(self.config.method.get("length") or 0) if self.config.trains else 0
+
+    def lowest(self) -> int:
+        """The lowest layer that is trained."""
+        layers = self.config.method.get("layers")
+        return min(parse_layers(str(layers), self.shape.L)) if layers else 0
+
+    def train_seconds(self) -> float:
+        if not self.config.trains:
+            return 0.0
+        c, t, s = self.config.train, self.train, self.shape
+        count = min(t.examples, self.config.train_size or t.examples)
+        per_step = min(c.batch_size, count)
+        once = math.ceil(count / per_step)
+        steps = max(1, c.steps or 0, once) if c.epochs is None else math.ceil(once * c.epochs)
+        length = t.prompt - t.shared + t.answer - 1
+        passes = math.ceil(per_step * length / self.budget(True))
+        shots = self.config.shots * (t.prompt - t.shared + t.answer)
+        tokens = per_step * length + passes * (t.shared + shots + self.virtual() * self.reads_virtual())
+        backward = (1 + self.whole) * (s.L - self.lowest()) / s.L + (1 if c.gradient_checkpointing else 0)
+        seen = t.prompt + shots + self.virtual()
+        flops = tokens * self.layers_flops(seen) * (1 + backward) + per_step * t.answer * 2 * s.D * s.V * (
+            2 + self.whole
+        )
+        moved = (1 + backward) * (self.moved(tokens) + passes * self.weights()) + 28.0 * self.trained
+        step = flops / self.device.flops(self.dtype) + moved / self.device.bandwidth
+        return steps * step
+
+    def validation_seconds(self) -> float:
+        """Every choice is ranked; of a free answer the right one."""
+        if not self.config.trains:
+            return 0.0
+        c, item = self.config.train, self.train
+        rows = c.validation_size * c.validations
+        return self.choose_seconds(rows, item.prompt, item.shared, self.branches(item))
+
+    def branches(self, item: Lengths) -> float:
+        """Tokens of all choices that go through the model after the prompt: each but the last one of each choice."""
+        return item.choice_tokens - item.choices if item.choices else item.answer - 1
+
+    def reads_virtual(self) -> bool:
+        """Whether the virtual tokens go through the model themselves."""
+        return "layers" not in self.config.method and "length" in self.config.method
+
+    def eval_seconds(self) -> float:
+        total = 0.0
+        for item in self.test:
+            count = min(item.examples, self.config.eval_size or item.examples)
+            shots = self.config.shots * (item.prompt - item.shared + item.answer)
+            if item.choices:
+                total += self.choose_seconds(count, item.prompt + shots, item.shared + shots, self.branches(item))
+            else:
+                total += self.write_seconds(count, item, shots)
+        return total * self.unmeasured
+
+    def choose_seconds(self, rows: float, prompt: float, shared: float, branches: float) -> float:
+        """Prompts whose choices are ranked: a pass over what they do not share, the head at the end and along the choices."""
+        tokens = rows * (prompt - shared + branches) + shared
+        passes = max(1, tokens / self.budget(False))
+        heads = rows * (1 + branches) * 2 * self.shape.D * self.shape.V
+        flops = tokens * self.layers_flops(prompt + self.virtual()) + heads
+        moved = self.moved(tokens) + passes * self.weights()
+        return flops / self.device.flops(self.dtype) + moved / self.device.bandwidth
+
+    def write_seconds(self, count: float, item: Lengths, shots: float) -> float:
+        """Prompts as above; then every further token reads all weights once a batch."""
+        length = item.prompt - item.shared + item.new_tokens
+        batches = math.ceil(count * length / self.budget(False))
+        steps = batches * item.new_tokens * WRITTEN
+        rows = count / batches
+        s = self.shape
+        flops = rows * (2 * s.layer_weights * s.L + 2 * s.D * s.V)
+        cache = rows * item.prompt * 2 * s.G * s.K * s.L * self.bytes
+        one = flops / self.device.flops(self.dtype) + (self.weights() + cache) / self.device.bandwidth
+        return steps * one + self.choose_seconds(count, item.prompt + shots, item.shared + shots, 0)
+
+    def layers_flops(self, seen: float) -> float:
+        """FLOPs of one token in all layers, forward."""
+        s = self.shape
+        return s.L * (2.0 * s.layer_weights + 4.0 * seen * s.H * s.K)
+
+    def moved(self, tokens: float) -> float:
+        """Bytes of activations that pass through memory, forward."""
+        s = self.shape
+        return tokens * s.L * self.bytes * (TRAFFIC * s.D + 2 * s.attention_width + 4 * s.I)

@@ -1,0 +1,60 @@
+"""How many tokens the tasks' prompts have, so that a plan needs neither data nor tokenizer: measured by tools/measure_lengths.py."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+FILE = Path(__file__).with_name("lengths.csv")
+COLUMNS = (
+    "tokenizer", "task", "split", "language", "examples", "prompt", "shared", "answer", "choices", "choice_tokens", "new_tokens",
+)  # fmt: skip
+MULTILINGUAL, ENGLISH_ONLY = "gemma-3-270m", "smollm2-135m"
+"""The tokenizers that were measured; others are taken for the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Of one split in one language."""
+
+    examples: int
+    """In the whole split."""
+    prompt: float
+    """Mean tokens of a prompt, the shared ones among them."""
+    shared: int
+    """Tokens that all prompts begin with."""
+    answer: float
+    """Mean tokens of the right answer."""
+    choices: int
+    """0 where the answer is written."""
+    choice_tokens: float
+    """Mean tokens of all choices together."""
+    new_tokens: int
+    """The most that are written; 0 with choices."""
+
+
+@cache
+def table() -> dict[tuple[str, str, str, str], Lengths]:
+    """(tokenizer, task, split, language) -> lengths."""
+    found = {}
+    with FILE.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            key = (row["tokenizer"], row["task"], row["split"], row["language"])
+            found[key] = Lengths(
+                int(row["examples"]), float(row["prompt"]), int(row["shared"]), float(row["answer"]),
+                int(row["choices"]), float(row["choice_tokens"]), int(row["new_tokens"]),
+            )  # fmt: skip
+    return found
+
+
+def lengths(model: str, task: str, split: str, language: str) -> Lengths | None:
+    """What was measured; with the multilingual tokenizer where the model's own was not. None for a task or language unknown to it."""
+    known = table()
+    return known.get((model, task, split, language)) or known.get((MULTILINGUAL, task, split, language))
+
+
+def is_measured(model: str) -> bool:
+    """Whether the model's own tokenizer was measured."""
+    return model in (MULTILINGUAL, ENGLISH_ONLY)

@@ -1,0 +1,149 @@
+"""Cells over many processes and machines, by Ray: it places, retries and notices dead workers; what is done stays a matter of files.
+
+Every worker needs the same folder of results (a shared file system on a cluster). A worker that dies frees its claim; Ray starts the cell
+again, and the cell goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from polyprefix.config import RunConfig
+from polyprefix.errors import ConfigError, OutputError, UserError
+from polyprefix.progress import SILENT
+from polyprefix.study.attempt import Outcome, Workplace
+from polyprefix.study.bookkeeping import Bookkeeping
+from polyprefix.study.file import Resources
+from polyprefix.study.grid import Cell
+from polyprefix.study.run import PAUSE, Outcomes, Tell, concluded, note, open_cells
+
+OBJECT_STORE = 100 << 20
+"""Bytes for values that pass between processes: names of runs and outcomes."""
+
+Needs = Callable[[Cell], Resources]
+
+
+def run_spread(
+    cells: Sequence[Cell],
+    out: Path,
+    *,
+    needs: Needs,
+    hub: Path | None = None,
+    tell: Tell = lambda line: None,
+    checkpoint_seconds: float = 60.0,
+    workers: int | None = None,
+    address: str | None = None,
+) -> Outcomes:
+    """Run every cell that has no result, on a Ray cluster.
+
+    Args:
+        out: the folder of the study's results, the same for every worker.
+        needs: what a cell asks for; where it says nothing, the machine is shared out among the workers.
+        workers: cells at a time on a cluster of this machine's own, which is started here.
+        address: of a running cluster (`auto`, `ray://HOST:10001`).
+
+    Raises:
+        ConfigError: if Ray is missing or does not answer.
+        OutputError: if results cannot be written.
+    """
+    ray = _connected(workers, address)
+    try:
+        place = (str(out.absolute()), str(hub.absolute()) if hub else None, checkpoint_seconds, str(Path.cwd()))
+        return _spread(ray, cells, Bookkeeping(out), place, _shares(ray, needs, workers), tell)
+    finally:
+        ray.shutdown()
+
+
+def _connected(workers: int | None, address: str | None) -> Any:
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise ConfigError("--workers and --ray need Ray: pip install 'polyprefix[ray]'") from None
+    options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    if address is None:
+        cores = max(
+            workers or 1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        )
+        options |= {"num_cpus": cores, "object_store_memory": OBJECT_STORE, "include_dashboard": False}
+    try:
+        ray.init(address=address, **options)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"--ray {address}: no cluster answers ({str(error).splitlines()[0]}); see docs/studies.md"
+        ) from None
+    return ray
+
+
+def _shares(ray: Any, needs: Needs, workers: int | None) -> Callable[[Cell], dict[str, Any]]:
+    """Ray's options for a cell: what it asks for, or an equal share of this machine."""
+    total = ray.cluster_resources()
+    cores, gpus = total.get("CPU", 1), total.get("GPU", 0)
+
+    def options(cell: Cell) -> dict[str, Any]:
+        asked = needs(cell)
+        share = {"num_cpus": max(1, int(cores // workers)) if workers else 1, "num_gpus": min(1, gpus / (workers or 1))}
+        given = {"num_cpus": asked.cpus, "num_gpus": asked.gpus}
+        memory = {} if asked.memory_gb is None else {"memory": int(asked.memory_gb * 1e9)}
+        return {**share, **{k: v for k, v in given.items() if v is not None}, **memory, "max_retries": asked.retries}
+
+    return options
+
+
+def _spread(
+    ray: Any,
+    cells: Sequence[Cell],
+    books: Bookkeeping,
+    place: tuple[str, str | None, float, str],
+    options: Callable[[Cell], dict[str, Any]],
+    tell: Tell,
+) -> Outcomes:
+    outcomes, running = Outcomes(), dict[Any, Cell]()
+    task = ray.remote(_attempt)
+    while True:
+        ready, undecided = open_cells(cells, books, outcomes)
+        under_way = {cell.config.run_id() for cell in running.values()}
+        for cell in ready:
+            if cell.config.run_id() not in under_way:
+                running[task.options(**options(cell)).remote(cell.config.model_dump(mode="json"), *place)] = cell
+        if not running:
+            return concluded(cells, books, outcomes, undecided)
+        finished, _ = ray.wait(list(running), num_returns=1, timeout=PAUSE)
+        for reference in finished:
+            cell = running.pop(reference)
+            outcome = _outcome(ray, reference, cell, books)
+            if outcome == "busy":  # a process outside of this cluster does it
+                time.sleep(PAUSE)
+            elif outcome == "done":
+                tell(f"{len(ready) - 1} to go, {len(running)} under way: {cell.config.run_id()} done")
+            note(outcome, cell, outcomes, books, tell)
+
+
+def _outcome(ray: Any, reference: Any, cell: Cell, books: Bookkeeping) -> Outcome:
+    try:
+        outcome: Outcome = ray.get(reference)
+        return outcome
+    except OutputError as error:
+        raise OutputError(str(getattr(error, "cause", error)).splitlines()[0]) from None
+    except UserError as error:
+        books.write_failure(cell.config.run_id(), error)
+    except ray.exceptions.RayError as error:  # its worker died more often than it may be tried again
+        books.write_failure(cell.config.run_id(), error)
+    return "failed"
+
+
+def _attempt(settings: dict[str, Any], out: str, hub: str | None, checkpoint_seconds: float, cwd: str) -> Outcome:
+    """One cell, in a worker."""
+    if Path(cwd).is_dir():
+        os.chdir(cwd)  # models and tasks may be given by relative paths
+    return _workplace(out, hub, checkpoint_seconds).attempt(RunConfig.model_validate(settings), SILENT)
+
+
+@cache
+def _workplace(out: str, hub: str | None, checkpoint_seconds: float) -> Workplace:
+    """What this worker keeps from cell to cell."""
+    return Workplace(Path(out), Path(hub) if hub else None, checkpoint_seconds)

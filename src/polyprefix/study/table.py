@@ -1,0 +1,60 @@
+"""The finished cells of a study as rows of figures: what was chosen, what English validation says, what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from polyprefix.errors import OutputError
+from polyprefix.results.files import TRAIN_LOG, read_result
+from polyprefix.results.folder import is_finished
+from polyprefix.study.bookkeeping import Bookkeeping
+from polyprefix.study.grid import Cell
+from polyprefix.study.tuning import best_validation, resolved
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One finished cell."""
+
+    run_id: str
+    part: str
+    labels: Mapping[str, str]
+    chosen: Mapping[str, object]
+    """Tuned setting -> the value that was chosen."""
+    accuracy: float | None
+    """On English validation examples; None without training."""
+    log_likelihood: float | None
+    """Likewise, mean per example, in nats."""
+    seconds: float
+    """Training and evaluation."""
+
+
+def rows(cells: Sequence[Cell], books: Bookkeeping) -> list[Row]:
+    """A row for each finished cell, in the study's order.
+
+    Raises:
+        OutputError: if none is finished.
+    """
+    found = []
+    for cell in cells:
+        config = resolved(cell, books)
+        if config is None or not is_finished(books.out, config.run_id()):
+            continue
+        folder = books.out / config.run_id()
+        chosen = {
+            path: _at(config.model_dump(), path) for path in (cell.candidates[0].settings if cell.candidates else ())
+        }
+        accuracy, likelihood = best_validation(folder) if (folder / TRAIN_LOG).exists() else (None, None)
+        cost = read_result(folder).cost
+        seconds = cost.get("train_seconds", 0.0) + cost.get("eval_seconds", 0.0)
+        found.append(Row(config.run_id(), cell.part, cell.labels, chosen, accuracy, likelihood, seconds))
+    if not found:
+        raise OutputError(f"{books.out}: no finished cell of this study; begin with polyprefix study run")
+    return found
+
+
+def _at(settings: object, path: str) -> object:
+    for key in path.split("."):
+        settings = settings[key] if isinstance(settings, Mapping) else None
+    return settings

@@ -1,0 +1,77 @@
+"""Measure how many tokens the tasks' prompts have, for `polyprefix study plan`: src/polyprefix/study/lengths.csv.
+
+python tools/measure_lengths.py --hub ../shared/hub [--task terms]...        rows of other tasks stay as they are
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from polyprefix.data.select import evaluation_subset
+from polyprefix.errors import DataError
+from polyprefix.models import embedded, gguf
+from polyprefix.records import Example
+from polyprefix.study.lengths import COLUMNS, FILE
+from polyprefix.tasks import registry
+from polyprefix.tasks.base import Source, Task
+from polyprefix.text.prepare import ENGLISH
+from polyprefix.text.tokens import encode, shared_length
+
+SAMPLE = {"train": 300, "test": 60}
+"""Examples of a split and language that are tokenised."""
+
+
+def rows(name: str, task: Task, source: Source, tokenizers: dict[str, Any]) -> Iterator[tuple[object, ...]]:
+    for split in ("train", "test"):
+        for language in task.languages() if split == "test" else (ENGLISH,):
+            try:
+                examples = task.examples(split, language, source)  # type: ignore[arg-type]
+            except DataError as error:
+                print(f"{name} {split} {language}: left out ({error})")
+                continue
+            for tokenizer, reader in tokenizers.items():
+                figures = measure(task, evaluation_subset(examples, SAMPLE[split]), reader)
+                yield tokenizer, name, split, language, len(examples), *figures
+
+
+def measure(task: Task, examples: list[Example], tokenizer: Any) -> tuple[object, ...]:
+    """Mean tokens of a prompt, shared tokens, mean tokens of the answer, choices, mean tokens of all choices together, new tokens."""
+    encoded = encode([task.prompt(example) for example in examples], tokenizer, 1 << 20)
+    return (
+        round(fmean(len(item.ids) for item in encoded), 1),
+        shared_length([item.ids for item in encoded]),
+        round(fmean(len(item.target) for item in encoded), 1),
+        len(encoded[0].choices),
+        round(fmean(sum(map(len, item.choices)) for item in encoded), 1),
+        0 if encoded[0].choices else max(item.prompt.max_new_tokens for item in encoded),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hub", type=Path, required=True)
+    parser.add_argument("--task", action="append", help="measure only these")
+    given = parser.parse_args()
+    chosen = given.task or list(registry.names())
+    kept = (
+        [line for line in FILE.read_text().splitlines()[1:] if line.split(",")[1] not in chosen]
+        if FILE.exists()
+        else []
+    )
+    tokenizers = {name: gguf.read_tokenizer(embedded.folder_of(model)) for name, model in embedded.EMBEDDED.items()}
+    with FILE.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(csv.reader(kept))
+        for name in chosen:
+            for row in rows(name, registry.get(name), Source(given.hub), tokenizers):
+                writer.writerow(row)
+
+
+if __name__ == "__main__":
+    main()
