@@ -73,6 +73,12 @@ def test_defaults_written_out_are_the_same_run() -> None:
     assert short.run_id() != run(method={"name": "prefix", "length": 17}).run_id()
 
 
+def test_a_variant_may_have_defaults_of_its_own() -> None:
+    projected = run(method={"name": "prefix", "parametrization": "projected"})
+    assert 0 < projected.train.learning_rate < run(method="prefix").train.learning_rate
+    assert run(method=dict(projected.method), train=TrainConfig(learning_rate=0.5)).train.learning_rate == 0.5
+
+
 def test_what_trains_nothing_has_no_training_settings() -> None:
     one = run(method="none", seed=1, train=TrainConfig(learning_rate=0.5), train_size=10)
     assert one.run_id() == run(method="none", seed=2).run_id()

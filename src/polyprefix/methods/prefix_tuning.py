@@ -13,6 +13,7 @@ as an ordinary context and not as noise: N(0, 1) keys take softmax mass from the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -45,6 +46,10 @@ class PrefixTuning(Method):
     """The text to start from; None means the task's instruction."""
     hidden: int = Field(default=512, ge=1)
     """Width of the MLP (mlp only)."""
+
+    def tuned(self) -> TrainDefaults:
+        """Hidden states want smaller steps than keys and values; the MLP was not tried."""
+        return self.defaults if self.parametrization == "raw" else replace(self.defaults, learning_rate=1e-2)
 
     def build(self, base: BaseModel, seam: Seam, start: Start) -> Adapter:
         """The adapter of the chosen parametrisation.
