@@ -14,8 +14,9 @@ INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check -c constr
 quickstart: $(VENV)/.installed
 	$(BIN)/polyprefix quickstart
 
+# one thread a worker: two libraries that each take all cores wait for each other most of the time
 test: $(VENV)/.tested
-	POLYPREFIX_HUB=$${POLYPREFIX_HUB-$(wildcard ../shared/hub)} $(BIN)/python -m pytest -n auto --dist worksteal
+	OMP_NUM_THREADS=1 POLYPREFIX_HUB=$${POLYPREFIX_HUB-$(wildcard ../shared/hub)} $(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(VENV)/.tested
 	$(BIN)/ruff format --check src tests tools benchmarks
