@@ -301,7 +301,7 @@ def compare(folder: Path, baseline: str, metric: str | None, resamples: int, as_
     if as_json and as_csv:
         raise ConfigError("--json and --csv: both were given; choose one")
     from polyprefix.analysis.compare import compare as compare_runs
-    from polyprefix.report import paired as shown
+    from polyprefix.report import comparison as shown
 
     found = compare_runs(folder, baseline, metric, resamples)
     if as_json:

@@ -10,9 +10,9 @@ import pytest
 from tests.report.studies import some_languages, write_cell
 
 from polyprefix.errors import ConfigError, OutputError
-from polyprefix.report.comparison import compare
 from polyprefix.report.findings import finding
 from polyprefix.report.grid import Grid, read_grid
+from polyprefix.report.views import compare
 from polyprefix.results.files import read_result
 
 CODES = some_languages(6)

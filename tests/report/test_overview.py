@@ -7,10 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
-from polyprefix.report.comparison import compare
 from polyprefix.report.format import percent
 from polyprefix.report.grid import Grid
 from polyprefix.report.overview import show
+from polyprefix.report.views import compare
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 200])

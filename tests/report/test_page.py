@@ -25,13 +25,14 @@ class Page(HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
-        self.text = ""
+        self.words: list[str] = []
         self.figures: list[tuple[dict[str, str | None], str, str, str]] = []
         self._table: dict[str, str | None] = {}
         self._methods: list[str] = []
         self._language, self._column, self._cell = "", 0, ""
         self.feed(page)
         self.close()
+        self.text = "".join(self.words)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
@@ -53,7 +54,7 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         self._cell += data
         if self.open[-1:] not in (["script"], ["style"]):
-            self.text += data
+            self.words.append(data)
 
 
 def results(study: Path) -> dict[tuple[str, str, str, str], list[float]]:

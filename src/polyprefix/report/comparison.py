@@ -1,120 +1,238 @@
-"""All comparisons of a grid, computed once for every form of report."""
+"""A comparison in the terminal, as JSON and as CSV. Narrow terminals lose columns, then split tables; never digits."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+import csv
+import dataclasses
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
 
-from polyprefix import languages
-from polyprefix.records import Score
-from polyprefix.report import statistics
-from polyprefix.report.averages import GROUPINGS, UNKNOWN
-from polyprefix.report.grid import Cell, Grid, languages_of
-from polyprefix.report.runs import ENGLISH
-from polyprefix.scoring.comparison import Difference
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
-Key = TypeVar("Key", str, tuple[str, str])
-SHOWN_GROUPS = ("family", "script", "resources")
+from polyprefix.analysis.compare import ALPHA, Claim, Comparison, SettingComparison, SystemSummary, language_of
+from polyprefix.analysis.contrasts import Contrast
+from polyprefix.analysis.regression import Regression
+from polyprefix.report.format import ABSENT, interval, percent, signed
 
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """A difference to the baseline, and its p-value corrected over all differences of the table that it stands in."""
-
-    difference: Difference
-    adjusted_p: float | None
-
-    @property
-    def certain(self) -> bool:
-        """Whether it is told from 0 after correction."""
-        return self.difference.excludes_zero() and self.adjusted_p is not None and self.adjusted_p < 0.05
+WIDE = 104
+NAME, CELL = 24, 10
+"""Terminal columns: for the name of a language with its count, and for a difference with its mark."""
 
 
-@dataclass(frozen=True, slots=True)
-class GroupAverage:
-    """The average of one method over the languages of a group, English apart."""
-
-    grouping: str
-    group: str
-    method: str
-    languages: tuple[str, ...]
-    score: Score
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """One task with one model: what a reader compares methods in."""
-
-    task: str
-    model: str
-    metric: str
-    cells: Mapping[str, Cell]
-    """By method, from the fewest trained parameters to the most."""
-    languages: tuple[str, ...]
-    averages: Mapping[str, Score]
-    """Method -> mean over its languages other than English; a method without any is absent."""
-    gaps: Mapping[str, Difference]
-    """Method -> English minus that mean."""
-    mean_differences: Mapping[str, Compared]
-    """Method -> mean difference to the baseline, over the languages other than English that both have."""
-    differences: Mapping[tuple[str, str], Compared]
-    """(method, language) -> difference to the baseline."""
-    groups: tuple[GroupAverage, ...]
-
-    @property
-    def best(self) -> frozenset[str]:
-        """The methods with the highest average, among those with a score in every language of the view."""
-        full = {m: s.value for m, s in self.averages.items() if len(self.cells[m].scores) == len(self.languages)}
-        return frozenset(method for method, value in full.items() if value == max(full.values()))
+def render(comparison: Comparison, console: Console) -> None:
+    """Print a comparison, fitted to the width of the console."""
+    for setting in comparison.settings:
+        _heading(setting, console)
+        console.print(_system_table(setting, console.width))
+        for title, claims in (("languages", setting.by_language), ("groups", setting.by_group)):
+            for table in _claim_tables(setting, title, claims, console.width):
+                console.print(table)
+        for table in _regression_tables(setting, console.width):
+            console.print(table)
+        _print_lines(console, [f"Note: {note}" for note in setting.notes])
+    _print_lines(console, ["", *_legend(comparison)])
 
 
-def compare(grid: Grid) -> tuple[View, ...]:
-    """Every view of a grid with its averages and differences."""
-    return tuple(_view(task, model, grid.of(task, model), grid.baseline) for task, model in grid.views)
+def as_dict(comparison: Comparison) -> dict[str, Any]:
+    """All of a comparison in dictionaries, lists, strings and numbers."""
+    values: dict[str, Any] = _plain(comparison)
+    return values
 
 
-def _view(task: str, model: str, cells: Mapping[str, Cell], baseline: str | None) -> View:
-    base = cells.get(baseline) if baseline else None
-    rivals = {method: cell for method, cell in cells.items() if method != baseline} if base else {}
-    pairs = {
-        (method, code): difference
-        for method, cell in rivals.items()
-        for code in cell.scores
-        if base and (difference := statistics.language_difference(cell.correctness, base.correctness, code))
-    }
-    means = {
-        method: difference
-        for method, cell in rivals.items()
-        if base and (difference := statistics.mean_difference(cell.others, base.others))
-    }
-    gaps = {method: gap for method, cell in cells.items() if (gap := statistics.gap(cell.correctness, ENGLISH))}
-    return View(
-        task,
-        model,
-        next(iter(cells.values())).metric,
-        cells,
-        tuple(languages_of(cells.values())),
-        {method: statistics.score(cell.others) for method, cell in cells.items() if cell.others},
-        gaps,
-        _compared(means),
-        _compared(pairs),
-        tuple(_groups(cells)),
+def as_csv(comparison: Comparison) -> str:
+    """One line a comparison; shares, not percentages."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for setting in comparison.settings:
+        for claim in (*setting.averages, *setting.by_language, *setting.by_group):
+            writer.writerow(_line(setting, claim))
+    return text.getvalue()
+
+
+COLUMNS = (
+    "task", "model", "shots", "metric", "seeds", "baseline", "system", "grouping", "name", "languages", "n", "score",
+    "baseline_score", "difference", "ci95_low", "ci95_high", "p_runs", "p_runs_holm", "p_seeds", "p_seeds_holm",
+    "cohens_h",
+)  # fmt: skip
+
+
+def _line(setting: SettingComparison, claim: Claim) -> tuple[Any, ...]:
+    difference = claim.difference
+    return (
+        setting.task, setting.model, setting.shots, setting.metric, len(setting.seeds), setting.baseline, claim.system,
+        claim.grouping, claim.name, len(claim.languages), difference.n, claim.score, claim.baseline_score,
+        difference.value, *difference.ci95, difference.p_runs, claim.adjusted_runs, difference.p_seeds,
+        claim.adjusted_seeds, claim.cohens_h,
+    )  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        found = {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {**found, "mark": value.mark} if isinstance(value, Claim) else found
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _print_lines(console: Console, lines: Sequence[str]) -> None:
+    for line in lines:
+        console.print(Text(line, style="dim"))
+
+
+def _heading(setting: SettingComparison, console: Console) -> None:
+    shots = f" · {setting.shots} shots" if setting.shots else ""
+    console.print(f"\n[bold]{escape(setting.task)} · {escape(setting.model)}{shots}[/bold]")
+    seeds = f"{len(setting.seeds)} seeds" if len(setting.seeds) > 1 else "1 seed"
+    facts = f"{setting.metric}, %; {len(setting.languages)} languages, {setting.n:,} examples each run, {seeds}; "
+    console.print(Text(facts + f"differences from {setting.baseline}", style="dim"))
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=escape(title), box=None, padding=(0, 1, 0, 0), title_justify="left", title_style="bold", expand=False
     )
 
 
-def _compared(differences: Mapping[Key, Difference]) -> dict[Key, Compared]:
-    adjusted = statistics.adjusted({key: difference.p_value for key, difference in differences.items()})
-    return {key: Compared(difference, adjusted.get(key)) for key, difference in differences.items()}
+def _system_table(setting: SettingComparison, width: int) -> Table:
+    wide = width >= WIDE
+    table = _table("\nsystems, on average over all languages but English")
+    table.add_column("system", overflow="fold")
+    headings = ["score", "difference", "", "p", "+ = −"]
+    headings += ["h", "English", "gap", "carried", "rank", "best"] if wide else ["gap"]
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    claims = {claim.system: claim for claim in setting.averages}
+    for system, rank in zip(setting.systems, setting.ranking.ranks, strict=True):
+        cells = [Text(system.system), percent(system.score.value), *_claim_cells(claims.get(system.system), system)]
+        gap = signed(system.gap.value) if system.gap else ABSENT
+        if wide:
+            claim = claims.get(system.system)
+            cells += [
+                f"{claim.cohens_h:+.2f}" if claim else ABSENT,
+                ABSENT if system.english is None else percent(system.english),
+                gap,
+                _share(system.carried),
+                f"{rank.rank:g} {rank.ci95[0]:g}–{rank.ci95[1]:g}",
+                percent(rank.best),
+            ]
+        else:
+            cells.append(gap)
+        table.add_row(*cells)
+    return table
 
 
-def _groups(cells: Mapping[str, Cell]) -> list[GroupAverage]:
-    found = []
-    for grouping in SHOWN_GROUPS:
-        codes = {code: GROUPINGS[grouping](languages.get(code)) for cell in cells.values() for code in cell.others}
-        for group in sorted(set(codes.values()), key=lambda name: (name == UNKNOWN, name)):
-            for method, cell in cells.items():
-                members = {code: answers for code, answers in cell.others.items() if codes[code] == group}
-                if members:
-                    found.append(GroupAverage(grouping, group, method, tuple(members), statistics.score(members)))
-    return found
+def _claim_cells(claim: Claim | None, system: SystemSummary) -> list[Text | str]:
+    """Difference with its interval, mark, corrected p-value, languages won, tied and lost."""
+    if claim is None:
+        return [Text("baseline", style="dim"), "", "", ""]
+    figure = _figure(claim)
+    figure.append(f" {interval(claim.difference.ci95, with_sign=True)}", style="dim")
+    p = claim.adjusted_runs if claim.adjusted_seeds is None else claim.adjusted_seeds
+    return [figure, claim.mark, _p(p), f"{system.wins} {system.ties} {system.losses}"]
+
+
+def _figure(claim: Claim) -> Text:
+    style = ("green" if claim.difference.value > 0 else "red") if claim.mark else ""
+    return Text(signed(claim.difference.value), style=style)
+
+
+def _p(value: float) -> str:
+    return "<.001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
+
+
+def _share(carried: Contrast | None) -> str:
+    return f"{percent(carried.value)}%" if carried else ABSENT
+
+
+def _claim_tables(setting: SettingComparison, title: str, claims: Sequence[Claim], width: int) -> Iterator[Table]:
+    """One column a system; as many tables as the width asks for."""
+    systems = list(dict.fromkeys(claim.system for claim in claims))
+    room = max(1, (width - NAME - 8) // CELL)
+    rows: dict[tuple[str, str], dict[str, Claim]] = {}
+    for claim in claims:
+        rows.setdefault((claim.grouping, claim.name), {})[claim.system] = claim
+    for start in range(0, len(systems), room):
+        shown = systems[start : start + room]
+        table = _table(f"\n{title}: {setting.metric} of {setting.baseline}, and differences from it")
+        table.add_column("language" if title == "languages" else "group", max_width=NAME, overflow="fold")
+        table.add_column("n" if title == "languages" else "count", justify="right", style="dim")
+        table.add_column("base", justify="right", no_wrap=True)
+        for system in shown:
+            table.add_column(Text(system), justify="right", max_width=max(CELL, 8), overflow="fold")
+        for grouping, members in groupby(rows.items(), key=lambda item: item[0][0]):
+            if grouping != "language":
+                table.add_row(Text(f"by {grouping}", style="bold cyan"))
+            for (_, name), found in members:
+                table.add_row(*_claim_row(name, found, shown))
+        yield table
+
+
+def _claim_row(name: str, claims: Mapping[str, Claim], systems: Sequence[str]) -> list[Text | str]:
+    any_claim = next(iter(claims.values()))
+    single = any_claim.grouping == "language"
+    label = language_of(any_claim).name if single else f"  {name}"
+    count = any_claim.difference.n if single else len(any_claim.languages)
+    cells: list[Text | str] = [Text(label), str(count), percent(any_claim.baseline_score)]
+    for system in systems:
+        cell = _figure(claims[system])
+        cell.append(f"{claims[system].mark:<2}")
+        cells.append(cell)
+    return cells
+
+
+def _regression_tables(setting: SettingComparison, width: int) -> Iterator[Table]:
+    """Coefficients of the gap's regression: one column a system."""
+    fits = {s.system: s.regression for s in setting.systems if isinstance(s.regression, Regression)}
+    if not fits:
+        return
+    systems = list(fits)
+    cell = 15
+    room = max(1, (width - NAME) // cell)
+    for start in range(0, len(systems), room):
+        shown = systems[start : start + room]
+        table = _table("\ngap to English in points, by properties of the language (mixed-effects regression)")
+        table.add_column("property", max_width=NAME)
+        for system in shown:
+            table.add_column(Text(system), justify="right", max_width=cell, overflow="fold")
+        names = list(dict.fromkeys(effect.name for system in shown for effect in fits[system].effects))
+        for name in names:
+            effects = [next((e for e in fits[system].effects if e.name == name), None) for system in shown]
+            unit = next(effect.unit for effect in effects if effect)
+            figures = [f"{signed(e.value)} ±{percent(e.ci95[1] - e.value)}" if e else ABSENT for e in effects]
+            table.add_row(Text(f"{name}, {unit}"), *figures)
+        yield table
+
+
+def _legend(comparison: Comparison) -> list[str]:
+    sizes = comparison.corrected_over
+    several = any(len(setting.seeds) > 1 for setting in comparison.settings)
+    lines = [
+        f"* these runs differ (p < {ALPHA} after Holm's correction over {sizes['averages']} averages, "
+        f"{sizes['by_language']} languages, {sizes['by_group']} groups)",
+        "** so it is with other seeds in mind, after the same correction"
+        if several
+        else "One seed: nothing here says what another seed would give",
+        f"[ ] 95% intervals over examples{' and seeds' if several else ''}, {comparison.resamples:,} resamples, "
+        "clustered by example id over languages",
+        "+ = − languages marked higher, not marked, marked lower; gap: English minus the other languages;",
+        "carried: share of the gain in English over the unadapted model that the others have; h: Cohen's h;",
+        "rank with its 95% interval and best: share of resamples of languages, examples and seeds in which it is first",
+    ]
+    for setting in comparison.settings:
+        ranking = setting.ranking
+        lines.append(
+            f"{setting.task}, {setting.model}: Kendall's W {ranking.kendalls_w:.2f} between languages, "
+            f"tau {ranking.tau:.2f} between resampled rankings"
+        )
+        reasons = {s.regression for s in setting.systems if isinstance(s.regression, str)}
+        lines += [f"{setting.task}, {setting.model}: no regression, {reason}" for reason in sorted(reasons)]
+    return [*lines, *(f"Note: {note}" for note in comparison.notes)]

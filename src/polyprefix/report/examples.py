@@ -14,8 +14,8 @@ from typing import Any
 from polyprefix import languages
 from polyprefix.languages.lookup import tag
 from polyprefix.records import Prediction
-from polyprefix.report.comparison import View
 from polyprefix.report.grid import Cell
+from polyprefix.report.views import View
 from polyprefix.results.files import PREDICTIONS, count_answers, read_predictions
 
 MOST = 8

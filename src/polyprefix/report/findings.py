@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from polyprefix.report import statistics
-from polyprefix.report.comparison import View
 from polyprefix.report.format import interval, percent, signed
 from polyprefix.report.grid import Grid
+from polyprefix.report.views import View
 from polyprefix.scoring.comparison import ByLanguage, Difference
 
 

@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from polyprefix.report.comparison import compare
 from polyprefix.report.findings import finding
 from polyprefix.report.format import ABSENT, interval, mark, percent
 from polyprefix.report.grid import Grid
+from polyprefix.report.views import compare
 
 FIGURE, INTERVAL = 9, 13
 """Columns of the terminal that a figure with its marks needs, and its interval."""

@@ -23,10 +23,10 @@ from polyprefix.report import format as figures
 from polyprefix.report import vega
 from polyprefix.report.averages import GROUPINGS
 from polyprefix.report.charts import task_charts, view_charts
-from polyprefix.report.comparison import SHOWN_GROUPS, Compared, View, compare
 from polyprefix.report.examples import examples
 from polyprefix.report.findings import finding
 from polyprefix.report.grid import Grid
+from polyprefix.report.views import SHOWN_GROUPS, Compared, View, compare
 from polyprefix.scoring.bootstrap import RESAMPLES
 
 DARK = {

@@ -8,10 +8,10 @@ from pathlib import Path
 from polyprefix.atomic import output_errors, write_text, writing
 from polyprefix.report import vega
 from polyprefix.report.charts import paper_charts
-from polyprefix.report.comparison import compare
 from polyprefix.report.findings import finding
 from polyprefix.report.grid import Grid
 from polyprefix.report.tables import as_csv, as_latex, as_markdown, document, paper_tables
+from polyprefix.report.views import compare
 
 FIGURES: Mapping[str, Callable[[str], bytes]] = {
     "svg": lambda drawing: drawing.encode(),

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from polyprefix import languages
 from polyprefix.records import Score
 from polyprefix.report.charts.parts import file_name
-from polyprefix.report.comparison import Compared, View
 from polyprefix.report.format import ABSENT, mark, percent
 from polyprefix.report.grid import Grid
+from polyprefix.report.views import Compared, View
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from polyprefix.report.charts.averages import costs, groups
 from polyprefix.report.charts.by_language import forest, heat
 from polyprefix.report.charts.geography import distances, world
 from polyprefix.report.charts.lines import ablations, scaling
-from polyprefix.report.comparison import View
 from polyprefix.report.grid import Grid
 from polyprefix.report.vega import Chart
+from polyprefix.report.views import View
 
 
 def view_charts(grid: Grid, view: View) -> Iterator[Chart]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from polyprefix.report.charts.parts import WIDTH, Row, axis, figures, file_name, log_axis, marked, scales
-from polyprefix.report.comparison import View
 from polyprefix.report.format import ABSENT, duration
 from polyprefix.report.grid import Cell, Grid
 from polyprefix.report.vega import Chart, Spec
+from polyprefix.report.views import View
 
 
 def groups(grid: Grid, view: View) -> Iterator[Chart]:

@@ -11,11 +11,11 @@ from typing import Any
 
 from polyprefix import languages
 from polyprefix.report.charts.parts import Row, axis, file_name, scales
-from polyprefix.report.comparison import View
 from polyprefix.report.format import ABSENT, percent, signed
 from polyprefix.report.grid import Grid
 from polyprefix.report.runs import ENGLISH
 from polyprefix.report.vega import SHADES, Chart, Spec
+from polyprefix.report.views import View
 
 DISTANCES = ("genetic", "syntactic", "featural")
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from polyprefix.records import Score
 from polyprefix.report.charts.parts import WIDTH, Row, axis, figures, file_name, log_axis, marked, scales
-from polyprefix.report.comparison import View
 from polyprefix.report.grid import Cell, Grid
 from polyprefix.report.vega import Chart
+from polyprefix.report.views import View
 
 
 def scaling(grid: Grid, views: Sequence[View]) -> Iterator[Chart]:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from polyprefix.analysis.compare import Comparison, compare
 from polyprefix.cli import command
-from polyprefix.report.paired import as_csv, as_dict, render
+from polyprefix.report.comparison import as_csv, as_dict, render
 
 WriteRun = Callable[..., Path]
 CODES = ["eng_Latn", "swh_Latn", "arb_Arab", "zho_Hant", "uzn_Cyrl", "deu_Latn"]
