@@ -69,7 +69,7 @@ def test_more_work_costs_more() -> None:
     lean = {"steps": 60, "gradient_checkpointing": True}
     assert cost(method="prefix", train=lean).activations < 0.5 * one.activations
     assert cost(method="prefix", train=lean).train_seconds > one.train_seconds
-    assert cost(method="prefix", runtime={"quantize": "4bit"}).memory < 0.6 * one.memory
+    assert cost(method="prefix", runtime={"quantize": "4bit"}).memory < 0.65 * one.memory
 
 
 def test_weights_alone_are_a_lower_bound_of_memory() -> None:
