@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binomtest
 from tools.check_statistics import tally
 
-SIMULATIONS = {15: 150, 40: 80, 200: 25}
+SIMULATIONS = {15: 75, 40: 40, 200: 12}
 
 
 @pytest.mark.parametrize("languages", SIMULATIONS)

@@ -2,7 +2,8 @@
 
 Both sides hold the same weights in float32. The documents are the shortest of each language, and answers end after
 `TOKENS` tokens on both sides, for a processor has to do it; that the limits are the same is asserted in test_requests.
-`make test` compares two documents a language; `make compare` twenty, which takes twenty minutes of a core.
+`make test` compares two documents in two languages of each task; `make compare` twenty in five, which takes twenty
+minutes of a core.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from polyprefix.text.tokens import Encoded, encode
 pytestmark = [pytest.mark.real, pytest.mark.hub]
 
 DOCUMENTS, TOKENS = int(os.environ.get("POLYPREFIX_COMPARED", 2)), 64
+LANGUAGES = 2 if DOCUMENTS < 20 else 5
 RANKED = {
     "belebele": ("eng_Latn", "deu_Latn", "ind_Latn", "tha_Thai", "vie_Latn"),
     "xnli": ("eng_Latn", "arb_Arab", "swh_Latn", "tha_Thai", "zho_Hans"),
@@ -61,7 +63,9 @@ def both(name: str, language: str, model: AdaptedModel) -> tuple[list[Encoded], 
     return encode(shorter, model.base.tokenizer, model.base.max_length), requests
 
 
-@pytest.mark.parametrize(("name", "language"), [(name, code) for name, codes in RANKED.items() for code in codes])
+@pytest.mark.parametrize(
+    ("name", "language"), [(name, code) for name, codes in RANKED.items() for code in codes[:LANGUAGES]]
+)
 def test_log_likelihoods_are_the_same(name: str, language: str, ours: AdaptedModel, theirs: Any) -> None:
     rows, requests = both(name, language, ours)
     theirs.batch_size_per_gpu = 4  # it holds all logits of a batch
@@ -72,7 +76,9 @@ def test_log_likelihoods_are_the_same(name: str, language: str, ours: AdaptedMod
     assert max(differences) <= 1e-4
 
 
-@pytest.mark.parametrize(("name", "language"), [(name, code) for name, codes in WRITTEN.items() for code in codes])
+@pytest.mark.parametrize(
+    ("name", "language"), [(name, code) for name, codes in WRITTEN.items() for code in codes[:LANGUAGES]]
+)
 def test_answers_are_the_same(name: str, language: str, ours: AdaptedModel, theirs: Any) -> None:
     rows, requests = both(name, language, ours)
     for request in requests:
