@@ -157,16 +157,16 @@ def intervals(samples_RK: Reals, spreads: Sequence[Spread]) -> Floats:
 
     centre_K = samples_RK.mean(axis=0, dtype=np.float64)
     bounds_K2: Floats = np.percentile(samples_RK, (2.5, 97.5), axis=0).T - centre_K[:, None]
-    for k, spread in enumerate(spreads):
-        if spread.seeds <= NEGLIGIBLE:
-            continue
-        a, b = spread.examples**2, spread.seeds**2
-        degrees = (a + b) ** 2 / (a**2 / max(1, spread.ids - 1) + b**2 / (spread.count - 1))
-        point = float(t.ppf(0.975, degrees))
-        if spread.examples > NEGLIGIBLE:
-            bounds_K2[k] *= np.sqrt((a + b) / a) * point / Z95
-        else:
-            bounds_K2[k] = -point * spread.seeds, point * spread.seeds
+    seeded = np.flatnonzero([spread.seeds > NEGLIGIBLE for spread in spreads])
+    if seeded.size:
+        chosen = [spreads[k] for k in seeded]
+        a, b = (np.array(column) for column in zip(*((x.examples**2, x.seeds**2) for x in chosen), strict=True))
+        ids, count = np.array([spread.ids for spread in chosen]), chosen[0].count
+        points = t.ppf(0.975, (a + b) ** 2 / (a**2 / np.maximum(1, ids - 1) + b**2 / (count - 1)))
+        known = a > NEGLIGIBLE**2
+        stretched = bounds_K2[seeded] * (np.sqrt((a + b) / np.where(known, a, 1.0)) * points / Z95)[:, None]
+        alone = (points * np.sqrt(b))[:, None] * np.array([-1.0, 1.0])
+        bounds_K2[seeded] = np.where(known[:, None], stretched, alone)
     return centre_K[:, None] + bounds_K2
 
 
