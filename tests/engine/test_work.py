@@ -94,7 +94,7 @@ def test_the_formula_is_what_ranking_computes(choices: tuple[tuple[int, ...], ..
 
 
 def test_a_step_is_one_pass_without_padding() -> None:
-    """Regression: 16 texts of XNLI's lengths take one forward pass and no padding, and the head 16 positions."""
+    """Regression: 16 texts of XNLI's lengths, with what they share, take one pass without padding, and the head 16 positions."""
     model = adapted(name="prefix")
     steps, seen = optimizer(model, rows(16)), []
     model.model.get_output_embeddings().register_forward_hook(lambda module, args, out: seen.append(out.shape[1]))
@@ -103,7 +103,7 @@ def test_a_step_is_one_pass_without_padding() -> None:
     first.register_forward_hook(lambda module, args, out: calls.append(out.shape[1]))
     steps.step(range(16))
     texts = sum(len(row.ids) - len(SHARED) for row in rows(16))
-    assert seen == [16] and calls == [len(SHARED), texts]
+    assert seen == [16] and calls == [len(SHARED) + texts]
     assert (steps.meter.work.passes, steps.meter.work.padding, steps.meter.work.tokens) == (1, 0, texts + len(SHARED))
 
 

@@ -112,6 +112,24 @@ def test_branches_are_their_continuations_alone(kind: str, name: str, shared: in
             start = at
 
 
+@pytest.mark.parametrize("settings", METHODS, ids=lambda s: "-".join(map(str, s.values())))
+@pytest.mark.parametrize("kind", ["llama-gqa-tied", "gemma3", "mistral-sliding", "gpt-oss"])
+def test_what_texts_begin_with_stands_at_the_head_of_the_row_once(kind: str, settings: dict[str, Any]) -> None:
+    model = adapted(kind, settings)
+    front = tokens(1, 3, seed=99)
+    packed = Packed.of([(size, ()) for size in SIZES], CPU, shared=3)
+    row = model(torch.cat([front, *texts()], 1), packed=packed).logits
+    alone = [model(torch.cat([front, ids], 1)).logits for ids in texts()]
+    close(row[:, :3], alone[0][:, :3], 1e-5)
+    rest = torch.cat([logits[:, 3:] for logits in alone], 1)
+    close(row[:, 3:], rest, 1e-5)
+    if trained := [p for _, p in model.trainable()]:
+        weight = torch.randn(rest.shape, generator=torch.Generator().manual_seed(9))
+        ours, wanted = (torch.autograd.grad((logits * weight).sum(), trained) for logits in (row[:, 3:], rest))
+        for a, b in zip(ours, wanted, strict=True):
+            close(a, b, 1e-4)
+
+
 def test_the_head_computes_only_what_is_asked_for() -> None:
     model = adapted("gemma3", {"name": "prefix"})
     ids, seen = tokens(3, 7), []

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from polyprefix.methods.adapted import AdaptedModel
+from polyprefix.models.head import log_normaliser
 from polyprefix.prefix import Packed
 
 Text = tuple[Sequence[int], Sequence[Sequence[int]]]
@@ -53,7 +54,7 @@ class Batch:
 
     def log_likelihoods(self, logits: Tensor) -> Tensor:
         """Of every token of every continuation, [M], in nats."""
-        return logits[self.asked, self.labels] - logits.logsumexp(-1)[self.asked]
+        return logits[self.asked, self.labels] - log_normaliser(logits)[self.asked]
 
     def sums(self, values: Tensor) -> Tensor:
         """Values of tokens [M] added up by continuation, [C]."""
@@ -75,15 +76,19 @@ def heads(text: Text) -> int:
     return 1 + sum(len(tokens) - 1 for tokens in text[1])
 
 
-def batch(texts: Sequence[Text], model: AdaptedModel) -> Batch:
-    """Put texts together: packed where the model keeps them apart, else one padded row for each continuation."""
+def batch(texts: Sequence[Text], model: AdaptedModel, shared: Sequence[int] = ()) -> Batch:
+    """Put texts together: packed where the model keeps them apart, else one padded row for each continuation.
+
+    Args:
+        shared: tokens that all texts begin with, to stand at the head of a packed row; a padded one has no place for them.
+    """
     if model.seam.flattens():
-        return _packed(texts, model.device)
+        return _packed(texts, model.device, shared)
     return _padded([(rest, [tokens]) for rest, several in texts for tokens in several], model)
 
 
-def _packed(texts: Sequence[Text], device: torch.device) -> Batch:
-    ids: list[int] = []
+def _packed(texts: Sequence[Text], device: torch.device, shared: Sequence[int]) -> Batch:
+    ids = list(shared)
     marks = _Marks()
     for rest, continuations in texts:
         ids += rest
@@ -92,7 +97,7 @@ def _packed(texts: Sequence[Text], device: torch.device) -> Batch:
             marks.add(tokens, last, len(ids))
             ids += tokens[:-1]
     trees = [(len(rest), [len(tokens) - 1 for tokens in several]) for rest, several in texts]
-    return marks.batch(torch.tensor([ids], device=device), None, Packed.of(trees, device))
+    return marks.batch(torch.tensor([ids], device=device), None, Packed.of(trees, device, len(shared)))
 
 
 def _padded(rows: Sequence[Text], model: AdaptedModel) -> Batch:

@@ -9,6 +9,7 @@ Several processes share the passes of a step (polyprefix.engine.processes). Engl
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -134,7 +135,7 @@ def train(
 def _resume(checkpoint: Checkpoint, optimizer: Optimizer, best: _Best, clock: Stopwatch) -> int:
     """Go back to the checkpoint, if there is one; returns the number of steps that are done."""
     with optimizer.processes.main_first():
-        state = checkpoint.load(optimizer.shared_ids.device)
+        state = checkpoint.load(optimizer.adapted.device)
     if state is None:
         return 0
     optimizer.load(state)
@@ -154,8 +155,12 @@ class Optimizer:
         self.parameters = [parameter for _, parameter in self.trainable]
         longest = max(len(item.ids) + len(item.target) for item in examples)
         self.shared = model.shareable(shared_length([item.ids for item in examples]), longest)
-        self.shared_ids = torch.tensor(examples[0].ids[: self.shared], device=model.device)
         self.texts: list[tensors.Text] = [(item.ids[self.shared :], [item.target]) for item in examples]
+        # At the head of a packed row one product serves all; where most texts are shorter, attention's rows would widen.
+        # One answer for all passes: processes that share a model's weights must call its layers equally often.
+        in_row = model.seam.flattens() and self.shared <= statistics.median(map(tensors.size, self.texts))
+        head = examples[0].ids[: self.shared]
+        self.head, self.apart = (head, None) if in_row else ((), torch.tensor(head, device=model.device))
         self.meter = Meter(model, self.shared, training=True)
         self.budget = token_budget(model, config.token_budget, training=True)
         self.processes: Processes = processes()
@@ -224,20 +229,20 @@ class Optimizer:
                     raise
                 largest = max(map(tensors.size, texts))
                 if self.budget < largest:
-                    raise too_large(largest, self.shared_ids.device) from error
+                    raise too_large(largest, self.adapted.device) from error
             self.adamw.zero_grad(set_to_none=True)  # a pass may have failed half-way
             self.budget //= 2
-            release(self.shared_ids.device)
+            release(self.adapted.device)
 
     def _in_passes(self, texts: Sequence[tensors.Text]) -> float:
         loss = 0.0
         for rows, weight in self.processes.mine(self._passes(texts)):
-            inputs = tensors.batch([texts[i] for i in rows], self.adapted)
+            inputs = tensors.batch([texts[i] for i in rows], self.adapted, self.head)
             value = self._loss(inputs) * (weight / len(texts))
             value.backward()
             loss += value.item()
             if weight:
-                self.meter.count([texts[i] for i in rows], inputs.input_ids.numel())
+                self.meter.count([texts[i] for i in rows], inputs.input_ids.numel() - len(self.head))
         return loss
 
     def _passes(self, texts: Sequence[tensors.Text]) -> list[list[int]]:
@@ -253,7 +258,7 @@ class Optimizer:
 
     def _loss(self, inputs: tensors.Batch) -> Tensor:
         """Sum over texts of the mean negative log-likelihood of the answer's tokens."""
-        logits = inputs.logits(self.adapted, shared_ids=self.shared_ids)
+        logits = inputs.logits(self.adapted, shared_ids=self.apart)
         return -(inputs.sums(inputs.log_likelihoods(logits)) / inputs.counts()).sum()
 
 

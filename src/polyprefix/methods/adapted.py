@@ -88,7 +88,8 @@ class AdaptedModel(nn.Module):
             position_ids: [B, T], counted after the shared tokens; by default from the mask.
             shared_ids: [S] tokens that every text begins with, left out of input_ids.
             context: what `context()` gave, to use it for many batches; instead of shared_ids.
-            packed: the layout of a row [1, N] of several texts, only where `seam.flattens()`; instead of mask and positions.
+            packed: the layout of a row [1, N] of several texts, only where `seam.flattens()`; instead of mask and positions, and of
+                shared_ids where these stand at its head.
             at: [A], the tokens, counted through [B, T], whose logits are wanted; the head computes nothing else.
             kwargs: as the base model takes them (`inputs_embeds`, `labels`, `logits_to_keep`, `past_key_values`, ...).
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,10 +12,12 @@ if TYPE_CHECKING:
 
 LARGEST = 1 << 26
 """Logits in one batch: 256 MB in float32. A vocabulary of 262,144 allows 256 rows."""
+COLUMNS = 4096
+"""Of the vocabulary, normalised at a time on a CPU, so that what lies between stays in its cache."""
 
 
 def keep_contiguous(model: Any) -> None:
-    """Give the head contiguous hidden states, and only those that `only_at` asks for.
+    """Give the head contiguous hidden states, and only those that `only_at` asks for; on a CPU, compute it vocabulary first.
 
     A slice of the last positions is not contiguous, and `F.linear` then falls back to a batched product that copies the head's
     weight for every row: seconds instead of hundredths for a large vocabulary.
@@ -23,6 +26,30 @@ def keep_contiguous(model: Any) -> None:
     if head is not None and not getattr(head, "_polyprefix_contiguous", False):
         head.register_forward_pre_hook(lambda module, args: (_chosen(module, args[0]), *args[1:]))
         head._polyprefix_contiguous = True
+        if _is_plain(head):
+            head.forward = partial(_vocabulary_first, head, head.forward)
+
+
+def _is_plain(head: Any) -> bool:
+    from torch import nn
+
+    return type(head) is nn.Linear and head.bias is None
+
+
+def _vocabulary_first(head: Any, forward: Any, states: Tensor) -> Tensor:
+    """W x^T, seen as x W^T: with few rows and 262,144 words one and a half to two times as fast as `F.linear` in float32."""
+    if states.device.type != "cpu" or states.dtype != head.weight.dtype or states.element_size() < 4:
+        return forward(states)
+    return (head.weight @ states.flatten(0, -2).T).T.unflatten(0, states.shape[:-1])
+
+
+def log_normaliser(logits: Tensor) -> Tensor:
+    """log sum exp over the vocabulary, [A, V] to [A]; on a CPU in parts, for three copies of all logits take longer than the sum."""
+    import torch
+
+    if logits.device.type != "cpu":
+        return logits.logsumexp(-1)
+    return torch.stack([part.logsumexp(-1) for part in logits.split(COLUMNS, -1)]).logsumexp(0)
 
 
 @contextmanager

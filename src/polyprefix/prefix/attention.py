@@ -80,15 +80,16 @@ def attend(
         if slot.only_capture:
             slot.queries = query
             return torch.zeros_like(query).transpose(1, 2), None
+    keys, values = [key], [value]
     if slot.packed is not None:
-        query, key, value = (slot.packed.spread(states) for states in (query, key, value))
-    if slot.joined is None:
-        out, weights = base(module, query, key, value, mask, **kwargs)
-    else:
-        p = slot.joined.length
-        keys, values = _expand(slot.joined, key)
-        mask = _open(mask, p, query, key)
-        out, weights = base(module, query, torch.cat([keys, key], 2), torch.cat([values, value], 2), mask, **kwargs)
+        query, *spread = (slot.packed.spread(states) for states in (query, key, value))
+        keys, values = ([slot.packed.ahead(states), rows] for states, rows in zip((key, value), spread, strict=True))
+        key = spread[0]
+    if slot.joined is not None:
+        before = _expand(slot.joined, key)
+        mask = _open(mask, slot.joined.length, query, sum(states.shape[2] for states in keys))
+        keys, values = [before[0], *keys], [before[1], *values]
+    out, weights = base(module, query, _joined(keys), _joined(values), mask, **kwargs)
     if slot.gated is not None:
         keys, values = _expand(slot.gated.kv, key)
         mask = _all_open(implementation, query, keys)
@@ -109,18 +110,24 @@ def _expand(kv: LayerKV, like: Tensor) -> tuple[Tensor, Tensor]:
     return kv.keys.to(like.dtype).expand(batch, -1, -1, -1), kv.values.to(like.dtype).expand(batch, -1, -1, -1)
 
 
-def _open(mask: Any, p: int, query: Tensor, key: Tensor) -> Any:
-    """The text's mask with P open columns in front."""
+def _joined(states: list[Tensor]) -> Tensor:
+    """One after the other, [B, G, S, K]."""
+    there = [part for part in states if part.shape[2]]
+    return torch.cat(there, 2) if len(there) > 1 else there[0]
+
+
+def _open(mask: Any, p: int, query: Tensor, s: int) -> Any:
+    """The text's mask over S keys with P open columns in front."""
     if isinstance(mask, BlockMask):
-        return _open_blocks(mask, p, key.shape[2])
+        return _open_blocks(mask, p, s)
     if (
         mask is None
     ):  # plain causal attention was left to the kernel; with a cache the text's own triangle sits lower right
-        t, s = query.shape[2], key.shape[2]
+        t = query.shape[2]
         if t == 1:
             return None
         return torch.ones(t, p + s, dtype=torch.bool, device=query.device).tril(p + s - t)[None, None]
-    mask = mask[..., : key.shape[2]]  # a mask made for a longer static cache
+    mask = mask[..., :s]  # a mask made for a longer static cache
     return nn.functional.pad(mask, (p, 0), value=True if mask.dtype == torch.bool else 0.0)
 
 

@@ -3,6 +3,8 @@
 The products of a layer - nearly all of its work - see N tokens and not one more. For attention alone the row is laid out as [R, W], W the
 longest text, shorter texts sharing a row; each token sees what its own text allows and nothing else. A text may be a tree: a trunk and
 branches that continue it, each blind to the others, such as a question and its possible answers. Its trunk is then computed once.
+
+What all texts begin with may stand at the head of the row, once: every text sees it, and goes on where it ends.
 """
 
 from __future__ import annotations
@@ -36,21 +38,22 @@ class Packed:
     """[R, W], whether there is one."""
     place: Tensor
     """[N], the place of each token, counted through [R, W]."""
+    shared: int = 0
+    """S, the tokens at the head of the row that every text begins with."""
 
     @classmethod
-    def of(cls, trees: Sequence[Tree], device: torch.device) -> Packed:
-        """The layout of texts that stand in a row in this order, each trunk before its branches."""
-        position: list[int] = []
-        text: list[int] = []
-        branch: list[int] = []
-        for number, (trunk, branches) in enumerate(trees):
-            position += range(trunk)
+    def of(cls, trees: Sequence[Tree], device: torch.device, shared: int = 0) -> Packed:
+        """The layout of texts that stand in a row in this order, each trunk before its branches, all of them after `shared` tokens."""
+        position = list(range(shared))
+        text, branch = [0] * shared, [0] * shared
+        for number, (trunk, branches) in enumerate(trees, start=1):
+            position += range(shared, shared + trunk)
             branch += [0] * trunk
             for which, length in enumerate(branches, start=1):
-                position += range(trunk, trunk + length)
+                position += range(shared + trunk, shared + trunk + length)
                 branch += [which] * length
             text += [number] * (len(position) - len(text))
-        sizes = [trunk + sum(branches) for trunk, branches in trees]
+        sizes = [*([shared] if shared else []), *(trunk + sum(branches) for trunk, branches in trees)]
         rows, width = rows_of(sizes), max(sizes)
         index = torch.zeros(len(rows), width, dtype=torch.long)
         real = torch.zeros(len(rows), width, dtype=torch.bool)
@@ -61,30 +64,42 @@ class Packed:
         place = torch.empty(starts[-1], dtype=torch.long)
         place[index[real]] = real.flatten().nonzero()[:, 0]
         positions, texts, of_branches = (torch.tensor(values, device=device) for values in (position, text, branch))
-        return cls(positions, texts, of_branches, index.to(device), real.to(device), place.to(device))
+        return cls(positions, texts, of_branches, index.to(device), real.to(device), place.to(device), shared)
 
     def spread(self, states: Tensor) -> Tensor:
         """Queries, keys or values [1, H, N, K] in attention's rows, [R, H, W, K]."""
         rows = _Move.apply(states[0].transpose(0, 1), self.index.flatten(), self.place, None)
         return rows.view(*self.index.shape, *rows.shape[1:]).transpose(1, 2)
 
+    def ahead(self, states: Tensor) -> Tensor:
+        """Keys or values of what all texts begin with, in front of each of attention's rows, [R, H, S, K], without a copy."""
+        return states[:, :, : self.shared].expand(len(self.index), -1, -1, -1)
+
     def gather(self, out: Tensor) -> Tensor:
         """What attention gave, [R, W, H, K], back in the row, [1, N, H, K]."""
         return _Move.apply(out.flatten(0, 1), self.place, self.index.flatten(), self.real.flatten())[None]
 
     def visible(self, law: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        """A mask function over attention's rows: what the layer's law allows by position, within a text and its branch.
+        """A mask function over attention's rows, [R, W] to [R, S + W]: what the layer's law allows by position, within a text and its branch.
 
-        A place without a token sees itself, for a softmax over nothing is no number; nobody sees it.
+        The first S columns are what all texts begin with; its own tokens see themselves there, too. A place without a
+        token sees itself, for a softmax over nothing is no number; nobody else sees it.
         """
+        columns, there = self.index, self.real
+        if self.shared:
+            head = torch.arange(self.shared, device=columns.device).expand(len(columns), -1)
+            columns = torch.cat([head, columns], 1)
+            there = torch.cat([torch.ones_like(head, dtype=torch.bool), there & (self.index >= self.shared)], 1)
 
         def mask(b: Tensor, h: Tensor, q: Tensor, kv: Tensor) -> Tensor:
-            asks, seen = self.index[b, q], self.index[b, kv]
-            together = (self.text[asks] == self.text[seen]) & (
-                (self.branch[seen] == 0) | (self.branch[seen] == self.branch[asks])
+            asks, seen = self.index[b, q], columns[b, kv]
+            together = (seen < self.shared) | (
+                (self.text[asks] == self.text[seen])
+                & ((self.branch[seen] == 0) | (self.branch[seen] == self.branch[asks]))
             )
             allowed = law(b * 0, h, self.position[asks], self.position[seen])
-            return (q == kv) | (self.real[b, q] & self.real[b, kv] & together & allowed)
+            itself = (kv == q + self.shared) & ~self.real[b, q]
+            return itself | (self.real[b, q] & there[b, kv] & together & allowed)
 
         return mask
 
@@ -144,7 +159,8 @@ def packed_mask(make: Callable[..., Any]) -> Callable[..., Any]:
         if packed is None:
             return make(*args, **kwargs)
         rows, width = packed.index.shape
-        given = {"batch_size": rows, "q_length": width, "kv_length": width, "q_offset": 0, "kv_offset": 0}
+        seen = packed.shared + width
+        given = {"batch_size": rows, "q_length": width, "kv_length": seen, "q_offset": 0, "kv_offset": 0}
         law = packed.visible(kwargs["mask_function"])
         return make(**{**kwargs, **given, "mask_function": law, "attention_mask": None, "allow_is_causal_skip": False})
 

@@ -205,12 +205,13 @@ class Seam:
         """Whether texts may stand in one row under a layout: the model leaves its masks to transformers' interface."""
         if self._flattens is None:
             ids = _probe_ids(self.model)
-            half = PROBE_TOKENS // 2
-            packed = Packed.of([(half, ()), (half - 1, (1,))], self.device)
+            head, *texts = ids.split((2, 3, 3), 1)
+            packed = Packed.of([(3, ()), (2, (1,))], self.device, shared=2)
             was_training = self.model.training
             self.model.eval()
             self.set(None)
-            alone = torch.cat([self.model(input_ids=part, use_cache=False).logits for part in ids.split(half, 1)], 1)
+            whole = [self.model(input_ids=torch.cat([head, text], 1), use_cache=False).logits for text in texts]
+            alone = torch.cat([whole[0], whole[1][:, 2:]], 1)
             self.set(None, packed)
             try:
                 with packing(packed):
