@@ -2,8 +2,9 @@
 
 python -m benchmarks.compare [--model gemma-3-270m] [--rounds 3] [--seconds 20] [--quick] [--out benchmarks/results]
 
-For each method: a check that everybody has the same loss on the same batch, then rounds of training; for each evaluation: rounds, and a check
-that the predictions are the same. Needs the model, the task's data (POLYPREFIX_HUB or the Hub) and the extra `bench`.
+For each method: a check that everybody has the same loss on the same batch, then rounds of training; for each evaluation: rounds, and
+a check that the predictions are the same. What was interrupted goes on where it was. Needs the model, the task's data (POLYPREFIX_HUB or
+the Hub) and the extra `bench`.
 """
 
 from __future__ import annotations
@@ -93,8 +94,11 @@ def run(
             entries += [
                 Entry(name, "evaluate", w) for w in (work, work.at_own_defaults()) for name in ("polyprefix", "lm-eval")
             ]
-        found = rounds.alternate(checks, 1)
-        found += rounds.alternate(entries, options.rounds)
+        options.out.mkdir(parents=True, exist_ok=True)
+        kept = options.out / f"compare-{options.model}.unfinished.jsonl"
+        found = rounds.alternate(checks, 1, kept=kept, limit=options.limit)
+        found += rounds.alternate(entries, options.rounds, kept=kept, limit=options.limit)
+        kept.unlink(missing_ok=True)
     agreement = rounds.same_losses(found) + rounds.same_predictions(found)
     for line in agreement:
         print(line)
@@ -118,6 +122,7 @@ def options_from(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--max-steps", type=int, default=1000)
     parser.add_argument("--documents", type=int, default=40, help="test documents of each language")
+    parser.add_argument("--limit", type=float, default=1800.0, help="seconds after which a contestant is ended")
     parser.add_argument("--out", type=Path, default=rounds.ROOT / "benchmarks" / "results")
     return parser.parse_args(words)
 
@@ -137,7 +142,6 @@ def main() -> None:
 
     del loaded
     result = run(base, rows, documents, options)
-    options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / f"compare-{options.model}.json"
     path.write_text(json.dumps(result, indent=1), encoding="utf-8")
     print(f"wrote {path}; now: python -m benchmarks.page")

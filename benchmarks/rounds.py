@@ -73,16 +73,30 @@ def run_once(entry: Entry, folder: Path, limit: float = 3600.0) -> dict[str, Any
     return result
 
 
-def alternate(entries: Sequence[Entry], rounds: int, *, say: Any = print) -> list[dict[str, Any]]:
-    """All entries once a round, `rounds` times; one that failed is not asked again."""
+def alternate(
+    entries: Sequence[Entry], rounds: int, *, say: Any = print, kept: Path | None = None, limit: float = 3600.0
+) -> list[dict[str, Any]]:
+    """All entries once a round, `rounds` times; one that failed is not asked again.
+
+    Args:
+        kept: a file of JSON lines; what it holds is not measured again, so that hours of measuring can be interrupted.
+        limit: seconds after which a process is ended.
+    """
     found: list[dict[str, Any]] = []
     failed: set[int] = set()
+    lines = kept.read_text(encoding="utf-8").splitlines() if kept and kept.exists() else []
+    known = {(r["round"], *_identity(r)): r for r in map(json.loads, lines)}
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
             for index, entry in enumerate(entries):
                 if index in failed:
                     continue
-                result = {"round": number, **run_once(entry, Path(folder))}
+                result = known.get((number, entry.work.name, entry.work.setting, entry.part, entry.contestant))
+                if result is None:
+                    result = {"round": number, **run_once(entry, Path(folder), limit)}
+                    if kept:
+                        with kept.open("a", encoding="utf-8") as file:
+                            file.write(json.dumps(result) + "\n")
                 found.append(result)
                 speed = result.get("examples_per_second")
                 figure = result.get("error") or (f"{speed:.3g} examples/s" if speed else "done")
@@ -94,13 +108,15 @@ def alternate(entries: Sequence[Entry], rounds: int, *, say: Any = print) -> lis
     return found
 
 
+def _identity(result: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(result[key] for key in ("workload", "setting", "part", "contestant"))
+
+
 def medians(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """One record for each workload, setting, part and contestant: the median and the least and largest of each figure."""
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for result in results:
-        groups.setdefault(tuple(result[key] for key in ("workload", "setting", "part", "contestant")), []).append(
-            result
-        )
+        groups.setdefault(_identity(result), []).append(result)
     records = []
     for (workload, setting, part, contestant), members in groups.items():
         record: dict[str, Any] = {"workload": workload, "setting": setting, "part": part, "contestant": contestant}

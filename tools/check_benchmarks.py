@@ -64,6 +64,9 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model", default="gemma-3-270m")
     parser.add_argument("--eval-size", type=int, default=4)
     parser.add_argument("--tasks", default=",".join(LANGUAGES), help="Comma-separated.")
+    parser.add_argument(
+        "--shots", action=argparse.BooleanOptionalAction, default=True, help="With solved examples, too."
+    )
     return parser.parse_args(arguments)
 
 
@@ -82,8 +85,10 @@ def main() -> None:
                 ["evaluate", "ADAPTER", "--shots", "1"],
                 ["evaluate", "ADAPTER", "--shots", "1", "--shot-language", "target"],
             ):
-                if name == "xquad" and "target" in words:
-                    continue  # it has no development data but in English, SQuAD's
+                if "--shots" in words and not given.shots:
+                    continue
+                if name in ("belebele", "xquad") and "target" in words:
+                    continue  # development data in English only
                 start = time.perf_counter()
                 folder = polyprefix(*(trained if word == "ADAPTER" else word for word in words), *shared)
                 trained = trained or str(folder)

@@ -127,8 +127,9 @@ def test_lm_eval_predicts_the_same(tmp_path: Path, here: None) -> None:
 
 def test_the_comparison_and_its_page(tmp_path: Path, here: None, monkeypatch: pytest.MonkeyPatch) -> None:
     options = compare.options_from(
-        ["--rounds", "1", "--seconds", "0", "--batch", "4", "--max-steps", "2", "--methods", "prefix"]
-    )
+        ["--rounds", "1", "--seconds", "0", "--batch", "4", "--max-steps", "2", "--methods", "prefix",
+         "--out", str(tmp_path)]
+    )  # fmt: skip
     monkeypatch.setitem(compare.METHODS, "prefix", ("prefix", {"length": 3}, ("peft-trainer",)))
     result = compare.run(lambda: tiny_base("llama-gqa-tied"), ROWS, {}, options)
     assert "the same" in result["agreement"][0] and result["machine"]["packages"]["torch"]
