@@ -16,6 +16,7 @@ import click
 
 from polyprefix.errors import ConfigError, UserError, nearest
 from polyprefix.interruption import loading
+from polyprefix.report.command import default_name, report_options, write_report
 from polyprefix.study.commands import study
 
 QUICKSTART: dict[str, Any] = {"model": "gemma-3-270m", "task": "terms", "method": "prefix", "eval_size": 60}
@@ -251,42 +252,15 @@ def doctor(as_json: bool) -> None:
 
 @command.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["html", "md", "csv", "tex", "svg", "png", "pdf"]),
-    default="html",
-    show_default=True,
-    help="A page, tables, or figures.",
-)
+@report_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     help="The page, or the folder of other files.  [default: report.html, or report]",
 )
-@click.option("--baseline", metavar="METHOD", help="What others are compared with.  [default: the unadapted model]")
-@click.option("--no-texts", is_flag=True, help="Leave out texts of the benchmarks, for a page that is published.")
 def report(folders: tuple[Path, ...], form: str, out: Path | None, baseline: str | None, no_texts: bool) -> None:
     """Write a report of the finished runs in FOLDERS."""
-    from polyprefix.report.grid import read_grid
-
-    grid = read_grid(folders, baseline)
-    if form == "html":
-        from polyprefix.report.page import write_page
-
-        out = out or Path("report.html")
-        write_page(grid, out, texts=not no_texts)
-        click.echo(f"wrote {out}")
-    else:
-        from polyprefix.report.paper import write_paper
-
-        out = out or Path("report")
-        click.echo(f"wrote {len(write_paper(grid, form, out))} files into {out}")
-    from rich.console import Console
-
-    from polyprefix.report.overview import show
-
-    show(grid, Console())
+    write_report(folders, form, out or Path(default_name(form)), baseline, texts=not no_texts)
 
 
 @command.command()

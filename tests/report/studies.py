@@ -12,6 +12,9 @@ import numpy as np
 
 from polyprefix import languages
 from polyprefix.records import Prediction, RunResult
+from polyprefix.report.grid import read_grid
+from polyprefix.report.page import write_page
+from polyprefix.report.views import compare
 from polyprefix.results.files import write_predictions
 from polyprefix.results.folder import RunFolder
 from polyprefix.scoring.metrics import accuracy
@@ -19,6 +22,15 @@ from polyprefix.scoring.metrics import accuracy
 METHODS = {"none": 0, "soft-prompt": 10_240, "prefix": 163_840, "llama-adapter": 181_000, "lora": 737_280, "full": 1}
 MODELS = {"tiny-a": 134_515_008, "tiny-b": 268_098_176}
 LABELS = ("yes", "no", "maybe")
+FAST = 300
+"""Resamples: enough to test with."""
+
+
+def write_report(folder: Path, path: Path, *, texts: bool = True, baseline: str | None = None) -> str:
+    """The page of all runs in a folder, with few resamples; returns its text."""
+    grid = read_grid([folder], baseline)
+    write_page(grid, compare(grid, FAST), path, texts=texts)
+    return path.read_text(encoding="utf-8")
 
 
 def some_languages(count: int) -> list[str]:

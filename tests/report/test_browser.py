@@ -12,11 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.report.studies import some_languages, write_cell, write_study
+from tests.report.studies import some_languages, write_cell, write_report, write_study
 from tests.report.test_page import EVIL
-
-from polyprefix.report.grid import read_grid
-from polyprefix.report.page import write_page
 
 CHROMIUM = os.environ.get("POLYPREFIX_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright here: pip install 'polyprefix[browser]'")
@@ -33,7 +30,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """6 methods x 40 languages x 2 tasks x 2 models x 2 seeds."""
     folder = tmp_path_factory.mktemp("browser")
     write_study(folder / "runs")
-    write_page(read_grid([folder / "runs"]), folder / "report.html")
+    write_report(folder / "runs", folder / "report.html")
     return folder / "report.html"
 
 
@@ -154,7 +151,7 @@ def test_data_runs_nothing(browser: Any, tmp_path: Path) -> None:
             labels=(evil, "b"),
             notes=(evil,),
         )
-    write_page(read_grid([tmp_path]), tmp_path / "report.html")
+    write_report(tmp_path, tmp_path / "report.html")
     tab = Tab(browser, tmp_path / "report.html")
     assert tab.complaints == [] and len(tab.requests) == 1
     assert tab.page.locator(".example img, .example script, li img").count() == 0

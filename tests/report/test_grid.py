@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.report.studies import some_languages, write_cell
+from tests.report.studies import FAST, some_languages, write_cell
 
 from polyprefix.errors import ConfigError, OutputError
 from polyprefix.report.findings import finding
@@ -93,32 +93,36 @@ def test_an_unknown_baseline_names_the_nearest(small_study: Path) -> None:
 
 def test_averages_leave_english_out_and_say_over_how_many(tmp_path: Path) -> None:
     folder = write_cell(tmp_path, CODES)
-    (view,) = compare(read_grid([tmp_path]))
+    (view,) = compare(read_grid([tmp_path]), FAST)
     scores = read_result(folder).scores
     others = [scores[code]["accuracy"].value for code in CODES if code != "eng_Latn"]
     assert view.averages["prefix"].value == pytest.approx(sum(others) / len(others))
     assert view.gaps["prefix"].value == pytest.approx(scores["eng_Latn"]["accuracy"].value - sum(others) / len(others))
-    members = [code for group in view.groups if group.grouping == "family" for code in group.languages]
+    members = [code for _, group in view.groups if group.grouping == "family" for code in group.languages]
     assert sorted(members) == sorted(set(CODES) - {"eng_Latn"})
 
 
 def test_the_best_has_every_language(tmp_path: Path) -> None:
     write_cell(tmp_path, CODES, method="soft-prompt")
     write_cell(tmp_path, CODES[:2], method="full", model="tiny-a")
-    (view,) = compare(read_grid([tmp_path]))
+    (view,) = compare(read_grid([tmp_path]), FAST)
     assert view.best == {"soft-prompt"}
 
 
 def test_the_finding_is_two_sentences(small_grid: Grid, tmp_path: Path) -> None:
-    first, second = finding(small_grid, compare(small_grid))
+    first, second = finding(small_grid, compare(small_grid, FAST), FAST)
     assert "carries over best" in first and "8 languages other than English, 2 tasks, 2 models" in first
     assert "against none" in first and "lead over the next best" in second
     write_cell(tmp_path, CODES)
     alone = read_grid([tmp_path])
-    first, second = finding(alone, compare(alone))
+    first, second = finding(alone, compare(alone, FAST), FAST)
     assert "best" not in first and "holds no other method" in second
     write_cell(tmp_path, CODES[:3], method="lora")
     shutil.rmtree(next(tmp_path.glob("*prefix*")))
     write_cell(tmp_path, CODES[2:], method="prefix")
     crossed = read_grid([tmp_path])
-    assert "No method has a score for every task" in finding(crossed, compare(crossed))[0]
+    assert "1 of 5 languages other than English" in finding(crossed, compare(crossed, FAST), FAST)[0]
+    write_cell(tmp_path, CODES, method="lora", task="beta")
+    write_cell(tmp_path, CODES, method="prefix", task="beta", seed=5)
+    apart = read_grid([tmp_path])
+    assert "No method can be compared with the others in every task" in finding(apart, compare(apart, FAST), FAST)[0]

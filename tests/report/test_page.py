@@ -8,11 +8,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from tests.report.studies import some_languages, write_cell
+from tests.report.studies import some_languages, write_cell, write_report
 
 from polyprefix.report.format import percent, signed
-from polyprefix.report.grid import read_grid
-from polyprefix.report.page import write_page
 
 CODES = some_languages(5)
 EVIL = "<script>fetch('x')</script></style> \"quotes\" & 'quotes' نعم 🙂 {{ 7 * 7 }}"
@@ -117,8 +115,7 @@ def test_data_is_text(tmp_path: Path) -> None:
     evil = EVIL + "x" * 10_000
     write_cell(tmp_path, CODES, text=evil, labels=(EVIL, "b", "c"), notes=(EVIL,), model=EVIL, task=EVIL)
     write_cell(tmp_path, CODES, method=EVIL, model=EVIL, task=EVIL, text=evil)
-    write_page(read_grid([tmp_path]), tmp_path / "report.html")
-    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    text = write_report(tmp_path, tmp_path / "report.html")
     page = Page(text)
     scripts = [a for tag, a in page.elements if tag == "script"]
     assert [a.get("type") for a in scripts] == ["application/json", None]
@@ -132,22 +129,21 @@ def test_texts_can_be_left_out(tmp_path: Path) -> None:
     write_cell(tmp_path, CODES, text="SECRET passage {id}")
     answers = tuple(f"SECRET answer {i}" for i in range(20))
     write_cell(tmp_path, CODES, task="free", text="SECRET passage {id}", labels=answers)
-    write_page(read_grid([tmp_path]), tmp_path / "report.html", texts=False)
-    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    text = write_report(tmp_path, tmp_path / "report.html", texts=False)
     assert "SECRET" not in text and "left out of this report" in text
     assert '"gold":"yes"' in text or '"gold":"no"' in text
-    write_page(read_grid([tmp_path]), tmp_path / "report.html")
+    write_report(tmp_path, tmp_path / "report.html")
     assert "SECRET passage" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_what_is_absent_is_said(tmp_path: Path) -> None:
     write_cell(tmp_path, CODES)
-    write_page(read_grid([tmp_path]), tmp_path / "report.html")
+    write_report(tmp_path, tmp_path / "report.html")
     text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
     for sentence in ("There is one method only", "models of one size", "no two runs of a method differ", "one seed"):
         assert sentence in text
     write_cell(tmp_path, CODES[:2], method="none")
-    write_page(read_grid([tmp_path]), tmp_path / "report.html")
+    write_report(tmp_path, tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     holes = [text for _, method, code, text in page.figures if method == "none" and code not in CODES[:2]]
     assert holes == ["–"] * 3
@@ -156,9 +152,9 @@ def test_what_is_absent_is_said(tmp_path: Path) -> None:
 
 def test_a_language_without_english_and_one_language_alone_are_reported(tmp_path: Path) -> None:
     write_cell(tmp_path, ["eng_Latn"])
-    write_page(read_grid([tmp_path]), tmp_path / "one.html")
+    write_report(tmp_path, tmp_path / "one.html")
     write_cell(tmp_path, CODES[1:], task="beta")
-    write_page(read_grid([tmp_path]), tmp_path / "two.html")
+    write_report(tmp_path, tmp_path / "two.html")
     assert (tmp_path / "one.html").stat().st_size and (tmp_path / "two.html").stat().st_size
 
 
@@ -167,7 +163,7 @@ def test_ablations_are_drawn_where_the_study_has_them(tmp_path: Path) -> None:
         write_cell(tmp_path, CODES, settings={"length": length, "layers": "all"})
     for shots in (2, 4):
         write_cell(tmp_path, CODES, settings={"length": 8, "layers": "all"}, shots=shots)
-    write_page(read_grid([tmp_path]), tmp_path / "report.html")
+    write_report(tmp_path, tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     marks = {str(a["id"]): a["data-marks"] for tag, a in page.elements if tag == "figure"}
     assert marks["ablation-method-length-alpha-tiny-a"] == "3" and marks["ablation-shots-alpha-tiny-a"] == "3"
@@ -177,5 +173,5 @@ def test_ablations_are_drawn_where_the_study_has_them(tmp_path: Path) -> None:
 def test_the_page_stays_small(tmp_path: Path, count: int) -> None:
     """Long texts in many languages: fewer examples a language, not a larger page."""
     write_cell(tmp_path, some_languages(count), n=10, text="word " * 2000)
-    write_page(read_grid([tmp_path]), tmp_path / "report.html")
+    write_report(tmp_path, tmp_path / "report.html")
     assert (tmp_path / "report.html").stat().st_size < 5e6

@@ -30,6 +30,8 @@ class Answers:
     """`[M, S, L, I]`, between 0 and 1; 0 where a language lacks an id."""
     present: Bools
     """`[L, I]`: which ids each language has: the same for all systems and seeds."""
+    ids: tuple[str, ...] = ()
+    """Names of the ids, where they matter: to join answers of one task."""
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
@@ -87,7 +89,7 @@ def stack(correctness: Mapping[str, Mapping[int, ByLanguage]]) -> Answers:
             raise ValueError(f"{system}: the seeds differ")
         for s, seed in enumerate(seeds):
             _fill(values[m, s], correctness[system][seed], first, column, f"{system}, seed {seed}")
-    return Answers(systems, seeds, tuple(first), values, present)
+    return Answers(systems, seeds, tuple(first), values, present, tuple(ids))
 
 
 def _fill(place_LI: Floats, run: ByLanguage, first: ByLanguage, column: Mapping[str, int], where: str) -> None:

@@ -1,115 +1,29 @@
-"""The comparison of all runs in a folder with a baseline: `polyprefix compare` and `pp.compare`.
-
-All p-values are corrected by Holm's method over the comparisons that this call makes, in three families: averages over
-all languages but English (one a system), single languages, and groups of languages.
-"""
+"""The comparison of all runs in a folder with a baseline: `polyprefix compare` and `pp.compare`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from polyprefix import languages
 from polyprefix.analysis.answers import Answers
-from polyprefix.analysis.contrasts import RESAMPLES, Contrast, contrast, language_contrasts, ratio, resampled_scores
+from polyprefix.analysis.claims import Claim, Comparison, GroupScore, SettingComparison, SystemSummary, corrected
+from polyprefix.analysis.contrasts import (
+    RESAMPLES,
+    Contrast,
+    contrasts,
+    language_contrasts,
+    ratio,
+    resampled_scores,
+    weights,
+)
 from polyprefix.analysis.effects import cohens_h
-from polyprefix.analysis.groups import ENGLISH, group
-from polyprefix.analysis.ranks import Ranking, rank_stability
+from polyprefix.analysis.groups import ENGLISH, beyond_english, group
+from polyprefix.analysis.ranks import rank_stability
 from polyprefix.analysis.regression import Regression, gap_regression
-from polyprefix.analysis.runs import UNADAPTED, Setting, read_settings
+from polyprefix.analysis.runs import UNADAPTED
+from polyprefix.analysis.settings import Setting, read_settings
 from polyprefix.errors import ConfigError, nearest
-from polyprefix.languages import Language
-from polyprefix.scoring.bootstrap import Floats, Reals
-from polyprefix.scoring.comparison import holm
-
-ALPHA = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A system minus the baseline on some languages, the score of each, and what is left after correction."""
-
-    system: str
-    grouping: str
-    """`average`, `language`, or what the languages of a group have in common."""
-    name: str
-    languages: tuple[str, ...]
-    score: float
-    baseline_score: float
-    difference: Contrast
-    cohens_h: float
-    adjusted_runs: float = 1.0
-    """`difference.p_runs` after Holm's correction over its family."""
-    adjusted_seeds: float | None = None
-    """`difference.p_seeds`, likewise."""
-
-    @property
-    def mark(self) -> str:
-        """`*` where these runs differ, whatever examples are drawn; `**` where other seeds would show it too."""
-        if self.adjusted_runs >= ALPHA:
-            return ""
-        return "**" if self.adjusted_seeds is not None and self.adjusted_seeds < ALPHA else "*"
-
-
-@dataclass(frozen=True, slots=True)
-class SystemSummary:
-    """What a system does over all languages."""
-
-    system: str
-    method: str
-    trainable: int
-    score: Contrast
-    """Average over all languages but English; over all where English is missing or alone."""
-    english: float | None
-    gap: Contrast | None
-    """English minus that average."""
-    carried: Contrast | None
-    """Share of the gain in English over the unadapted model that the other languages have on average; None without the
-    unadapted model, or where the gain in English is not clearly different from 0."""
-    wins: int
-    ties: int
-    losses: int
-    """Languages in which it is marked better than the baseline, not marked, and marked worse."""
-    higher: int
-    """Languages in which its score is higher than the baseline's, marked or not."""
-    regression: Regression | str | None
-    """Of the gap on properties of languages, or why there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class SettingComparison:
-    """All systems of one task and model."""
-
-    task: str
-    model: str
-    shots: int
-    metric: str
-    baseline: str
-    seeds: tuple[int, ...]
-    languages: tuple[str, ...]
-    n: int
-    """Examples, over all languages."""
-    systems: tuple[SystemSummary, ...]
-    ranking: Ranking
-    averages: tuple[Claim, ...]
-    by_language: tuple[Claim, ...]
-    by_group: tuple[Claim, ...]
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """All settings of a folder."""
-
-    settings: tuple[SettingComparison, ...]
-    corrected_over: Mapping[str, int]
-    """Family -> number of comparisons that Holm's correction is over."""
-    resamples: int
-    notes: tuple[str, ...]
+from polyprefix.scoring.bootstrap import Reals
 
 
 def compare(folder: Path | str, baseline: str, metric: str | None = None, resamples: int = RESAMPLES) -> Comparison:
@@ -131,46 +45,76 @@ def compare(folder: Path | str, baseline: str, metric: str | None = None, resamp
         known = {name for setting in settings for name in (*setting.answers.systems, *setting.methods().values())}
         raise ConfigError(f"baseline '{baseline}': not among the runs in {folder}, {nearest(baseline, known)}")
     compared = [
-        compare_setting(setting, base, resamples) for setting in settings if (base := bases[id(setting)]) is not None
+        compare_setting(setting, base, resamples, regressions=True)
+        for setting in settings
+        if (base := bases[id(setting)]) is not None
     ]
     skipped = tuple(f"{s.name}: left out, no run of {baseline}" for s in settings if bases[id(s)] is None)
-    return _corrected(compared, resamples, skipped)
+    return corrected(compared, resamples, skipped)
 
 
-def compare_setting(setting: Setting, baseline: str, resamples: int = RESAMPLES) -> SettingComparison:
-    """Compare the systems of one setting; p-values are not yet corrected."""
-    answers = setting.answers
+def compare_setting(
+    setting: Setting, baseline: str | None, resamples: int = RESAMPLES, *, regressions: bool = False
+) -> SettingComparison:
+    """Compare the systems of one setting; p-values are not yet corrected.
+
+    Args:
+        setting: with at least one system.
+        baseline: one of its systems; None compares nothing.
+        resamples: of the bootstrap.
+        regressions: whether to fit those of the gap, which takes longer than all else.
+    """
+    answers, context = setting.answers, setting.context
     scores = resampled_scores(answers, resamples)
-    base = answers.systems.index(baseline)
-    main = _main_columns(answers)
-    by_language = [
-        _claim(answers, base, m, "language", answers.languages[column], [column], difference)
-        for (m, column), difference in language_contrasts(answers, scores, base).items()
-    ]
-    others = [m for m in range(len(answers.systems)) if m != base]
-    averages = [_average_claim(answers, scores, base, m, "average", "all but English", main) for m in others]
-    groups = group([answers.languages[column] for column in main])
-    by_group = [
-        _average_claim(answers, scores, base, m, grouping, name, [answers.languages.index(code) for code in codes])
-        for m in others
-        for (grouping, name), codes in groups.items()
-    ]
+    main = beyond_english(answers.languages)
+    groups = {
+        key: [answers.languages.index(code) for code in codes]
+        for key, codes in group([answers.languages[column] for column in main]).items()
+    }
+    averages, by_language, by_group = _claims(answers, scores, baseline, main, groups) if baseline else ([], [], [])
     return SettingComparison(
-        task=setting.task,
-        model=setting.model,
-        shots=setting.shots,
+        task=context.task,
+        model=context.model,
+        shots=context.shots,
         metric=setting.metric,
         baseline=baseline,
         seeds=answers.seeds,
         languages=answers.languages,
         n=int(answers.counts.sum()),
-        systems=tuple(_summary(setting, scores, m, main) for m in range(len(answers.systems))),
-        ranking=rank_stability(answers, scores, main),
+        systems=tuple(_summary(setting, scores, m, main, groups, regressions) for m in range(len(answers.systems))),
+        ranking=rank_stability(answers, scores, main) if len(answers.systems) > 1 else None,
         averages=tuple(averages),
         by_language=tuple(by_language),
         by_group=tuple(by_group),
         notes=setting.notes,
     )
+
+
+Columns = Sequence[int]
+"""Places of languages in `Answers.languages`."""
+Groups = Mapping[tuple[str, str], Columns]
+"""(grouping, name) -> languages."""
+
+
+def _claims(
+    answers: Answers, scores: Reals, baseline: str, main: Columns, groups: Groups
+) -> tuple[list[Claim], list[Claim], list[Claim]]:
+    """Of every system but the baseline: on average, in each language, in each group."""
+    base = answers.systems.index(baseline)
+    others = [m for m in range(len(answers.systems)) if m != base]
+    wanted = [
+        (m, grouping, name, columns)
+        for m in others
+        for (grouping, name), columns in {("average", "all but English"): main, **groups}.items()
+    ]
+    found = contrasts(answers, scores, [weights(answers, m, columns, minus=base) for m, _, _, columns in wanted])
+    claims = [_claim(answers, base, *one, difference) for one, difference in zip(wanted, found, strict=True)]
+    by_language = [
+        _claim(answers, base, m, "language", answers.languages[column], [column], difference)
+        for (m, column), difference in language_contrasts(answers, scores, base).items()
+    ]
+    averages = [claim for claim in claims if claim.grouping == "average"]
+    return averages, by_language, [claim for claim in claims if claim.grouping != "average"]
 
 
 def _baseline(setting: Setting, wanted: str) -> str | None:
@@ -188,106 +132,61 @@ def _baseline(setting: Setting, wanted: str) -> str | None:
     return found[0] if found else None
 
 
-def _main_columns(answers: Answers) -> list[int]:
-    """Every language but English, the language of training; English where there is no other."""
-    return [i for i, code in enumerate(answers.languages) if code != ENGLISH] or list(range(len(answers.languages)))
-
-
-def _weights(answers: Answers, plus: int, columns: Sequence[int], minus: int | None = None) -> Floats:
-    """Of the average of one system over some languages, minus that of another."""
-    weights = np.zeros((len(answers.systems), len(answers.languages)))
-    weights[plus, columns] += 1 / len(columns)
-    if minus is not None:
-        weights[minus, columns] -= 1 / len(columns)
-    return weights
-
-
-def _average_claim(
-    answers: Answers, scores: Reals, base: int, m: int, grouping: str, name: str, columns: list[int]
-) -> Claim:
-    difference = contrast(answers, scores, _weights(answers, m, columns, minus=base))
-    return _claim(answers, base, m, grouping, name, columns, difference)
-
-
 def _claim(
-    answers: Answers, base: int, m: int, grouping: str, name: str, columns: list[int], difference: Contrast
+    answers: Answers, base: int, m: int, grouping: str, name: str, columns: Columns, difference: Contrast
 ) -> Claim:
     score, reference = (float(answers.scores[row, columns].mean()) for row in (m, base))
-    codes = tuple(answers.languages[column] for column in columns)
-    return Claim(answers.systems[m], grouping, name, codes, score, reference, difference, cohens_h(score, reference))
+    h = cohens_h(score, reference)
+    return Claim(answers.systems[m], grouping, name, _codes(answers, columns), score, reference, difference, h)
 
 
-def _summary(setting: Setting, scores: Reals, m: int, main: list[int]) -> SystemSummary:
+def _codes(answers: Answers, columns: Columns) -> tuple[str, ...]:
+    return tuple(answers.languages[column] for column in columns)
+
+
+def _summary(
+    setting: Setting, scores: Reals, m: int, main: Columns, groups: Groups, regressions: bool
+) -> SystemSummary:
     answers, system = setting.answers, setting.answers.systems[m]
     runs = setting.runs[system]
     english = answers.index(ENGLISH)
-    gap = regression = None
-    if english is not None and main != [english]:
-        weights = _weights(answers, m, [english]) - _weights(answers, m, main)
-        gap = contrast(answers, scores, weights)
-        lost = float(answers.scores[m, english]) - answers.scores[m]
-        gaps = {answers.languages[column]: float(lost[column]) for column in main}
-        regression = gap_regression(gaps, runs[0].result.fertility)
+    paired = english is not None and english not in main
+    wanted = [weights(answers, m, columns) for columns in (main, *groups.values())]
+    if paired:
+        wanted.append(weights(answers, m, [english]) - weights(answers, m, main))
+    score, *members = contrasts(answers, scores, wanted)
+    gap = members.pop() if paired else None
     return SystemSummary(
         system=system,
         method=runs[0].method,
         trainable=int(runs[0].result.parameters.get("trainable", 0)),
-        score=contrast(answers, scores, _weights(answers, m, main)),
+        score=score,
         english=None if english is None else float(answers.scores[m, english]),
         gap=gap,
         carried=_carried(setting, scores, m, english, main) if gap else None,
+        groups=tuple(
+            GroupScore(*key, _codes(answers, columns), member)
+            for (key, columns), member in zip(groups.items(), members, strict=True)
+        ),
         wins=0,
         ties=0,
         losses=0,
         higher=0,
-        regression=regression,
+        regression=_regression(setting, m, main) if regressions and gap else None,
     )
 
 
-def _carried(setting: Setting, scores: Reals, m: int, english: int | None, main: list[int]) -> Contrast | None:
+def _regression(setting: Setting, m: int, main: Columns) -> Regression | str:
+    answers = setting.answers
+    lost = float(answers.scores[m, answers.languages.index(ENGLISH)]) - answers.scores[m]
+    gaps = {answers.languages[column]: float(lost[column]) for column in main}
+    return gap_regression(gaps, setting.runs[answers.systems[m]][0].result.fertility)
+
+
+def _carried(setting: Setting, scores: Reals, m: int, english: int | None, main: Columns) -> Contrast | None:
     unadapted = [i for i, method in enumerate(setting.methods().values()) if method == UNADAPTED]
     if english is None or len(unadapted) != 1 or m in unadapted:
         return None
     answers, base = setting.answers, unadapted[0]
-    over, under = _weights(answers, m, main, minus=base), _weights(answers, m, [english], minus=base)
+    over, under = weights(answers, m, main, minus=base), weights(answers, m, [english], minus=base)
     return ratio(answers, scores, over, under)
-
-
-def _corrected(compared: list[SettingComparison], resamples: int, notes: tuple[str, ...]) -> Comparison:
-    """Holm's correction over each family of claims, over all settings together."""
-    sizes = {}
-    for family in ("averages", "by_language", "by_group"):
-        claims = [claim for setting in compared for claim in getattr(setting, family)]
-        sizes[family] = len(claims)
-        adjusted = iter(_adjust(claims))
-        corrected: list[dict[str, Any]] = [
-            {family: tuple(next(adjusted) for _ in getattr(setting, family))} for setting in compared
-        ]
-        compared = [replace(setting, **changes) for setting, changes in zip(compared, corrected, strict=True)]
-    counted = tuple(
-        replace(s, systems=tuple(_counted(system, s.by_language) for system in s.systems)) for s in compared
-    )
-    return Comparison(counted, sizes, resamples, notes)
-
-
-def _adjust(claims: list[Claim]) -> list[Claim]:
-    runs = holm([claim.difference.p_runs for claim in claims])
-    several = [(i, p) for i, claim in enumerate(claims) if (p := claim.difference.p_seeds) is not None]
-    seeds = dict(zip((i for i, _ in several), holm([p for _, p in several]), strict=True))
-    return [
-        replace(claim, adjusted_runs=p, adjusted_seeds=seeds.get(i))
-        for i, (claim, p) in enumerate(zip(claims, runs, strict=True))
-    ]
-
-
-def _counted(summary: SystemSummary, claims: Sequence[Claim]) -> SystemSummary:
-    mine = [claim for claim in claims if claim.system == summary.system]
-    wins = sum(bool(claim.mark) and claim.difference.value > 0 for claim in mine)
-    losses = sum(bool(claim.mark) and claim.difference.value < 0 for claim in mine)
-    higher = sum(claim.difference.value > 0 for claim in mine)
-    return replace(summary, wins=wins, losses=losses, ties=len(mine) - wins - losses, higher=higher)
-
-
-def language_of(claim: Claim) -> Language:
-    """The language of a claim about a single one."""
-    return languages.get(claim.languages[0])

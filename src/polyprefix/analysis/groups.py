@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
 from polyprefix import languages
@@ -42,6 +42,11 @@ GROUPINGS: Mapping[str, Callable[[Language], str]] = {
     "distance": distance_band,
 }
 """Grouping -> what the group of a language is called."""
+
+
+def beyond_english(codes: Sequence[str]) -> list[int]:
+    """Places of the languages that an average is over: all but English, the language of training; English if it is alone."""
+    return [i for i, code in enumerate(codes) if code != ENGLISH] or list(range(len(codes)))
 
 
 def group(codes: Iterable[str]) -> dict[tuple[str, str], tuple[str, ...]]:

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from polyprefix.analysis.compare import ALPHA, Claim, Comparison, SettingComparison, SystemSummary, language_of
+from polyprefix.analysis.claims import ALPHA, Claim, Comparison, SettingComparison, SystemSummary, language_of
 from polyprefix.analysis.contrasts import Contrast
 from polyprefix.analysis.regression import Regression
 from polyprefix.report.format import ABSENT, interval, percent, signed
@@ -111,7 +111,8 @@ def _system_table(setting: SettingComparison, width: int) -> Table:
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     claims = {claim.system: claim for claim in setting.averages}
-    for system, rank in zip(setting.systems, setting.ranking.ranks, strict=True):
+    ranks = setting.ranking.ranks if setting.ranking else ()
+    for system, rank in zip(setting.systems, ranks, strict=True):
         cells = [Text(system.system), percent(system.score.value), *_claim_cells(claims.get(system.system), system)]
         gap = signed(system.gap.value) if system.gap else ABSENT
         if wide:
@@ -228,11 +229,11 @@ def _legend(comparison: Comparison) -> list[str]:
         "rank with its 95% interval and best: share of resamples of languages, examples and seeds in which it is first",
     ]
     for setting in comparison.settings:
-        ranking = setting.ranking
-        lines.append(
-            f"{setting.task}, {setting.model}: Kendall's W {ranking.kendalls_w:.2f} between languages, "
-            f"tau {ranking.tau:.2f} between resampled rankings"
-        )
+        if ranking := setting.ranking:
+            lines.append(
+                f"{setting.task}, {setting.model}: Kendall's W {ranking.kendalls_w:.2f} between languages, "
+                f"tau {ranking.tau:.2f} between resampled rankings"
+            )
         reasons = {s.regression for s in setting.systems if isinstance(s.regression, str)}
         lines += [f"{setting.task}, {setting.model}: no regression, {reason}" for reason in sorted(reasons)]
     return [*lines, *(f"Note: {note}" for note in comparison.notes)]

@@ -88,13 +88,16 @@ def _examples(view: View, texts: bool, count: int) -> Examples:
         tuple(view.cells),
         tuple({"code": one.code, "name": one.name, "tag": tag(one)} for one in map(languages.get, view.languages)),
         tuple(items),
-        sum(max(len(cell.correctness.get(code, ())) for cell in view.cells.values()) for code in view.languages),
+        sum(len(_ids(view.cells.values(), code)) for code in view.languages),
     )
 
 
 def _chosen(cells: Iterable[Cell], code: str, count: int) -> list[str]:
-    keys = {key for cell in cells for key in cell.correctness.get(code, ())}
-    return sorted(keys, key=lambda key: hashlib.sha256(f"example {key}".encode()).digest())[:count]
+    return sorted(_ids(cells, code), key=lambda key: hashlib.sha256(f"example {key}".encode()).digest())[:count]
+
+
+def _ids(cells: Iterable[Cell], code: str) -> set[str]:
+    return {key for cell in cells for key in cell.runs[0].correctness.get(code, ())}
 
 
 def _answers(cell: Cell, ids: set[str]) -> dict[tuple[str, str], tuple[Prediction, float]]:

@@ -2,83 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from polyprefix.report import statistics
+from polyprefix.analysis.answers import Answers
+from polyprefix.analysis.contrasts import RESAMPLES, Contrast, contrast, resampled_scores, weights
+from polyprefix.analysis.pool import pool
 from polyprefix.report.format import interval, percent, signed
 from polyprefix.report.grid import Grid
 from polyprefix.report.views import View
-from polyprefix.scoring.comparison import ByLanguage, Difference
+
+ALL = [0]
+"""Pooled answers have one column."""
 
 
-def finding(grid: Grid, views: Sequence[View]) -> tuple[str, str]:
+def finding(grid: Grid, views: Sequence[View], resamples: int = RESAMPLES) -> tuple[str, str]:
     """Which method carries over best and by how much; how sure that is.
 
-    Methods are compared over all tasks, models and languages other than English; only those that have a score wherever
-    any method has one can be.
+    Methods are compared over all tasks, models and languages other than English; only those that can be compared wherever
+    any method was run can be.
     """
-    whole = _complete(views)
-    if not whole:
+    settings = {(view.task, view.model): view.setting for view in views if view.setting and view.compared}
+    answers = pool({key: setting.answers for key, setting in settings.items()})
+    if answers is None or len(settings) < len(views):
         return (
-            "No method has a score for every task, model and language other than English that others have, "
+            "No method can be compared with the others in every task and model in languages other than English, "
             "so no single comparison covers this study.",
             "The tables below compare where that is possible, and the last section names every missing cell.",
         )
-    means = {method: statistics.score(correctness) for method, correctness in whole.items()}
-    ranked = sorted(means, key=lambda method: -means[method].value)
-    best = ranked[0]
+    scores = resampled_scores(answers, resamples)
+    means = answers.scores[:, 0]
+    ranked = sorted(range(len(means)), key=lambda m: -means[m])
+    best = answers.systems[ranked[0]]
+    mean = contrast(answers, scores, weights(answers, ranked[0], ALL))
     first = (
         f"{best} carries over {'best' if len(ranked) > 1 else 'from English as follows'}: "
-        f"{percent(means[best].value)}% {interval(means[best].ci95)} on average over {_extent(views)}"
+        f"{percent(mean.value)}% {interval(mean.ci95)} on average over {_extent(views)}"
     )
-    base = whole.get(grid.baseline) if grid.baseline else None
-    if base and best != grid.baseline and (change := statistics.mean_difference(whole[best], base)):
+    if grid.baseline in answers.systems and best != grid.baseline:
+        base = answers.systems.index(grid.baseline)
+        change = contrast(answers, scores, weights(answers, ranked[0], ALL, minus=base))
         first += f", {_points(change)} against {grid.baseline}"
-    return first + ".", _certainty(grid, views, whole, ranked)
-
-
-def _complete(views: Sequence[View]) -> dict[str, ByLanguage]:
-    """Method -> all its answers in languages other than English, where it has all that others have."""
-    parts: dict[str, dict[tuple[str, ...], ByLanguage]] = {}
-    for view in views:
-        for method, cell in view.cells.items():
-            if len(cell.scores) == len(view.languages) and cell.others:
-                parts.setdefault(method, {})[view.task, view.model] = cell.others
-    return {method: statistics.pooled(found) for method, found in parts.items() if len(found) == len(views)}
+    if len(ranked) == 1:
+        reason = "The study holds no other method" if len(grid.methods) == 1 else "No other method has all these cells"
+        return first + ".", f"{reason}, so nothing here says whether another would do better."
+    lead = contrast(answers, scores, weights(answers, ranked[0], ALL, minus=ranked[1]))
+    return first + ".", _certainty(grid, views, answers, ranked, lead)
 
 
 def _extent(views: Sequence[View]) -> str:
-    codes = {code for view in views for cell in view.cells.values() for code in cell.others}
+    compared = len({code for view in views for code in view.compared})
+    tested = len({code for view in views for cell in view.cells.values() for code in cell.others})
+    of = f" of {tested}" if compared < tested else ""
     counts = (
-        (len(codes), "language other than English", "languages other than English"),
-        (len({view.task for view in views}), "task", "tasks"),
-        (len({view.model for view in views}), "model", "models"),
-    )
-    return ", ".join(f"{count} {one if count == 1 else many}" for count, one, many in counts)
+        (f"{compared}{of}", tested, "language other than English", "languages other than English"),
+        *((len(names), len(names), one, one + "s") for one, names in (
+            ("task", {view.task for view in views}), ("model", {view.model for view in views}))),
+    )  # fmt: skip
+    return ", ".join(f"{count} {one if number == 1 else many}" for count, number, one, many in counts)
 
 
-def _points(change: Difference) -> str:
+def _points(change: Contrast) -> str:
     return f"{signed(change.value)} points {interval(change.ci95, with_sign=True)}"
 
 
-def _certainty(grid: Grid, views: Sequence[View], whole: Mapping[str, ByLanguage], ranked: Sequence[str]) -> str:
-    best = ranked[0]
-    if len(ranked) == 1:
-        reason = "The study holds no other method" if len(grid.methods) == 1 else "No other method has all these cells"
-        return f"{reason}, so nothing here says whether another would do better."
-    lead = statistics.mean_difference(whole[best], whole[ranked[1]])
-    if lead is None:
-        return (
-            f"The next best, {ranked[1]}, was tested on other examples, so the distance between the two is not known."
-        )
-    told = "which does not exclude 0: the two are not told apart" if not lead.excludes_zero() else "which excludes 0"
-    text = f"Its lead over the next best, {ranked[1]}, is {_points(lead)}, {told}"
-    if best == grid.baseline or grid.baseline is None:
+def _certainty(grid: Grid, views: Sequence[View], answers: Answers, ranked: Sequence[int], lead: Contrast) -> str:
+    best, second = (answers.systems[m] for m in ranked[:2])
+    apart = lead.ci95[0] > 0 or lead.ci95[1] < 0
+    told = "which excludes 0" if apart else "which does not exclude 0: the two are not told apart"
+    seeds = len(answers.seeds)
+    text = (
+        f"Its lead over the next best, {second}, is {_points(lead)}, {told}"
+        f"{'' if seeds > 1 else ', and what other seeds would give is not known'}"
+    )
+    claims = [claim for view in views for (method, _), claim in view.differences.items() if method == best]
+    if not claims:
         return text + "."
-    pairs = [compared for view in views for (method, _), compared in view.differences.items() if method == best]
-    better = sum(compared.certain and compared.difference.value > 0 for compared in pairs)
-    worse = sum(compared.certain and compared.difference.value < 0 for compared in pairs)
+    better = sum(bool(claim.mark) and claim.difference.value > 0 for claim in claims)
+    worse = sum(bool(claim.mark) and claim.difference.value < 0 for claim in claims)
     return (
         f"{text}; against {grid.baseline}, language by language, it is clearly better in {better} and clearly worse in "
-        f"{worse} of {len(pairs)} comparisons (p < 0.05, corrected for their number)."
+        f"{worse} of {len(claims)} comparisons (p < 0.05, corrected for their number)."
     )

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from polyprefix.scoring.comparison import Difference
 
 ABSENT = "–"
+MARKS = "* these runs differ (p < 0.05 after Holm's correction), ** so it is with other seeds in mind"
+"""What the marks of claims say (`polyprefix.analysis.claims`)."""
 
 
 def percent(share: float) -> str:

@@ -1,7 +1,7 @@
 """Many runs as a grid: tasks x models x methods, each cell over its seeds and languages, and what is missing in it.
 
-Runs that differ in their seed only are one cell. Runs of one method with other settings are methods of their own, and the
-settings that tell them apart become part of the name: `prefix (length=32)`.
+Cells are the systems of `polyprefix.analysis.settings`: runs that differ in their seed only are one, and the settings that
+tell systems of one method apart are part of the name: `prefix (length=32)`. A task with shots is a task of its own.
 """
 
 from __future__ import annotations
@@ -9,23 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from polyprefix import languages
-from polyprefix.config import task_title
+from polyprefix.analysis.groups import ENGLISH
+from polyprefix.analysis.runs import UNADAPTED, Run, read_runs
+from polyprefix.analysis.seeds import scores_over_seeds
+from polyprefix.analysis.settings import Context, group_runs
 from polyprefix.errors import ConfigError, OutputError, nearest
 from polyprefix.records import Score
-from polyprefix.report import statistics
-from polyprefix.report.runs import ENGLISH, UNADAPTED, Run, method_of, read_run
-from polyprefix.results.files import RESULT, find_results
-from polyprefix.scoring.comparison import ByLanguage
-
-IDLE = ("seed", "languages", "task", "model", "runtime.", "eval.", "train.token_budget", "train.gradient_checkpointing")
-"""Settings that do not make another method: what is averaged over, what is an axis of its own, and how it is computed."""
+from polyprefix.results.files import RESULT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cell:
     """The runs of one method on one task with one model: one a seed."""
 
@@ -33,16 +31,21 @@ class Cell:
     model: str
     method: str
     runs: tuple[Run, ...]
-    settings: Mapping[str, Any]
-    """Flat: `train.epochs` -> 4."""
-    correctness: ByLanguage
-    """The mean over seeds."""
-    scores: Mapping[str, Score]
+
+    @cached_property
+    def scores(self) -> Mapping[str, Score]:
+        """Language -> mean over seeds."""
+        return scores_over_seeds(self.runs)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Flat: `train.epochs` -> 4."""
+        return self.runs[0].settings
 
     @property
     def seeds(self) -> tuple[int, ...]:
         """The seeds that were run."""
-        return tuple(int(run.result.config.get("seed", 0)) for run in self.runs)
+        return tuple(run.seed for run in self.runs)
 
     @property
     def trained(self) -> int:
@@ -60,9 +63,9 @@ class Cell:
         return self.runs[0].metric
 
     @property
-    def others(self) -> ByLanguage:
-        """Without English, the language of training."""
-        return {code: answers for code, answers in self.correctness.items() if code != ENGLISH}
+    def others(self) -> tuple[str, ...]:
+        """Languages without English, the language of training."""
+        return tuple(code for code in self.scores if code != ENGLISH)
 
     def cost(self, key: str) -> float | None:
         """The mean over seeds of a cost of `result.json`; None where no run has it."""
@@ -74,6 +77,8 @@ class Cell:
 class Grid:
     """All cells, in the order in which reports show them."""
 
+    contexts: Mapping[tuple[str, str], Context]
+    """(task, model) -> the runs that can be compared."""
     cells: Mapping[tuple[str, str, str], Cell]
     """(task, model, method) -> cell."""
     baseline: str | None
@@ -86,7 +91,7 @@ class Grid:
     @property
     def tasks(self) -> tuple[str, ...]:
         """In alphabetical order."""
-        return tuple(sorted({task for task, _, _ in self.cells}))
+        return tuple(sorted({task for task, _ in self.contexts}))
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -109,7 +114,7 @@ class Grid:
     @property
     def views(self) -> tuple[tuple[str, str], ...]:
         """The (task, model) that have cells."""
-        return tuple((t, m) for t in self.tasks for m in self.models if self.of(t, m))
+        return tuple((t, m) for t in self.tasks for m in self.models if (t, m) in self.contexts)
 
 
 def languages_of(cells: Iterable[Cell]) -> list[str]:
@@ -118,7 +123,7 @@ def languages_of(cells: Iterable[Cell]) -> list[str]:
     return sorted(codes, key=lambda c: (c != ENGLISH, languages.get(c).family or "~", languages.get(c).name))
 
 
-def read_grid(folders: Sequence[Path], baseline: str | None = None) -> Grid:
+def read_grid(folders: Sequence[Path], baseline: str | None = None, unfinished: Sequence[str] | None = None) -> Grid:
     """Read all finished runs in some folders.
 
     A run that cannot be read does not stop the report; it is named in `missing`.
@@ -127,32 +132,28 @@ def read_grid(folders: Sequence[Path], baseline: str | None = None) -> Grid:
         folders: of runs, or of folders of runs.
         baseline: the method that others are compared with; None means the unadapted model or, without it, the method
             with the fewest trained parameters.
+        unfinished: what is known of runs that are not there, a line each; None looks for traces of them in the folders.
 
     Raises:
         OutputError: if there is no run that can be read.
         ConfigError: if no run has the baseline.
     """
-    runs, unread = _read_all(list(dict.fromkeys(found for folder in folders for found in find_results(folder))))
+    runs, unread = read_runs(folders)
     if not runs:
         first = f"; the first of {len(unread)} says: {unread[0]}" if unread else ""
         raise OutputError(
             f"{folders[0]}: no finished run to report{first}; run something with --out {folders[0]} first"
         )
-    cells = _cells(runs)
-    grid = Grid(cells, None, (), {})
-    missing = (*unread, *(line for folder in folders for line in _not_finished(folder)), *_holes(grid))
-    return Grid(cells, _baseline(grid, baseline), missing, _notes(runs))
-
-
-def _read_all(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
-    runs: list[Run] = []
-    unread: list[str] = []
-    for folder in folders:
-        try:
-            runs.append(read_run(folder))
-        except OutputError as error:
-            unread.append(str(error))
-    return runs, unread
+    contexts = {(context.title, context.model): context for context in group_runs(runs)}
+    cells = {
+        (*key, method): Cell(*key, method, members)
+        for key, context in contexts.items()
+        for method, members in context.systems.items()
+    }
+    grid = Grid(contexts, cells, None, (), {})
+    if unfinished is None:
+        unfinished = [line for folder in folders for line in _not_finished(folder)]
+    return Grid(contexts, cells, _baseline(grid, baseline), (*unread, *unfinished, *_holes(grid)), _notes(runs))
 
 
 def _not_finished(folder: Path) -> list[str]:
@@ -169,68 +170,6 @@ def _not_finished(folder: Path) -> list[str]:
         name = path.name.removeprefix(".").removesuffix(".partial")
         failed.setdefault(name, "started, and not finished when this report was written")
     return [f"{name}: {what}" for name, what in failed.items()]
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one level: `{"train": {"epochs": 4}}` -> `{"train.epochs": 4}`."""
-    result: dict[str, Any] = {}
-    for key, value in values.items():
-        result |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return result
-
-
-def _settings(run: Run) -> dict[str, Any]:
-    return {key: value for key, value in flat(run.result.config).items() if not key.startswith(IDLE)}
-
-
-def _cells(runs: Sequence[Run]) -> dict[tuple[str, str, str], Cell]:
-    groups: dict[tuple[str, str, str], list[Run]] = {}
-    tasks = _tasks(runs)
-    for run, task in zip(runs, tasks, strict=True):
-        where = task, str(run.result.config["model"])
-        groups.setdefault((*where, json.dumps(_settings(run), sort_keys=True)), []).append(run)
-    names = _names({key: members[0] for key, members in groups.items()})
-    cells = {}
-    for key, members in groups.items():
-        cell = _cell(key[0], key[1], names[key], members)
-        cells[cell.task, cell.model, cell.method] = cell
-    return cells
-
-
-def _tasks(runs: Sequence[Run]) -> list[str]:
-    """The task of each run; of task files with one name and different content, the name and the start of the digest."""
-    titles = [(task_title(run.result.config), str(run.result.config.get("task_digest") or "")) for run in runs]
-    digests = set(titles)
-    several = {title for title, _ in digests if sum(title == other for other, _ in digests) > 1}
-    return [f"{title} [{digest[:8]}]" if title in several and digest else title for title, digest in titles]
-
-
-def _names(first: Mapping[tuple[str, str, str], Run]) -> dict[tuple[str, str, str], str]:
-    """The method of each group of runs, with the settings that tell it from others on the same task and model."""
-    telling: dict[str, set[str]] = {}
-    for key, run in first.items():
-        for other_key, other in first.items():
-            if key[:2] == other_key[:2] and method_of(run.result) == method_of(other.result):
-                mine, theirs = _settings(run), _settings(other)
-                changed = {name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)}
-                telling.setdefault(method_of(run.result), set()).update(changed)
-    names = {}
-    for key, run in first.items():
-        settings, method = _settings(run), method_of(run.result)
-        changes = [f"{name.split('.')[-1]}={settings.get(name, 'not set')}" for name in sorted(telling[method])]
-        names[key] = f"{method} ({', '.join(changes)})" if changes else method
-    return names
-
-
-def _cell(task: str, model: str, method: str, runs: Sequence[Run]) -> Cell:
-    by_seed = {run.result.config.get("seed", 0): run for run in runs}  # the same run twice counts once
-    ordered = tuple(by_seed[seed] for seed in sorted(by_seed))
-    correctness, odd = statistics.mean_over_seeds([run.correctness for run in ordered])
-    scores = {}
-    for code, answers in correctness.items():
-        alike = [r.scores[code] for i, r in enumerate(ordered) if code in r.scores and (i, code) not in odd]
-        scores[code] = alike[0] if len(alike) == 1 else statistics.score({code: answers})
-    return Cell(task, model, method, ordered, _settings(ordered[0]), correctness, scores)
 
 
 def _baseline(grid: Grid, asked: str | None) -> str | None:
@@ -258,8 +197,8 @@ def _holes(grid: Grid) -> list[str]:
             if lacking := [code for code in codes if code not in cell.scores]:
                 found.append(f"{where}: no score in {len(lacking)} of {len(codes)} languages: {', '.join(lacking)}")
             for run in cell.runs:
-                if few := [code for code in cell.scores if code not in run.scores]:
-                    found.append(f"{where}: seed {run.result.config.get('seed', 0)} has no score in {', '.join(few)}")
+                if few := [code for code in cell.scores if code not in run.correctness]:
+                    found.append(f"{where}: seed {run.seed} has no score in {', '.join(few)}")
     return found
 
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from polyprefix.report.findings import finding
-from polyprefix.report.format import ABSENT, interval, mark, percent
+from polyprefix.report.format import ABSENT, MARKS, interval, percent
 from polyprefix.report.grid import Grid
-from polyprefix.report.views import compare
+from polyprefix.report.views import View
 
 FIGURE, INTERVAL = 9, 13
 """Columns of the terminal that a figure with its marks needs, and its interval."""
 
 
-def show(grid: Grid, console: Console) -> None:
+def show(grid: Grid, views: Sequence[View], console: Console) -> None:
     """Print the finding, the average of each method for each task and model, and how much is missing.
 
     Where the terminal is narrow, intervals go first; then tasks and models stand under each other.
     """
-    views = compare(grid)
     console.print(Text(" ".join(finding(grid, views))))
     room = console.width - max(map(len, (*grid.methods, "method")))
     step = max(1, room // FIGURE)
@@ -34,8 +35,8 @@ def show(grid: Grid, console: Console) -> None:
         for method in grid.methods:
             cells = []
             for view in shown:
-                score, compared = view.averages.get(method), view.mean_differences.get(method)
-                stars = mark(compared.difference, compared.adjusted_p) if compared else ""
+                score, claim = view.averages.get(method), view.mean_differences.get(method)
+                stars = claim.mark if claim else ""
                 figure = f"{percent(score.value)}{stars:<2}" if score else f"{ABSENT}  "
                 cells.append(Text(figure + (f" {interval(score.ci95)}" if score and intervals else "")))
             table.add_row(Text(method), *cells)
@@ -44,7 +45,6 @@ def show(grid: Grid, console: Console) -> None:
     console.print()
     console.print(Text("averages over languages other than English, %", style="dim"))
     if grid.baseline:
-        legend = f"* the 95% interval of the difference to {grid.baseline} excludes 0; ** also after Holm's correction"
-        console.print(Text(legend, style="dim"))
+        console.print(Text(f"difference to {grid.baseline}: {MARKS}", style="dim"))
     if grid.missing:
         console.print(Text(f"{len(grid.missing)} entries are missing or failed; the report names them", style="dim"))

@@ -17,17 +17,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from polyprefix import languages
+from polyprefix.analysis.contrasts import RESAMPLES
+from polyprefix.analysis.groups import GROUPINGS
 from polyprefix.atomic import output_errors, write_text
 from polyprefix.languages import Language
 from polyprefix.report import format as figures
 from polyprefix.report import vega
-from polyprefix.report.averages import GROUPINGS
 from polyprefix.report.charts import task_charts, view_charts
 from polyprefix.report.examples import examples
 from polyprefix.report.findings import finding
 from polyprefix.report.grid import Grid
-from polyprefix.report.views import SHOWN_GROUPS, Compared, View, compare
-from polyprefix.scoring.bootstrap import RESAMPLES
+from polyprefix.report.views import SHOWN_GROUPS, View
 
 DARK = {
     "land": "#2c3239", "m0": "#a3adb8", "m1": "#6db3ff", "m2": "#f2955a", "m3": "#4cc9a0", "m4": "#e08bd0", "m5": "#d9b64a",
@@ -45,19 +45,18 @@ class Drawing:
     svg: Markup
 
 
-def write_page(grid: Grid, path: Path, *, texts: bool = True) -> None:
+def write_page(grid: Grid, views: Sequence[View], path: Path, *, texts: bool = True) -> None:
     """Write the report of a grid, whole or not at all; missing folders are made.
 
     Args:
         grid: what was run.
+        views: its figures.
         path: the file.
         texts: whether examples show texts of the benchmark.
 
     Raises:
         OutputError: if predictions cannot be read or the file cannot be written.
     """
-    views = compare(grid)
-    per_task = {task: [view for view in views if view.task == task] for task in grid.tasks}
     environment = _environment()
     script = environment.get_template("study.js").render()
     page = environment.get_template("study.html.j2").render(
@@ -65,7 +64,7 @@ def write_page(grid: Grid, path: Path, *, texts: bool = True) -> None:
         views=views,
         finding=finding(grid, views),
         charts={(v.task, v.model): [_drawing(chart) for chart in view_charts(grid, v)] for v in views},
-        across={task: [_drawing(chart) for chart in task_charts(grid, of)] for task, of in per_task.items()},
+        across={task: [_drawing(chart) for chart in task_charts(grid, views, task)] for task in grid.tasks},
         examples=examples(views, texts),
         texts=texts,
         common=_common(grid),
@@ -88,7 +87,7 @@ def _environment() -> Environment:
     )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     for helper in (
-        figures.percent, figures.signed, figures.interval, figures.duration, stars, shade, limits, reach, group_names,
+        figures.percent, figures.signed, figures.interval, figures.duration, shade, limits, reach, group_names,
         across_seeds,
     ):  # fmt: skip
         environment.globals[helper.__name__] = helper
@@ -99,6 +98,7 @@ def _environment() -> Environment:
         "light": {name: colour for name, colour in vega.PAPER.items() if name in DARK},
         "groupings": SHOWN_GROUPS,
         "resamples": RESAMPLES,
+        "MARKS": figures.MARKS,
         "colours": vega.METHOD_COLOURS,
     }
     return environment
@@ -122,11 +122,6 @@ def _common(grid: Grid) -> Path:
     return next(parent for parent in folders[0].parents if all(parent in folder.parents for folder in folders))
 
 
-def stars(compared: Compared) -> str:
-    """The marks of a difference (`polyprefix.report.format.mark`)."""
-    return figures.mark(compared.difference, compared.adjusted_p)
-
-
 def limits(view: View) -> tuple[float, float]:
     """The lowest and the highest score of a view: the ends of its colour scale."""
     values = [score.value for cell in view.cells.values() for score in cell.scores.values()]
@@ -145,7 +140,7 @@ def shade(value: float, low: float, high: float) -> int:
 
 def reach(view: View) -> float:
     """The furthest end of an interval of differences from 0, so that the plots of a view share one scale."""
-    ends = [abs(end) for compared in view.differences.values() for end in compared.difference.ci95]
+    ends = [abs(end) for claim in view.differences.values() for end in claim.difference.ci95]
     return max([*ends, 0.01])
 
 
@@ -155,8 +150,11 @@ def group_names(language: Language) -> dict[str, str]:
 
 
 def across_seeds(view: View, method: str) -> Sequence[float]:
-    """The average over languages other than English for each seed, over the languages that all of the cell has."""
-    cell = view.cells[method]
-    codes = list(cell.others)
-    complete = [run for run in cell.runs if all(code in run.scores for code in codes)]
-    return [sum(run.scores[code].value for code in codes) / len(codes) for run in complete] if codes else []
+    """The average for each seed that is compared, over the languages that averages are over."""
+    if view.setting is None or method not in view.averages:
+        return []
+    answers = view.setting.answers
+    means_SL = answers.means[answers.systems.index(method)][
+        :, [answers.languages.index(code) for code in view.compared]
+    ]
+    return [float(value) for value in means_SL.mean(axis=1)] if len(view.setting.runs[method]) > 1 else []

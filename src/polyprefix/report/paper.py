@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from polyprefix.atomic import output_errors, write_text, writing
@@ -11,7 +11,7 @@ from polyprefix.report.charts import paper_charts
 from polyprefix.report.findings import finding
 from polyprefix.report.grid import Grid
 from polyprefix.report.tables import as_csv, as_latex, as_markdown, document, paper_tables
-from polyprefix.report.views import compare
+from polyprefix.report.views import View
 
 FIGURES: Mapping[str, Callable[[str], bytes]] = {
     "svg": lambda drawing: drawing.encode(),
@@ -21,11 +21,12 @@ FIGURES: Mapping[str, Callable[[str], bytes]] = {
 FORMATS = ("md", "csv", "tex", *FIGURES)
 
 
-def write_paper(grid: Grid, form: str, folder: Path) -> list[Path]:
+def write_paper(grid: Grid, views: Sequence[View], form: str, folder: Path) -> list[Path]:
     """Write the files of one format into a folder, which is made where it is missing.
 
     Args:
         grid: what was run.
+        views: its figures.
         form: one of `FORMATS`.
         folder: the place; files of the same names are replaced.
 
@@ -38,7 +39,7 @@ def write_paper(grid: Grid, form: str, folder: Path) -> list[Path]:
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, content in _contents(grid, form):
+    for name, content in _contents(grid, views, form):
         path = folder / name
         if isinstance(content, str):
             write_text(path, content)
@@ -49,8 +50,7 @@ def write_paper(grid: Grid, form: str, folder: Path) -> list[Path]:
     return written
 
 
-def _contents(grid: Grid, form: str) -> Iterable[tuple[str, str | bytes]]:
-    views = compare(grid)
+def _contents(grid: Grid, views: Sequence[View], form: str) -> Iterable[tuple[str, str | bytes]]:
     if form in FIGURES:
         for chart in paper_charts(grid, views):
             yield f"{chart.name}.{form}", FIGURES[form](vega.on_paper(vega.svg(chart)))

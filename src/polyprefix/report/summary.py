@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from polyprefix import languages
+from polyprefix.analysis.groups import ENGLISH
+from polyprefix.analysis.runs import UNADAPTED, Run, read_run
 from polyprefix.config import task_title
 from polyprefix.errors import OutputError
 from polyprefix.languages import Language
 from polyprefix.records import RunResult, Score
 from polyprefix.report.averages import Average, all_averages
-from polyprefix.report.runs import ENGLISH, UNADAPTED, Run, method_of, read_run
 from polyprefix.results.files import read_result
 from polyprefix.scoring.comparison import ByLanguage, Difference, holm, paired_difference, transfer_gap
 
@@ -78,7 +79,7 @@ def summarise(folder: Path, base: Path | None = None) -> Summary:
         base_run_id=base_run.result.run_id if base_run else None,
         task=task_title(result.config),
         model=str(result.config["model"]),
-        method=method_of(result),
+        method=run.method,
         metric=run.metric,
         rows=_rows(run, base_run, pairs),
         averages=all_averages(run.correctness, pairs, _baselines(run, base_run, pairs), ENGLISH),
@@ -176,8 +177,8 @@ def _remarks(run: Run, base: Run, pairs: ByLanguage) -> list[str]:
         ours, theirs = run.result.config.get(key), base.result.config.get(key)
         if ours != theirs:
             remarks.append(f"The base run has another {key}: {theirs}, not {ours}.")
-    if method_of(base.result) != UNADAPTED:
-        remarks.append(f"The base run is not unadapted: its method is {method_of(base.result)}.")
+    if base.method != UNADAPTED:
+        remarks.append(f"The base run is not unadapted: its method is {base.method}.")
     for code in run.correctness.keys() - pairs.keys():
         count = len(base.correctness.get(code, ()))
         found = f"other examples ({count}, not {len(run.correctness[code])})" if count else "no score"
@@ -189,12 +190,12 @@ def _remarks(run: Run, base: Run, pairs: ByLanguage) -> list[str]:
 
 def _base_of(result: RunResult, results: Mapping[Path, RunResult]) -> Path | None:
     keys = ("model", "shots", "eval_size")
-    if method_of(result) == UNADAPTED:
+    if str(result.config["method"]["name"]) == UNADAPTED:
         return None
     matching = [
         (other.config.get("seed") != result.config.get("seed"), folder)
         for folder, other in results.items()
-        if method_of(other) == UNADAPTED
+        if str(other.config["method"]["name"]) == UNADAPTED
         and _task(other) == _task(result)
         and all(other.config.get(key) == result.config.get(key) for key in keys)
     ]

@@ -1,7 +1,7 @@
 """The tables of a paper, as Markdown, CSV and LaTeX. Figures are those of the page, percentages with one decimal.
 
-LaTeX needs the packages `booktabs` and `longtable`; the best of a column is bold, and a difference to the baseline is marked `*`
-where its interval excludes 0 and `**` where it also does so after correction (`polyprefix.report.format.mark`).
+LaTeX needs the packages `booktabs` and `longtable`; the best of a column is bold, and a difference to the baseline is marked as
+`polyprefix compare` marks it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from polyprefix import languages
+from polyprefix.analysis.claims import Claim
+from polyprefix.analysis.contrasts import Contrast
 from polyprefix.records import Score
 from polyprefix.report.charts.parts import file_name
-from polyprefix.report.format import ABSENT, mark, percent
+from polyprefix.report.format import ABSENT, MARKS, percent
 from polyprefix.report.grid import Grid
-from polyprefix.report.views import Compared, View
+from polyprefix.report.views import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,8 @@ def _languages(grid: Grid, view: View) -> Table:
 
 def _groups(view: View) -> Table:
     rows = []
-    for key in dict.fromkeys((one.grouping, one.group) for one in view.groups):
-        members = {one.method: one for one in view.groups if (one.grouping, one.group) == key}
+    for key in dict.fromkeys((group.grouping, group.name) for _, group in view.groups):
+        members = {method: group for method, group in view.groups if (group.grouping, group.name) == key}
         top = max(one.score.value for one in members.values()) if len(view.cells) > 1 else None
         count = max(len(one.languages) for one in members.values())
         cells = (
@@ -95,15 +97,14 @@ def _groups(view: View) -> Table:
     return Table(file_name("groups", view.task, view.model), caption, header, tuple(rows), words=2)
 
 
-def _figure(score: Score | None, best: bool, compared: Compared | None) -> Field:
-    stars = mark(compared.difference, compared.adjusted_p) if compared else ""
-    return Field(percent(score.value), best, stars) if score else Field(ABSENT)
+def _figure(score: Score | Contrast | None, best: bool, claim: Claim | None) -> Field:
+    return Field(percent(score.value), best, claim.mark if claim else "") if score else Field(ABSENT)
 
 
 def _legend(grid: Grid) -> str:
     if grid.baseline is None:
         return ""
-    return f". Difference to {grid.baseline}: * the 95% interval excludes 0, ** also after Holm's correction"
+    return f". Difference to {grid.baseline}: {MARKS}"
 
 
 def as_markdown(table: Table) -> str:
@@ -177,7 +178,8 @@ def _letter(letter: str) -> str:
 
 SCORES = ("task", "model", "method", "trained_parameters", "language", "language_name", "family", "script",
           "resource_level", "metric", "value", "ci95_low", "ci95_high", "n", "seeds", "runs",
-          "difference", "difference_ci95_low", "difference_ci95_high", "p_value", "adjusted_p", "mark")  # fmt: skip
+          "difference", "difference_ci95_low", "difference_ci95_high", "p_runs", "p_runs_holm", "p_seeds", "p_seeds_holm",
+          "mark")  # fmt: skip
 
 
 def as_csv(grid: Grid, views: Sequence[View]) -> str:
@@ -198,9 +200,10 @@ def as_csv(grid: Grid, views: Sequence[View]) -> str:
     return out.getvalue()
 
 
-def _compared(compared: Compared | None) -> tuple[object, ...]:
-    if compared is None:
-        return ("",) * 6
-    difference, adjusted = compared.difference, compared.adjusted_p
-    p = "" if difference.p_value is None else difference.p_value
-    return difference.value, *difference.ci95, p, "" if adjusted is None else adjusted, mark(difference, adjusted)
+def _compared(claim: Claim | None) -> tuple[object, ...]:
+    if claim is None:
+        return ("",) * 8
+    difference, adjusted = claim.difference, claim.adjusted_seeds
+    seeds = "" if difference.p_seeds is None else difference.p_seeds
+    p_values = difference.p_runs, claim.adjusted_runs, seeds, "" if adjusted is None else adjusted
+    return difference.value, *difference.ci95, *p_values, claim.mark

@@ -1,120 +1,115 @@
-"""All comparisons of a grid, computed once for every form of report."""
+"""All figures of a grid, computed once for every form of report: those that `polyprefix compare` shows of the same runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import cached_property
 
-from polyprefix import languages
-from polyprefix.records import Score
-from polyprefix.report import statistics
-from polyprefix.report.averages import GROUPINGS, UNKNOWN
+from polyprefix.analysis.claims import Claim, GroupScore, SettingComparison, SystemSummary, corrected
+from polyprefix.analysis.compare import compare_setting
+from polyprefix.analysis.contrasts import RESAMPLES, Contrast
+from polyprefix.analysis.groups import ENGLISH
+from polyprefix.analysis.settings import Setting, setting_of
+from polyprefix.errors import OutputError
 from polyprefix.report.grid import Cell, Grid, languages_of
-from polyprefix.report.runs import ENGLISH
-from polyprefix.scoring.comparison import Difference
 
-Key = TypeVar("Key", str, tuple[str, str])
 SHOWN_GROUPS = ("family", "script", "resources")
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """A difference to the baseline, and its p-value corrected over all differences of the table that it stands in."""
-
-    difference: Difference
-    adjusted_p: float | None
-
-    @property
-    def certain(self) -> bool:
-        """Whether it is told from 0 after correction."""
-        return self.difference.excludes_zero() and self.adjusted_p is not None and self.adjusted_p < 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class GroupAverage:
-    """The average of one method over the languages of a group, English apart."""
-
-    grouping: str
-    group: str
-    method: str
-    languages: tuple[str, ...]
-    score: Score
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
     """One task with one model: what a reader compares methods in."""
 
     task: str
     model: str
-    metric: str
     cells: Mapping[str, Cell]
     """By method, from the fewest trained parameters to the most."""
     languages: tuple[str, ...]
-    averages: Mapping[str, Score]
-    """Method -> mean over its languages other than English; a method without any is absent."""
-    gaps: Mapping[str, Difference]
-    """Method -> English minus that mean."""
-    mean_differences: Mapping[str, Compared]
-    """Method -> mean difference to the baseline, over the languages other than English that both have."""
-    differences: Mapping[tuple[str, str], Compared]
-    """(method, language) -> difference to the baseline."""
-    groups: tuple[GroupAverage, ...]
+    setting: Setting | None
+    """The answers that can be compared."""
+    comparison: SettingComparison | None
+    left_out: tuple[str, ...]
+    """What the cells have and averages and differences are not over, or why there are none."""
+
+    @property
+    def metric(self) -> str:
+        """The main metric."""
+        return next(iter(self.cells.values())).metric
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The languages other than English that averages are over: those that all compared methods have."""
+        found = self.comparison.languages if self.comparison else ()
+        return tuple(code for code in found if code != ENGLISH)
+
+    @cached_property
+    def summaries(self) -> Mapping[str, SystemSummary]:
+        """Method -> its figures over all languages; a method that cannot be compared is absent."""
+        found = {summary.system: summary for summary in self.comparison.systems} if self.comparison else {}
+        return {method: found[method] for method in self.cells if method in found}
+
+    @cached_property
+    def averages(self) -> Mapping[str, Contrast]:
+        """Method -> mean over `compared`; nothing where English alone was tested."""
+        return {method: summary.score for method, summary in self.summaries.items()} if self.compared else {}
+
+    @cached_property
+    def gaps(self) -> Mapping[str, Contrast]:
+        """Method -> English minus that mean."""
+        return {method: summary.gap for method, summary in self.summaries.items() if summary.gap}
+
+    @cached_property
+    def mean_differences(self) -> Mapping[str, Claim]:
+        """Method -> mean difference to the baseline."""
+        return {claim.system: claim for claim in self.comparison.averages} if self.comparison and self.compared else {}
+
+    @cached_property
+    def differences(self) -> Mapping[tuple[str, str], Claim]:
+        """(method, language) -> difference to the baseline."""
+        return {(claim.system, claim.name): claim for claim in self.comparison.by_language} if self.comparison else {}
+
+    @cached_property
+    def groups(self) -> tuple[tuple[str, GroupScore], ...]:
+        """(method, average over a group), by grouping and group."""
+        found = [
+            (method, group)
+            for method, summary in self.summaries.items()
+            for group in summary.groups
+            if group.grouping in SHOWN_GROUPS and self.compared
+        ]
+        order = list(dict.fromkeys((group.grouping, group.name) for _, group in found))
+        place = {key: i for i, key in enumerate(order)}
+        return tuple(sorted(found, key=lambda item: place[item[1].grouping, item[1].name]))
 
     @property
     def best(self) -> frozenset[str]:
-        """The methods with the highest average, among those with a score in every language of the view."""
-        full = {m: s.value for m, s in self.averages.items() if len(self.cells[m].scores) == len(self.languages)}
-        return frozenset(method for method, value in full.items() if value == max(full.values()))
+        """The methods with the highest average."""
+        top = max((score.value for score in self.averages.values()), default=0.0)
+        return frozenset(method for method, score in self.averages.items() if score.value == top)
 
 
-def compare(grid: Grid) -> tuple[View, ...]:
-    """Every view of a grid with its averages and differences."""
-    return tuple(_view(task, model, grid.of(task, model), grid.baseline) for task, model in grid.views)
+def compare(grid: Grid, resamples: int = RESAMPLES) -> tuple[View, ...]:
+    """Every view of a grid; p-values are corrected over all of them."""
+    found: list[tuple[tuple[str, str], Setting | None, tuple[str, ...]]] = []
+    for key in grid.views:
+        try:
+            setting = setting_of(grid.contexts[key])
+            found.append((key, setting, setting.notes))
+        except OutputError as error:
+            found.append((key, None, (str(error),)))
+    comparisons = corrected(list(_compared(grid, [setting for _, setting, _ in found], resamples)), resamples)
+    remaining = iter(comparisons.settings)
+    views = []
+    for (task, model), setting, notes in found:
+        cells = grid.of(task, model)
+        comparison = next(remaining) if setting else None
+        views.append(View(task, model, cells, tuple(languages_of(cells.values())), setting, comparison, notes))
+    return tuple(views)
 
 
-def _view(task: str, model: str, cells: Mapping[str, Cell], baseline: str | None) -> View:
-    base = cells.get(baseline) if baseline else None
-    rivals = {method: cell for method, cell in cells.items() if method != baseline} if base else {}
-    pairs = {
-        (method, code): difference
-        for method, cell in rivals.items()
-        for code in cell.scores
-        if base and (difference := statistics.language_difference(cell.correctness, base.correctness, code))
-    }
-    means = {
-        method: difference
-        for method, cell in rivals.items()
-        if base and (difference := statistics.mean_difference(cell.others, base.others))
-    }
-    gaps = {method: gap for method, cell in cells.items() if (gap := statistics.gap(cell.correctness, ENGLISH))}
-    return View(
-        task,
-        model,
-        next(iter(cells.values())).metric,
-        cells,
-        tuple(languages_of(cells.values())),
-        {method: statistics.score(cell.others) for method, cell in cells.items() if cell.others},
-        gaps,
-        _compared(means),
-        _compared(pairs),
-        tuple(_groups(cells)),
-    )
-
-
-def _compared(differences: Mapping[Key, Difference]) -> dict[Key, Compared]:
-    adjusted = statistics.adjusted({key: difference.p_value for key, difference in differences.items()})
-    return {key: Compared(difference, adjusted.get(key)) for key, difference in differences.items()}
-
-
-def _groups(cells: Mapping[str, Cell]) -> list[GroupAverage]:
-    found = []
-    for grouping in SHOWN_GROUPS:
-        codes = {code: GROUPINGS[grouping](languages.get(code)) for cell in cells.values() for code in cell.others}
-        for group in sorted(set(codes.values()), key=lambda name: (name == UNKNOWN, name)):
-            for method, cell in cells.items():
-                members = {code: answers for code, answers in cell.others.items() if codes[code] == group}
-                if members:
-                    found.append(GroupAverage(grouping, group, method, tuple(members), statistics.score(members)))
-    return found
+def _compared(grid: Grid, settings: list[Setting | None], resamples: int) -> Iterator[SettingComparison]:
+    for setting in settings:
+        if setting:
+            base = grid.baseline if grid.baseline in setting.runs else None
+            yield compare_setting(setting, base, resamples)

@@ -32,7 +32,7 @@ def accuracy(correct: Sequence[float]) -> Score:
         raise ValueError("correctness must lie between 0 and 1")
     p = float(values.mean())
     if np.all((values == 0) | (values == 1)):
-        return Score(p, values.size, _wilson(p, values.size))
+        return Score(p, values.size, wilson(p, values.size))
     means = resample_counts(values.size) @ values / values.size
     return Score(p, values.size, percentile_interval(means))
 
@@ -82,10 +82,11 @@ def _mean_f1(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str
     return Score(float(value), n, percentile_interval(np.array(samples)))
 
 
-def _wilson(p: float, n: int) -> tuple[float, float]:
-    scale = 1 + Z95**2 / n
-    centre = (p + Z95**2 / (2 * n)) / scale
-    half = Z95 * sqrt(p * (1 - p) / n + Z95**2 / (4 * n**2)) / scale
+def wilson(p: float, n: float, z: float = Z95) -> tuple[float, float]:
+    """Wilson's interval of a share p of n, with z standard errors to either side."""
+    scale = 1 + z**2 / n
+    centre = (p + z**2 / (2 * n)) / scale
+    half = z * sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / scale
     return max(0.0, centre - half), min(1.0, centre + half)
 
 

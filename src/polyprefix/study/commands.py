@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from polyprefix.report.command import default_name, report_options, show_figures, write_report
+
 if TYPE_CHECKING:
     from polyprefix.study.file import Study
     from polyprefix.study.grid import Cell
@@ -100,38 +102,47 @@ def run(
 @out_option
 @json_option
 def status(file: Path, out: Path | None, as_json: bool) -> None:
-    """Show how far STUDY.yaml is, also while it runs elsewhere."""
+    """Show how far STUDY.yaml is, also while it runs elsewhere, and the figures that its report would have now."""
     from polyprefix.study.bookkeeping import Bookkeeping
     from polyprefix.study.show import show_status
     from polyprefix.study.status import status as look
+    from polyprefix.study.table import results
 
     definition, cells = _read(file)
-    found = look(cells, Bookkeeping(_out(definition, out)))
+    books = Bookkeeping(_out(definition, out))
+    found = look(cells, books)
     if as_json:
         click.echo(json.dumps(found.as_dict(), ensure_ascii=False))
-    else:
-        show_status(found)
+        return
+    show_status(found)
+    finished = results(cells, books)
+    if finished.folders:
+        click.echo()
+        show_figures(finished.folders, finished.unfinished)
 
 
 @study.command()
 @file_argument
 @out_option
-@click.option("--page", type=PATH, metavar="FILE", help="The HTML page to write.  [default: report.html in the folder]")
-def report(file: Path, out: Path | None, page: Path | None) -> None:
-    """Write one page about the finished cells of STUDY.yaml, and print what English validation says of each."""
-    from polyprefix.report.html import write_html
-    from polyprefix.report.summary import summarise_all
+@report_options
+@click.option(
+    "--to", type=PATH, metavar="PATH", help="The page, or the folder of other files.  [default: in the folder]"
+)
+def report(file: Path, out: Path | None, to: Path | None, form: str, baseline: str | None, no_texts: bool) -> None:
+    """Write the report of the finished cells of STUDY.yaml, which names the others.
+
+    Prints what English validation says of each cell, then the finding and the averages of the report.
+    """
     from polyprefix.study.bookkeeping import Bookkeeping
     from polyprefix.study.show import show_cells
-    from polyprefix.study.table import rows
+    from polyprefix.study.table import results, rows
 
     definition, cells = _read(file)
     books = Bookkeeping(_out(definition, out))
-    found = rows(cells, books)
-    show_cells(found)
-    page = page or books.out / "report.html"
-    write_html(summarise_all([books.out / row.run_id for row in found]), page)
-    click.echo(f"wrote {page}")
+    show_cells(rows(cells, books))
+    found = results(cells, books)
+    to = to or books.out / default_name(form)
+    write_report(found.folders, form, to, baseline, texts=not no_texts, unfinished=found.unfinished)
 
 
 def _tracker(name: str | None, definition: Study) -> Callable[[Path], None]:

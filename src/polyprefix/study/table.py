@@ -1,15 +1,16 @@
-"""The finished cells of a study as rows of figures: what was chosen, what English validation says, what it cost."""
+"""The finished cells of a study: as rows of figures on English validation and cost, and as folders for a report."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from polyprefix.errors import OutputError
 from polyprefix.results.files import TRAIN_LOG, read_result
 from polyprefix.results.folder import is_finished
 from polyprefix.study.bookkeeping import Bookkeeping
-from polyprefix.study.grid import Cell
+from polyprefix.study.grid import TUNE, Cell
 from polyprefix.study.tuning import best_validation, resolved
 
 
@@ -28,6 +29,36 @@ class Row:
     """Likewise, mean per example, in nats."""
     seconds: float
     """Training and evaluation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What a report of a study reads, and what it says is missing."""
+
+    folders: tuple[Path, ...]
+    """Of finished runs; without those that only choose settings."""
+    unfinished: tuple[str, ...]
+    """One line each: cells that are not finished, and candidates that failed."""
+
+
+def results(cells: Sequence[Cell], books: Bookkeeping) -> Results:
+    """The runs of a study that a report is about."""
+    folders: dict[Path, None] = {}
+    unfinished: list[str] = []
+    for cell in cells:
+        config = resolved(cell, books)
+        if config is None:
+            chosen = ", ".join(f"{axis} {label}" for axis, label in cell.labels.items())
+            unfinished.append(f"{cell.part}, {chosen}: not run, the runs that choose its settings are not finished")
+        elif not is_finished(books.out, config.run_id()):
+            if failure := books.failure(config.run_id()):
+                unfinished.append(f"{config.run_id()}: failed: {failure['error']}")
+            elif cell.part != TUNE:
+                running = books.progress(config.run_id())
+                unfinished.append(f"{config.run_id()}: {'running' if running else 'not run'} when this was written")
+        elif cell.part != TUNE:
+            folders[books.out / config.run_id()] = None
+    return Results(tuple(folders), tuple(dict.fromkeys(unfinished)))
 
 
 def rows(cells: Sequence[Cell], books: Bookkeeping) -> list[Row]:

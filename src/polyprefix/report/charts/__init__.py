@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from polyprefix.report.charts.averages import costs, groups
 from polyprefix.report.charts.by_language import forest, heat
 from polyprefix.report.charts.geography import distances, world
-from polyprefix.report.charts.lines import ablations, scaling
+from polyprefix.report.charts.lines import ablations, scaling, shots
 from polyprefix.report.grid import Grid
 from polyprefix.report.vega import Chart
 from polyprefix.report.views import View
@@ -24,11 +24,19 @@ def view_charts(grid: Grid, view: View) -> Iterator[Chart]:
     yield from distances(grid, view)
 
 
-def task_charts(grid: Grid, views: Sequence[View]) -> Iterator[Chart]:
-    """The charts over the models of one task, and its ablations."""
-    yield from scaling(grid, views)
-    for view in views:
+def task_charts(grid: Grid, views: Sequence[View], task: str) -> Iterator[Chart]:
+    """The charts over the models of one task, and its ablations.
+
+    Args:
+        grid: what was run.
+        views: those of all tasks.
+        task: which one.
+    """
+    of_task = [view for view in views if view.task == task]
+    yield from scaling(grid, of_task)
+    for view in of_task:
         yield from ablations(view)
+    yield from shots(grid, views, task)
 
 
 def paper_charts(grid: Grid, views: Sequence[View]) -> Iterator[Chart]:
@@ -38,4 +46,4 @@ def paper_charts(grid: Grid, views: Sequence[View]) -> Iterator[Chart]:
         yield from forest(grid, view)
         yield from view_charts(grid, view)
     for task in grid.tasks:
-        yield from task_charts(grid, [view for view in views if view.task == task])
+        yield from task_charts(grid, views, task)

@@ -14,11 +14,10 @@ from polyprefix.report.views import View
 def groups(grid: Grid, view: View) -> Iterator[Chart]:
     """One chart a grouping: a bar for each group and method."""
     colour, _ = scales(grid.methods)
-    for grouping in dict.fromkeys(group.grouping for group in view.groups):
-        groups = [group for group in view.groups if group.grouping == grouping]
-        counts = {g.group: max(len(o.languages) for o in groups if o.group == g.group) for g in groups}
+    for grouping in dict.fromkeys(group.grouping for _, group in view.groups):
+        groups = [(method, group) for method, group in view.groups if group.grouping == grouping]
         rows: list[Row] = [
-            {"group": f"{g.group} ({counts[g.group]})", "method": g.method, **marked(g.score)} for g in groups
+            {"group": f"{g.name} ({len(g.languages)})", "method": method, **marked(g.score)} for method, g in groups
         ]
         place = {
             "y": {"field": "group", "type": "nominal", "title": None, "sort": None},
@@ -41,7 +40,7 @@ def groups(grid: Grid, view: View) -> Iterator[Chart]:
                 "layer": [bars, whiskers],
             },
             (grouping, "languages", "method", f"{view.metric}, %", "95% interval"),
-            tuple((g.group, str(len(g.languages)), g.method, *figures(g.score)) for g in groups),
+            tuple((g.name, str(len(g.languages)), method, *figures(g.score)) for method, g in groups),
             len(rows),
         )
 

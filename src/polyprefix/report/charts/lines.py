@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 
-from polyprefix.records import Score
+from polyprefix.analysis.contrasts import Contrast
 from polyprefix.report.charts.parts import WIDTH, Row, axis, figures, file_name, log_axis, marked, scales
 from polyprefix.report.grid import Cell, Grid
 from polyprefix.report.vega import Chart
@@ -53,6 +53,38 @@ def ablations(view: View) -> Iterator[Chart]:
             yield _line_chart(names, label, x, points, view.metric)
 
 
+def shots(grid: Grid, views: Sequence[View], task: str) -> Iterator[Chart]:
+    """Accuracy over the number of examples in the prompt, where one task and model were tested with several numbers.
+
+    It belongs to the task with the fewest.
+    """
+    counts = {(view.task, view.model): grid.contexts[view.task, view.model] for view in views}
+    for view in (view for view in views if view.task == task):
+        here = counts[view.task, view.model]
+        alike = [
+            other
+            for other in views
+            if (o := counts[other.task, other.model]).task == here.task and o.model == here.model
+        ]
+        if len(alike) < 2 or here.shots > min(counts[other.task, other.model].shots for other in alike):
+            continue
+        points: list[Row] = [
+            {"method": method, "setting": counts[other.task, other.model].shots, **marked(score), "score": score}
+            for other in alike
+            for method, score in other.averages.items()
+            if sum(method in one.averages for one in alike) > 1
+        ]
+        label = (
+            file_name("ablation", "shots", view.task, view.model),
+            f"{here.task}, {view.model}: {view.metric} over shots",
+            f"Lines: {view.metric} of each method on average over languages other than English, with 95% intervals, over "
+            "the number of examples in the prompt.",
+        )
+        if points:
+            x = "shots", False, "setting", lambda p: str(p["setting"])
+            yield _line_chart([m for m in grid.methods if m in view.averages], label, x, points, view.metric)
+
+
 def _varied(cell: Cell, view: View) -> set[str]:
     name = cell.settings.get("method.name")
     twins = [other for other in view.cells.values() if other.settings.get("method.name") == name]
@@ -60,7 +92,7 @@ def _varied(cell: Cell, view: View) -> set[str]:
     return {key for key in keys if len({json.dumps(other.settings.get(key)) for other in twins}) > 1}
 
 
-def _series(view: View, key: str) -> Iterator[tuple[str, float | str, Score]]:
+def _series(view: View, key: str) -> Iterator[tuple[str, float | str, Contrast]]:
     """(line, value, score) of the cells that have at least one twin with another value of `key`."""
     lines: dict[str, list[tuple[float | str, str]]] = {}
     for method, cell in view.cells.items():

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from polyprefix.analysis.contrasts import Contrast
 from polyprefix.records import Score
 from polyprefix.report.format import ABSENT, interval, percent
 from polyprefix.report.vega import METHOD_COLOURS, Spec
@@ -33,7 +34,7 @@ def scales(names: Sequence[str]) -> tuple[Spec, Spec]:
     return {**common, "scale": colour}, {**common, "scale": shape}
 
 
-def marked(score: Score) -> Row:
+def marked(score: Score | Contrast) -> Row:
     """A score and its interval in percent, as charts take them."""
     return {"value": 100 * score.value, "low": 100 * score.ci95[0], "high": 100 * score.ci95[1]}
 
@@ -55,6 +56,6 @@ def log_axis(field: str, title: str, values: Sequence[float]) -> Spec:
     return axis(field, title, scale=scale, axis={**labels, **ticks})
 
 
-def figures(score: Score | None) -> tuple[str, str]:
+def figures(score: Score | Contrast | None) -> tuple[str, str]:
     """A score and its interval, as the table behind a chart shows them."""
     return (percent(score.value), interval(score.ci95)) if score else (ABSENT, ABSENT)

@@ -1,0 +1,235 @@
+"""From runs to answers that can be compared.
+
+Runs belong together in a *setting* where task, model and shots are the same. Within it, a *system* is everything else
+that was chosen (method, its settings, training), apart from the seed. Only languages, examples and seeds that all systems
+of a setting have are compared; whatever is left out for it is said.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polyprefix.analysis.answers import Answers, stack
+from polyprefix.analysis.runs import UNADAPTED, Run, read_runs
+from polyprefix.config import task_title
+from polyprefix.errors import OutputError
+
+FEW = 4
+"""A system with fewer answers than a FEW-th of what another has is left out, rather than all that it lacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The runs of one setting, by system: the name of a method, with the settings that tell it from others."""
+
+    task: str
+    model: str
+    shots: int
+    systems: Mapping[str, tuple[Run, ...]]
+    """The unadapted model first; one run a seed, seeds in rising order."""
+    notes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Task, model and shots, for people."""
+        return f"{self.task}, {self.model}" + (f", {self.shots} shots" if self.shots else "")
+
+    @property
+    def title(self) -> str:
+        """Task and shots, for people."""
+        return self.task + (f", {self.shots} shots" if self.shots else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Everything that can be compared with each other."""
+
+    context: Context
+    metric: str
+    answers: Answers
+    runs: Mapping[str, tuple[Run, ...]]
+    """System -> its runs, in the order of the answers' seeds; a system that does not train may have one for all."""
+    notes: tuple[str, ...]
+    """What was left out."""
+
+    @property
+    def name(self) -> str:
+        """Task, model and shots, for people."""
+        return self.context.name
+
+    def methods(self) -> dict[str, str]:
+        """System -> name of its method."""
+        return {system: runs[0].method for system, runs in self.runs.items()}
+
+
+def read_settings(folder: Path, metric: str | None = None) -> list[Setting]:
+    """All settings of which the folder holds at least two systems.
+
+    Args:
+        folder: holds the folders of runs.
+        metric: one that has a value for each answer; None is each task's main metric.
+
+    Raises:
+        OutputError: if there are fewer than two runs or systems to compare, if nothing is common to them, or a file is
+            damaged.
+        ConfigError: if a run has no such metric, or the metric has no value for a single answer.
+    """
+    runs, unread = read_runs([folder], metric)
+    if unread:
+        raise OutputError(unread[0])
+    if not runs:
+        raise OutputError(f"{folder}: no finished runs; give a folder that holds some (polyprefix run --out {folder})")
+    if len(runs) == 1:
+        name = runs[0].folder.name
+        raise OutputError(f"{folder}: one finished run ({name}); a comparison needs two, run another method")
+    contexts = group_runs(runs)
+    comparable = [context for context in contexts if len(context.systems) > 1]
+    if not comparable:
+        found = "; ".join(f"{context.name}: {', '.join(context.systems)}" for context in contexts)
+        raise OutputError(f"{folder}: no two systems on the same task and model ({found}); run another method there")
+    settings = [setting_of(context) for context in comparable]
+    if not (several := [setting for setting in settings if len(setting.runs) > 1]):
+        raise OutputError(f"{folder}: {settings[0].notes[-1]}; no two systems are left, run them on the same examples")
+    return several
+
+
+def group_runs(runs: Sequence[Run]) -> list[Context]:
+    """The settings of some runs, in alphabetical order.
+
+    A method's name is its system's, and that of all systems of the method carries the settings in which any two of them
+    differ within a setting: `prefix (length=32)`.
+    """
+    groups: dict[tuple[str, str, int], dict[str, list[Run]]] = {}
+    for run, task in zip(runs, _tasks(runs), strict=True):
+        key = task, str(run.result.config["model"]), int(run.result.config.get("shots", 0))
+        groups.setdefault(key, {}).setdefault(json.dumps(run.settings, sort_keys=True), []).append(run)
+    telling = _telling(groups.values())
+    return [_context(key, list(systems.values()), telling) for key, systems in sorted(groups.items())]
+
+
+def setting_of(context: Context) -> Setting:
+    """The answers of all systems to the same examples, with the same seeds.
+
+    Raises:
+        OutputError: if the systems have no seed, language or example in common, or different metrics.
+    """
+    notes = list(context.notes)
+    systems = _with_enough(context.systems, notes)
+    seeds = _common_seeds(context.name, systems, notes)
+    chosen = {
+        label: {seed: next((run for run in runs if run.seed == seed), runs[0]) for seed in seeds}
+        for label, runs in systems.items()
+    }
+    every = [run for runs in chosen.values() for run in runs.values()]
+    if len(metrics := {run.metric for run in every}) > 1:
+        raise OutputError(f"{context.name}: the runs have different main metrics ({', '.join(sorted(metrics))})")
+    ids = _common_ids(context.name, every, notes)
+    correctness = {
+        label: {
+            seed: {code: {key: run.correctness[code][key] for key in keys} for code, keys in ids.items()}
+            for seed, run in runs.items()
+        }
+        for label, runs in chosen.items()
+    }
+    runs_of = {label: tuple({run.folder: run for run in runs.values()}.values()) for label, runs in chosen.items()}
+    return Setting(context, every[0].metric, stack(correctness), runs_of, tuple(notes))
+
+
+def _tasks(runs: Sequence[Run]) -> list[str]:
+    """The task of each run; of task files with one name and different content, the name and the start of the digest."""
+    titles = [(task_title(run.result.config), str(run.result.config.get("task_digest") or "")) for run in runs]
+    digests = set(titles)
+    several = {title for title, _ in digests if sum(title == other for other, _ in digests) > 1}
+    return [f"{title} [{digest[:8]}]" if title in several and digest else title for title, digest in titles]
+
+
+def _telling(groups: Iterable[Mapping[str, list[Run]]]) -> dict[str, list[str]]:
+    """Method -> the settings in which systems of it differ in some setting."""
+    found: dict[str, set[str]] = {}
+    for systems in groups:
+        of_method: dict[str, list[dict[str, Any]]] = {}
+        for runs in systems.values():
+            of_method.setdefault(runs[0].method, []).append(runs[0].settings)
+        for method, settings in of_method.items():
+            keys = {key for one in settings for key in one}
+            differing = {key for key in keys if len({json.dumps(one.get(key)) for one in settings}) > 1}
+            found.setdefault(method, set()).update(differing)
+    return {method: sorted(keys) for method, keys in found.items()}
+
+
+def _context(key: tuple[str, str, int], systems: Sequence[list[Run]], telling: Mapping[str, Sequence[str]]) -> Context:
+    notes: list[str] = []
+    named = {}
+    for runs in systems:
+        method, settings = runs[0].method, runs[0].settings
+        changes = [f"{name.split('.')[-1]}={settings.get(name, 'not set')}" for name in telling[method]]
+        label = f"{method} ({', '.join(changes)})" if changes else method
+        named[label] = _one_per_seed(label, runs, notes)
+    order = sorted(named, key=lambda label: (named[label][0].method != UNADAPTED, label))
+    return Context(*key, {label: named[label] for label in order}, tuple(notes))
+
+
+def _one_per_seed(label: str, runs: list[Run], notes: list[str]) -> tuple[Run, ...]:
+    """Of several runs with one seed (other test sizes, other machines), the one with the most answers."""
+    found: dict[int, Run] = {}
+    for run in sorted(runs, key=lambda run: (-_answers(run), run.folder.name)):
+        if run.seed in found:
+            notes.append(
+                f"{label}, seed {run.seed}: {run.folder.name} left out, {found[run.seed].folder.name} stands for it"
+            )
+        found.setdefault(run.seed, run)
+    return tuple(found[seed] for seed in sorted(found))
+
+
+def _answers(run: Run) -> int:
+    return sum(map(len, run.correctness.values()))
+
+
+def _with_enough(systems: Mapping[str, tuple[Run, ...]], notes: list[str]) -> dict[str, tuple[Run, ...]]:
+    """Without systems that would take most languages or examples from the others."""
+    sizes = {label: max(map(_answers, runs)) for label, runs in systems.items()}
+    kept = {label: runs for label, runs in systems.items() if sizes[label] * FEW >= max(sizes.values())}
+    notes.extend(
+        f"{label} left out: {sizes[label]:,} answers, where others have up to {max(sizes.values()):,}"
+        for label in systems.keys() - kept.keys()
+    )
+    return kept
+
+
+def _common_seeds(where: str, systems: Mapping[str, Sequence[Run]], notes: list[str]) -> tuple[int, ...]:
+    """Seeds of all systems. The unadapted model has no seed of its own: one run of it stands beside every seed."""
+    fixed = {label for label, runs in systems.items() if len(runs) == 1 and runs[0].method == UNADAPTED}
+    seeds_of = {label: {run.seed for run in runs} for label, runs in systems.items()}
+    seeded = {label: seeds for label, seeds in seeds_of.items() if label not in fixed} or seeds_of
+    common = set.intersection(*seeded.values())
+    if not common:
+        listed = "; ".join(f"{label}: {', '.join(map(str, sorted(seeds)))}" for label, seeds in seeded.items())
+        raise OutputError(f"{where}: the systems have no seed in common ({listed}); run the same seeds")
+    for label, seeds in seeded.items():
+        if extra := sorted(seeds - common):
+            notes.append(f"{label}: seeds {', '.join(map(str, extra))} left out, not every system has them")
+    return tuple(sorted(common))
+
+
+def _common_ids(where: str, runs: list[Run], notes: list[str]) -> dict[str, list[str]]:
+    """Language -> example ids that every run has, languages in the order of the first run."""
+    everywhere = [code for code in runs[0].correctness if all(code in run.correctness for run in runs)]
+    ids = {code: sorted(set.intersection(*(set(run.correctness[code]) for run in runs))) for code in everywhere}
+    found = {code: keys for code, keys in ids.items() if keys}
+    if not found:
+        raise OutputError(f"{where}: the runs have no test example in common; evaluate them on the same examples")
+    all_codes = {code for run in runs for code in run.correctness}
+    if missing := sorted(all_codes - found.keys()):
+        notes.append(
+            f"{len(missing)} of {len(all_codes)} languages left out, not every run has them: {', '.join(missing)}"
+        )
+    most = {code: max(len(run.correctness[code]) for run in runs) for code in found}
+    if dropped := sum(most[code] - len(keys) for code, keys in found.items()):
+        notes.append(
+            f"compared on the {sum(map(len, found.values()))} examples that every run has; {dropped} others left out"
+        )
+    return found
