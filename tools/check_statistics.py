@@ -18,9 +18,9 @@ import numpy as np
 from scipy.stats import norm
 
 from polyprefix.analysis.answers import Answers
+from polyprefix.analysis.claims import holm
 from polyprefix.analysis.contrasts import contrast, language_contrasts, resampled_scores
 from polyprefix.scoring.bootstrap import Floats
-from polyprefix.scoring.comparison import holm
 
 EXAMPLE, OWN_EXAMPLE = 0.8, 0.3
 """Standard deviations of an example's easiness, and of what one system makes of it; chance has 1."""

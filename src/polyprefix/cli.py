@@ -313,7 +313,7 @@ def _run(settings: dict[str, Any], *, hub: Path | None, out: Path, as_json: bool
 
     folders = recipe.run(config, hub=hub, out=out, reporter=Terminal(), beside_base=base)
     summary = summarise(*folders)
-    write_html([summary], folders[0] / "report.html")
+    write_html(summary, folders[0] / "report.html")
     if as_json:
         click.echo(json.dumps(as_dict(summary), ensure_ascii=False))
         return

@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
-from statsmodels.stats.multitest import multipletests
 
 from polyprefix.analysis.answers import Answers, stack
 from polyprefix.analysis.contrasts import (
     contrast,
+    contrasts,
     crossed_spread,
     intervals,
     language_contrasts,
     mcnemar,
     ratio,
     resampled_scores,
+    weights,
 )
 from polyprefix.scoring.bootstrap import Floats
-from polyprefix.scoring.comparison import average_difference, holm
 
 
 def make(values: Floats, present: np.ndarray | None = None) -> Answers:
@@ -78,14 +78,33 @@ def test_an_average_is_tested_over_ids_not_answers() -> None:
     assert ours.p_runs == pytest.approx(stats.ttest_1samp(by_id, 0).pvalue)
     theirs = stats.bootstrap((by_id,), np.mean, method="percentile", rng=np.random.default_rng(0)).confidence_interval
     assert ours.ci95 == pytest.approx((theirs.low, theirs.high), abs=0.004)
-    old = average_difference(
-        *({str(i): dict(enumerate_ids(v)) for i, v in enumerate(side[0])} for side in values[::-1])
-    )
-    assert ours.value == pytest.approx(old.value) and ours.p_runs == pytest.approx(old.p_value, abs=0.03)
 
 
-def enumerate_ids(values: Floats) -> dict[str, float]:
-    return {str(i): float(value) for i, value in enumerate(values)}
+def test_parallel_ids_widen_the_interval() -> None:
+    """Copies of one language bring no new information; the same answers under other ids do."""
+    one = np.random.default_rng(2).integers(0, 2, 100).astype(float)
+    copies = make(np.tile(one, (1, 1, 9, 1)))
+    apart, present = np.zeros((1, 1, 9, 900)), np.zeros((9, 900), dtype=bool)
+    for column in range(9):
+        place = slice(100 * column, 100 * (column + 1))
+        apart[0, 0, column, place], present[column, place] = one, True
+    independent = make(apart, present)
+    widths = []
+    for answers in (copies, independent):
+        low, high = contrast(answers, resampled_scores(answers, 2000), np.full((1, 9), 1 / 9)).ci95
+        widths.append(high - low)
+    assert widths[0] == pytest.approx(3 * widths[1], rel=0.15)
+
+
+def test_many_contrasts_at_once_are_those_one_by_one() -> None:
+    answers = make(fractional(12, 3, 2, 4, 50), np.random.default_rng(1).random((4, 50)) < 0.8)
+    scores = resampled_scores(answers, 500)
+    wanted = [weights(answers, 1, [0, 2], minus=0), weights(answers, 2, [3]), weights(answers, 0, range(4), minus=2)]
+    for one, together in zip(wanted, contrasts(answers, scores, wanted), strict=True):
+        alone = contrast(answers, scores, one)
+        assert alone.value == together.value and alone.n == together.n
+        assert alone.ci95 == pytest.approx(together.ci95, abs=1e-6)
+        assert alone.p_seeds == pytest.approx(together.p_seeds)
 
 
 def test_missing_ids_are_a_loop_over_the_draws() -> None:
@@ -175,11 +194,6 @@ def test_a_ratio_is_that_of_the_scores_and_none_over_a_divisor_around_zero() -> 
     brute = by_id[1:].mean(axis=0)[draws].mean(axis=1) / by_id[0][draws].mean(axis=1)
     assert share.ci95 == pytest.approx(tuple(np.percentile(brute, (2.5, 97.5))), abs=0.015)
     assert ratio(answers, scores, over, np.zeros((2, 3))) is None
-
-
-def test_holm_is_statsmodels() -> None:
-    p = np.random.default_rng(10).random(50) ** 3
-    assert holm(list(p)) == pytest.approx(multipletests(p, method="holm")[1])
 
 
 def test_stack_puts_every_answer_in_its_place_and_refuses_what_does_not_match() -> None:

@@ -52,10 +52,12 @@ def write_cell(
     text: str = "What is it? · {id}",
     labels: Sequence[str] = LABELS,
     notes: tuple[str, ...] = (),
+    share: float | None = None,
+    shares: Mapping[str, float] | None = None,
     settings: Mapping[str, Any] | None = None,
     **config: Any,
 ) -> Path:
-    """One finished run whose answers are right at random, the more often the more its method trains."""
+    """One finished run whose answers are right at random: the more often the more its method trains, or a given share."""
     total = MODELS.get(model, 200_000_000)
     trained = total if method == "full" else METHODS.get(method, 50_000)
     digest = zlib.crc32(repr((task, method, model, settings, config)).encode())
@@ -64,8 +66,9 @@ def write_cell(
     lift = 0.03 * np.log10(1 + trained) + 0.1 * (total > 2e8)
     predictions, correctness, scores = [], [], {}
     for code in codes:
-        share = np.clip(0.35 + lift - (0.15 if code != "eng_Latn" else 0) + random.normal(0, 0.05), 0, 1)
-        correct = [float(value) for value in random.random(n) < share]
+        drawn = np.clip(0.35 + lift - (0.15 if code != "eng_Latn" else 0) + random.normal(0, 0.05), 0, 1)
+        chance = (shares or {}).get(code, drawn if share is None else share)
+        correct = [float(value) for value in random.random(n) < chance]
         for i, value in enumerate(correct):
             gold = labels[i % len(labels)]
             answer = gold if value else labels[(i + 1) % len(labels)]

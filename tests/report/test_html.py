@@ -11,7 +11,7 @@ import pytest
 from polyprefix.errors import OutputError
 from polyprefix.report.format import interval, percent, signed
 from polyprefix.report.html import write_html
-from polyprefix.report.summary import Summary, summarise, summarise_all
+from polyprefix.report.summary import Summary, summarise
 
 WriteRun = Callable[..., Path]
 
@@ -57,13 +57,13 @@ def summary(write_run: WriteRun) -> Summary:
     return summarise(write_run("adapted", CODES, 0.8, notes=(EVIL,), model=EVIL), base)
 
 
-def page_of(summaries: list[Summary], folder: Path) -> str:
-    write_html(summaries, folder / "new" / "report.html")
+def page_of(summary: Summary, folder: Path) -> str:
+    write_html(summary, folder / "new" / "report.html")
     return (folder / "new" / "report.html").read_text(encoding="utf-8")
 
 
 def test_everything_is_escaped(summary: Summary, tmp_path: Path) -> None:
-    text = page_of([summary], tmp_path)
+    text = page_of(summary, tmp_path)
     page = Page(text)
     assert page.count("script") == 1 and page.count("style") == 1
     assert page.text.count(EVIL) == 4  # heading, note, setting, and the note on the base's model
@@ -71,7 +71,7 @@ def test_everything_is_escaped(summary: Summary, tmp_path: Path) -> None:
 
 
 def test_nothing_is_requested(summary: Summary, tmp_path: Path) -> None:
-    text = page_of([summary], tmp_path)
+    text = page_of(summary, tmp_path)
     page = Page(text)
     assert not {name for _, attributes in page.elements for name in attributes} & {"src", "srcset", "action", "data"}
     assert all((attributes.get("href") or "#").startswith("#") for _, attributes in page.elements)
@@ -81,7 +81,7 @@ def test_nothing_is_requested(summary: Summary, tmp_path: Path) -> None:
 
 
 def test_all_figures_are_there(summary: Summary, tmp_path: Path) -> None:
-    text = Page(page_of([summary], tmp_path)).text
+    text = Page(page_of(summary, tmp_path)).text
     for row in summary.rows:
         assert row.difference and row.base
         assert row.language.name in text
@@ -95,7 +95,7 @@ def test_all_figures_are_there(summary: Summary, tmp_path: Path) -> None:
 
 
 def test_tables_are_accessible(summary: Summary, tmp_path: Path) -> None:
-    page = Page(page_of([summary], tmp_path))
+    page = Page(page_of(summary, tmp_path))
     assert page.elements[0] == ("html", {"lang": "en", "dir": "ltr"})
     assert all("scope" in attributes for tag, attributes in page.elements if tag == "th")
     assert page.count("caption") == 2
@@ -104,22 +104,13 @@ def test_tables_are_accessible(summary: Summary, tmp_path: Path) -> None:
 
 
 def test_plots_stay_inside_their_axis(summary: Summary, tmp_path: Path) -> None:
-    page = Page(page_of([summary], tmp_path))
+    page = Page(page_of(summary, tmp_path))
     places = [a[key] or "" for _, a in page.elements for key in ("x1", "x2", "cx") if (a.get(key) or "").endswith("%")]
     assert len(places) == 3 * 2 * (len(summary.rows) + len(summary.averages))
     assert all(0 <= float(place.rstrip("%")) <= 100 for place in places)
 
 
-def test_several_runs_share_a_page(write_run: WriteRun, tmp_path: Path) -> None:
-    folders = [write_run("adapted", CODES, 0.5), write_run("lora", ["swh_Latn"], 0.5, method={"name": "lora"})]
-    page = Page(page_of(summarise_all(folders), tmp_path))
-    ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
-    links = {(attributes["href"] or "")[1:] for tag, attributes in page.elements if tag == "a"}
-    assert links == ids == {"run-1", "run-2"}
-    assert "difference from the base" not in page.text
-
-
 def test_a_report_that_cannot_be_written_is_one_line(summary: Summary, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
-        write_html([summary], tmp_path / "file" / "report.html")
+        write_html(summary, tmp_path / "file" / "report.html")

@@ -6,15 +6,16 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from polyprefix import languages
+from polyprefix.analysis.groups import ENGLISH, UNKNOWN
 from polyprefix.errors import OutputError
-from polyprefix.report.averages import UNKNOWN
 from polyprefix.report.plain import as_dict
-from polyprefix.report.summary import ENGLISH, summarise, summarise_all
+from polyprefix.report.summary import summarise
 from polyprefix.results.files import read_correctness, read_result
-from polyprefix.scoring.comparison import average_difference
 
 WriteRun = Callable[..., Path]
 
@@ -29,11 +30,20 @@ def test_figures_are_those_of_the_files(write_run: WriteRun) -> None:
     assert {row.language.code: row.adapted for row in summary.rows} == {c: scores[c]["accuracy"] for c in CODES}
     adapted, unadapted = (read_correctness(path / "predictions.parquet") for path in (folder, base))
     overall = summary.averages[0]
-    assert overall.difference == average_difference(adapted, unadapted)
+    gains = [np.mean(list(adapted[code].values())) - np.mean(list(unadapted[code].values())) for code in CODES]
+    assert overall.difference and overall.difference.value == pytest.approx(np.mean(gains))
+    rest, english = np.mean(gains[1:]), gains[0]
+    assert summary.averages[1].difference and summary.averages[1].difference.value == pytest.approx(rest)
+    assert summary.carried and summary.carried.value == pytest.approx(rest / english)
     assert overall.adapted.value == pytest.approx(sum(scores[c]["accuracy"].value for c in CODES) / 4)
     assert overall.baselines["majority"].value == pytest.approx(1 / 3)
     assert summary.gap and summary.base_gap and (summary.method, summary.metric) == ("prefix", "accuracy")
-    assert all(row.adjusted_p is not None and row.difference is not None for row in summary.rows)
+    for row in summary.rows:
+        code = row.language.code
+        pairs = [(adapted[code][key], unadapted[code][key]) for key in adapted[code]]
+        up, down = sum(a > b for a, b in pairs), sum(a < b for a, b in pairs)
+        assert row.difference and row.difference.p_value == pytest.approx(binomtest(up, up + down).pvalue)
+        assert row.difference.adjusted_p >= row.difference.p_value
 
 
 def test_rows_go_by_family_then_score(write_run: WriteRun) -> None:
@@ -73,7 +83,7 @@ def test_what_cannot_be_paired_is_named(write_run: WriteRun) -> None:
     folder = write_run("adapted", CODES, 0.5, notes=("from the run",))
     base = write_run("base", CODES[:3], 0.5, n=20, method={"name": "none"}, model="other")
     summary = summarise(folder, base)
-    assert all(row.difference is None and row.adjusted_p is None for row in summary.rows)
+    assert all(row.difference is None for row in summary.rows)
     assert {row.language.code: row.base and row.base.n for row in summary.rows} == {
         "eng_Latn": 20, "swh_Latn": 20, "arb_Arab": 20, "deu_Latn": None,
     }  # fmt: skip
@@ -98,7 +108,7 @@ def test_another_protocol_is_another_task(write_run: WriteRun) -> None:
     assert summarise(default, base).base_run_id == "base"  # results from before protocols have no such key
     with pytest.raises(OutputError, match="lm-eval"):
         summarise(theirs, base)
-    assert {s.run_id: s.base_run_id for s in summarise_all([ours, theirs, base])} == {"ours": "base", "theirs": None}
+    assert summarise(ours, base).base_run_id == "base"
 
 
 def test_files_that_disagree_are_refused(write_run: WriteRun, tmp_path: Path) -> None:
@@ -113,22 +123,6 @@ def test_files_that_disagree_are_refused(write_run: WriteRun, tmp_path: Path) ->
     path.write_text(json.dumps(values))
     with pytest.raises(OutputError, match=r"only one of .* has swh_Latn"):
         summarise(folder)
-
-
-def test_each_run_is_put_beside_its_own_base(write_run: WriteRun) -> None:
-    none = {"method": {"name": "none"}}
-    folders = [
-        write_run("base-seed1", CODES, 0.3, seed=1, **none),
-        write_run("base", CODES, 0.3, **none),
-        write_run("base-other", CODES, 0.3, model="other", **none),
-        write_run("adapted", CODES, 0.6),
-        write_run("lora", CODES, 0.6, method={"name": "lora"}, seed=1),
-        write_run("alone", CODES, 0.6, shots=4),
-    ]
-    pairs = {summary.run_id: summary.base_run_id for summary in summarise_all(folders)}
-    assert pairs == {"adapted": "base", "lora": "base-seed1", "alone": None, "base-other": None}
-    with pytest.raises(OutputError, match="no finished runs"):
-        summarise_all([])
 
 
 def test_as_dict_is_json(write_run: WriteRun) -> None:

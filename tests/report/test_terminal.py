@@ -51,7 +51,7 @@ def test_80_columns_show_intervals_and_marks(summary: Summary) -> None:
     for figure in ("Latn", "40", percent(row.adapted.value), interval(row.adapted.ci95), signed(row.difference.value),
                    interval(row.difference.ci95, with_sign=True)):  # fmt: skip
         assert figure in line
-    assert line.rstrip().endswith("**")
+    assert line.rstrip().endswith("*")
     assert "B1: baseline, character n-grams" in text and "by family" in text
     assert "[bold]not markup[/bold]" in text
 

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyprefix.scoring.bootstrap import Floats
-from polyprefix.scoring.comparison import ByLanguage
 
 Bools = NDArray[np.bool_]
+ByLanguage = Mapping[str, Mapping[str, float]]
+"""Language -> example id -> correctness between 0 and 1."""
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from polyprefix import languages
 from polyprefix.analysis.contrasts import Contrast
 from polyprefix.analysis.ranks import Ranking
 from polyprefix.analysis.regression import Regression
 from polyprefix.languages import Language
-from polyprefix.scoring.comparison import holm
 
 ALPHA = 0.05
 FAMILIES = ("averages", "by_language", "by_group")
@@ -133,6 +134,25 @@ def corrected(compared: Sequence[SettingComparison], resamples: int, notes: tupl
         replace(s, systems=tuple(_counted(system, s.by_language) for system in s.systems)) for s in compared
     )
     return Comparison(counted, sizes, resamples, notes)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values that keep the chance of any false claim among them at the nominal level.
+
+    With m values in rising order, `p'_(i) = max over j <= i of min(1, (m - j + 1) p_(j))`. The order of the arguments is
+    kept.
+
+    Raises:
+        ValueError: if a value is no probability.
+    """
+    p = np.asarray(p_values, dtype=float)
+    if not np.all((p >= 0) & (p <= 1)):
+        raise ValueError("p-values must lie between 0 and 1")
+    order = np.argsort(p, kind="stable")
+    stepped = np.minimum(1.0, (len(p) - np.arange(len(p))) * p[order])
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.maximum.accumulate(stepped)
+    return [float(value) for value in adjusted]
 
 
 def _adjust(claims: list[Claim]) -> list[Claim]:

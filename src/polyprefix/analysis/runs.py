@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from polyprefix.analysis.answers import ByLanguage
 from polyprefix.config import DEFAULT_PROTOCOL
 from polyprefix.errors import ConfigError, OutputError, nearest
 from polyprefix.records import Prediction, RunResult, Score
 from polyprefix.results.files import PREDICTIONS, find_results, read_correctness, read_predictions, read_result
-from polyprefix.scoring.comparison import ByLanguage
 
 UNADAPTED = "none"
 NOT_OF_THE_SYSTEM = (

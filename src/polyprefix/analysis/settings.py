@@ -91,10 +91,7 @@ def read_settings(folder: Path, metric: str | None = None) -> list[Setting]:
     if not comparable:
         found = "; ".join(f"{context.name}: {', '.join(context.systems)}" for context in contexts)
         raise OutputError(f"{folder}: no two systems on the same task and model ({found}); run another method there")
-    settings = [setting_of(context) for context in comparable]
-    if not (several := [setting for setting in settings if len(setting.runs) > 1]):
-        raise OutputError(f"{folder}: {settings[0].notes[-1]}; no two systems are left, run them on the same examples")
-    return several
+    return [setting_of(context) for context in comparable]
 
 
 def group_runs(runs: Sequence[Run]) -> list[Context]:
@@ -190,12 +187,15 @@ def _answers(run: Run) -> int:
 
 
 def _with_enough(systems: Mapping[str, tuple[Run, ...]], notes: list[str]) -> dict[str, tuple[Run, ...]]:
-    """Without systems that would take most languages or examples from the others."""
+    """Without systems that would take most languages or examples from two others."""
     sizes = {label: max(map(_answers, runs)) for label, runs in systems.items()}
     kept = {label: runs for label, runs in systems.items() if sizes[label] * FEW >= max(sizes.values())}
+    if len(kept) < 2:
+        return dict(systems)
     notes.extend(
         f"{label} left out: {sizes[label]:,} answers, where others have up to {max(sizes.values()):,}"
-        for label in systems.keys() - kept.keys()
+        for label in systems
+        if label not in kept
     )
     return kept
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from polyprefix.scoring.comparison import Difference
-
 ABSENT = "–"
 MARKS = "* these runs differ (p < 0.05 after Holm's correction), ** so it is with other seeds in mind"
 """What the marks of claims say (`polyprefix.analysis.claims`)."""
@@ -36,13 +34,6 @@ def interval(ci95: tuple[float, float], with_sign: bool = False) -> str:
     """
     low, high = map(signed if with_sign else percent, ci95)
     return f"[{low}, {high}]"
-
-
-def mark(difference: Difference, adjusted_p: float | None) -> str:
-    """`*` where the interval excludes 0, `**` where it also does so after correction for many comparisons."""
-    if not difference.excludes_zero():
-        return ""
-    return "**" if adjusted_p is not None and adjusted_p < 0.05 else "*"
 
 
 def duration(seconds: float) -> str:

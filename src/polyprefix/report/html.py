@@ -1,29 +1,29 @@
-"""Summaries as one HTML file that needs nothing else: no network, no fonts, no pictures; readable without JavaScript.
+"""The summary of a run as one HTML file that needs nothing else: no network, no fonts, no pictures; readable without JavaScript.
 
 All text is escaped by the template engine; the page also forbids itself every request (Content-Security-Policy).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from polyprefix.analysis.contrasts import RESAMPLES
 from polyprefix.atomic import output_errors, write_text
 from polyprefix.report import format as figures
 from polyprefix.report.summary import Summary
-from polyprefix.scoring.bootstrap import RESAMPLES
 
 
-def write_html(summaries: Sequence[Summary], path: Path) -> None:
-    """Write the report of some runs, whole or not at all; missing folders are made.
+def write_html(summary: Summary, path: Path) -> None:
+    """Write the report of a run, whole or not at all; missing folders are made.
 
     Raises:
         OutputError: if the file cannot be written.
     """
-    page = _environment().get_template("report.html.j2").render(summaries=summaries, resamples=RESAMPLES)
+    page = _environment().get_template("report.html.j2").render(summary=summary, resamples=RESAMPLES)
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, page)
@@ -41,7 +41,6 @@ def _environment() -> Environment:
         figures.percent,
         figures.signed,
         figures.interval,
-        figures.mark,
         figures.costs,
         figures.trained_share,
         flatten,

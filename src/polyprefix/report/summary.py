@@ -6,21 +6,32 @@ the correctness in `predictions.parquet`; a folder where the two disagree is ref
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from polyprefix import languages
-from polyprefix.analysis.groups import ENGLISH
+from polyprefix.analysis.answers import ByLanguage, stack
+from polyprefix.analysis.claims import corrected
+from polyprefix.analysis.compare import compare_setting
+from polyprefix.analysis.contrasts import RESAMPLES, Contrast
 from polyprefix.analysis.runs import UNADAPTED, Run, read_run
+from polyprefix.analysis.settings import Context, Setting
 from polyprefix.config import task_title
 from polyprefix.errors import OutputError
 from polyprefix.languages import Language
 from polyprefix.records import RunResult, Score
-from polyprefix.report.averages import Average, all_averages
-from polyprefix.results.files import read_result
-from polyprefix.scoring.comparison import ByLanguage, Difference, holm, paired_difference, transfer_gap
+from polyprefix.report.averages import (
+    ADAPTED,
+    BASE,
+    Average,
+    Compared,
+    Difference,
+    all_averages,
+    as_difference,
+    as_score,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +43,6 @@ class Row:
     base: Score | None
     difference: Difference | None
     """Adapted minus base on the same examples; None without a base run, or where its examples are others."""
-    adjusted_p: float | None
-    """The p-value of the difference after Holm's correction over all languages of the run."""
     baselines: Mapping[str, Score]
 
 
@@ -50,9 +59,12 @@ class Summary:
     rows: tuple[Row, ...]
     """By family, then from the highest score to the lowest."""
     averages: tuple[Average, ...]
-    gap: Difference | None
+    gap: Score | None
     """English minus the average over the other languages; None where one of the two is missing."""
-    base_gap: Difference | None
+    base_gap: Score | None
+    carried: Score | None
+    """Share of the gain in English that the other languages have on average; None without an unadapted base in all
+    languages, or where the gain in English is not clearly different from 0."""
     config: Mapping[str, Any]
     provenance: Mapping[str, Any]
     parameters: Mapping[str, int]
@@ -72,7 +84,10 @@ def summarise(folder: Path, base: Path | None = None) -> Summary:
     base_run = read_run(base) if base else None
     if base_run:
         _require_same_task(run, base_run)
-    pairs = _pairs(run, base_run)
+    shared = _shared(run, base_run)
+    alone = _compared({ADAPTED: run}, list(run.correctness))
+    pair = _compared({ADAPTED: run, BASE: base_run}, shared) if base_run and shared else None
+    whole = pair if len(shared) == len(run.correctness) else None
     result = run.result
     return Summary(
         run_id=result.run_id,
@@ -81,33 +96,36 @@ def summarise(folder: Path, base: Path | None = None) -> Summary:
         model=str(result.config["model"]),
         method=run.method,
         metric=run.metric,
-        rows=_rows(run, base_run, pairs),
-        averages=all_averages(run.correctness, pairs, _baselines(run, base_run, pairs), ENGLISH),
-        gap=_gap(run.correctness),
-        base_gap=_gap(pairs) if len(pairs) == len(run.correctness) else None,
+        rows=_rows(run, base_run, pair, shared),
+        averages=all_averages(alone, pair, _baselines(run, base_run, shared)),
+        gap=_score(alone.summary(ADAPTED).gap),
+        base_gap=_score(whole.summary(BASE).gap) if whole else None,
+        carried=_score(whole.summary(ADAPTED).carried) if whole else None,
         config=result.config,
         provenance=result.provenance,
         parameters=result.parameters,
         cost=result.cost,
-        notes=(*result.notes, *(_remarks(run, base_run, pairs) if base_run else ())),
+        notes=(*result.notes, *(_remarks(run, base_run, shared) if base_run else ())),
     )
 
 
-def summarise_all(folders: Sequence[Path]) -> list[Summary]:
-    """Summarise runs, each beside the run of the unadapted model that belongs to it, if that is among them.
+def _score(found: Contrast | None) -> Score | None:
+    return as_score(found) if found else None
 
-    It belongs to it if model, task, shots and number of examples are the same; of several, one with the same seed is
-    preferred. Unadapted runs that serve so are not listed by themselves.
 
-    Raises:
-        OutputError: as `summarise`, or if there are no runs.
-    """
-    if not folders:
-        raise OutputError("no finished runs to report; give folders that hold some")
-    results = {folder: read_result(folder) for folder in folders}
-    bases = {folder: _base_of(result, results) for folder, result in results.items()}
-    serving = set(bases.values())
-    return [summarise(folder, base) for folder, base in bases.items() if folder not in serving]
+def _compared(runs: Mapping[str, Run], codes: list[str]) -> Compared:
+    """The runs on the examples of some languages, which are the same in all of them; the base is the baseline."""
+    first = next(iter(runs.values()))
+    answers = stack({name: {0: _in(run, codes)} for name, run in runs.items()})
+    named = {name: (run,) for name, run in runs.items()}
+    context = Context(task_title(first.result.config), str(first.result.config["model"]), 0, named, ())
+    setting = Setting(context, first.metric, answers, named, ())
+    baseline = BASE if BASE in runs else None
+    return Compared(setting, corrected([compare_setting(setting, baseline)], RESAMPLES).settings[0])
+
+
+def _in(run: Run, codes: list[str]) -> ByLanguage:
+    return {code: run.correctness[code] for code in codes}
 
 
 def _require_same_task(run: Run, base: Run) -> None:
@@ -121,29 +139,21 @@ def _require_same_task(run: Run, base: Run) -> None:
             )
 
 
-def _pairs(run: Run, base: Run | None) -> ByLanguage:
-    """The base's correctness in the languages where both runs have the same examples."""
-    if base is None:
-        return {}
-    return {
-        code: base.correctness[code]
-        for code, answers in run.correctness.items()
-        if code in base.correctness and base.correctness[code].keys() == answers.keys()
-    }
+def _shared(run: Run, base: Run | None) -> list[str]:
+    """The languages where both runs have the same examples."""
+    theirs = base.correctness if base else {}
+    return [code for code, answers in run.correctness.items() if theirs.get(code, {}).keys() == answers.keys()]
 
 
-def _rows(run: Run, base: Run | None, pairs: ByLanguage) -> tuple[Row, ...]:
-    differences = {code: paired_difference(run.correctness[code], pairs[code]) for code in pairs}
-    p_values = {code: d.p_value for code, d in differences.items() if d.p_value is not None}
-    baselines = _baselines(run, base, pairs)
-    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+def _rows(run: Run, base: Run | None, pair: Compared | None, shared: list[str]) -> tuple[Row, ...]:
+    claims = {claim.name: claim for claim in pair.comparison.by_language} if pair else {}
+    baselines = _baselines(run, base, shared)
     rows = [
         Row(
             language=languages.get(code),
             adapted=score,
             base=base.scores.get(code) if base else None,
-            difference=differences.get(code),
-            adjusted_p=adjusted.get(code),
+            difference=as_difference(claims.get(code)),
             baselines={name: scores[code] for name, scores in baselines.items() if code in scores},
         )
         for code, score in run.scores.items()
@@ -151,12 +161,12 @@ def _rows(run: Run, base: Run | None, pairs: ByLanguage) -> tuple[Row, ...]:
     return tuple(sorted(rows, key=lambda row: (row.language.family or "~", -row.adapted.value, row.language.name)))
 
 
-def _baselines(run: Run, base: Run | None, pairs: ByLanguage) -> Mapping[str, Mapping[str, Score]]:
+def _baselines(run: Run, base: Run | None, shared: list[str]) -> Mapping[str, Mapping[str, Score]]:
     """Those of the run itself; else of the base model's run, where they were computed, in languages with the same examples."""
     if run.result.baselines or base is None:
         return run.result.baselines
     return {
-        name: {code: score for code, score in scores.items() if code in pairs}
+        name: {code: score for code, score in scores.items() if code in shared}
         for name, scores in base.result.baselines.items()
     }
 
@@ -167,11 +177,7 @@ def _task(result: RunResult) -> str:
     return f"that of the files {digest}" if digest else task_title(result.config)
 
 
-def _gap(correctness: ByLanguage) -> Difference | None:
-    return transfer_gap(correctness, ENGLISH) if ENGLISH in correctness and len(correctness) > 1 else None
-
-
-def _remarks(run: Run, base: Run, pairs: ByLanguage) -> list[str]:
+def _remarks(run: Run, base: Run, shared: list[str]) -> list[str]:
     remarks = []
     for key in ("model", "shots"):
         ours, theirs = run.result.config.get(key), base.result.config.get(key)
@@ -179,24 +185,10 @@ def _remarks(run: Run, base: Run, pairs: ByLanguage) -> list[str]:
             remarks.append(f"The base run has another {key}: {theirs}, not {ours}.")
     if base.method != UNADAPTED:
         remarks.append(f"The base run is not unadapted: its method is {base.method}.")
-    for code in run.correctness.keys() - pairs.keys():
+    for code in run.correctness.keys() - set(shared):
         count = len(base.correctness.get(code, ()))
         found = f"other examples ({count}, not {len(run.correctness[code])})" if count else "no score"
         remarks.append(
             f"The base run has {found} in {languages.get(code).name}: no difference there or in its averages."
         )
     return sorted(remarks)
-
-
-def _base_of(result: RunResult, results: Mapping[Path, RunResult]) -> Path | None:
-    keys = ("model", "shots", "eval_size")
-    if str(result.config["method"]["name"]) == UNADAPTED:
-        return None
-    matching = [
-        (other.config.get("seed") != result.config.get("seed"), folder)
-        for folder, other in results.items()
-        if str(other.config["method"]["name"]) == UNADAPTED
-        and _task(other) == _task(result)
-        and all(other.config.get(key) == result.config.get(key) for key in keys)
-    ]
-    return min(matching)[1] if matching else None

@@ -12,10 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from polyprefix.records import Score
-from polyprefix.report.averages import Average
-from polyprefix.report.format import ABSENT, costs, interval, mark, percent, signed, trained_share
+from polyprefix.report.averages import Average, Difference
+from polyprefix.report.format import ABSENT, costs, interval, percent, signed, trained_share
 from polyprefix.report.summary import Row, Summary
-from polyprefix.scoring.comparison import Difference
 
 WIDE = 104
 """Terminal columns from which on there is room for secondary table columns."""
@@ -97,7 +96,7 @@ def _language_cells(row: Row, layout: _Layout) -> list[RenderableType]:
     if layout.intervals:
         cells.append(Text(language.script_name if layout.wide else language.script, style="dim"))
     cells.append(Text(str(row.adapted.n), style="dim"))
-    return cells + _score_cells(row.base, row.adapted, row.difference, row.adjusted_p, layout)
+    return cells + _score_cells(row.base, row.adapted, row.difference, layout)
 
 
 def _average_table(summary: Summary, layout: _Layout) -> Table:
@@ -124,7 +123,7 @@ def _average_cells(item: Average, layout: _Layout) -> list[RenderableType]:
     for baseline in layout.baselines:
         mean = item.baselines.get(baseline)
         cells.append(percent(mean.value) if mean else ABSENT)
-    return cells + _score_cells(item.base, item.adapted, item.difference, None, layout)
+    return cells + _score_cells(item.base, item.adapted, item.difference, layout)
 
 
 def _indented(name: str) -> Padding:
@@ -141,22 +140,21 @@ def _score_columns(table: Table, layout: _Layout) -> None:
 
 
 def _score_cells(
-    base: Score | None, adapted: Score, difference: Difference | None, adjusted_p: float | None, layout: _Layout
+    base: Score | None, adapted: Score, difference: Difference | None, layout: _Layout
 ) -> list[RenderableType]:
     figure = Text(percent(adapted.value), style="bold")
     if layout.intervals:
         figure.append(f" {interval(adapted.ci95):>13}", style="not bold dim")
     if not layout.paired:
         return [figure]
-    stars = mark(difference, adjusted_p) if difference else ""
+    stars = difference.mark if difference else ""
     return [percent(base.value) if base else ABSENT, figure, _difference_cell(difference, layout), stars]
 
 
 def _difference_cell(difference: Difference | None, layout: _Layout) -> Text:
     if difference is None:
         return Text(ABSENT)
-    clear = difference.excludes_zero()
-    style = ("green" if difference.value > 0 else "red") if clear else ""
+    style = ("green" if difference.value > 0 else "red") if difference.mark else ""
     cell = Text(signed(difference.value), style=style)
     if layout.difference_intervals:
         cell.append(f" {interval(difference.ci95, with_sign=True):>14}", style="dim")
@@ -171,9 +169,12 @@ def _legend(summary: Summary, layout: _Layout, averages: _Layout, console: Conso
         if gap:
             figures = f"{signed(gap.value)} {interval(gap.ci95, with_sign=True)}"
             lines.append(f"English minus the other languages, {name}: {figures}")
+    if summary.carried:
+        figures = f"{percent(summary.carried.value)}% {interval(summary.carried.ci95)}"
+        lines.append(f"Share of the gain in English that the other languages have: {figures}")
     if layout.paired:
         count = sum(row.difference is not None for row in summary.rows)
-        lines.append(f"* the 95% interval excludes 0; ** also p < 0.05 after Holm's correction over {count} languages")
+        lines.append(f"* p < 0.05 after Holm's correction over {count} languages; one seed says nothing of other seeds")
     if layout.intervals:
         lines.append("[ ] 95% intervals, clustered by example id in averages")
     lines.append("English, the language of training, counts in 'all languages' only")

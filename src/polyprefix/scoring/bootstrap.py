@@ -50,14 +50,6 @@ def resampled_sums(x_IK: Floats, resamples: int = RESAMPLES, chunk: int = 500) -
     return sums
 
 
-@lru_cache(maxsize=4)
-def random_signs(n: int, resamples: int = RESAMPLES) -> NDArray[np.float32]:
-    """Independent signs -1 and +1 with equal chance, `[resamples, n]`. Read-only, because it is shared."""
-    signs = np.random.default_rng(SEED).integers(0, 2, size=(resamples, n), dtype=np.int8).astype(np.float32) * 2 - 1
-    signs.flags.writeable = False
-    return signs
-
-
 def percentile_interval(samples: Floats) -> tuple[float, float]:
     """The middle 95% of resampled values."""
     low, high = np.percentile(samples, (2.5, 97.5))

@@ -1,0 +1,54 @@
+"""Law: runs that differ in their seed only are one system; names tell systems apart, the same way in every setting."""
+
+from __future__ import annotations
+
+from tests.analysis.conftest import CODES, WriteRun, answers
+
+from polyprefix.analysis.runs import Run, read_runs
+from polyprefix.analysis.settings import group_runs, setting_of
+
+
+def read(write_run: WriteRun) -> list[Run]:
+    return read_runs([write_run("none", answers(0.3))])[0]
+
+
+def test_a_setting_that_varies_anywhere_is_named_everywhere(write_run: WriteRun) -> None:
+    for length in (4, 8):
+        write_run("prefix", answers(0.5), method={"length": length})
+    write_run("prefix", answers(0.5), method={"length": 8}, task="xnli")
+    names = {context.task: set(context.systems) for context in group_runs(read(write_run))}
+    assert names == {"terms": {"none", "prefix (length=4)", "prefix (length=8)"}, "xnli": {"prefix (length=8)"}}
+
+
+def test_how_a_run_was_computed_makes_no_other_system(write_run: WriteRun) -> None:
+    for seed, device in enumerate(("cpu", "cuda")):
+        write_run("prefix", answers(0.5), seed=seed, runtime={"device": device}, eval={"token_budget": 10 + seed})
+    (context,) = group_runs(read(write_run))
+    assert [run.seed for run in context.systems["prefix"]] == [0, 1]
+
+
+def test_shots_are_a_setting_of_their_own(write_run: WriteRun) -> None:
+    write_run("prefix", answers(0.5), shots=4)
+    assert [context.title for context in group_runs(read(write_run))] == ["terms", "terms, 4 shots"]
+
+
+def test_a_system_with_next_to_nothing_is_left_out_and_not_the_languages_of_others(write_run: WriteRun) -> None:
+    write_run("prefix", answers(0.5))
+    write_run("lora", answers(0.5, codes=CODES[:1]))
+    (context,) = group_runs(read(write_run))
+    setting = setting_of(context)
+    assert setting.answers.systems == ("none", "prefix") and setting.answers.languages == CODES
+    assert "lora left out: 60 answers, where others have up to 360" in setting.notes
+
+
+def test_of_two_systems_none_is_left_out(write_run: WriteRun) -> None:
+    write_run("lora", answers(0.5, codes=CODES[:1]))
+    (context,) = group_runs(read(write_run))
+    assert setting_of(context).answers.systems == ("none", "lora")
+
+
+def test_runs_that_were_tested_in_no_language_are_passed_over(write_run: WriteRun) -> None:
+    folder = write_run("prefix", {})
+    write_run("none", answers(0.3))
+    runs, unread = read_runs([folder])
+    assert [run.method for run in runs] == ["none"] and unread == []

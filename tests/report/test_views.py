@@ -1,0 +1,72 @@
+"""Law: the report and `polyprefix compare` show the same figures of the same runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.report.studies import FAST, some_languages, write_cell
+
+from polyprefix.analysis.compare import compare as compare_runs
+from polyprefix.report.findings import finding
+from polyprefix.report.format import interval, percent, signed
+from polyprefix.report.grid import Grid, read_grid
+from polyprefix.report.views import View, compare
+
+CODES = some_languages(8)
+
+
+def test_views_are_the_comparison_of_the_folder(
+    small_grid: Grid, small_views: tuple[View, ...], small_study: Path
+) -> None:
+    found = compare_runs(small_study, "none", resamples=FAST)
+    settings = {(setting.task, setting.model): setting for setting in found.settings}
+    assert len(settings) == len(small_views) == 4
+    for view in small_views:
+        theirs = settings[view.task, view.model]
+        assert {claim for claim in view.differences.values()} == set(theirs.by_language)
+        assert set(view.mean_differences.values()) == set(theirs.averages)
+        for summary in theirs.systems:
+            assert view.averages[summary.system] == summary.score and view.gaps[summary.system] == summary.gap
+            assert view.summaries[summary.system].carried == summary.carried
+        assert theirs.seeds == (0, 1)
+
+
+def test_seeds_are_a_level_of_their_own(small_views: tuple[View, ...]) -> None:
+    for claim in small_views[0].differences.values():
+        assert claim.difference.p_seeds is not None and claim.adjusted_seeds is not None
+        assert claim.difference.p_seeds >= claim.difference.p_runs - 1e-12
+
+
+def test_one_certain_language_among_many_is_found(tmp_path: Path) -> None:
+    """No p-value has a floor that a correction over 200 languages cannot pass."""
+    codes = some_languages(205)
+    write_cell(tmp_path, codes, method="none", n=40, share=0.5)
+    write_cell(tmp_path, codes, method="prefix", n=40, share=0.5, shares={codes[7]: 1.0})
+    (view,) = compare(read_grid([tmp_path]), FAST)
+    assert view.differences["prefix", codes[7]].mark == "*"
+    assert sum(bool(claim.mark) for claim in view.differences.values()) <= 2
+
+
+def test_the_finding_on_one_task_is_the_average_of_its_table(tmp_path: Path) -> None:
+    for method in ("none", "lora"):
+        for seed in (0, 1):
+            write_cell(tmp_path, CODES, method=method, seed=seed)
+    grid = read_grid([tmp_path])
+    (view,) = views = compare(grid, FAST)
+    first, second = finding(grid, views, FAST)
+    score, change = view.averages["lora"], view.mean_differences["lora"].difference
+    assert f"{percent(score.value)}% {interval(score.ci95)}" in first
+    assert f"{signed(change.value)} points {interval(change.ci95, with_sign=True)}" in second
+
+
+def test_what_cannot_be_compared_is_said_and_still_shown(tmp_path: Path) -> None:
+    write_cell(tmp_path, CODES, method="prefix", seed=0)
+    write_cell(tmp_path, CODES, method="lora", seed=1)
+    (view,) = compare(read_grid([tmp_path]), FAST)
+    assert view.averages == {} and view.differences == {} and view.best == frozenset()
+    assert "no seed in common" in view.left_out[0]
+    assert set(view.cells["lora"].scores) == set(CODES)
+    assert view.cells["lora"].scores["eng_Latn"].value == pytest.approx(
+        view.cells["lora"].runs[0].result.scores["eng_Latn"]["accuracy"].value
+    )
