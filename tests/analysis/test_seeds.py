@@ -38,7 +38,7 @@ def test_the_value_is_the_mean_over_the_seeds_that_have_the_language(write_run: 
 def test_seeds_that_agree_are_as_one_and_seeds_that_do_not_widen_the_interval(write_run: WriteRun) -> None:
     same = answers(0.6)
     alike = scores_over_seeds(runs(write_run, same, same, same))
-    for code, score in alike.items():
+    for score in alike.values():
         assert score.ci95 == pytest.approx(wilson(score.value, score.n), abs=0.01)
     apart = scores_over_seeds(runs(write_run, answers(0.3), answers(0.6), answers(0.9)))
     for code, score in apart.items():

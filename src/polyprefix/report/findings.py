@@ -69,11 +69,12 @@ def _certainty(grid: Grid, views: Sequence[View], answers: Answers, ranked: Sequ
     best, second = (answers.systems[m] for m in ranked[:2])
     apart = lead.ci95[0] > 0 or lead.ci95[1] < 0
     told = "which excludes 0" if apart else "which does not exclude 0: the two are not told apart"
-    seeds = len(answers.seeds)
-    text = (
-        f"Its lead over the next best, {second}, is {_points(lead)}, {told}"
-        f"{'' if seeds > 1 else ', and what other seeds would give is not known'}"
+    lead_is = (
+        "That difference is one"
+        if second == grid.baseline
+        else f"Its lead over the next best, {second}, is {_points(lead)},"
     )
+    text = f"{lead_is} {told}{'' if len(answers.seeds) > 1 else ', and what other seeds would give is not known'}"
     claims = [claim for view in views for (method, _), claim in view.differences.items() if method == best]
     if not claims:
         return text + "."

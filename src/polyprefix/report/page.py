@@ -63,6 +63,7 @@ def write_page(grid: Grid, views: Sequence[View], path: Path, *, texts: bool = T
         grid=grid,
         views=views,
         finding=finding(grid, views),
+        comparisons=sum(len(view.differences) for view in views),
         charts={(v.task, v.model): [_drawing(chart) for chart in view_charts(grid, v)] for v in views},
         across={task: [_drawing(chart) for chart in task_charts(grid, views, task)] for task in grid.tasks},
         examples=examples(views, texts),

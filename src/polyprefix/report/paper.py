@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import starmap
 from pathlib import Path
 
 from polyprefix.atomic import output_errors, write_text, writing
@@ -10,7 +11,7 @@ from polyprefix.report import vega
 from polyprefix.report.charts import paper_charts
 from polyprefix.report.findings import finding
 from polyprefix.report.grid import Grid
-from polyprefix.report.tables import as_csv, as_latex, as_markdown, document, paper_tables
+from polyprefix.report.tables import as_csv, as_latex, as_list, as_markdown, document, paper_tables
 from polyprefix.report.views import View
 
 FIGURES: Mapping[str, Callable[[str], bytes]] = {
@@ -60,8 +61,9 @@ def _contents(grid: Grid, views: Sequence[View], form: str) -> Iterable[tuple[st
         return
     tables = list(paper_tables(grid, views))
     if form == "md":
-        missing = "".join(f"- {one}\n" for one in grid.missing) or "Nothing.\n"
-        parts = (" ".join(finding(grid, views)), *map(as_markdown, tables), "Missing or failed:\n\n" + missing)
+        left_out = (f"{view.task}, {view.model}: {one}" for view in views for one in view.left_out)
+        lists = {"Missing or failed": grid.missing, "Left out of averages and differences": tuple(left_out)}
+        parts = (" ".join(finding(grid, views)), *map(as_markdown, tables), *starmap(as_list, lists.items()))
         yield "report.md", "\n\n".join(parts)
         return
     for table in tables:

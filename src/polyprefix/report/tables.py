@@ -118,6 +118,11 @@ def as_markdown(table: Table) -> str:
     return f"{_markdown(table.caption)}\n\n" + "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
+def as_list(title: str, lines: Sequence[str]) -> str:
+    """A Markdown list under its title."""
+    return f"{title}:\n\n" + ("".join(f"- {_markdown(line)}\n" for line in lines) or "Nothing.\n")
+
+
 def _markdown(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#|~&])", r"\\\1", " ".join(text.split()))
 
