@@ -148,8 +148,9 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
         save_adapter(model, folder.adapter, task=learned, write=group.main)
 
     answers = predict(
-        model, examples.test, tokens.test, config.eval.token_budget, reporter, f"test {method.name}", folder.unfinished
-    )
+        model, examples.test, tokens.test, config.eval.token_budget, reporter, f"test {method.name}", folder.unfinished,
+        task.score,
+    )  # fmt: skip
     if not group.main:
         return out / group.agree(config.run_id())
     flat = [p for items in answers.predictions.values() for p in items]

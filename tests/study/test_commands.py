@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,54 @@ def test_a_study_from_file_to_page(polyprefix: Command, file: Path, tmp_path: Pa
     assert status == 0 and "prefix" in printed and (out / "report.html").is_file(), err
     status, printed, err = polyprefix("study", "run", file, "--out", out)
     assert status == 0 and "0 run, 3 there already" in printed
+
+
+def test_status_shows_the_figures_of_the_report_which_names_what_is_missing(
+    polyprefix: Command, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, run_on = tmp_path / "runs", attempt.run_on
+
+    def fail_once(inputs: Any, config: Any, *rest: Any, **more: Any) -> Path:
+        if config.seed == 1 and config.trains:
+            raise RuntimeError("out of cheese")
+        return run_on(inputs, config, *rest, **more)
+
+    monkeypatch.setattr(attempt, "run_on", fail_once)
+    assert polyprefix("study", "run", file, "--out", out)[0] == 1
+    for folder in find_results(out)[:1]:  # a run of nobody's study
+        shutil.copytree(folder, out / "stranger")
+    figures = [
+        polyprefix("study", what, file, "--out", out)[1].split("carries over")[1] for what in ("status", "report")
+    ]
+    assert figures[0] == figures[1] and "1 entries are missing or failed" not in figures[0]
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "failed: RuntimeError: out of cheese" in page and "stranger" not in page
+    assert polyprefix("report", out, "--out", tmp_path / "all.html")[0] == 0
+    status, printed, _ = polyprefix(
+        "study", "report", file, "--out", out, "--format", "csv", "--to", tmp_path / "files"
+    )
+    assert status == 0 and "wrote 1 files" in printed
+    rows = list(csv.DictReader((tmp_path / "files" / "scores.csv").read_text(encoding="utf-8").splitlines()))
+    assert {row["method"] for row in rows} == {"none", "prefix"} and {row["seeds"] for row in rows} == {"1"}
+    status, _, err = polyprefix("study", "report", file, "--out", out, "--baseline", "prefx")
+    assert status == 2 and "did you mean 'prefix'" in err
+
+
+def test_runs_that_choose_settings_are_no_methods_of_the_report(
+    polyprefix: Command, tmp_path: Path, tiny_folder: Path
+) -> None:
+    (tmp_path / "model").symlink_to(tiny_folder)
+    values = {"prefix": {"train.learning_rate": [1e-2, 3e-2]}}
+    tune = {"base": {"languages": [], "eval_size": 1}, "values": values}
+    file = write(tmp_path, axes={"method": ["none", "prefix"]}, seeds=[0], tune=tune)
+    out = tmp_path / "runs"
+    status, _, err = polyprefix("study", "run", file, "--out", out)
+    assert status == 0, err
+    for words in (("study", "report", file, "--out", out), ("report", out, "--out", out / "report.html")):
+        assert polyprefix(*words)[0] == 0
+        page = (out / "report.html").read_text(encoding="utf-8")
+        assert "learning_rate=" not in page and "no scores" not in page and "Nothing: every method" in page
+    assert polyprefix("compare", out, "--baseline", "none", "--resamples", "100")[0] == 0
 
 
 def test_a_failure_is_exit_status_1_and_is_named(

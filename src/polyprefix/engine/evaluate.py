@@ -14,7 +14,7 @@ from polyprefix.engine.processes import processes
 from polyprefix.engine.work import Work
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.progress import Reporter
-from polyprefix.records import Example, Prediction
+from polyprefix.records import Example, Prediction, Score
 from polyprefix.text.tokens import Encoded
 
 Figures = Mapping[str, float]
@@ -50,28 +50,38 @@ def predict(
     reporter: Reporter,
     title: str,
     kept: Kept | None = None,
+    score: Callable[[Sequence[Prediction]], Mapping[str, Score]] | None = None,
 ) -> Answers:
-    """Answer every example of every language that is not among the kept ones. One progress bar over all languages.
+    """Answer every example of every language that is not among the kept ones.
+
+    One progress bar over all languages. With `score`, it shows the main metric of the last finished language, as the result
+    will have it.
 
     Several processes share the languages; where layers are sharded they must work together, and all answer everything.
     """
-    group, found = processes(), dict[str, tuple[list[Prediction], Figures]]()
+    group, found, last = processes(), dict[str, tuple[list[Prediction], Figures]](), ""
     with reporter.phase(title, sum(map(len, encoded.values()))) as bar:
         for number, (language, items) in enumerate(encoded.items()):
             if not group.sharded and number % group.count != group.rank:
                 continue
-            advance = partial(bar.advance, note=language)
+            advance = partial(bar.advance, note=last + language)
             earlier = kept.get(language, test[language]) if kept else None
             earlier = group.agree(earlier) if group.sharded else earlier
             if earlier:
                 advance(len(items))
             found[language] = earlier or _answer(model, test[language], items, token_budget, advance)
+            if score:
+                last = f"{language} {_main_figure(score(found[language][0]))}, "
             if kept and not earlier and (group.main or not group.sharded):
                 kept.put(language, *found[language])
     everything = {language: answers for part in group.gather(found) for language, answers in part.items()}
     total = {key: sum(figures[key] for _, figures in everything.values()) for key in next(iter(everything.values()))[1]}
     predictions = {language: everything[language][0] for language in encoded}
     return Answers(predictions, total.pop("seconds"), Work(**total))  # type: ignore[arg-type]
+
+
+def _main_figure(scores: Mapping[str, Score]) -> str:
+    return f"{100 * next(iter(scores.values())).value:.1f}%"
 
 
 def _answer(

@@ -68,13 +68,10 @@ def _points(change: Contrast) -> str:
 def _certainty(grid: Grid, views: Sequence[View], answers: Answers, ranked: Sequence[int], lead: Contrast) -> str:
     best, second = (answers.systems[m] for m in ranked[:2])
     apart = lead.ci95[0] > 0 or lead.ci95[1] < 0
-    told = "which excludes 0" if apart else "which does not exclude 0: the two are not told apart"
-    lead_is = (
-        "That difference is one"
-        if second == grid.baseline
-        else f"Its lead over the next best, {second}, is {_points(lead)},"
-    )
-    text = f"{lead_is} {told}{'' if len(answers.seeds) > 1 else ', and what other seeds would give is not known'}"
+    told = "excludes 0" if apart else "does not exclude 0: the two are not told apart"
+    lead_is = f"Its lead over the next best, {second}, is {_points(lead)}, which"
+    subject = "That difference" if second == grid.baseline else lead_is
+    text = f"{subject} {told}{'' if len(answers.seeds) > 1 else ', and what other seeds would give is not known'}"
     claims = [claim for view in views for (method, _), claim in view.differences.items() if method == best]
     if not claims:
         return text + "."

@@ -89,7 +89,7 @@ def _environment() -> Environment:
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     for helper in (
         figures.percent, figures.signed, figures.interval, figures.duration, shade, limits, reach, group_names,
-        across_seeds,
+        across_seeds, facts,
     ):  # fmt: skip
         environment.globals[helper.__name__] = helper
     environment.tests["match_prefix"] = lambda name, prefix: name.startswith(prefix + "-")
@@ -121,6 +121,27 @@ def _common(grid: Grid) -> Path:
     """The deepest folder that holds all runs: in the page, paths start there."""
     folders = [run.folder.resolve() for cell in grid.cells.values() for run in cell.runs]
     return next(parent for parent in folders[0].parents if all(parent in folder.parents for folder in folders))
+
+
+def facts(grid: Grid) -> dict[str, str]:
+    """Data, devices and cost of all runs; what no run says is absent."""
+    results = [run.result for cell in grid.cells.values() for run in cell.runs]
+    tests = [sum(score.n for score in cell.runs[0].scores.values()) for cell in grid.cells.values()]
+    sizes = {cell.runs[0].result.config.get("train_size") for cell in grid.cells.values() if cell.trained}
+    found = {
+        "English training examples": ", ".join(sorted(f"{size:,}" if size else "all of the task" for size in sizes)),
+        "test answers of a run": " to ".join(f"{count:,}" for count in sorted({min(tests), max(tests)})),
+        "devices": ", ".join(sorted({str(result.provenance["device"]) for result in results if "device" in result.provenance})),
+    }  # fmt: skip
+    seconds = {name: sum(result.cost.get(f"{name}_seconds", 0.0) for result in results) for name in ("train", "eval")}
+    if total := sum(seconds.values()):
+        parts = ", ".join(
+            f"{figures.duration(seconds[key])} {name}" for key, name in (("train", "training"), ("eval", "testing"))
+        )
+        found["computing time"] = f"{figures.duration(total)}: {parts}"
+    if peak := max((result.cost.get("peak_memory_bytes", 0.0) for result in results), default=0.0):
+        found["most memory"] = figures.size(peak)
+    return {name: fact for name, fact in found.items() if fact}
 
 
 def limits(view: View) -> tuple[float, float]:
