@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,29 @@ def test_a_saved_adapter_evaluates_to_the_same_scores(tiny_folder: Path, tmp_pat
     [evaluated] = run(config(tiny_folder, method=settings["method"], adapter=str(trained / "adapter")), out=tmp_path)
     assert read_result(evaluated).scores == read_result(trained).scores
     assert not (evaluated / "adapter").exists()
+
+
+class Notes:
+    """A reporter that keeps what its bars said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    @contextmanager
+    def phase(self, title: str, total: int) -> Iterator[Notes]:
+        yield self
+
+    def advance(self, count: int, note: str = "") -> None:
+        self.said.append(note)
+
+
+def test_progress_shows_the_scores_of_finished_languages(tiny_folder: Path, tmp_path: Path) -> None:
+    notes = Notes()
+    [folder] = run(config(tiny_folder, method="none"), out=tmp_path, reporter=notes)
+    first, *_, last = read_result(folder).scores.items()
+    figure = f"{100 * first[1]['accuracy'].value:.1f}%"
+    assert any(note.startswith(f"{first[0]} {figure}, ") for note in notes.said)
+    assert notes.said[-1].endswith(last[0])
 
 
 def test_every_setting_of_a_method_is_written_out(tiny_folder: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.report.studies import FAST, some_languages, write_cell
 
 from polyprefix.errors import ConfigError, OutputError
-from polyprefix.report.findings import finding
+from polyprefix.report.findings import finding, overall
 from polyprefix.report.grid import Grid, read_grid
 from polyprefix.report.views import compare
 from polyprefix.results.files import read_result
@@ -109,20 +109,25 @@ def test_the_best_has_every_language(tmp_path: Path) -> None:
     assert view.best == {"soft-prompt"}
 
 
+def found(grid: Grid) -> tuple[str, str]:
+    views = compare(grid, FAST)
+    return finding(grid, views, overall(views, FAST))
+
+
 def test_the_finding_is_two_sentences(small_grid: Grid, tmp_path: Path) -> None:
-    first, second = finding(small_grid, compare(small_grid, FAST), FAST)
+    first, second = found(small_grid)
     assert "carries over best" in first and "8 languages other than English, 2 tasks, 2 models" in first
     assert "against none" in first and "lead over the next best" in second
     write_cell(tmp_path, CODES)
     alone = read_grid([tmp_path])
-    first, second = finding(alone, compare(alone, FAST), FAST)
+    first, second = found(alone)
     assert "best" not in first and "holds no other method" in second
     write_cell(tmp_path, CODES[:3], method="lora")
     shutil.rmtree(next(tmp_path.glob("*prefix*")))
     write_cell(tmp_path, CODES[2:], method="prefix")
     crossed = read_grid([tmp_path])
-    assert "1 of 5 languages other than English" in finding(crossed, compare(crossed, FAST), FAST)[0]
+    assert "1 of 5 languages other than English" in found(crossed)[0]
     write_cell(tmp_path, CODES, method="lora", task="beta")
     write_cell(tmp_path, CODES, method="prefix", task="beta", seed=5)
     apart = read_grid([tmp_path])
-    assert "No method can be compared with the others in every task" in finding(apart, compare(apart, FAST), FAST)[0]
+    assert "No method can be compared with the others in every task" in found(apart)[0]

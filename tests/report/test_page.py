@@ -104,7 +104,7 @@ def test_every_section_and_chart_is_there(small_page: str) -> None:
                     "examples", "missing", "files", "how"):  # fmt: skip
         assert section in ids
     charts = [a for tag, a in page.elements if tag == "figure"]
-    assert len(charts) == 4 * (3 + 2 + 1 + 1) + 2
+    assert len(charts) == 1 + 4 * (3 + 2 + 1 + 1) + 2
     tables = sum(tag == "table" for tag, _ in page.elements)
     assert tables >= len(charts) + 4 * 3 + 2
     labels = [a.get("aria-label") for tag, a in page.elements if tag == "svg" and a.get("role") == "img"]

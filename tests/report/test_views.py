@@ -8,7 +8,7 @@ import pytest
 from tests.report.studies import FAST, some_languages, write_cell
 
 from polyprefix.analysis.compare import compare as compare_runs
-from polyprefix.report.findings import finding
+from polyprefix.report.findings import finding, overall
 from polyprefix.report.format import interval, percent, signed
 from polyprefix.report.grid import Grid, read_grid
 from polyprefix.report.views import View, compare
@@ -54,7 +54,7 @@ def test_the_finding_on_one_task_is_the_average_of_its_table(tmp_path: Path) -> 
             write_cell(tmp_path, CODES, method=method, seed=seed)
     grid = read_grid([tmp_path])
     (view,) = views = compare(grid, FAST)
-    first, second = finding(grid, views, FAST)
+    first, second = finding(grid, views, overall(views, FAST))
     score, change = view.averages["lora"], view.mean_differences["lora"].difference
     assert f"{percent(score.value)}% {interval(score.ci95)}" in first
     assert (

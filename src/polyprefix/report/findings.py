@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from polyprefix.analysis.answers import Answers
 from polyprefix.analysis.contrasts import RESAMPLES, Contrast, contrast, resampled_scores, weights
@@ -10,68 +11,90 @@ from polyprefix.analysis.pool import pool
 from polyprefix.report.format import interval, percent, signed
 from polyprefix.report.grid import Grid
 from polyprefix.report.views import View
-
-ALL = [0]
-"""Pooled answers have one column."""
+from polyprefix.scoring.bootstrap import Reals
 
 
-def finding(grid: Grid, views: Sequence[View], resamples: int = RESAMPLES) -> tuple[str, str]:
-    """Which method carries over best and by how much; how sure that is.
+@dataclass(frozen=True)
+class Overall:
+    """All tasks and models together, for the methods that can be compared in each of them."""
 
-    Methods are compared over all tasks, models and languages other than English; only those that can be compared wherever
-    any method was run can be.
-    """
+    answers: Answers
+    """With one column: the mean over every language other than English of every task and model."""
+    scores: Reals
+    """Resampled."""
+
+    @property
+    def ranked(self) -> tuple[str, ...]:
+        """The methods, the best first."""
+        means = dict(zip(self.answers.systems, self.answers.scores[:, 0], strict=True))
+        return tuple(sorted(means, key=lambda method: -means[method]))
+
+    def average(self, method: str, minus: str | None = None) -> Contrast:
+        """Of a method, or its difference to another."""
+        plus, base = self.answers.systems.index(method), None if minus is None else self.answers.systems.index(minus)
+        return contrast(self.answers, self.scores, weights(self.answers, plus, [0], minus=base))
+
+
+def overall(views: Sequence[View], resamples: int = RESAMPLES) -> Overall | None:
+    """All views together; None where no method can be compared in all of them."""
     settings = {(view.task, view.model): view.setting for view in views if view.setting and view.compared}
     answers = pool({key: setting.answers for key, setting in settings.items()})
     if answers is None or len(settings) < len(views):
+        return None
+    return Overall(answers, resampled_scores(answers, resamples))
+
+
+def finding(grid: Grid, views: Sequence[View], whole: Overall | None) -> tuple[str, str]:
+    """Which method carries over best and by how much; how sure that is.
+
+    Args:
+        grid: what was run.
+        views: its figures.
+        whole: what all of them give together.
+    """
+    if whole is None:
         return (
             "No method can be compared with the others in every task and model in languages other than English, "
             "so no single comparison covers this study.",
             "The tables below compare where that is possible, and the last section names every missing cell.",
         )
-    scores = resampled_scores(answers, resamples)
-    means = answers.scores[:, 0]
-    ranked = sorted(range(len(means)), key=lambda m: -means[m])
-    best = answers.systems[ranked[0]]
-    mean = contrast(answers, scores, weights(answers, ranked[0], ALL))
+    best, *others = whole.ranked
+    mean = whole.average(best)
     first = (
-        f"{best} carries over {'best' if len(ranked) > 1 else 'from English as follows'}: "
+        f"{best} carries over {'best' if others else 'from English as follows'}: "
         f"{percent(mean.value)}% {interval(mean.ci95)} on average over {_extent(views)}"
     )
-    if grid.baseline in answers.systems and best != grid.baseline:
-        base = answers.systems.index(grid.baseline)
-        change = contrast(answers, scores, weights(answers, ranked[0], ALL, minus=base))
-        first += f", {_points(change)} against {grid.baseline}"
-    if len(ranked) == 1:
-        reason = "The study holds no other method" if len(grid.methods) == 1 else "No other method has all these cells"
-        return first + ".", f"{reason}, so nothing here says whether another would do better."
-    lead = contrast(answers, scores, weights(answers, ranked[0], ALL, minus=ranked[1]))
-    return first + ".", _certainty(grid, views, answers, ranked, lead)
+    if grid.baseline in others:
+        first += f", {_points(whole.average(best, minus=grid.baseline))} against {grid.baseline}"
+    if others:
+        return first + ".", _certainty(grid, views, whole)
+    reason = "The study holds no other method" if len(grid.methods) == 1 else "No other method has all these cells"
+    return first + ".", f"{reason}, so nothing here says whether another would do better."
 
 
 def _extent(views: Sequence[View]) -> str:
     compared = len({code for view in views for code in view.compared})
     tested = len({code for view in views for cell in view.cells.values() for code in cell.others})
-    of = f" of {tested}" if compared < tested else ""
-    counts = (
-        (f"{compared}{of}", tested, "language other than English", "languages other than English"),
-        *((len(names), len(names), one, one + "s") for one, names in (
-            ("task", {view.task for view in views}), ("model", {view.model for view in views}))),
-    )  # fmt: skip
-    return ", ".join(f"{count} {one if number == 1 else many}" for count, number, one, many in counts)
+    tasks, models = len({view.task for view in views}), len({view.model for view in views})
+    count = f"{compared} of {tested}" if compared < tested else str(tested)
+    return (
+        f"{count} language{'' if tested == 1 else 's'} other than English, {tasks} task{'' if tasks == 1 else 's'}, "
+        f"{models} model{'' if models == 1 else 's'}"
+    )
 
 
 def _points(change: Contrast) -> str:
     return f"{signed(change.value)} points {interval(change.ci95, with_sign=True)}"
 
 
-def _certainty(grid: Grid, views: Sequence[View], answers: Answers, ranked: Sequence[int], lead: Contrast) -> str:
-    best, second = (answers.systems[m] for m in ranked[:2])
+def _certainty(grid: Grid, views: Sequence[View], whole: Overall) -> str:
+    best, second = whole.ranked[:2]
+    lead = whole.average(best, minus=second)
     apart = lead.ci95[0] > 0 or lead.ci95[1] < 0
     told = "excludes 0" if apart else "does not exclude 0: the two are not told apart"
-    lead_is = f"Its lead over the next best, {second}, is {_points(lead)}, which"
-    subject = "That difference" if second == grid.baseline else lead_is
-    text = f"{subject} {told}{'' if len(answers.seeds) > 1 else ', and what other seeds would give is not known'}"
+    leads = f"Its lead over the next best, {second}, is {_points(lead)}, which"
+    subject = "That difference" if second == grid.baseline else leads
+    text = f"{subject} {told}{'' if len(whole.answers.seeds) > 1 else ', and what other seeds would give is not known'}"
     claims = [claim for view in views for (method, _), claim in view.differences.items() if method == best]
     if not claims:
         return text + "."

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from polyprefix.report.findings import finding
+from polyprefix.report.findings import finding, overall
 from polyprefix.report.format import ABSENT, MARKS, interval, percent
 from polyprefix.report.grid import Grid
 from polyprefix.report.views import View
@@ -22,7 +22,7 @@ def show(grid: Grid, views: Sequence[View], console: Console) -> None:
 
     Where the terminal is narrow, intervals go first; then tasks and models stand under each other.
     """
-    console.print(Text(" ".join(finding(grid, views))))
+    console.print(Text(" ".join(finding(grid, views, overall(views)))))
     room = console.width - max(map(len, (*grid.methods, "method")))
     step = max(1, room // FIGURE)
     intervals = room >= (FIGURE + INTERVAL) * len(views)

@@ -23,9 +23,9 @@ from polyprefix.atomic import output_errors, write_text
 from polyprefix.languages import Language
 from polyprefix.report import format as figures
 from polyprefix.report import vega
-from polyprefix.report.charts import task_charts, view_charts
+from polyprefix.report.charts import task_charts, together, view_charts
 from polyprefix.report.examples import examples
-from polyprefix.report.findings import finding
+from polyprefix.report.findings import finding, overall
 from polyprefix.report.grid import Grid
 from polyprefix.report.views import SHOWN_GROUPS, View
 
@@ -57,12 +57,14 @@ def write_page(grid: Grid, views: Sequence[View], path: Path, *, texts: bool = T
     Raises:
         OutputError: if predictions cannot be read or the file cannot be written.
     """
+    whole = overall(views)
     environment = _environment()
     script = environment.get_template("study.js").render()
     page = environment.get_template("study.html.j2").render(
         grid=grid,
         views=views,
-        finding=finding(grid, views),
+        finding=finding(grid, views, whole),
+        together=[_drawing(chart) for chart in together(grid, whole)],
         comparisons=sum(len(view.differences) for view in views),
         charts={(v.task, v.model): [_drawing(chart) for chart in view_charts(grid, v)] for v in views},
         across={task: [_drawing(chart) for chart in task_charts(grid, views, task)] for task in grid.tasks},

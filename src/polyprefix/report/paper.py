@@ -9,7 +9,7 @@ from pathlib import Path
 from polyprefix.atomic import output_errors, write_text, writing
 from polyprefix.report import vega
 from polyprefix.report.charts import paper_charts
-from polyprefix.report.findings import finding
+from polyprefix.report.findings import finding, overall
 from polyprefix.report.grid import Grid
 from polyprefix.report.tables import as_csv, as_latex, as_list, as_markdown, document, paper_tables
 from polyprefix.report.views import View
@@ -53,7 +53,7 @@ def write_paper(grid: Grid, views: Sequence[View], form: str, folder: Path) -> l
 
 def _contents(grid: Grid, views: Sequence[View], form: str) -> Iterable[tuple[str, str | bytes]]:
     if form in FIGURES:
-        for chart in paper_charts(grid, views):
+        for chart in paper_charts(grid, views, overall(views)):
             yield f"{chart.name}.{form}", FIGURES[form](vega.on_paper(vega.svg(chart)))
         return
     if form == "csv":
@@ -63,7 +63,11 @@ def _contents(grid: Grid, views: Sequence[View], form: str) -> Iterable[tuple[st
     if form == "md":
         left_out = (f"{view.task}, {view.model}: {one}" for view in views for one in view.left_out)
         lists = {"Missing or failed": grid.missing, "Left out of averages and differences": tuple(left_out)}
-        parts = (" ".join(finding(grid, views)), *map(as_markdown, tables), *starmap(as_list, lists.items()))
+        parts = (
+            " ".join(finding(grid, views, overall(views))),
+            *map(as_markdown, tables),
+            *starmap(as_list, lists.items()),
+        )
         yield "report.md", "\n\n".join(parts)
         return
     for table in tables:

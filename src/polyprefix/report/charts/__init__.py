@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from polyprefix.report.charts.averages import costs, groups
+from polyprefix.report.charts.averages import costs, groups, together
 from polyprefix.report.charts.by_language import forest, heat
 from polyprefix.report.charts.geography import distances, world
 from polyprefix.report.charts.lines import ablations, scaling, shots
+from polyprefix.report.findings import Overall
 from polyprefix.report.grid import Grid
 from polyprefix.report.vega import Chart
 from polyprefix.report.views import View
+
+__all__ = ["paper_charts", "task_charts", "together", "view_charts"]
 
 
 def view_charts(grid: Grid, view: View) -> Iterator[Chart]:
@@ -39,8 +42,9 @@ def task_charts(grid: Grid, views: Sequence[View], task: str) -> Iterator[Chart]
     yield from shots(grid, views, task)
 
 
-def paper_charts(grid: Grid, views: Sequence[View]) -> Iterator[Chart]:
+def paper_charts(grid: Grid, views: Sequence[View], whole: Overall | None) -> Iterator[Chart]:
     """Every chart of the page, and as charts what the page shows as tables: scores and differences by language."""
+    yield from together(grid, whole)
     for view in views:
         yield from heat(view)
         yield from forest(grid, view)

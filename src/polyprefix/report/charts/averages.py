@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from polyprefix.report.charts.parts import WIDTH, Row, axis, figures, file_name, log_axis, marked, scales
+from polyprefix.report.findings import Overall
 from polyprefix.report.format import ABSENT, duration
 from polyprefix.report.grid import Cell, Grid
 from polyprefix.report.vega import Chart, Spec
@@ -43,6 +44,34 @@ def groups(grid: Grid, view: View) -> Iterator[Chart]:
             tuple((g.name, str(len(g.languages)), method, *figures(g.score)) for method, g in groups),
             len(rows),
         )
+
+
+def together(grid: Grid, whole: Overall | None) -> Iterator[Chart]:
+    """The answer at a glance: the average of each method over everything, the best on top."""
+    if whole is None or len(whole.ranked) < 2:
+        return
+    colour, shape = scales(grid.methods)
+    found = {method: whole.average(method) for method in whole.ranked}
+    place = {"field": "method", "type": "nominal", "title": None, "sort": None, "axis": {"labelFontSize": 13}}
+    x_title = "average over all tasks, models and languages other than English, %"
+    plain = {**colour, "legend": None}, {**shape, "legend": None}
+    layers = [
+        {"mark": {"type": "rule", "aria": False, "strokeWidth": 2.5}, "encoding": {
+            "y": place, "x": axis("low", x_title), "x2": {"field": "high"}, "color": plain[0]}},
+        {"mark": {"type": "point", "aria": False, "filled": True, "size": 110, "opacity": 1}, "encoding": {
+            "y": place, "x": axis("value", x_title), "color": plain[0], "shape": plain[1]}},
+    ]  # fmt: skip
+    rows: list[Row] = [{"method": method, **marked(score)} for method, score in found.items()]
+    yield Chart(
+        "together",
+        "All tasks and models together",
+        "Points: average of each method over every language other than English of every task and model, with 95% "
+        "intervals; the best method on top.",
+        {"data": {"values": rows}, "width": WIDTH, "height": {"step": 26}, "layer": layers},
+        ("method", "average, %", "95% interval"),
+        tuple((method, *figures(score)) for method, score in found.items()),
+        len(rows),
+    )
 
 
 COSTS: Mapping[str, tuple[str, Callable[[Cell], float | None], Callable[[float], str]]] = {

@@ -54,25 +54,22 @@ def ablations(view: View) -> Iterator[Chart]:
 
 
 def shots(grid: Grid, views: Sequence[View], task: str) -> Iterator[Chart]:
-    """Accuracy over the number of examples in the prompt, where one task and model were tested with several numbers.
-
-    It belongs to the task with the fewest.
-    """
-    counts = {(view.task, view.model): grid.contexts[view.task, view.model] for view in views}
+    """Accuracy over the number of examples in the prompt, where a task was tested with several; it belongs to the fewest."""
+    contexts = {(view.task, view.model): grid.contexts[view.task, view.model] for view in views}
     for view in (view for view in views if view.task == task):
-        here = counts[view.task, view.model]
-        alike = [
-            other
-            for other in views
-            if (o := counts[other.task, other.model]).task == here.task and o.model == here.model
-        ]
-        if len(alike) < 2 or here.shots > min(counts[other.task, other.model].shots for other in alike):
+        here = contexts[view.task, view.model]
+        by_count = {
+            context.shots: next(other for other in views if (other.task, other.model) == key)
+            for key, context in contexts.items()
+            if (context.task, context.model) == (here.task, here.model)
+        }
+        if len(by_count) < 2 or here.shots > min(by_count):
             continue
         points: list[Row] = [
-            {"method": method, "setting": counts[other.task, other.model].shots, **marked(score), "score": score}
-            for other in alike
+            {"method": method, "setting": count, **marked(score), "score": score}
+            for count, other in sorted(by_count.items())
             for method, score in other.averages.items()
-            if sum(method in one.averages for one in alike) > 1
+            if sum(method in one.averages for one in by_count.values()) > 1
         ]
         label = (
             file_name("ablation", "shots", view.task, view.model),
@@ -81,8 +78,10 @@ def shots(grid: Grid, views: Sequence[View], task: str) -> Iterator[Chart]:
             "the number of examples in the prompt.",
         )
         if points:
-            x = "shots", False, "setting", lambda p: str(p["setting"])
-            yield _line_chart([m for m in grid.methods if m in view.averages], label, x, points, view.metric)
+            names = [method for method in grid.methods if any(point["method"] == method for point in points)]
+            yield _line_chart(
+                names, label, ("shots", False, "setting", lambda p: str(p["setting"])), points, view.metric
+            )
 
 
 def _varied(cell: Cell, view: View) -> set[str]:
