@@ -33,7 +33,7 @@ def test_differences_gaps_and_counts_are_those_of_the_answers(write_run: WriteRu
         assert claim.difference.p_runs == pytest.approx(binomtest(up, up + down).pvalue if up + down else 1.0)
         assert claim.score - claim.baseline_score == pytest.approx(claim.difference.value)
     mean = {name: {c: np.mean(list(a[c].values())) for c in CODES} for name, a in (("none", none), ("prefix", prefix))}
-    mean["zero"] = dict.fromkeys(CODES, 0.0)
+    mean["zero"] = dict.fromkeys(CODES, np.float64(0))
     summary = setting.systems[2]
     rest, gained = (np.mean([mean["prefix"][c] - mean[other][c] for c in CODES[1:]]) for other in ("zero", "none"))
     assert setting.averages[1].difference.value == pytest.approx(gained)
@@ -69,15 +69,37 @@ def test_seeds_are_a_level_and_the_unadapted_model_stands_beside_each(write_run:
     assert claim.mark == "**"
 
 
-def test_seeds_that_not_all_have_are_left_out_and_said(write_run: WriteRun) -> None:
-    for seed in (0, 1):
-        write_run("prefix", answers(0.8, seed=seed), seed=seed)
-    folder = write_run("lora", answers(0.5), seed=1)
-    (setting,) = compare(folder, "lora", resamples=FAST).settings
-    assert setting.seeds == (1,) and "prefix: seeds 0 left out" in setting.notes[0]
+def test_a_difference_is_over_the_seeds_that_both_have(write_run: WriteRun) -> None:
+    runs = {seed: answers(0.8, seed=seed) for seed in (0, 1, 2)}
+    for seed, correctness in runs.items():
+        write_run("prefix", correctness, seed=seed)
     write_run("full", answers(0.5), seed=7)
-    with pytest.raises(OutputError, match=r"no seed in common.*run the same seeds"):
-        compare(folder, "lora", resamples=FAST)
+    lora = answers(0.5)
+    folder = write_run("lora", lora, seed=1)
+    (setting,) = compare(folder, "lora", resamples=FAST).settings
+    assert {summary.system: summary.seeds for summary in setting.systems} == {
+        "prefix": (0, 1, 2), "full": (7,), "lora": (1,),
+    }  # fmt: skip
+    gains = [np.mean(list(runs[1][code].values())) - np.mean(list(lora[code].values())) for code in CODES[1:]]
+    assert [claim.system for claim in setting.averages] == ["prefix"]
+    assert setting.averages[0].difference.value == pytest.approx(np.mean(gains))
+    assert "prefix: seeds 0, 2 left out of its differences" in "\n".join(setting.notes)
+    assert "full: no seed in common with lora" in "\n".join(setting.notes)
+
+
+def test_an_ablation_with_one_seed_takes_no_seeds_from_others(write_run: WriteRun) -> None:
+    write_run("none", answers(0.3))
+    for seed in (0, 1, 2):
+        for method in ("prefix", "lora"):
+            write_run(
+                method, answers(0.7, seed=seed), seed=seed, **({"method": {"length": 8}} if method == "prefix" else {})
+            )
+    folder = write_run("prefix", answers(0.6), method={"length": 64})
+    (setting,) = compare(folder, "none", resamples=FAST).settings
+    p_seeds = {claim.system: claim.difference.p_seeds for claim in setting.averages}
+    assert setting.seeds == (0, 1, 2) and p_seeds["prefix (length=64)"] is None
+    assert p_seeds["prefix (length=8)"] is not None and p_seeds["lora"] is not None
+    assert setting.ranking and set(setting.ranking.systems) == {"none", "prefix (length=8)", "lora"}
 
 
 def test_only_common_examples_and_languages_are_compared(write_run: WriteRun) -> None:

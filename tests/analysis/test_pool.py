@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tests.analysis.conftest import CODES, answers
 
-from polyprefix.analysis.answers import Answers, stack
+from polyprefix.analysis.answers import ByLanguage, layout
 from polyprefix.analysis.contrasts import contrast, resampled_scores, weights
 from polyprefix.analysis.groups import beyond_english
 from polyprefix.analysis.pool import pool
+from polyprefix.analysis.runs import Run
+from polyprefix.analysis.settings import Context, Setting
+from polyprefix.records import RunResult
 
 
-def part(shift: float = 0.0, n: int = 60, codes: tuple[str, ...] = CODES) -> Answers:
+def setting(correctness: dict[str, dict[int, ByLanguage]]) -> Setting:
+    """System -> seed -> answers."""
+    runs: dict[str, tuple[Run, ...]] = {}
+    for name, seeds in correctness.items():
+        config = {"method": {"name": name}}
+        results = {seed: RunResult(f"{name}{seed}", {**config, "seed": seed}, {}, {}, {}, {}) for seed in seeds}
+        runs[name] = tuple(Run(Path(f"{name}{seed}"), results[seed], "accuracy", seeds[seed]) for seed in seeds)
+    places = layout({code: answers.keys() for code, answers in next(iter(runs.values()))[0].correctness.items()})
+    values = {run.folder: places.values(run.correctness) for members in runs.values() for run in members}
+    return Setting(Context("t", "m", 0, runs, ()), "accuracy", runs, places, values, ())
+
+
+def part(shift: float = 0.0, n: int = 60, codes: tuple[str, ...] = CODES) -> Setting:
     shares = {"none": 0.4, "lora": 0.6, "prefix": 0.7}
-    return stack(
+    return setting(
         {
             name: {seed: answers(share + shift, n=n, codes=codes, seed=seed) for seed in (0, 1)}
             for name, share in shares.items()
@@ -23,8 +40,8 @@ def part(shift: float = 0.0, n: int = 60, codes: tuple[str, ...] = CODES) -> Ans
 
 
 def test_one_setting_pooled_is_its_average() -> None:
-    alone = part()
-    together = pool({("terms", "tiny"): alone})
+    together = pool({("terms", "tiny"): part()})
+    alone = part().answers((0, 1))
     assert together is not None and together.systems == alone.systems and together.seeds == (0, 1)
     columns = beyond_english(alone.languages)
     scores, pooled = resampled_scores(alone, 1000), resampled_scores(together, 1000)
@@ -38,18 +55,20 @@ def test_every_language_of_every_setting_counts_the_same() -> None:
     parts = {("a", "x"): part(), ("a", "y"): part(0.1, codes=CODES[:3]), ("b", "x"): part(0.2, n=30)}
     together = pool(parts)
     assert together is not None and len(together.ids) == 90
-    expected = np.concatenate([one.scores[:, beyond_english(one.languages)] for one in parts.values()], axis=1)
+    expected = np.concatenate(
+        [one.answers((0, 1)).scores[:, beyond_english(one.languages)] for one in parts.values()], axis=1
+    )
     assert together.scores[:, 0] == pytest.approx(expected.mean(axis=1))
 
 
 def test_models_share_the_examples_of_a_task_and_tasks_do_not() -> None:
-    def width(parts: dict[tuple[str, str], Answers]) -> float:
+    def width(parts: dict[tuple[str, str], Setting]) -> float:
         together = pool(parts)
         assert together is not None
         low, high = contrast(together, resampled_scores(together, 2000), weights(together, 1, [0])).ci95
         return high - low
 
-    one = stack({name: {0: answers(0.5)} for name in ("none", "lora")})
+    one = setting({name: {0: answers(0.5)} for name in ("none", "lora")})
     alone, models, tasks = (
         width(dict.fromkeys(keys, one)) for keys in ([("a", "x")], [("a", "x"), ("a", "y")], [("a", "x"), ("b", "x")])
     )
@@ -58,9 +77,9 @@ def test_models_share_the_examples_of_a_task_and_tasks_do_not() -> None:
 
 
 def test_only_common_systems_and_seeds_are_pooled() -> None:
-    short = stack({"lora": {1: answers(0.5)}, "none": {1: answers(0.4)}})
+    short = setting({"lora": {1: answers(0.5)}, "none": {1: answers(0.4)}})
     together = pool({("a", "x"): part(), ("b", "x"): short})
     assert together is not None and together.systems == ("none", "lora") and together.seeds == (1,)
-    assert pool({("a", "x"): part(), ("b", "x"): stack({"full": {0: answers(0.5)}})}) is None
-    assert pool({("a", "x"): part(), ("b", "x"): stack({"none": {5: answers(0.5)}})}) is None
+    assert pool({("a", "x"): part(), ("b", "x"): setting({"full": {0: answers(0.5)}})}) is None
+    assert pool({("a", "x"): part(), ("b", "x"): setting({"none": {5: answers(0.5)}})}) is None
     assert pool({}) is None

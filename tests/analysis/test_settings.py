@@ -35,16 +35,17 @@ def test_shots_are_a_setting_of_their_own(write_run: WriteRun) -> None:
 def test_a_system_with_next_to_nothing_is_left_out_and_not_the_languages_of_others(write_run: WriteRun) -> None:
     write_run("prefix", answers(0.5))
     write_run("lora", answers(0.5, codes=CODES[:1]))
+    write_run("prefix", answers(0.5, n=3), train={"epochs": 9})
     (context,) = group_runs(read(write_run))
     setting = setting_of(context)
-    assert setting.answers.systems == ("none", "prefix") and setting.answers.languages == CODES
-    assert "lora left out: 60 answers, where others have up to 360" in setting.notes
+    assert setting.systems == ("none", "prefix") and setting.languages == CODES
+    assert "up to 360: " in setting.notes[0] and "(60)" in setting.notes[0] and "(18)" in setting.notes[0]
 
 
 def test_of_two_systems_none_is_left_out(write_run: WriteRun) -> None:
     write_run("lora", answers(0.5, codes=CODES[:1]))
     (context,) = group_runs(read(write_run))
-    assert setting_of(context).answers.systems == ("none", "lora")
+    assert setting_of(context).systems == ("none", "lora")
 
 
 def test_runs_that_were_tested_in_no_language_are_passed_over(write_run: WriteRun) -> None:

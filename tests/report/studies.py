@@ -103,5 +103,6 @@ def write_study(out: Path, *, count: int = 40, n: int = 30) -> Path:
         for model in MODELS:
             for method in METHODS:
                 for seed in (0, 1) if method != "none" else (0,):
-                    write_cell(out, codes, task=task, model=model, method=method, seed=seed, n=n)
+                    settings = {"length": 16} if method == "prefix" else None
+                    write_cell(out, codes, task=task, model=model, method=method, seed=seed, n=n, settings=settings)
     return out

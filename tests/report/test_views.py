@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from tests.report.studies import FAST, some_languages, write_cell
 
 from polyprefix.analysis.compare import compare as compare_runs
@@ -66,10 +65,20 @@ def test_the_finding_on_one_task_is_the_average_of_its_table(tmp_path: Path) -> 
 def test_what_cannot_be_compared_is_said_and_still_shown(tmp_path: Path) -> None:
     write_cell(tmp_path, CODES, method="prefix", seed=0)
     write_cell(tmp_path, CODES, method="lora", seed=1)
-    (view,) = compare(read_grid([tmp_path]), FAST)
-    assert view.averages == {} and view.differences == {} and view.best == frozenset()
-    assert "no seed in common" in view.left_out[0]
-    assert set(view.cells["lora"].scores) == set(CODES)
-    assert view.cells["lora"].scores["eng_Latn"].value == pytest.approx(
-        view.cells["lora"].runs[0].result.scores["eng_Latn"]["accuracy"].value
-    )
+    (view,) = views = compare(read_grid([tmp_path]), FAST)
+    assert set(view.averages) == {"prefix", "lora"} and view.differences == {} and view.mean_differences == {}
+    assert "no seed in common" in view.left_out[0] and overall(views, FAST) is None
+
+
+def test_an_ablation_with_one_seed_takes_no_seeds_from_the_finding(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        write_cell(tmp_path, CODES, method="lora", seed=seed)
+        write_cell(tmp_path, CODES, method="full", seed=seed)
+        write_cell(tmp_path, CODES, method="full", seed=seed, task="beta")
+        write_cell(tmp_path, CODES, method="lora", seed=seed, task="beta")
+    write_cell(tmp_path, CODES, method="lora", settings={"rank": 2})
+    grid = read_grid([tmp_path])
+    views = compare(grid, FAST)
+    whole = overall(views, FAST)
+    assert whole and whole.answers.seeds == (0, 1) and len(whole.ranked) == 2
+    assert "not known" not in finding(grid, views, whole)[1]

@@ -55,7 +55,7 @@ def test_status_shows_the_figures_of_the_report_which_names_what_is_missing(
     figures = [
         polyprefix("study", what, file, "--out", out)[1].split("carries over")[1] for what in ("status", "report")
     ]
-    assert figures[0] == figures[1] and "1 entries are missing or failed" not in figures[0]
+    assert figures[0] == figures[1] and "1 entry is missing or failed" in figures[0]
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "failed: RuntimeError: out of cheese" in page and "stranger" not in page
     assert polyprefix("report", out, "--out", tmp_path / "all.html")[0] == 0

@@ -6,7 +6,7 @@ nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -62,6 +62,48 @@ class Answers:
         return self.languages.index(language) if language in self.languages else None
 
 
+@dataclass(frozen=True)
+class Layout:
+    """Places of languages and ids in an array."""
+
+    languages: tuple[str, ...]
+    ids: tuple[str, ...]
+    present: Bools
+    """`[L, I]`."""
+    keys: Mapping[str, tuple[str, ...]]
+    """Language -> its ids."""
+
+    def values(self, run: ByLanguage) -> Floats:
+        """The answers of a run to these examples, `[L, I]`; it may have more.
+
+        Raises:
+            KeyError: if the run lacks one.
+            ValueError: if an answer is not between 0 and 1.
+        """
+        values_LI = np.zeros(self.present.shape)
+        for row, (language, keys) in enumerate(self.keys.items()):
+            answers = run[language]
+            values_LI[row, self.present[row]] = [answers[key] for key in keys]
+        if not np.all((values_LI >= 0) & (values_LI <= 1)):
+            raise ValueError("correctness must lie between 0 and 1")
+        return values_LI
+
+
+def layout(keys: Mapping[str, Collection[str]]) -> Layout:
+    """Places for these ids in each language, in alphabetical order.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if not keys or not all(keys.values()):
+        raise ValueError("no answers to compare")
+    ids = tuple(sorted(set().union(*keys.values())))
+    members = {language: set(chosen) for language, chosen in keys.items()}
+    present = np.array([[key in chosen for key in ids] for chosen in members.values()], dtype=bool)
+    ordered = {language: tuple(key for key in ids if key in chosen) for language, chosen in members.items()}
+    return Layout(tuple(keys), ids, present, ordered)
+
+
 def stack(correctness: Mapping[str, Mapping[int, ByLanguage]]) -> Answers:
     """Put the answers of systems and seeds side by side.
 
@@ -74,32 +116,16 @@ def stack(correctness: Mapping[str, Mapping[int, ByLanguage]]) -> Answers:
     """
     if not correctness or not all(correctness.values()):
         raise ValueError("no answers to compare")
-    systems = tuple(correctness)
-    seeds = tuple(sorted(correctness[systems[0]]))
-    first = correctness[systems[0]][seeds[0]]
-    if not first or not all(first.values()):
-        raise ValueError("no answers to compare")
-    ids = sorted(set().union(*first.values()))
-    column = {key: i for i, key in enumerate(ids)}
-    present = np.zeros((len(first), len(ids)), dtype=bool)
-    for row, answers in enumerate(first.values()):
-        present[row, [column[key] for key in answers]] = True
-    values = np.zeros((len(systems), len(seeds), *present.shape))
-    for m, system in enumerate(systems):
-        if tuple(sorted(correctness[system])) != seeds:
+    seeds = tuple(sorted(next(iter(correctness.values()))))
+    first = next(iter(correctness.values()))[seeds[0]]
+    places = layout(first)
+    for system, runs in correctness.items():
+        if tuple(sorted(runs)) != seeds:
             raise ValueError(f"{system}: the seeds differ")
-        for s, seed in enumerate(seeds):
-            _fill(values[m, s], correctness[system][seed], first, column, f"{system}, seed {seed}")
-    return Answers(systems, seeds, tuple(first), values, present, tuple(ids))
-
-
-def _fill(place_LI: Floats, run: ByLanguage, first: ByLanguage, column: Mapping[str, int], where: str) -> None:
-    if run.keys() != first.keys():
-        raise ValueError(f"{where}: the languages differ")
-    for row, (language, expected) in enumerate(first.items()):
-        if run[language].keys() != expected.keys():
-            raise ValueError(f"{where}: the examples in {language} differ")
-        keys: Sequence[str] = list(expected)
-        place_LI[row, [column[key] for key in keys]] = [run[language][key] for key in keys]
-    if not np.all((place_LI >= 0) & (place_LI <= 1)):
-        raise ValueError(f"{where}: correctness must lie between 0 and 1")
+        for seed, run in runs.items():
+            if run.keys() != first.keys():
+                raise ValueError(f"{system}, seed {seed}: the languages differ")
+            if odd := [language for language in first if run[language].keys() != first[language].keys()]:
+                raise ValueError(f"{system}, seed {seed}: the examples in {odd[0]} differ")
+    values = np.array([[places.values(runs[seed]) for seed in seeds] for runs in correctness.values()])
+    return Answers(tuple(correctness), seeds, places.languages, values, places.present, places.ids)

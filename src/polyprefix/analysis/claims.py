@@ -66,6 +66,7 @@ class SystemSummary:
     system: str
     method: str
     trainable: int
+    seeds: tuple[int, ...]
     score: Contrast
     """Average over all languages but English; over all where English is missing or alone."""
     english: float | None
@@ -96,6 +97,7 @@ class SettingComparison:
     baseline: str | None
     """None compares nothing: the summaries alone."""
     seeds: tuple[int, ...]
+    """Those that most systems have."""
     languages: tuple[str, ...]
     n: int
     """Examples, over all languages."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from polyprefix.analysis.answers import Answers
@@ -20,7 +21,7 @@ from polyprefix.analysis.effects import cohens_h
 from polyprefix.analysis.groups import ENGLISH, beyond_english, group
 from polyprefix.analysis.ranks import rank_stability
 from polyprefix.analysis.regression import Regression, gap_regression
-from polyprefix.analysis.runs import UNADAPTED
+from polyprefix.analysis.runs import UNADAPTED, Run
 from polyprefix.analysis.settings import Setting, read_settings
 from polyprefix.errors import ConfigError, nearest
 from polyprefix.scoring.bootstrap import Reals
@@ -42,7 +43,7 @@ def compare(folder: Path | str, baseline: str, metric: str | None = None, resamp
     settings = read_settings(Path(folder), metric)
     bases = {id(setting): _baseline(setting, baseline) for setting in settings}
     if not any(bases.values()):
-        known = {name for setting in settings for name in (*setting.answers.systems, *setting.methods().values())}
+        known = {name for setting in settings for name in (*setting.systems, *setting.methods().values())}
         raise ConfigError(f"baseline '{baseline}': not among the runs in {folder}, {nearest(baseline, known)}")
     compared = [
         compare_setting(setting, base, resamples, regressions=True)
@@ -64,57 +65,96 @@ def compare_setting(
         resamples: of the bootstrap.
         regressions: whether to fit those of the gap, which takes longer than all else.
     """
-    answers, context = setting.answers, setting.context
-    scores = resampled_scores(answers, resamples)
-    main = beyond_english(answers.languages)
-    groups = {
-        key: [answers.languages.index(code) for code in codes]
-        for key, codes in group([answers.languages[column] for column in main]).items()
-    }
-    averages, by_language, by_group = _claims(answers, scores, baseline, main, groups) if baseline else ([], [], [])
+    blocks = _Blocks(setting, resamples)
+    main, context = blocks.of(setting.main_seeds), setting.context
+    claims, notes = _claims(blocks, baseline) if baseline else ([], [])
     return SettingComparison(
         task=context.task,
         model=context.model,
         shots=context.shots,
         metric=setting.metric,
         baseline=baseline,
-        seeds=answers.seeds,
-        languages=answers.languages,
-        n=int(answers.counts.sum()),
-        systems=tuple(_summary(setting, scores, m, main, groups, regressions) for m in range(len(answers.systems))),
-        ranking=rank_stability(answers, scores, main) if len(answers.systems) > 1 else None,
-        averages=tuple(averages),
-        by_language=tuple(by_language),
-        by_group=tuple(by_group),
-        notes=setting.notes,
+        seeds=main.answers.seeds,
+        languages=setting.languages,
+        n=int(main.answers.counts.sum()),
+        systems=tuple(_summary(blocks, system, regressions) for system in setting.systems),
+        ranking=rank_stability(main.answers, main.scores, main.columns) if len(main.answers.systems) > 1 else None,
+        averages=tuple(claim for claim in claims if claim.grouping == "average"),
+        by_language=tuple(claim for claim in claims if claim.grouping == "language"),
+        by_group=tuple(claim for claim in claims if claim.grouping not in ("average", "language")),
+        notes=(*setting.notes, *notes),
     )
 
 
 Columns = Sequence[int]
 """Places of languages in `Answers.languages`."""
-Groups = Mapping[tuple[str, str], Columns]
-"""(grouping, name) -> languages."""
 
 
-def _claims(
-    answers: Answers, scores: Reals, baseline: str, main: Columns, groups: Groups
-) -> tuple[list[Claim], list[Claim], list[Claim]]:
-    """Of every system but the baseline: on average, in each language, in each group."""
-    base = answers.systems.index(baseline)
-    others = [m for m in range(len(answers.systems)) if m != base]
+@dataclass(frozen=True)
+class _Block:
+    """The systems of a setting that have some seeds."""
+
+    answers: Answers
+    scores: Reals
+    """Resampled, `[R, M, L]`."""
+    columns: Columns
+    """All but English."""
+    groups: Mapping[tuple[str, str], Columns]
+    """(grouping, name) -> languages."""
+
+
+class _Blocks:
+    """One block for each set of seeds that somebody asks for: mostly one."""
+
+    def __init__(self, setting: Setting, resamples: int) -> None:
+        self.setting, self.resamples = setting, resamples
+        self._found: dict[tuple[int, ...], _Block] = {}
+
+    def of(self, seeds: Iterable[int]) -> _Block:
+        """The systems with all of these seeds."""
+        key = tuple(sorted(seeds))
+        if key not in self._found:
+            answers = self.setting.answers(key)
+            columns = beyond_english(answers.languages)
+            place = {code: column for column, code in enumerate(answers.languages)}
+            groups = {
+                name: [place[code] for code in codes]
+                for name, codes in group([answers.languages[column] for column in columns]).items()
+            }
+            self._found[key] = _Block(answers, resampled_scores(answers, self.resamples), columns, groups)
+        return self._found[key]
+
+
+def _claims(blocks: _Blocks, baseline: str) -> tuple[list[Claim], list[str]]:
+    """Of every system but the baseline, with the seeds that both have: on average, in each language and group; notes."""
+    setting = blocks.setting
+    by_seeds: dict[frozenset[int], list[str]] = {}
+    notes = []
+    for system in setting.systems:
+        if system != baseline:
+            shared = setting.seeds[system] & setting.seeds[baseline]
+            by_seeds.setdefault(shared, []).append(system)
+            if shared and (dropped := sorted((setting.seeds[system] | setting.seeds[baseline]) - shared)):
+                listed = ", ".join(map(str, dropped))
+                notes.append(f"{system}: seeds {listed} left out of its differences, which {baseline} or it lacks")
+    if alone := by_seeds.pop(frozenset(), []):
+        notes.append(f"{', '.join(alone)}: no seed in common with {baseline}, so no differences; run the same seeds")
+    return [claim for seeds, systems in by_seeds.items() for claim in _of(blocks.of(seeds), systems, baseline)], notes
+
+
+def _of(block: _Block, systems: Sequence[str], baseline: str) -> Iterator[Claim]:
+    answers, scores = block.answers, block.scores
+    base, places = answers.systems.index(baseline), [answers.systems.index(system) for system in systems]
     wanted = [
         (m, grouping, name, columns)
-        for m in others
-        for (grouping, name), columns in {("average", "all but English"): main, **groups}.items()
+        for m in places
+        for (grouping, name), columns in {("average", "all but English"): block.columns, **block.groups}.items()
     ]
     found = contrasts(answers, scores, [weights(answers, m, columns, minus=base) for m, _, _, columns in wanted])
-    claims = [_claim(answers, base, *one, difference) for one, difference in zip(wanted, found, strict=True)]
-    by_language = [
-        _claim(answers, base, m, "language", answers.languages[column], [column], difference)
-        for (m, column), difference in language_contrasts(answers, scores, base).items()
-    ]
-    averages = [claim for claim in claims if claim.grouping == "average"]
-    return averages, by_language, [claim for claim in claims if claim.grouping != "average"]
+    for one, difference in zip(wanted, found, strict=True):
+        yield _claim(answers, base, *one, difference)
+    for (m, column), difference in language_contrasts(answers, scores, base, places).items():
+        yield _claim(answers, base, m, "language", answers.languages[column], [column], difference)
 
 
 def _baseline(setting: Setting, wanted: str) -> str | None:
@@ -123,7 +163,7 @@ def _baseline(setting: Setting, wanted: str) -> str | None:
     Raises:
         ConfigError: if several systems have this method.
     """
-    if wanted in setting.answers.systems:
+    if wanted in setting.systems:
         return wanted
     found = [system for system, method in setting.methods().items() if method == wanted]
     if len(found) > 1:
@@ -144,49 +184,47 @@ def _codes(answers: Answers, columns: Columns) -> tuple[str, ...]:
     return tuple(answers.languages[column] for column in columns)
 
 
-def _summary(
-    setting: Setting, scores: Reals, m: int, main: Columns, groups: Groups, regressions: bool
-) -> SystemSummary:
-    answers, system = setting.answers, setting.answers.systems[m]
-    runs = setting.runs[system]
-    english = answers.index(ENGLISH)
-    paired = english is not None and english not in main
-    wanted = [weights(answers, m, columns) for columns in (main, *groups.values())]
-    if paired:
-        wanted.append(weights(answers, m, [english]) - weights(answers, m, main))
+def _summary(blocks: _Blocks, system: str, regressions: bool) -> SystemSummary:
+    setting, seeds = blocks.setting, blocks.setting.seeds[system]
+    block, run = blocks.of(seeds), setting.runs[system][0]
+    answers, scores, main = block.answers, block.scores, block.columns
+    m, english = answers.systems.index(system), answers.index(ENGLISH)
+    wanted = [weights(answers, m, columns) for columns in (main, *block.groups.values())]
+    if paired := english is not None and english not in main:
+        wanted.append(weights(answers, m, [answers.languages.index(ENGLISH)]) - weights(answers, m, main))
     score, *members = contrasts(answers, scores, wanted)
     gap = members.pop() if paired else None
     return SystemSummary(
         system=system,
-        method=runs[0].method,
-        trainable=int(runs[0].result.parameters.get("trainable", 0)),
+        method=run.method,
+        trainable=int(run.result.parameters.get("trainable", 0)),
+        seeds=tuple(sorted(seeds)),
         score=score,
         english=None if english is None else float(answers.scores[m, english]),
         gap=gap,
-        carried=_carried(setting, scores, m, english, main) if gap else None,
+        carried=_carried(setting, block, m) if gap else None,
         groups=tuple(
             GroupScore(*key, _codes(answers, columns), member)
-            for (key, columns), member in zip(groups.items(), members, strict=True)
+            for (key, columns), member in zip(block.groups.items(), members, strict=True)
         ),
         wins=0,
         ties=0,
         losses=0,
         higher=0,
-        regression=_regression(setting, m, main) if regressions and gap else None,
+        regression=_regression(run, answers, m, main) if regressions and gap else None,
     )
 
 
-def _regression(setting: Setting, m: int, main: Columns) -> Regression | str:
-    answers = setting.answers
+def _regression(run: Run, answers: Answers, m: int, main: Columns) -> Regression | str:
     lost = float(answers.scores[m, answers.languages.index(ENGLISH)]) - answers.scores[m]
-    gaps = {answers.languages[column]: float(lost[column]) for column in main}
-    return gap_regression(gaps, setting.runs[answers.systems[m]][0].result.fertility)
+    return gap_regression({answers.languages[column]: float(lost[column]) for column in main}, run.result.fertility)
 
 
-def _carried(setting: Setting, scores: Reals, m: int, english: int | None, main: Columns) -> Contrast | None:
-    unadapted = [i for i, method in enumerate(setting.methods().values()) if method == UNADAPTED]
-    if english is None or len(unadapted) != 1 or m in unadapted:
+def _carried(setting: Setting, block: _Block, m: int) -> Contrast | None:
+    answers, methods = block.answers, setting.methods()
+    unadapted = [i for i, system in enumerate(answers.systems) if methods[system] == UNADAPTED]
+    if len(unadapted) != 1 or m in unadapted:
         return None
-    answers, base = setting.answers, unadapted[0]
-    over, under = weights(answers, m, main, minus=base), weights(answers, m, [english], minus=base)
-    return ratio(answers, scores, over, under)
+    english = [answers.languages.index(ENGLISH)]
+    over, under = (weights(answers, m, columns, minus=unadapted[0]) for columns in (block.columns, english))
+    return ratio(answers, block.scores, over, under)

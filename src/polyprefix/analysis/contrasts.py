@@ -146,14 +146,18 @@ def ratio(answers: Answers, scores_RML: Reals, over_ML: Floats, under_ML: Floats
     return Contrast(value, n, (low, high), numerator.p_runs, numerator.p_seeds)
 
 
-def language_contrasts(answers: Answers, scores_RML: Reals, baseline: int) -> dict[tuple[int, int], Contrast]:
+def language_contrasts(
+    answers: Answers, scores_RML: Reals, baseline: int, systems: Sequence[int] | None = None
+) -> dict[tuple[int, int], Contrast]:
     """(system, language) -> how much higher the system's score is than the baseline's, on that language's examples.
+
+    Without `systems`, of all but the baseline.
 
     Three seeds say little about their spread in one language: its square is the mean over all languages.
     """
     exact = len(answers.seeds) == 1 and answers.binary
     found = {}
-    for m in range(len(answers.systems)):
+    for m in range(len(answers.systems)) if systems is None else systems:
         if m == baseline:
             continue
         columns = [
@@ -189,7 +193,7 @@ def intervals(samples_RK: Reals, spreads: Sequence[Spread]) -> Floats:
     bounds_K2: Floats = np.percentile(samples_RK, (2.5, 97.5), axis=0).T - centre_K[:, None]
     seeded = np.flatnonzero([spread.seeds > NEGLIGIBLE for spread in spreads])
     if seeded.size:
-        chosen = [spreads[k] for k in seeded]
+        chosen = [spreads[int(k)] for k in seeded]
         a, b = (np.array(column) for column in zip(*((x.examples**2, x.seeds**2) for x in chosen), strict=True))
         points = t.ppf(0.975, [spread.degrees for spread in chosen])
         known = a > NEGLIGIBLE**2

@@ -11,39 +11,42 @@ import numpy as np
 
 from polyprefix.analysis.answers import Answers
 from polyprefix.analysis.groups import beyond_english
+from polyprefix.analysis.settings import Setting
 
 
-def pool(parts: Mapping[tuple[str, str], Answers]) -> Answers | None:
-    """Answers over all parts with one column, whose mean is the unweighted mean over all languages but English of all parts.
+def pool(settings: Mapping[tuple[str, str], Setting]) -> Answers | None:
+    """Answers over all settings with one column, whose mean is the unweighted mean over all languages but English of all.
 
     An id counts for what it adds to that mean in all its languages and with all models (its influence, which is linear), so
     that answers to translations of one example, and of several models to it, stay one draw. Ids of different tasks are
     different draws.
 
     Args:
-        parts: (task, model) -> answers with the names of their ids.
+        settings: (task, model) -> setting.
 
     Returns:
-        The answers of the systems and seeds that all parts have; None if there is none, or no part.
+        The answers of the systems that all settings have, with the seeds that all of these have; None if there is none.
     """
-    each = list(parts.values())
-    systems = tuple(name for name in (each[0].systems if each else ()) if all(name in part.systems for part in each))
-    seeds = tuple(seed for seed in (each[0].seeds if each else ()) if all(seed in part.seeds for part in each))
-    if not systems or not seeds:
+    each = list(settings.values())
+    systems = [name for name in (each[0].systems if each else ()) if all(name in one.systems for one in each)]
+    seeds = sorted(frozenset.intersection(*(one.seeds[name] for one in each for name in systems))) if systems else []
+    if not seeds:
         return None
+    parts = {key: one.answers(seeds, systems) for key, one in settings.items()}
     keys = sorted({(task, key) for (task, _), part in parts.items() for key in part.ids})
     place = {key: i for i, key in enumerate(keys)}
-    total = sum(len(beyond_english(part.languages)) for part in each)
+    total = sum(len(beyond_english(part.languages)) for part in parts.values())
     values_MSI = np.zeros((len(systems), len(seeds), len(keys)))
     mean_M = np.zeros(len(systems))
     for (task, _), part in parts.items():
         columns = beyond_english(part.languages)
-        chosen = np.ix_(list(map(part.systems.index, systems)), list(map(part.seeds.index, seeds)), columns)
-        means_ML = part.means[chosen].mean(axis=1)
+        means_ML = part.scores[:, columns]
         scale_L = len(keys) / (total * part.counts[columns])
-        centred = (part.values[chosen] - means_ML[:, None, :, None]) * part.present[columns]
+        centred = (part.values[:, :, columns] - means_ML[:, None, :, None]) * part.present[columns]
         values_MSI[..., [place[task, key] for key in part.ids]] += np.einsum("msli,l->msi", centred, scale_L)
         mean_M += means_ML.sum(axis=1) / total
     values_MSI += mean_M[:, None, None]
     names = tuple(f"{task} {key}" for task, key in keys)
-    return Answers(systems, seeds, ("all",), values_MSI[:, :, None], np.ones((1, len(keys)), dtype=bool), names)
+    return Answers(
+        tuple(systems), tuple(seeds), ("all",), values_MSI[:, :, None], np.ones((1, len(keys)), dtype=bool), names
+    )

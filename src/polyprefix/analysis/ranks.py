@@ -30,6 +30,8 @@ class Rank:
 class Ranking:
     """All systems."""
 
+    systems: tuple[str, ...]
+    """That were ranked: those with all of the main seeds."""
     ranks: tuple[Rank, ...]
     tau: float
     """Mean of Kendall's tau-b between the ranking and those of resamples: 1 where it never changes."""
@@ -66,7 +68,7 @@ def rank_stability(answers: Answers, scores_RML: Reals, columns: list[int]) -> R
     best = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
     low, high = np.percentile(ranks_RM, (2.5, 97.5), axis=0)
     ranks = tuple(Rank(float(observed[m]), (float(low[m]), float(high[m])), float(best[m])) for m in range(M))
-    return Ranking(ranks, _mean_tau(observed, ranks_RM), kendalls_w(answers.scores[:, columns]))
+    return Ranking(answers.systems, ranks, _mean_tau(observed, ranks_RM), kendalls_w(answers.scores[:, columns]))
 
 
 def kendalls_w(scores_ML: Floats) -> float:

@@ -1,25 +1,30 @@
 """From runs to answers that can be compared.
 
 Runs belong together in a *setting* where task, model and shots are the same. Within it, a *system* is everything else
-that was chosen (method, its settings, training), apart from the seed. Only languages, examples and seeds that all systems
-of a setting have are compared; whatever is left out for it is said.
+that was chosen (method, its settings, training), apart from the seed. Only languages and examples that all systems of a
+setting have are compared, and only seeds that both sides of a comparison have; whatever is left out for it is said.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from polyprefix.analysis.answers import Answers, stack
+import numpy as np
+
+from polyprefix.analysis.answers import Answers, Layout, layout
 from polyprefix.analysis.runs import UNADAPTED, Run, read_runs
 from polyprefix.config import task_title
 from polyprefix.errors import OutputError
+from polyprefix.scoring.bootstrap import Floats
 
 FEW = 4
-"""A system with fewer answers than a FEW-th of what another has is left out, rather than all that it lacks."""
+"""A run with fewer answers than a FEW-th of what another has is left out, rather than all that it lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +49,17 @@ class Context:
         return self.task + (f", {self.shots} shots" if self.shots else "")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Setting:
-    """Everything that can be compared with each other."""
+    """Everything that can be compared with each other: the same languages and examples of every system."""
 
     context: Context
     metric: str
-    answers: Answers
     runs: Mapping[str, tuple[Run, ...]]
-    """System -> its runs, in the order of the answers' seeds; a system that does not train may have one for all."""
+    """System -> its runs, one a seed."""
+    places: Layout
+    values: Mapping[Path, Floats]
+    """Folder of a run -> its answers, `[L, I]`."""
     notes: tuple[str, ...]
     """What was left out."""
 
@@ -61,9 +68,51 @@ class Setting:
         """Task, model and shots, for people."""
         return self.context.name
 
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """The unadapted model first."""
+        return tuple(self.runs)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Those of all systems."""
+        return self.places.languages
+
+    @cached_property
+    def seeds(self) -> Mapping[str, frozenset[int]]:
+        """System -> its seeds. The unadapted model has none of its own: one run of it has the seeds of all others."""
+        found = {system: frozenset(run.seed for run in runs) for system, runs in self.runs.items()}
+        fixed = [system for system, runs in self.runs.items() if len(runs) == 1 and runs[0].method == UNADAPTED]
+        others = frozenset[int]().union(*(found[system] for system in self.runs if system not in fixed))
+        return found | {system: others or found[system] for system in fixed}
+
+    @cached_property
+    def main_seeds(self) -> tuple[int, ...]:
+        """The seeds that most systems have, all of them; of several such sets the largest."""
+        counts = Counter(self.seeds[system] for system in self.runs if self.runs[system][0].method != UNADAPTED)
+        sets = counts or Counter(self.seeds.values())
+        return tuple(sorted(max(sets, key=lambda seeds: (sets[seeds], len(seeds), sorted(seeds)))))
+
     def methods(self) -> dict[str, str]:
         """System -> name of its method."""
         return {system: runs[0].method for system, runs in self.runs.items()}
+
+    def answers(self, seeds: Sequence[int], systems: Sequence[str] | None = None) -> Answers:
+        """The answers of some systems with some seeds, which they must have.
+
+        Args:
+            seeds: at least one.
+            systems: None means all that have these seeds.
+        """
+        if systems is None:
+            systems = [system for system in self.runs if self.seeds[system] >= set(seeds)]
+        values = np.array([[self.values[self._run(system, seed).folder] for seed in seeds] for system in systems])
+        places = self.places
+        return Answers(tuple(systems), tuple(seeds), places.languages, values, places.present, places.ids)
+
+    def _run(self, system: str, seed: int) -> Run:
+        runs = self.runs[system]
+        return next((run for run in runs if run.seed == seed), runs[0])
 
 
 def read_settings(folder: Path, metric: str | None = None) -> list[Setting]:
@@ -104,36 +153,24 @@ def group_runs(runs: Sequence[Run]) -> list[Context]:
     for run, task in zip(runs, _tasks(runs), strict=True):
         key = task, str(run.result.config["model"]), int(run.result.config.get("shots", 0))
         groups.setdefault(key, {}).setdefault(json.dumps(run.settings, sort_keys=True), []).append(run)
-    telling = _telling(groups.values())
-    return [_context(key, list(systems.values()), telling) for key, systems in sorted(groups.items())]
+    kept = {key: _with_enough(systems) for key, systems in groups.items()}
+    telling = _telling(systems for systems, _ in kept.values())
+    return [_context(key, list(systems.values()), telling, notes) for key, (systems, notes) in sorted(kept.items())]
 
 
 def setting_of(context: Context) -> Setting:
-    """The answers of all systems to the same examples, with the same seeds.
+    """The answers of all systems to the same examples.
 
     Raises:
-        OutputError: if the systems have no seed, language or example in common, or different metrics.
+        OutputError: if the systems have no language or example in common, or different metrics.
     """
-    notes = list(context.notes)
-    systems = _with_enough(context.systems, notes)
-    seeds = _common_seeds(context.name, systems, notes)
-    chosen = {
-        label: {seed: next((run for run in runs if run.seed == seed), runs[0]) for seed in seeds}
-        for label, runs in systems.items()
-    }
-    every = [run for runs in chosen.values() for run in runs.values()]
+    notes, systems = list(context.notes), context.systems
+    every = [run for runs in systems.values() for run in runs]
     if len(metrics := {run.metric for run in every}) > 1:
         raise OutputError(f"{context.name}: the runs have different main metrics ({', '.join(sorted(metrics))})")
-    ids = _common_ids(context.name, every, notes)
-    correctness = {
-        label: {
-            seed: {code: {key: run.correctness[code][key] for key in keys} for code, keys in ids.items()}
-            for seed, run in runs.items()
-        }
-        for label, runs in chosen.items()
-    }
-    runs_of = {label: tuple({run.folder: run for run in runs.values()}.values()) for label, runs in chosen.items()}
-    return Setting(context, every[0].metric, stack(correctness), runs_of, tuple(notes))
+    places = layout(_common_ids(context.name, every, notes))
+    values = {run.folder: places.values(run.correctness) for run in every}
+    return Setting(context, every[0].metric, systems, places, values, tuple(notes))
 
 
 def _tasks(runs: Sequence[Run]) -> list[str]:
@@ -186,33 +223,15 @@ def _answers(run: Run) -> int:
     return sum(map(len, run.correctness.values()))
 
 
-def _with_enough(systems: Mapping[str, tuple[Run, ...]], notes: list[str]) -> dict[str, tuple[Run, ...]]:
-    """Without systems that would take most languages or examples from two others."""
-    sizes = {label: max(map(_answers, runs)) for label, runs in systems.items()}
-    kept = {label: runs for label, runs in systems.items() if sizes[label] * FEW >= max(sizes.values())}
+def _with_enough(systems: Mapping[str, list[Run]]) -> tuple[dict[str, list[Run]], list[str]]:
+    """Without runs that would take most languages or examples from two other systems, such as trials; and what they were."""
+    most = max(_answers(run) for runs in systems.values() for run in runs)
+    kept = {key: found for key, runs in systems.items() if (found := [r for r in runs if _answers(r) * FEW >= most])}
     if len(kept) < 2:
-        return dict(systems)
-    notes.extend(
-        f"{label} left out: {sizes[label]:,} answers, where others have up to {max(sizes.values()):,}"
-        for label in systems
-        if label not in kept
-    )
-    return kept
-
-
-def _common_seeds(where: str, systems: Mapping[str, Sequence[Run]], notes: list[str]) -> tuple[int, ...]:
-    """Seeds of all systems. The unadapted model has no seed of its own: one run of it stands beside every seed."""
-    fixed = {label for label, runs in systems.items() if len(runs) == 1 and runs[0].method == UNADAPTED}
-    seeds_of = {label: {run.seed for run in runs} for label, runs in systems.items()}
-    seeded = {label: seeds for label, seeds in seeds_of.items() if label not in fixed} or seeds_of
-    common = set.intersection(*seeded.values())
-    if not common:
-        listed = "; ".join(f"{label}: {', '.join(map(str, sorted(seeds)))}" for label, seeds in seeded.items())
-        raise OutputError(f"{where}: the systems have no seed in common ({listed}); run the same seeds")
-    for label, seeds in seeded.items():
-        if extra := sorted(seeds - common):
-            notes.append(f"{label}: seeds {', '.join(map(str, extra))} left out, not every system has them")
-    return tuple(sorted(common))
+        return dict(systems), []
+    small = [run for key, runs in systems.items() for run in runs if run not in kept.get(key, ())]
+    listed = ", ".join(f"{run.folder.name} ({_answers(run):,})" for run in small)
+    return kept, [f"left out, with few answers where others have up to {most:,}: {listed}"] if small else []
 
 
 def _common_ids(where: str, runs: list[Run], notes: list[str]) -> dict[str, list[str]]:

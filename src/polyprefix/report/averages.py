@@ -64,11 +64,11 @@ class Compared:
 
     def summary(self, system: str) -> SystemSummary:
         """Of `adapted` or `base`."""
-        return self.comparison.systems[self.setting.answers.systems.index(system)]
+        return self.comparison.systems[self.setting.systems.index(system)]
 
     def over_all(self) -> tuple[Score, Score | None, Claim | None]:
         """Of the adapted model, the base and their difference: the average over all languages, English among them."""
-        answers = self.setting.answers
+        answers = self.setting.answers(self.setting.main_seeds)
         scores, every = resampled_scores(answers), range(len(answers.languages))
         adapted = contrast(answers, scores, weights(answers, 0, every))
         if len(answers.systems) == 1:

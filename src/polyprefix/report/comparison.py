@@ -16,6 +16,7 @@ from rich.text import Text
 
 from polyprefix.analysis.claims import ALPHA, Claim, Comparison, SettingComparison, SystemSummary, language_of
 from polyprefix.analysis.contrasts import Contrast
+from polyprefix.analysis.ranks import Rank
 from polyprefix.analysis.regression import Regression
 from polyprefix.report.format import ABSENT, interval, percent, signed
 
@@ -111,8 +112,9 @@ def _system_table(setting: SettingComparison, width: int) -> Table:
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     claims = {claim.system: claim for claim in setting.averages}
-    ranks = setting.ranking.ranks if setting.ranking else ()
-    for system, rank in zip(setting.systems, ranks, strict=True):
+    ranking = setting.ranking
+    ranks = dict(zip(ranking.systems, ranking.ranks, strict=True)) if ranking else {}
+    for system in setting.systems:
         cells = [Text(system.system), percent(system.score.value), *_claim_cells(claims.get(system.system), system)]
         gap = signed(system.gap.value) if system.gap else ABSENT
         if wide:
@@ -122,8 +124,7 @@ def _system_table(setting: SettingComparison, width: int) -> Table:
                 ABSENT if system.english is None else percent(system.english),
                 gap,
                 _share(system.carried),
-                f"{rank.rank:g} {rank.ci95[0]:g}–{rank.ci95[1]:g}",
-                percent(rank.best),
+                *_rank_cells(ranks.get(system.system)),
             ]
         else:
             cells.append(gap)
@@ -148,6 +149,10 @@ def _figure(claim: Claim) -> Text:
 
 def _p(value: float) -> str:
     return "<.001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
+
+
+def _rank_cells(rank: Rank | None) -> list[str]:
+    return [f"{rank.rank:g} {rank.ci95[0]:g}–{rank.ci95[1]:g}", percent(rank.best)] if rank else [ABSENT, ABSENT]
 
 
 def _share(carried: Contrast | None) -> str:

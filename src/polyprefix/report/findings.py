@@ -38,7 +38,7 @@ class Overall:
 def overall(views: Sequence[View], resamples: int = RESAMPLES) -> Overall | None:
     """All views together; None where no method can be compared in all of them."""
     settings = {(view.task, view.model): view.setting for view in views if view.setting and view.compared}
-    answers = pool({key: setting.answers for key, setting in settings.items()})
+    answers = pool(settings)
     if answers is None or len(settings) < len(views):
         return None
     return Overall(answers, resampled_scores(answers, resamples))

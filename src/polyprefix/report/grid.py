@@ -132,7 +132,8 @@ def read_grid(folders: Sequence[Path], baseline: str | None = None, unfinished: 
         folders: of runs, or of folders of runs.
         baseline: the method that others are compared with; None means the unadapted model or, without it, the method
             with the fewest trained parameters.
-        unfinished: what is known of runs that are not there, a line each; None looks for traces of them in the folders.
+        unfinished: what is known of runs that ought to be there and are not, a line each; None looks for traces of them in
+            the folders, and names methods and seeds that some tasks and models have and others lack.
 
     Raises:
         OutputError: if there is no run that can be read.
@@ -152,7 +153,7 @@ def read_grid(folders: Sequence[Path], baseline: str | None = None, unfinished: 
     }
     grid = Grid(contexts, cells, None, (), {})
     if unfinished is None:
-        unfinished = [line for folder in folders for line in _not_finished(folder)]
+        unfinished = [*(line for folder in folders for line in _not_finished(folder)), *_absent(grid)]
     return Grid(contexts, cells, _baseline(grid, baseline), (*unread, *unfinished, *_holes(grid)), _notes(runs))
 
 
@@ -182,18 +183,29 @@ def _baseline(grid: Grid, asked: str | None) -> str | None:
     return None if len(methods) == 1 else next(iter([*unadapted, *methods]))
 
 
-def _holes(grid: Grid) -> list[str]:
+def _absent(grid: Grid) -> list[str]:
+    """Methods and seeds that some cells have and others lack."""
     found: list[str] = []
     for task, model in [(t, m) for t in grid.tasks for m in grid.models]:
         cells = grid.of(task, model)
         if absent := [method for method in grid.methods if method not in cells]:
             found.append(f"{task}, {model}: no run of {', '.join(absent)}")
         seeds = {seed for cell in cells.values() if cell.trained for seed in cell.seeds}
+        for method, cell in cells.items():
+            if cell.trained and (lost := sorted(seeds - set(cell.seeds))):
+                listed = ", ".join(map(str, lost))
+                found.append(f"{task}, {model}, {method}: no run with seed {listed}, which other methods have")
+    return found
+
+
+def _holes(grid: Grid) -> list[str]:
+    """Languages that some cells and runs have and others lack."""
+    found: list[str] = []
+    for task, model in grid.views:
+        cells = grid.of(task, model)
         codes = languages_of(cells.values())
         for method, cell in cells.items():
             where = f"{task}, {model}, {method}"
-            if cell.trained and (lost := sorted(seeds - set(cell.seeds))):
-                found.append(f"{where}: no run with seed {', '.join(map(str, lost))}, which other methods have")
             if lacking := [code for code in codes if code not in cell.scores]:
                 found.append(f"{where}: no score in {len(lacking)} of {len(codes)} languages: {', '.join(lacking)}")
             for run in cell.runs:

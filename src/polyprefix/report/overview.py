@@ -47,4 +47,6 @@ def show(grid: Grid, views: Sequence[View], console: Console) -> None:
     if grid.baseline:
         console.print(Text(f"difference to {grid.baseline}: {MARKS}", style="dim"))
     if grid.missing:
-        console.print(Text(f"{len(grid.missing)} entries are missing or failed; the report names them", style="dim"))
+        count = len(grid.missing)
+        line = f"{count} {'entry is' if count == 1 else 'entries are'} missing or failed; the report names them"
+        console.print(Text(line, style="dim"))

@@ -177,8 +177,8 @@ def across_seeds(view: View, method: str) -> Sequence[float]:
     """The average for each seed that is compared, over the languages that averages are over."""
     if view.setting is None or method not in view.averages:
         return []
-    answers = view.setting.answers
-    means_SL = answers.means[answers.systems.index(method)][
-        :, [answers.languages.index(code) for code in view.compared]
-    ]
-    return [float(value) for value in means_SL.mean(axis=1)] if len(view.setting.runs[method]) > 1 else []
+    places = view.setting.places
+    columns, counts = [places.languages.index(code) for code in view.compared], places.present.sum(axis=1)
+    runs = view.setting.runs[method]
+    means = [(view.setting.values[run.folder].sum(axis=1) / counts)[columns].mean() for run in runs]
+    return [float(mean) for mean in means] if len(runs) > 1 else []

@@ -7,12 +7,12 @@ the correctness in `predictions.parquet`; a folder where the two disagree is ref
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from polyprefix import languages
-from polyprefix.analysis.answers import ByLanguage, stack
+from polyprefix.analysis.answers import layout
 from polyprefix.analysis.claims import corrected
 from polyprefix.analysis.compare import compare_setting
 from polyprefix.analysis.contrasts import RESAMPLES, Contrast
@@ -116,16 +116,18 @@ def _score(found: Contrast | None) -> Score | None:
 def _compared(runs: Mapping[str, Run], codes: list[str]) -> Compared:
     """The runs on the examples of some languages, which are the same in all of them; the base is the baseline."""
     first = next(iter(runs.values()))
-    answers = stack({name: {0: _in(run, codes)} for name, run in runs.items()})
-    named = {name: (run,) for name, run in runs.items()}
+    named = {name: (replace(run, result=_with_seed(run.result, first.seed)),) for name, run in runs.items()}
     context = Context(task_title(first.result.config), str(first.result.config["model"]), 0, named, ())
-    setting = Setting(context, first.metric, answers, named, ())
+    places = layout({code: first.correctness[code].keys() for code in codes})
+    values = {run.folder: places.values(run.correctness) for run in runs.values()}
+    setting = Setting(context, first.metric, named, places, values, ())
     baseline = BASE if BASE in runs else None
     return Compared(setting, corrected([compare_setting(setting, baseline)], RESAMPLES).settings[0])
 
 
-def _in(run: Run, codes: list[str]) -> ByLanguage:
-    return {code: run.correctness[code] for code in codes}
+def _with_seed(result: RunResult, seed: int) -> RunResult:
+    """Runs that are given as a pair are one, whatever their seeds."""
+    return replace(result, config={**result.config, "seed": seed})
 
 
 def _require_same_task(run: Run, base: Run) -> None:

@@ -95,21 +95,23 @@ def compare(grid: Grid, resamples: int = RESAMPLES) -> tuple[View, ...]:
     for key in grid.views:
         try:
             setting = setting_of(grid.contexts[key])
-            found.append((key, setting, setting.notes))
+            found.append((key, setting, ()))
         except OutputError as error:
             found.append((key, None, (str(error),)))
-    comparisons = corrected(list(_compared(grid, [setting for _, setting, _ in found], resamples)), resamples)
+    comparisons = corrected(
+        list(_compared(grid, [setting for _, setting, _ in found if setting], resamples)), resamples
+    )
     remaining = iter(comparisons.settings)
     views = []
     for (task, model), setting, notes in found:
         cells = grid.of(task, model)
         comparison = next(remaining) if setting else None
-        views.append(View(task, model, cells, tuple(languages_of(cells.values())), setting, comparison, notes))
+        left_out = comparison.notes if comparison else notes
+        views.append(View(task, model, cells, tuple(languages_of(cells.values())), setting, comparison, left_out))
     return tuple(views)
 
 
-def _compared(grid: Grid, settings: list[Setting | None], resamples: int) -> Iterator[SettingComparison]:
+def _compared(grid: Grid, settings: list[Setting], resamples: int) -> Iterator[SettingComparison]:
     for setting in settings:
-        if setting:
-            base = grid.baseline if grid.baseline in setting.runs else None
-            yield compare_setting(setting, base, resamples)
+        base = grid.baseline if grid.baseline in setting.runs else None
+        yield compare_setting(setting, base, resamples)

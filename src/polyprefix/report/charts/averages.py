@@ -25,7 +25,7 @@ def groups(grid: Grid, view: View) -> Iterator[Chart]:
             "yOffset": {"field": "method", "type": "nominal", "sort": list(view.cells), "scale": {"paddingOuter": 0.2}},
         }
         top = {"scale": {"domain": [0, 100]}}
-        bars = {"mark": {"type": "bar", "aria": False}, "encoding": {
+        bars = {"mark": {"type": "bar", "aria": False, "opacity": 0.75}, "encoding": {
             **place, "x": axis("value", f"{view.metric}, %", **top), "color": colour}}  # fmt: skip
         whiskers = {"mark": {"type": "rule", "aria": False, "color": "var(--text)"}, "encoding": {
             **place, "x": axis("low", f"{view.metric}, %", **top), "x2": {"field": "high"}}}  # fmt: skip
@@ -53,7 +53,7 @@ def together(grid: Grid, whole: Overall | None) -> Iterator[Chart]:
     colour, shape = scales(grid.methods)
     found = {method: whole.average(method) for method in whole.ranked}
     place = {"field": "method", "type": "nominal", "title": None, "sort": None, "axis": {"labelFontSize": 13}}
-    x_title = "average over all tasks, models and languages other than English, %"
+    x_title = "average over tasks, models and languages, %"
     plain = {**colour, "legend": None}, {**shape, "legend": None}
     layers = [
         {"mark": {"type": "rule", "aria": False, "strokeWidth": 2.5}, "encoding": {
@@ -67,7 +67,7 @@ def together(grid: Grid, whole: Overall | None) -> Iterator[Chart]:
         "All tasks and models together",
         "Points: average of each method over every language other than English of every task and model, with 95% "
         "intervals; the best method on top.",
-        {"data": {"values": rows}, "width": WIDTH, "height": {"step": 26}, "layer": layers},
+        {"data": {"values": rows}, "width": 320, "height": {"step": 24}, "layer": layers},
         ("method", "average, %", "95% interval"),
         tuple((method, *figures(score)) for method, score in found.items()),
         len(rows),

@@ -14,14 +14,14 @@ from polyprefix.report.views import View
 
 def scaling(grid: Grid, views: Sequence[View]) -> Iterator[Chart]:
     """Accuracy over the size of the model, where sizes differ."""
-    if len({cell.total for view in views for cell in view.cells.values()}) < 2:
-        return
     points: list[Row] = [
         {"method": method, "size": view.cells[method].total, "model": view.model, **marked(score), "score": score}
         for view in views
         for method, score in view.averages.items()
         if view.cells[method].total
     ]
+    if len({point["size"] for point in points}) < 2:
+        return
     metric = views[0].metric
     label = (
         file_name("scaling", views[0].task),
