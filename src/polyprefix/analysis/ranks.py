@@ -5,6 +5,7 @@ M systems, L languages, R resamples.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +40,7 @@ class Ranking:
     """Agreement of languages on the ranking, 0 to 1."""
 
 
-def rank_stability(answers: Answers, scores_RML: Reals, columns: list[int]) -> Ranking:
+def rank_stability(answers: Answers, scores_RML: Reals, columns: Sequence[int]) -> Ranking:
     """Rank systems by their average over some languages, and draw languages, examples and seeds again.
 
     Args:

@@ -89,9 +89,10 @@ class Setting:
     @cached_property
     def main_seeds(self) -> tuple[int, ...]:
         """The seeds that most systems have, all of them; of several such sets the largest."""
-        counts = Counter(self.seeds[system] for system in self.runs if self.runs[system][0].method != UNADAPTED)
-        sets = counts or Counter(self.seeds.values())
-        return tuple(sorted(max(sets, key=lambda seeds: (sets[seeds], len(seeds), sorted(seeds)))))
+        trained = [self.seeds[system] for system, method in self.methods().items() if method != UNADAPTED]
+        counts = Counter(trained or self.seeds.values())
+        most = max(counts.items(), key=lambda item: (item[1], len(item[0]), sorted(item[0])))
+        return tuple(sorted(most[0]))
 
     def methods(self) -> dict[str, str]:
         """System -> name of its method."""
@@ -229,7 +230,7 @@ def _with_enough(systems: Mapping[str, list[Run]]) -> tuple[dict[str, list[Run]]
     kept = {key: found for key, runs in systems.items() if (found := [r for r in runs if _answers(r) * FEW >= most])}
     if len(kept) < 2:
         return dict(systems), []
-    small = [run for key, runs in systems.items() for run in runs if run not in kept.get(key, ())]
+    small = [run for runs in systems.values() for run in runs if _answers(run) * FEW < most]
     listed = ", ".join(f"{run.folder.name} ({_answers(run):,})" for run in small)
     return kept, [f"left out, with few answers where others have up to {most:,}: {listed}"] if small else []
 

@@ -103,11 +103,11 @@ def compare(grid: Grid, resamples: int = RESAMPLES) -> tuple[View, ...]:
     )
     remaining = iter(comparisons.settings)
     views = []
-    for (task, model), setting, notes in found:
+    for (task, model), possible, notes in found:
         cells = grid.of(task, model)
-        comparison = next(remaining) if setting else None
+        comparison = next(remaining) if possible else None
         left_out = comparison.notes if comparison else notes
-        views.append(View(task, model, cells, tuple(languages_of(cells.values())), setting, comparison, left_out))
+        views.append(View(task, model, cells, tuple(languages_of(cells.values())), possible, comparison, left_out))
     return tuple(views)
 
 
