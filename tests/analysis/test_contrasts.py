@@ -36,9 +36,7 @@ def fractional(seed: int, *shape: int) -> Floats:
 
 
 def difference_weights(answers: Answers) -> Floats:
-    weights = np.zeros(answers.scores.shape)
-    weights[1], weights[0] = 1 / weights.shape[1], -1 / weights.shape[1]
-    return weights
+    return weights(answers, 1, range(len(answers.languages)), minus=0)
 
 
 @pytest.mark.parametrize(("higher", "lower"), [(0, 0), (5, 1), (1, 5), (7, 7), (0, 12), (40, 21), (300, 260)])

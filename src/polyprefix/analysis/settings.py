@@ -196,8 +196,13 @@ def _telling(groups: Iterable[Mapping[str, list[Run]]]) -> dict[str, list[str]]:
     return {method: sorted(keys) for method, keys in found.items()}
 
 
-def _context(key: tuple[str, str, int], systems: Sequence[list[Run]], telling: Mapping[str, Sequence[str]]) -> Context:
-    notes: list[str] = []
+def _context(
+    key: tuple[str, str, int],
+    systems: Sequence[list[Run]],
+    telling: Mapping[str, Sequence[str]],
+    left_out: Sequence[str],
+) -> Context:
+    notes = list(left_out)
     named = {}
     for runs in systems:
         method, settings = runs[0].method, runs[0].settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +10,7 @@ from polyprefix.analysis.claims import Claim, GroupScore, SettingComparison, Sys
 from polyprefix.analysis.compare import compare_setting
 from polyprefix.analysis.contrasts import RESAMPLES, Contrast
 from polyprefix.analysis.groups import ENGLISH
-from polyprefix.analysis.settings import Setting, setting_of
+from polyprefix.analysis.settings import Context, Setting, setting_of
 from polyprefix.errors import OutputError
 from polyprefix.report.grid import Cell, Grid, languages_of
 
@@ -91,27 +91,24 @@ class View:
 
 def compare(grid: Grid, resamples: int = RESAMPLES) -> tuple[View, ...]:
     """Every view of a grid; p-values are corrected over all of them."""
-    found: list[tuple[tuple[str, str], Setting | None, tuple[str, ...]]] = []
-    for key in grid.views:
-        try:
-            setting = setting_of(grid.contexts[key])
-            found.append((key, setting, ()))
-        except OutputError as error:
-            found.append((key, None, (str(error),)))
-    comparisons = corrected(
-        list(_compared(grid, [setting for _, setting, _ in found if setting], resamples)), resamples
-    )
-    remaining = iter(comparisons.settings)
+    settings = {key: _setting(grid.contexts[key]) for key in grid.views}
+    possible = {key: setting for key, setting in settings.items() if isinstance(setting, Setting)}
+    compared = [
+        compare_setting(setting, grid.baseline if grid.baseline in setting.runs else None, resamples)
+        for setting in possible.values()
+    ]
+    comparisons = dict(zip(possible, corrected(compared, resamples).settings, strict=True))
     views = []
-    for (task, model), possible, notes in found:
-        cells = grid.of(task, model)
-        comparison = next(remaining) if possible else None
-        left_out = comparison.notes if comparison else notes
-        views.append(View(task, model, cells, tuple(languages_of(cells.values())), possible, comparison, left_out))
+    for key, setting in settings.items():
+        cells, comparison = grid.of(*key), comparisons.get(key)
+        left_out = comparison.notes if comparison else (str(setting),)
+        views.append(View(*key, cells, tuple(languages_of(cells.values())), possible.get(key), comparison, left_out))
     return tuple(views)
 
 
-def _compared(grid: Grid, settings: list[Setting], resamples: int) -> Iterator[SettingComparison]:
-    for setting in settings:
-        base = grid.baseline if grid.baseline in setting.runs else None
-        yield compare_setting(setting, base, resamples)
+def _setting(context: Context) -> Setting | str:
+    """What can be compared, or why nothing can be."""
+    try:
+        return setting_of(context)
+    except OutputError as error:
+        return str(error)
