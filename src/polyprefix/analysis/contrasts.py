@@ -133,7 +133,7 @@ def ratio(answers: Answers, scores_RML: Reals, over_ML: Floats, under_ML: Floats
     None where the 95% interval of the divisor holds 0: the share of nothing is no number. The seeds' part is that of the
     linearised ratio, `(over - value * under) / divisor` (the delta method).
     """
-    divisor = contrast(answers, scores_RML, under_ML)
+    numerator, divisor = contrasts(answers, scores_RML, [over_ML, under_ML])
     if divisor.ci95[0] <= 0 <= divisor.ci95[1]:
         return None
     value = float(np.sum(over_ML * answers.scores)) / divisor.value
@@ -142,8 +142,7 @@ def ratio(answers: Answers, scores_RML: Reals, over_ML: Floats, under_ML: Floats
     samples = overs / np.where(np.abs(unders) < 1e-9, np.nan, unders)
     low, high = map(float, intervals(samples[np.isfinite(samples), None], [contrast_spread(answers, linear)])[0])
     n = int(answers.counts[np.any((over_ML != 0) | (under_ML != 0), axis=0)].sum())
-    numerator = contrast(answers, scores_RML, over_ML)  # a share is 0 where its numerator is
-    return Contrast(value, n, (low, high), numerator.p_runs, numerator.p_seeds)
+    return Contrast(value, n, (low, high), numerator.p_runs, numerator.p_seeds)  # a share is 0 where its numerator is
 
 
 def language_contrasts(
@@ -249,11 +248,11 @@ def _gauss_hermite() -> tuple[Floats, Floats]:
 
 
 def _weighted(scores_RML: Reals, weights_KML: Sequence[Floats]) -> Floats:
-    """The weighted sums in each resample, `[R, K]`; looks at nothing that weighs 0."""
+    """The weighted sums in each resample, `[R, K]`; looks at little that weighs 0."""
     weights_KC = np.array([weights_ML.ravel() for weights_ML in weights_KML], dtype=np.float32)
     used = np.flatnonzero(weights_KC.any(axis=0))
     scores_RC = scores_RML.reshape(len(scores_RML), -1)
-    if len(used) < scores_RC.shape[1]:
+    if len(used) < scores_RC.shape[1] / 2:  # else a copy takes longer than the product
         scores_RC, weights_KC = scores_RC[:, used], weights_KC[:, used]
     return np.asarray(scores_RC @ weights_KC.T, dtype=np.float64)
 

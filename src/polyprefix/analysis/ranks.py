@@ -55,7 +55,7 @@ def rank_stability(answers: Answers, scores_RML: Reals, columns: Sequence[int]) 
         raise ValueError(f"a ranking needs two systems and a language, found {M} and {L}")
     random = np.random.default_rng(SEED + 2)
     drawn_RL = random.multinomial(L, np.full(L, 1 / L), size=R) / L
-    averages_RM = np.einsum("rml,rl->rm", scores_RML[:, :, columns], drawn_RL)
+    averages_RM = np.matmul(scores_RML[:, :, columns], drawn_RL.astype(scores_RML.dtype)[..., None])[..., 0]
     if len(answers.seeds) > 1:
         for m in range(M):
             weights = np.zeros((M, len(answers.languages)))
