@@ -159,8 +159,8 @@ class Optimizer:
         # At the head of a packed row one product serves all; where most texts are shorter, attention's rows would widen.
         # One answer for all passes: processes that share a model's weights must call its layers equally often.
         in_row = model.seam.flattens() and self.shared <= statistics.median(map(tensors.size, self.texts))
-        head = examples[0].ids[: self.shared]
-        self.head, self.apart = (head, None) if in_row else ((), torch.tensor(head, device=model.device))
+        self.head = examples[0].ids[: self.shared] if in_row else ()
+        self.apart = None if in_row else torch.tensor(examples[0].ids[: self.shared], device=model.device)
         self.meter = Meter(model, self.shared, training=True)
         self.budget = token_budget(model, config.token_budget, training=True)
         self.processes: Processes = processes()

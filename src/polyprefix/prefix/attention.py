@@ -91,9 +91,8 @@ def attend(
         keys, values = [before[0], *keys], [before[1], *values]
     out, weights = base(module, query, _joined(keys), _joined(values), mask, **kwargs)
     if slot.gated is not None:
-        keys, values = _expand(slot.gated.kv, key)
-        mask = _all_open(implementation, query, keys)
-        beside, _ = base(module, query, keys, values, mask, **kwargs)
+        ahead, worth = _expand(slot.gated.kv, key)
+        beside, _ = base(module, query, ahead, worth, _all_open(implementation, query, ahead), **kwargs)
         out = out + slot.gated.gate.to(out.dtype).view(1, 1, -1, 1) * beside
     return (out, weights) if slot.packed is None else (slot.packed.gather(out), None)
 
