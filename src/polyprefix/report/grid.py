@@ -21,7 +21,10 @@ from polyprefix.report.runs import ENGLISH, UNADAPTED, Run, method_of, read_run
 from polyprefix.results.files import RESULT, find_results
 from polyprefix.scoring.comparison import ByLanguage
 
-IDLE = ("seed", "languages", "task", "model", "runtime.", "eval.", "train.token_budget", "train.gradient_checkpointing")
+IDLE = (
+    "seed", "languages", "task", "model", "runtime.", "eval.",
+    "train.token_budget", "train.gradient_checkpointing", "train.cache_lower_layers",
+)  # fmt: skip
 """Settings that do not make another method: what is averaged over, what is an axis of its own, and how it is computed."""
 
 
