@@ -113,7 +113,9 @@ def test_training_is_the_same_for_every_architecture(kind: str) -> None:
     assert_equal(with_it, without)
 
 
-@pytest.mark.parametrize("settings", [{"token_budget": 16}, {"token_budget": 40}, {"gradient_checkpointing": True}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{"token_budget": 16}, {"token_budget": 40}, {"gradient_checkpointing": True}], ids=str
+)
 @pytest.mark.parametrize("padded", [False, True], ids=["packed", "padded"])
 def test_training_is_the_same_in_small_passes_and_with_recomputation(settings: dict[str, Any], padded: bool) -> None:
     with_it, without = (fit(cached, padded=padded, **settings) for cached in (True, False))
@@ -270,9 +272,7 @@ def test_it_is_left_out_where_a_lower_weight_is_trained() -> None:
 
 
 def test_trained_embeddings_count_as_lowest() -> None:
-    model = attach(
-        tiny_base("llama-mha"), registry.build({"name": "lora", "targets": ("embed_tokens", UPPER[0])})
-    )
+    model = attach(tiny_base("llama-mha"), registry.build({"name": "lora", "targets": ("embed_tokens", UPPER[0])}))
     assert Optimizer(model, examples(8), TrainConfig(learning_rate=1e-3), 4).meter.shape.lowest == 0
 
 
