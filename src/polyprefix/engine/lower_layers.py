@@ -98,12 +98,10 @@ class LowerLayers:
     def works(self) -> bool:
         """Whether these layers are frozen and use no random numbers, and the model's logits stay its own without them."""
         ids, context = probe_ids(self.adapted.model), self.adapted.context()
-        devices = [ids.device] if ids.device.type == "cuda" else []
         was_training = self.adapted.training
         try:
-            with torch.random.fork_rng(devices):
-                self.adapted.train()  # autograd itself says whether anything below is trained, and dropout would show
-                first, again = (self._output(ids, context=context) for _ in range(2))
+            self.adapted.train()  # autograd itself says whether anything below is trained, and dropout would show
+            first, again = (self._output(ids, context=context) for _ in range(2))
             if not isinstance(first, Tensor) or first.shape[:2] != ids.shape or first.requires_grad:
                 return False
             self.adapted.eval()
@@ -206,8 +204,10 @@ def lower_layers(
         return _impossible("the method adapts the model from its first layer on", wanted)
     if processes().count > 1:
         return _impossible("several processes share the texts out anew in each step", wanted)
-    lower = LowerLayers(model, lowest, texts, shared_ids, place or torch.device("cpu"))
-    return lower if lower.works() else _impossible(f"the layers of {model.base.name} cannot be skipped", wanted)
+    with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):  # dropout above stays as it is
+        lower = LowerLayers(model, lowest, texts, shared_ids, place or torch.device("cpu"))
+        works = lower.works()
+    return lower if works else _impossible(f"the layers of {model.base.name} cannot be skipped", wanted)
 
 
 def _place(model: AdaptedModel, tokens: int) -> torch.device | None:
