@@ -294,9 +294,9 @@ def test_layers_that_cannot_be_skipped_are_not() -> None:
     """A model whose upper layers look at what lower ones left behind, besides the hidden states."""
     model = attach(tiny_base("llama-mha"), registry.build(PREFIX))
     layers = decoder_layers(model.model)
-    left: list[Tensor] = []
-    layers[0].mlp.register_forward_hook(lambda module, args, out: left.append(out))
-    layers[2].mlp.register_forward_hook(lambda module, args, out: out + left.pop())
+    left: dict[str, Tensor] = {}
+    layers[0].mlp.register_forward_hook(lambda module, args, out: left.update(last=out))
+    layers[2].mlp.register_forward_hook(lambda module, args, out: out + left["last"])
     nothing = torch.tensor([], dtype=torch.long)
     assert not lower_layers.LowerLayers(model, 2, [], nothing, torch.device("cpu")).works()
 

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from polyprefix.config import TrainConfig
 from polyprefix.engine.predict import rank_choices
-from polyprefix.engine.train import Optimizer
+from polyprefix.engine.train import Optimizer, _checkpoint
 from polyprefix.engine.work import Shape, Work
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
@@ -131,9 +131,12 @@ def test_flops_of_an_example_are_those_written_down() -> None:
     assert shape.backward(50, pairs, 1) == backward
 
 
+@pytest.mark.parametrize("recomputed", [False, True])
 @pytest.mark.parametrize("layers", ["top:1", "2-"])
-def test_nothing_below_the_lowest_adapted_layer_has_a_gradient(layers: str) -> None:
+def test_nothing_below_the_lowest_adapted_layer_has_a_gradient(layers: str, recomputed: bool) -> None:
     model = adapted(name="prefix", layers=layers)
+    if recomputed:
+        _checkpoint(model.model)
     graph: list[bool] = []
     for layer in model.model.model.layers:
         layer.register_forward_hook(

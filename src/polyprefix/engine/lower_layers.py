@@ -107,6 +107,9 @@ class LowerLayers:
             self.adapted.eval()
             with torch.no_grad():
                 whole = self.adapted(ids, context=context).logits
+                self.adapted(
+                    ids.flip(1), context=context
+                )  # whatever else lower layers leave behind is now another text's
                 with self._handing_out([first]):
                     short = self.adapted(ids, context=context).logits
             return max(spread_apart(first, again), spread_apart(whole, short)) < SAME

@@ -288,6 +288,7 @@ def _checkpoint(model: Any) -> None:
         getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
     )  # its name before 5.2x
     enable({"use_reentrant": False})
+    model.disable_input_require_grads()  # asked of embeddings for re-entrance's sake: all layers below the adapter would have gradients
 
 
 def _require_numbers(record: dict[str, float], step: int, total: int) -> None:
