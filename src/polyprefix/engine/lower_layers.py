@@ -44,6 +44,7 @@ class LowerLayers:
         lowest: int,
         texts: Sequence[tensors.Text],
         shared_ids: Tensor,
+        in_row: bool,
         place: torch.device,
     ) -> None:
         self.adapted = model
@@ -58,8 +59,9 @@ class LowerLayers:
         """Text -> [T, D]."""
         with torch.no_grad(), self._listening(stop=False) as outputs:
             self._context = model.context(shared_ids)
-        self._shared = outputs[-1:] if shared_ids.numel() else []
-        """[1, S, D] of the shared tokens; their keys and values in these layers never change either."""
+        shared = outputs[-1:] if shared_ids.numel() else []
+        self._head, self._apart = ([states[0] for states in shared], []) if in_row else ([], shared)
+        """Of the shared tokens, [S, D] or [1, S, D]; their keys and values in these layers never change either."""
 
     def load(self, groups: list[list[int]]) -> None:
         """Go on with the `groups` of an interrupted training."""
@@ -80,19 +82,20 @@ class LowerLayers:
 
     @contextmanager
     def skipped(self, rows: Sequence[int], inputs: tensors.Batch) -> Iterator[None]:
-        """One forward pass over these texts, with what they share before it or not at all, begins at layer l.
+        """One forward pass over these texts, with what they share in its row or before it, begins at layer l.
 
         Args:
             rows: visited before.
             inputs: the texts as tensors.
         """
-        kept = torch.cat([self._states[row] for row in rows]).to(self.adapted.device)
+        texts = torch.cat([self._states[row] for row in rows])
+        kept = torch.cat([*self._head, texts.to(self.adapted.device)])
         if inputs.attention_mask is None:
             states = kept[None]
         else:
             states = kept.new_zeros(*inputs.input_ids.shape, kept.shape[-1])
             states[inputs.attention_mask.bool()] = kept
-        with self._handing_out([*self._shared, states]):
+        with self._handing_out([*self._apart, states]):
             yield
 
     def works(self) -> bool:
@@ -181,6 +184,7 @@ def lower_layers(
     texts: Sequence[tensors.Text],
     shared_ids: Tensor,
     *,
+    in_row: bool,
     lowest: int,
     again: bool,
     wanted: bool | None,
@@ -192,6 +196,7 @@ def lower_layers(
 
     Args:
         shared_ids: [S], tokens before each text.
+        in_row: whether they stand at the head of each packed row of texts, or are read before each pass.
         lowest: l.
         again: whether texts are seen more than once.
         wanted: None asks whether it pays, in time and memory; True does not.
@@ -204,13 +209,21 @@ def lower_layers(
     if wanted is False or (wanted is None and not (pays and place)):
         return None
     if not 0 < lowest < model.seam.layers:
-        return _impossible("the method adapts the model from its first layer on", wanted)
-    if processes().count > 1:
-        return _impossible("several processes share the texts out anew in each step", wanted)
-    with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):  # dropout above stays as it is
-        lower = LowerLayers(model, lowest, texts, shared_ids, place or torch.device("cpu"))
-        works = lower.works()
-    return lower if works else _impossible(f"the layers of {model.base.name} cannot be skipped", wanted)
+        reason = "the method adapts the model from its first layer on"
+    elif processes().count > 1:
+        reason = "several processes share the texts out anew in each step"
+    else:
+        with torch.random.fork_rng(
+            [model.device] if model.device.type == "cuda" else []
+        ):  # dropout above stays as it is
+            lower = LowerLayers(model, lowest, texts, shared_ids, in_row, place or torch.device("cpu"))
+            works = lower.works()
+        if works:
+            return lower
+        reason = f"the layers of {model.base.name} cannot be skipped"
+    if wanted:
+        raise ConfigError(f"train.cache_lower_layers is true, but {reason}; leave it out")
+    return None
 
 
 def _place(model: AdaptedModel, tokens: int) -> torch.device | None:
@@ -221,8 +234,3 @@ def _place(model: AdaptedModel, tokens: int) -> torch.device | None:
         if free is None or needed <= SHARE * free:
             return device
     return None
-
-
-def _impossible(reason: str, wanted: bool | None) -> None:
-    if wanted:
-        raise ConfigError(f"train.cache_lower_layers is true, but {reason}; leave it out")

@@ -162,13 +162,14 @@ class Optimizer:
         # One answer for all passes: processes that share a model's weights must call its layers equally often.
         in_row = model.seam.flattens() and self.shared <= statistics.median(map(tensors.size, self.texts))
         head = examples[0].ids[: self.shared]
-        self.head, self.apart = (head, None) if in_row else ((), torch.tensor(head, device=model.device))
+        shared_ids = torch.tensor(head, device=model.device)
+        self.head, self.apart = (head, None) if in_row else ((), shared_ids)
         self.meter = Meter(model, self.shared, training=True)
         self.budget = token_budget(model, config.token_budget, training=True)
         self.processes: Processes = processes()
         self.lower = lower_layers(
-            model, self.texts, self.shared_ids, lowest=self.meter.shape.lowest, wanted=config.cache_lower_layers,
-            again=total * min(config.batch_size, len(examples)) > len(examples),
+            model, self.texts, shared_ids, in_row=in_row, lowest=self.meter.shape.lowest,
+            wanted=config.cache_lower_layers, again=total * min(config.batch_size, len(examples)) > len(examples),
         )  # fmt: skip
         self.meter.start = self.meter.shape.lowest if self.lower else 0
         kinds = ([p for p in self.parameters if isinstance(p, DTensor) == sharded] for sharded in (False, True))
