@@ -163,7 +163,8 @@ class Optimizer:
         in_row = model.seam.flattens() and self.shared <= statistics.median(map(tensors.size, self.texts))
         head = examples[0].ids[: self.shared]
         shared_ids = torch.tensor(head, device=model.device)
-        self.head, self.apart = (head, None) if in_row else ((), shared_ids)
+        self.head: tuple[int, ...] = head if in_row else ()
+        self.apart: Tensor | None = None if in_row else shared_ids
         self.meter = Meter(model, self.shared, training=True)
         self.budget = token_budget(model, config.token_budget, training=True)
         self.processes: Processes = processes()
