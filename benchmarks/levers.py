@@ -1,7 +1,8 @@
 """What each saving brings: python -m benchmarks.levers [--model M] [--rounds 3] [--out FILE]
 
 The same training rows and the same documents through one model in one process, with all levers, and with one lever taken away; all of
-them once a round, in turn. The counted work says what a lever should bring, the clock what it brings.
+them once a round, in turn. What keeping the lower layers' output brings shows from the second pass over the same rows on, with an adapter
+in the upper third of the layers. The counted work says what a lever should bring, the clock what it brings.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from benchmarks.rounds import ROOT, machine
 from benchmarks.workload import Document, Row, task_rows
 from polyprefix.config import TrainConfig
 from polyprefix.engine import memory, tensors
+from polyprefix.engine import train as engine
 from polyprefix.engine.predict import rank_choices
 from polyprefix.engine.train import Optimizer
 from polyprefix.engine.work import Work
@@ -69,6 +71,12 @@ def _budget(tokens: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _nothing_kept(model: AdaptedModel) -> Iterator[None]:
+    with mock.patch.object(engine, "lower_layers", lambda *args, **options: None):
+        yield
+
+
 LEVERS = (
     Lever("no padding", _no_packing),
     Lever("head only at answers", _head_everywhere),
@@ -78,17 +86,21 @@ LEVERS = (
         for tokens in (512, 1024, 2048)
     ),
 )
+LOWER = Lever("lower layers once a text", _nothing_kept)
+PASSES = 3
+"""Over the same rows, to measure it."""
 
 
-def training(model: AdaptedModel, rows: tuple[Row, ...], steps: int, batch: int) -> dict[str, float]:
-    """Seconds and counted work of so many steps, after one that is not counted."""
-    items = [Encoded(Prompt("", "eng_Latn", "", ""), row.ids, row.target, ()) for row in rows]
+def training(model: AdaptedModel, rows: tuple[Row, ...], steps: int, batch: int, passes: int = 1) -> dict[str, float]:
+    """Seconds and counted work of passes of so many steps over the same rows, after a step over others that is not counted."""
+    items = [Encoded(Prompt("", "eng_Latn", "", ""), row.ids, row.target, ()) for row in rows[: (steps + 1) * batch]]
     model.train()
-    optimizer = Optimizer(model, items, TrainConfig(learning_rate=1e-3, weight_decay=0.0), steps + 1)
-    optimizer.step(range(batch))
+    config = TrainConfig(learning_rate=1e-3, weight_decay=0.0, batch_size=batch)
+    optimizer = Optimizer(model, items, config, steps * passes + 1)
+    optimizer.step([(steps * batch + n) % len(items) for n in range(batch)])
     optimizer.meter.work = Work()
     start = time.perf_counter()
-    for step in range(steps):
+    for step in list(range(steps)) * passes:
         optimizer.step([(step * batch + n) % len(items) for n in range(batch)])
     return _figures(time.perf_counter() - start, optimizer.meter.work)
 
@@ -116,20 +128,22 @@ def measure(
     model: AdaptedModel, rows: tuple[Row, ...], documents: tuple[Document, ...], rounds: int, steps: int, batch: int
 ) -> list[dict[str, Any]]:
     """One record for each part and lever: medians with and without it."""
-    parts = {
-        "training": lambda: training(model, rows, steps, batch),
-        "evaluation": lambda: evaluation(model, documents),
+    upper = attach(model.base, registry.build({"name": "prefix", "layers": f"top:{max(1, model.seam.layers // 3)}"}))
+    parts: dict[str, tuple[Callable[[], dict[str, float]], tuple[Lever, ...]]] = {
+        "training": (lambda: training(model, rows, steps, batch), LEVERS),
+        f"{PASSES} passes, upper third": (lambda: training(upper, rows, steps, batch, PASSES), (LOWER,)),
+        "evaluation": (lambda: evaluation(model, documents), LEVERS),
     }
     records = []
-    for part, run in parts.items():
+    for part, (run, levers) in parts.items():
         found: dict[str, list[dict[str, float]]] = {}
         for _ in range(rounds):
             found.setdefault("all", []).append(run())
-            for lever in LEVERS:
+            for lever in levers:
                 with lever.off(model):
                     found.setdefault(lever.name, []).append(run())
         whole = statistics.median(f["seconds"] for f in found["all"])
-        for lever in LEVERS:
+        for lever in levers:
             without = statistics.median(f["seconds"] for f in found[lever.name])
             records.append({"part": part, "lever": lever.name, "seconds": whole, "seconds_without": without, "brings": without / whole,
                             "counted": found["all"][0], "counted_without": found[lever.name][0]})  # fmt: skip

@@ -114,15 +114,17 @@ def _gpu_figures(record: dict[str, Any] | None) -> str:
 
 
 def levers(result: dict[str, Any] | None) -> str:
-    """What each saving should bring by its count of tokens, and what it brought."""
+    """What each saving should bring by its count of tokens and of useful operations, and what it brought."""
     if result is None:
         return NOT_MEASURED
-    rows = ["| without | in | tokens computed, times | passes, times | seconds, times |", "|" + " --- |" * 5]
+    head = "| without | in | tokens computed, times | useful FLOPs, times | passes, times | seconds, times |"
+    rows = [head, "|" + " --- |" * 6]
     for r in result["levers"]:
         with_it, without = r["counted"], r["counted_without"]
         computed = (without["tokens"] + without["padding"]) / (with_it["tokens"] + with_it["padding"])
         passes = without["passes"] / with_it["passes"]
-        rows.append(f"| {r['lever']} | {r['part']} | {computed:.2f} | {passes:.1f} | {r['brings']:.2f} |")
+        flops = without["flops"] / with_it["flops"]
+        rows.append(f"| {r['lever']} | {r['part']} | {computed:.2f} | {flops:.2f} | {passes:.1f} | {r['brings']:.2f} |")
     return "\n".join(rows)
 
 

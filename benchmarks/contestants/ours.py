@@ -95,8 +95,9 @@ def _model(work: Workload) -> AdaptedModel:
 
 def _optimizer(model: AdaptedModel, work: Workload) -> Optimizer:
     config = TrainConfig(
-        learning_rate=work.learning_rate, batch_size=work.batch_size, weight_decay=0.0, warmup=0.0, schedule="constant"
-    )
+        learning_rate=work.learning_rate, batch_size=work.batch_size, weight_decay=0.0, warmup=0.0, schedule="constant",
+        cache_lower_layers=False,  # the rows come again for the measurement's sake only
+    )  # fmt: skip
     model.train()
     return Optimizer(model, [_encoded(row) for row in work.rows], config, work.max_steps)
 

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from polyprefix.config import TrainConfig
 from polyprefix.engine.predict import rank_choices
-from polyprefix.engine.train import Optimizer
+from polyprefix.engine.train import Optimizer, _checkpoint
 from polyprefix.engine.work import Shape, Work
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
@@ -43,9 +43,9 @@ def adapted(kind: str = "llama-gqa-tied", **settings: Any) -> AdaptedModel:
     return model
 
 
-def optimizer(model: AdaptedModel, items: list[Encoded]) -> Optimizer:
+def optimizer(model: AdaptedModel, items: list[Encoded], kept: bool | None = None) -> Optimizer:
     model.train()
-    return Optimizer(model, items, TrainConfig(learning_rate=1e-3, weight_decay=0.0), 10)
+    return Optimizer(model, items, TrainConfig(learning_rate=1e-3, weight_decay=0.0, cache_lower_layers=kept), 10)
 
 
 def products(run: Any) -> float:
@@ -56,15 +56,16 @@ def products(run: Any) -> float:
     return sum(n for op, n in counts.items() if str(op).removeprefix("aten.") in ("mm", "addmm", "bmm"))
 
 
+@pytest.mark.parametrize("kept", [None, False], ids=["lower layers kept", "crossed"])
 @pytest.mark.parametrize(
     "settings",
     [{"name": "prefix"}, {"name": "prefix", "layers": "top:1"}, {"name": "prefix", "layers": "1-"},
      {"name": "llama-adapter", "layers": "top:2"}, {"name": "lora"}, {"name": "full"}, {"name": "full", "train_embeddings": False}],
     ids=lambda s: "-".join(map(str, s.values())),
 )  # fmt: skip
-def test_the_formula_is_what_training_computes(settings: dict[str, Any]) -> None:
+def test_the_formula_is_what_training_computes(settings: dict[str, Any], kept: bool | None) -> None:
     model = adapted("llama-gqa-tied", **settings)
-    steps = optimizer(model, rows(8, shared=()))
+    steps = optimizer(model, rows(8, shared=()), kept)
     steps.step(range(8))  # what is made once is made
     meter = steps.meter
     meter.work, meter.shape = Work(), dataclasses.replace(meter.shape, attention=0)
@@ -130,15 +131,18 @@ def test_flops_of_an_example_are_those_written_down() -> None:
     assert shape.backward(50, pairs, 1) == backward
 
 
+@pytest.mark.parametrize("recomputed", [False, True])
 @pytest.mark.parametrize("layers", ["top:1", "2-"])
-def test_nothing_below_the_lowest_adapted_layer_has_a_gradient(layers: str) -> None:
+def test_nothing_below_the_lowest_adapted_layer_has_a_gradient(layers: str, recomputed: bool) -> None:
     model = adapted(name="prefix", layers=layers)
+    if recomputed:
+        _checkpoint(model.model)
     graph: list[bool] = []
     for layer in model.model.model.layers:
         layer.register_forward_hook(
             lambda module, args, out: graph.append((out[0] if isinstance(out, tuple) else out).requires_grad)
         )
-    optimizer(model, rows(4, shared=())).step(range(4))
+    optimizer(model, rows(4, shared=()), kept=False).step(range(4))
     assert graph[:3] == [False, False, True]
 
 

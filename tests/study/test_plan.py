@@ -72,6 +72,17 @@ def test_more_work_costs_more() -> None:
     assert cost(method="prefix", runtime={"quantize": "4bit"}).memory < 0.65 * one.memory
 
 
+def test_kept_lower_layers_take_memory_and_save_time_from_the_second_pass_on() -> None:
+    upper = {"name": "prefix", "layers": "top:8"}
+    once = [cost(method=upper, train={"epochs": 1, "cache_lower_layers": kept}) for kept in (None, False)]
+    assert once[0] == once[1]
+    kept, again = (cost(method=upper, train={"epochs": 3, "cache_lower_layers": kept}) for kept in (None, False))
+    assert (
+        1.3 < again.train_seconds / kept.train_seconds < 5 / 3
+    )  # (1 + 1/4) / (1/4 + 3/4 / 3 + 1/4), and what is not layers
+    assert kept.activations > again.activations and kept.weights == again.weights
+
+
 def test_weights_alone_are_a_lower_bound_of_memory() -> None:
     for model, parameters in PUBLISHED.items():
         assert cost(model=model, method="none").memory > 2 * parameters

@@ -12,6 +12,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -24,6 +25,7 @@ from polyprefix.config import RunConfig, TrainConfig
 from polyprefix.engine import tensors
 from polyprefix.engine.checkpoint import Checkpoint
 from polyprefix.engine.cost import Stopwatch
+from polyprefix.engine.lower_layers import lower_layers
 from polyprefix.engine.memory import out_of_memory, release, token_budget, too_large
 from polyprefix.engine.predict import rank_choices
 from polyprefix.engine.processes import Processes, clip, merged, processes, split_like
@@ -159,11 +161,18 @@ class Optimizer:
         # At the head of a packed row one product serves all; where most texts are shorter, attention's rows would widen.
         # One answer for all passes: processes that share a model's weights must call its layers equally often.
         in_row = model.seam.flattens() and self.shared <= statistics.median(map(tensors.size, self.texts))
-        self.head = examples[0].ids[: self.shared] if in_row else ()
-        self.apart = None if in_row else torch.tensor(examples[0].ids[: self.shared], device=model.device)
+        head = examples[0].ids[: self.shared]
+        shared_ids = torch.tensor(head, device=model.device)
+        self.head: tuple[int, ...] = head if in_row else ()
+        self.apart: Tensor | None = None if in_row else shared_ids
         self.meter = Meter(model, self.shared, training=True)
         self.budget = token_budget(model, config.token_budget, training=True)
         self.processes: Processes = processes()
+        self.lower = lower_layers(
+            model, self.texts, shared_ids, in_row=in_row, lowest=self.meter.shape.lowest,
+            wanted=config.cache_lower_layers, again=total * min(config.batch_size, len(examples)) > len(examples),
+        )  # fmt: skip
+        self.meter.start = self.meter.shape.lowest if self.lower else 0
         kinds = ([p for p in self.parameters if isinstance(p, DTensor) == sharded] for sharded in (False, True))
         groups = [{"params": kind} for kind in kinds if kind]  # AdamW takes whole and sharded ones one after the other
         self.adamw = torch.optim.AdamW(groups, lr=config.learning_rate or 0.0, weight_decay=config.weight_decay or 0.0)
@@ -183,7 +192,8 @@ class Optimizer:
         if last:
             return state
         moments = self._each(self.adamw.state_dict(), lambda value, _: merged(value))
-        return {**state, "adamw": moments, "schedule": self.schedule.state_dict()}
+        groups = self.lower.groups if self.lower else []
+        return {**state, "adamw": moments, "schedule": self.schedule.state_dict(), "groups": groups}
 
     def load(self, state: dict[str, Any]) -> None:
         """Take over what `state` gave."""
@@ -191,6 +201,8 @@ class Optimizer:
         if "adamw" in state:
             self.adamw.load_state_dict(self._each(state["adamw"], split_like))
             self.schedule.load_state_dict(state["schedule"])
+        if self.lower:
+            self.lower.load(state.get("groups", []))
         self.budget = state["budget"]  # which depends on free memory, and decides which rows are added up first
         if self.processes.main:
             self.meter.work = Work(**state["work"])
@@ -206,7 +218,7 @@ class Optimizer:
 
     def step(self, rows: Sequence[int]) -> dict[str, float]:
         """One optimiser step over the examples at these indices: their mean loss, the gradient's norm before clipping, the rate."""
-        loss = self._gradients([self.texts[row] for row in rows])
+        loss = self._gradients(rows)
         loss = self.processes.sum_gradients(self.parameters, loss)
         norm = clip(self.parameters, self.config.max_grad_norm)
         record = {"loss": loss, "gradient_norm": norm, "learning_rate": float(self.schedule.get_last_lr()[0])}
@@ -215,7 +227,7 @@ class Optimizer:
         self.schedule.step()
         return record
 
-    def _gradients(self, texts: Sequence[tensors.Text]) -> float:
+    def _gradients(self, rows: Sequence[int]) -> float:
         """The mean loss, with its gradients; where memory is short, all of it again in smaller passes.
 
         Raises:
@@ -223,27 +235,37 @@ class Optimizer:
         """
         while True:
             try:
-                return self._in_passes(texts)
+                return self._in_passes(rows)
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error) or self.processes.sharded:  # the others wait for this pass
                     raise
-                largest = max(map(tensors.size, texts))
+                largest = max(tensors.size(self.texts[row]) for row in rows)
                 if self.budget < largest:
                     raise too_large(largest, self.adapted.device) from error
             self.adamw.zero_grad(set_to_none=True)  # a pass may have failed half-way
             self.budget //= 2
             release(self.adapted.device)
 
-    def _in_passes(self, texts: Sequence[tensors.Text]) -> float:
+    def _in_passes(self, rows: Sequence[int]) -> float:
         loss = 0.0
-        for rows, weight in self.processes.mine(self._passes(texts)):
-            inputs = tensors.batch([texts[i] for i in rows], self.adapted, self.head)
-            value = self._loss(inputs) * (weight / len(texts))
+        for part, weight in self.processes.mine(self._passes([self.texts[row] for row in rows])):
+            chosen = [rows[i] for i in part]
+            texts = [self.texts[row] for row in chosen]
+            inputs = tensors.batch(texts, self.adapted, self.head)
+            with self._lower_layers(chosen, inputs):
+                value = self._loss(inputs) * (weight / len(rows))
             value.backward()
             loss += value.item()
             if weight:
-                self.meter.count([texts[i] for i in rows], inputs.input_ids.numel() - len(self.head))
+                self.meter.count(texts, inputs.input_ids.numel() - len(self.head))
         return loss
+
+    def _lower_layers(self, rows: Sequence[int], inputs: tensors.Batch) -> AbstractContextManager[None]:
+        """The pass over these texts inside begins above the lower layers, where what they give is kept."""
+        if self.lower is None:
+            return nullcontext()
+        self.meter.count_below([self.texts[row] for row in self.lower.visit(rows)])
+        return self.lower.skipped(rows, inputs)
 
     def _passes(self, texts: Sequence[tensors.Text]) -> list[list[int]]:
         sizes = list(map(tensors.size, texts))
@@ -268,6 +290,7 @@ def _checkpoint(model: Any) -> None:
         getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
     )  # its name before 5.2x
     enable({"use_reentrant": False})
+    model.disable_input_require_grads()  # asked of embeddings for re-entrance's sake: all layers below the adapter would have gradients
 
 
 def _require_numbers(record: dict[str, float], step: int, total: int) -> None:

@@ -2,7 +2,7 @@
 
 Useful are the products that real tokens need in the layers that they really cross; padding, masked attention and recomputation are not.
 
-    forward    sum over layers (2 W N + 4 H K q) + 2 D V A
+    forward    sum over layers (2 W N + 4 H K q) + 2 D V A; what layers below l gave may be kept (engine/lower_layers.py): they count once
     backward   sum over layers from l on (2 W N + 8 H K q) - 2 Q N + 2 D V A + 2 (trained weights) N
 
 N tokens, A positions with a head, q pairs of a token and something it sees, W weights in the matrices of a layer, l the lowest layer that is
@@ -24,6 +24,8 @@ from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.methods.base import attention_shape
 from polyprefix.models.head import embedding_table
 from polyprefix.prefix import KVPrefix
+
+ALL = slice(None)
 
 
 @dataclass(slots=True)
@@ -81,14 +83,13 @@ class Shape:
         with torch.no_grad():
             learned = model.adapter.prefix(model.seam) or KVPrefix()
         seen = [_length(learned, layer) for layer in range(layers)]
-        stack = next(m for m in model.model.modules() if isinstance(m, nn.ModuleList) and len(m) == layers)
+        stack = decoder_layers(model.model)
         table, output = embedding_table(model.model), model.model.get_output_embeddings()
+        embeddings = any(p.requires_grad for p in model.model.get_input_embeddings().parameters())
         moved = [n for n, layer in enumerate(stack) if any(p.requires_grad for p in layer.parameters())]
         adapted = [n for n in range(layers) if seen[n] and model.trainable()]
-        lowest = min([*moved, *adapted, *([0] if table.requires_grad else [])], default=layers)
-        below = table.requires_grad or any(
-            p.requires_grad and p.ndim < 2 for n in moved[:1] for p in stack[n].parameters()
-        )
+        lowest = min([*moved, *adapted, *([0] if embeddings else [])], default=layers)
+        below = embeddings or any(p.requires_grad and p.ndim < 2 for n in moved[:1] for p in stack[n].parameters())
         share = _experts_share(model.model.config.get_text_config())
         return cls(
             layers=layers,
@@ -102,10 +103,12 @@ class Shape:
             prefix=tuple(seen),
         )
 
-    def forward(self, tokens: int, pairs: int, positions: int) -> float:
-        """FLOPs of a forward pass; `pairs` within texts."""
-        attended = self.layers * pairs + tokens * sum(self.prefix)
-        return 2.0 * self.weights * tokens + 4.0 * self.attention * attended + 2.0 * self.head * positions
+    def forward(self, tokens: int, pairs: int, positions: int, layers: slice = ALL) -> float:
+        """FLOPs of a forward pass through some of the layers; `pairs` within texts."""
+        seen = self.prefix[layers]
+        attended = len(seen) * pairs + tokens * sum(seen)
+        products = 2.0 * self.weights * len(seen) / self.layers * tokens
+        return products + 4.0 * self.attention * attended + 2.0 * self.head * positions
 
     def backward(self, tokens: int, pairs: int, positions: int, without: int = 0) -> float:
         """FLOPs of a backward pass that begins so many layers below the top."""
@@ -114,6 +117,12 @@ class Shape:
         products = 2.0 * (self.weights * crossed / self.layers - self.input_gradient + self.trained) * tokens
         ends = 2.0 * self.head * positions * (1 + self.head_trained)
         return products + 8.0 * self.attention * attended + ends if crossed else 0.0
+
+
+def decoder_layers(model: Any) -> nn.ModuleList:
+    """The layers of a model, from the first to the last."""
+    count = model.config.get_text_config().num_hidden_layers
+    return next(m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == count)
 
 
 def _length(prefix: KVPrefix, layer: int) -> int:
@@ -150,6 +159,12 @@ class Meter:
         self.shape = Shape.of(model)
         self.training = training
         self.shared = shared
+        self.start = 0
+        """The layer at which passes begin; what those below it gave is kept."""
+
+    def count_below(self, texts: Sequence[Text]) -> None:
+        """Texts that cross the layers below `start`, as the first part of the next pass."""
+        self.work.flops += self.shape.forward(*self._tokens_and_pairs(texts), 0, slice(self.start))
 
     def count(self, texts: Sequence[Text], computed: int) -> None:
         """One pass over texts.
@@ -157,15 +172,14 @@ class Meter:
         Args:
             computed: tokens of the pass with padding, without what texts share.
         """
-        tokens = sum(map(size, texts))
-        pairs = sum(_pairs(text) for text in texts) + tokens * self.shared
+        tokens, pairs = self._tokens_and_pairs(texts)
         self.add(tokens, pairs, sum(map(heads, texts)), computed - tokens)
         if (
             self.training
         ):  # what texts share is read again in each pass; of its last layer only keys and values are used
             within = self.shared * (self.shared + 1) // 2
             self.work.tokens += self.shared
-            self.work.flops += self.shape.forward(self.shared, within, 0)
+            self.work.flops += self.shape.forward(self.shared, within, 0, slice(self.start, None))
             self.work.flops += self.shape.backward(self.shared, within, 0, without=1)
 
     def add(self, tokens: int, pairs: int, positions: int, padding: int) -> None:
@@ -173,9 +187,13 @@ class Meter:
         self.work.passes += 1
         self.work.tokens += tokens
         self.work.padding += padding
-        self.work.flops += self.shape.forward(tokens, pairs, positions)
+        self.work.flops += self.shape.forward(tokens, pairs, positions, slice(self.start, None))
         if self.training:
             self.work.flops += self.shape.backward(tokens, pairs, positions)
+
+    def _tokens_and_pairs(self, texts: Sequence[Text]) -> tuple[int, int]:
+        tokens = sum(map(size, texts))
+        return tokens, sum(map(_pairs, texts)) + tokens * self.shared
 
 
 def _pairs(text: Text) -> int:

@@ -191,20 +191,20 @@ class Seam:
     def packs(self) -> bool:
         """Whether the model keeps sequences apart that are packed into one row with positions that restart (some do not look)."""
         if self._packs is None:
-            ids = _probe_ids(self.model)
+            ids = probe_ids(self.model)
             half = PROBE_TOKENS // 2
             positions = torch.arange(half, device=self.device).repeat(2)[None]
             self.set(None)
             packed = self.model(input_ids=ids, position_ids=positions, use_cache=False).logits[:, half:]
             alone = self.model(input_ids=ids[:, half:], use_cache=False).logits
-            self._packs = _spread_apart(packed, alone) < TOLERANCE[self.dtype == torch.float32]
+            self._packs = spread_apart(packed, alone) < TOLERANCE[self.dtype == torch.float32]
         return self._packs
 
     @torch.no_grad()
     def flattens(self) -> bool:
         """Whether texts may stand in one row under a layout: the model leaves its masks to transformers' interface."""
         if self._flattens is None:
-            ids = _probe_ids(self.model)
+            ids = probe_ids(self.model)
             head, *texts = ids.split((2, 3, 3), 1)
             packed = Packed.of([(3, ()), (2, (1,))], self.device, shared=2)
             was_training = self.model.training
@@ -217,7 +217,7 @@ class Seam:
                 with packing(packed):
                     mask = torch.ones_like(ids)
                     row = self.model(ids, attention_mask=mask, position_ids=packed.position[None], use_cache=False)
-                self._flattens = _spread_apart(row.logits, alone) < TOLERANCE[self.dtype == torch.float32]
+                self._flattens = spread_apart(row.logits, alone) < TOLERANCE[self.dtype == torch.float32]
             except (
                 RuntimeError,
                 TypeError,
@@ -250,7 +250,7 @@ class Seam:
             module.__dict__[SLOT] = Slot(-1, capture=True)
         try:
             with torch.no_grad():
-                self.model.base_model(input_ids=_probe_ids(self.model), use_cache=False)
+                self.model.base_model(input_ids=probe_ids(self.model), use_cache=False)
         except Exception as error:
             raise _refusal(name, f"a probe of {PROBE_TOKENS} tokens failed ({_first_line(error)})") from error
         slots = [(module, module.__dict__.pop(SLOT)) for module in candidates]
@@ -273,7 +273,7 @@ class Seam:
     @torch.no_grad()
     def _verify(self) -> None:
         """The same logits with tokens in front of the text and with their keys and values as a prefix at negative positions."""
-        ids = _probe_ids(self.model)
+        ids = probe_ids(self.model)
         front = PROBE_TOKENS // 2
         name = type(self.model).__name__
         was_training = self.model.training
@@ -286,7 +286,7 @@ class Seam:
             raise _refusal(name, f"it cannot read tokens at negative positions ({_first_line(error)})") from error
         finally:
             self.model.train(was_training)
-        wrong = _spread_apart(whole, split)
+        wrong = spread_apart(whole, split)
         if not wrong <= TOLERANCE[self.dtype == torch.float32]:
             raise _refusal(name, f"logits differ by {wrong:.2g} of their spread when tokens are given as a prefix")
 
@@ -336,14 +336,14 @@ def _slot(module: nn.Module) -> Slot:
     return module.__dict__[SLOT]
 
 
-def _probe_ids(model: PreTrainedModel) -> Tensor:
+def probe_ids(model: PreTrainedModel) -> Tensor:
     """A few different tokens, spread over the vocabulary."""
     table = embedding_table(model)
     ids = torch.linspace(3, table.shape[0] - 1, PROBE_TOKENS).long()
     return ids[None].to(table.device)
 
 
-def _spread_apart(a: Tensor, b: Tensor) -> float:
+def spread_apart(a: Tensor, b: Tensor) -> float:
     """Root mean square difference, in standard deviations."""
     a, b = a.float(), b.float()
     return ((a - b).pow(2).mean().sqrt() / a.std().clamp(min=1e-12)).item()

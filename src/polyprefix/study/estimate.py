@@ -4,6 +4,7 @@
     backward             once more for activations above the lowest layer that is trained, once more for weights that are trained
     time                 FLOPs / (ceiling of the device) + bytes of activations and weights / bandwidth
     memory               weights + adapter and AdamW (16 bytes a parameter, 20 with the best ones kept) + activations of one pass + logits
+                         + what layers below the adapter gave for all texts, where the engine keeps it for later passes over the data
 
 Constants that no formula gives (bytes of activations that pass through memory) are named below.
 """
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from polyprefix.config import RunConfig
+from polyprefix.engine import lower_layers
 from polyprefix.engine.memory import LEAST, MOST, SHARE, values_per_token
 from polyprefix.methods import registry as methods
 from polyprefix.models.head import LARGEST
@@ -50,7 +52,7 @@ class Estimate:
     optimiser: float
     """Bytes of trained parameters, gradients, moments and the best weights."""
     activations: float
-    """Bytes of one training pass."""
+    """Bytes of one training pass, and of what frozen lower layers gave."""
     host: float
     """Bytes of the process on a CPU."""
     evaluation: float
@@ -94,7 +96,7 @@ class _Counting:
     def estimate(self) -> Estimate:
         weights = self.weights()
         optimiser = self.trained * 20.0 - (4.0 * self.trained if self.whole else 0.0)  # its weights are the base's
-        activations = self.activations() if self.config.trains else 0.0
+        activations = self.activations() + self.kept() if self.config.trains else 0.0
         evaluation = self.evaluation()
         peak = self.device.host + weights + max(activations + optimiser, evaluation + self.trained * 8.0)
         return Estimate(
@@ -114,9 +116,13 @@ class _Counting:
             return wanted
         s, recomputed = self.shape, self.config.train.gradient_checkpointing
         values = values_per_token(s.L, s.D, s.H, s.G, s.K, s.I, training=training, recomputed=recomputed)
-        free = max(0.0, self.device.memory - self.device.host - self.weights())
+        free = self.free()
         most = MOST["cpu" if self.device.host else "cuda", training]
         return max(LEAST, min(most, SHARE * free / (values * self.bytes)))
+
+    def free(self) -> float:
+        """Bytes beside the weights."""
+        return max(0.0, self.device.memory - self.device.host - self.weights())
 
     def pass_tokens(self) -> float:
         """Tokens of the largest training pass."""
@@ -156,24 +162,38 @@ class _Counting:
         layers = self.config.method.get("layers")
         return min(parse_layers(str(layers), self.shape.L)) if layers else 0
 
+    def steps(self) -> tuple[int, int, int]:
+        """Training examples, how many of them make a step, and steps."""
+        c = self.config.train
+        count = min(self.train.examples, self.config.train_size or self.train.examples)
+        per_step = min(c.batch_size, count)
+        once = math.ceil(count / per_step)
+        return count, per_step, max(1, c.steps or 0, once) if c.epochs is None else math.ceil(once * c.epochs)
+
+    def kept(self) -> float:
+        """Bytes of what the layers below the lowest adapted one gave for each text; 0 where the engine does not keep it."""
+        (count, per_step, steps), wanted = self.steps(), self.config.train.cache_lower_layers
+        needed = count * (self.train.prompt - self.train.shared + self.train.answer - 1) * self.shape.D * self.bytes
+        pays = steps * per_step > count and self.lowest() >= lower_layers.WORTH * self.shape.L
+        fits = needed <= lower_layers.SHARE * self.free()
+        return needed if self.lowest() and (pays and fits if wanted is None else wanted) else 0.0
+
     def train_seconds(self) -> float:
         if not self.config.trains:
             return 0.0
         c, t, s = self.config.train, self.train, self.shape
-        count = min(t.examples, self.config.train_size or t.examples)
-        per_step = min(c.batch_size, count)
-        once = math.ceil(count / per_step)
-        steps = max(1, c.steps or 0, once) if c.epochs is None else math.ceil(once * c.epochs)
+        count, per_step, steps = self.steps()
         length = t.prompt - t.shared + t.answer - 1
         passes = math.ceil(per_step * length / self.budget(True))
         shots = self.config.shots * (t.prompt - t.shared + t.answer)
         tokens = per_step * length + passes * (t.shared + shots + self.virtual() * self.reads_virtual())
         backward = (1 + self.whole) * (s.L - self.lowest()) / s.L + (1 if c.gradient_checkpointing else 0)
         seen = t.prompt + shots + self.virtual()
-        flops = tokens * self.layers_flops(seen) * (1 + backward) + per_step * t.answer * 2 * s.D * s.V * (
+        spared = self.lowest() / s.L * max(0.0, 1 - count / (steps * per_step)) if self.kept() else 0.0
+        flops = tokens * self.layers_flops(seen) * (1 - spared + backward) + per_step * t.answer * 2 * s.D * s.V * (
             2 + self.whole
         )
-        moved = (1 + backward) * (self.moved(tokens) + passes * self.weights()) + 28.0 * self.trained
+        moved = (1 - spared + backward) * (self.moved(tokens) + passes * self.weights()) + 28.0 * self.trained
         step = flops / self.device.flops(self.dtype) + moved / self.device.bandwidth
         return steps * step
 
