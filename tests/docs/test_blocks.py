@@ -99,7 +99,9 @@ def test_a_reader_can_do_what_the_page_says(
 
 def perform(command: Command, polyprefix: Polyprefix, block: Block) -> str:
     """Run a command as a shell would; what it printed."""
-    words = [path for word in command.words for path in (sorted(map(str, Path().glob(word))) or [word])]
+    words = [
+        path for word in command.words for path in (sorted(map(str, Path().glob(word))) if "*" in word else [word])
+    ]
     if words[0] != "polyprefix":
         return subprocess.run(words, check=True, capture_output=True, text=True).stdout
     status, out, err = polyprefix(*words[1:], *LESS.get(words[1], ()))

@@ -48,3 +48,25 @@ def test_pinned_versions_satisfy_the_ranges() -> None:
     for requirement in map(Requirement, [*project["dependencies"], *extras["embedded"], *extras["dev"]]):
         assert requirement.name.lower() in pins, f"{requirement.name} is not pinned"
         assert requirement.specifier.contains(pins[requirement.name.lower()]), f"{requirement} excludes its pin"
+
+
+def test_the_tasks_counts_are_those_of_the_code() -> None:
+    """Languages and chance of each benchmark."""
+    from polyprefix.tasks import registry as tasks
+
+    page = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8").split("What holds for all")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|.*\| (\.?\d+)(?: \([^|]*\))? \|[^|]*\|$", page, re.MULTILINE)
+    assert [name for name, _, _ in rows] and {name for name, _, _ in rows} == set(tasks.names())
+    for name, languages, chance in rows:
+        task = tasks.get(name)
+        assert len(task.languages()) == int(languages), name
+        assert abs(task.info.chance - float(chance)) < 1e-3, name
+
+
+def test_the_floors_are_those_of_the_code() -> None:
+    from tests.test_structure import FLOORS
+
+    page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) \| (.*) \|$", page, re.MULTILINE)
+    shown = {int(level): set(re.findall(r"`(\w+)`", names)) for level, names in rows}
+    assert shown == {level: names - {"__main__"} for level, names in enumerate(FLOORS, 1)}
