@@ -202,7 +202,7 @@ def load_files(code: str, folder: Path) -> None:
     shutil.copytree(ROOT / "examples" / "headlines", folder / "own")
     own = folder / "own"
     english, swahili = (pd.read_csv(own / f"test.{language}.csv") for language in ("en", "sw"))
-    english.to_csv(own / "english.csv")
+    english.to_csv(own / "english.csv", index=False)
     swahili.to_parquet(own / "s.parquet")
     both = pd.concat([english.assign(tongue="en"), swahili.assign(tongue="sw")])
     both.to_json(own / "all.jsonl", orient="records", lines=True, force_ascii=False)
