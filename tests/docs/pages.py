@@ -26,7 +26,6 @@ NOT_RUN = {
     "--workers": "starts Ray, as tests/study/test_spread.py does",
     "make": "installs an environment of its own",
     "source": "changes the shell",
-    "pip": "installs",
 }
 """A word of a command -> why it is parsed and not run."""
 

@@ -122,9 +122,6 @@ def test_every_command_is_understood(block: Block, command: Command) -> None:
         plan = subprocess.run(["make", "-n", *words], cwd=ROOT, check=True, capture_output=True, text=True).stdout
         for line in re.findall(r"bin/polyprefix (.*)", plan):
             understand(line.split())
-    elif program == "pip":
-        extras = re.findall(r"\[([a-z,]+)\]", " ".join(words))
-        assert words[0] == "install" and set(",".join(extras).split(",")) <= known_extras()
     elif program == "source":
         [folder] = re.findall(r"^VENV \?= (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
         assert words == [f"{folder}/bin/activate"]
@@ -144,13 +141,6 @@ def understand(words: list[str]) -> None:
         assert inside is not None, f"no command {name}"
         found = inside
     found.make_context(found.name, list(words))
-
-
-def known_extras() -> set[str]:
-    import tomllib
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return set(project["optional-dependencies"])
 
 
 def test_every_reason_not_to_run_is_needed() -> None:

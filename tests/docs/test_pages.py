@@ -36,6 +36,15 @@ def test_links_lead_to_files_that_are_there(page: Path) -> None:
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_extras_that_are_named_exist(page: Path) -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = re.findall(r"(?:polyprefix|\.)\[([a-z,]+)\]", page.read_text(encoding="utf-8"))
+    assert {extra for extras in named for extra in extras.split(",")} <= set(project["optional-dependencies"])
+
+
 def test_pinned_versions_satisfy_the_ranges() -> None:
     import tomllib
 
