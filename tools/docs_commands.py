@@ -36,7 +36,7 @@ def section(context: click.Context) -> Iterator[str]:
     yield from ("```text", f"{context.command_path} {usage}", "```", "")
     yield from ("| option | |", "| --- | --- |")
     for parameter in context.command.get_params(context):
-        if record := parameter.get_help_record(context):
+        if isinstance(parameter, click.Option) and (record := parameter.get_help_record(context)):
             names, says = (cell.replace("|", "\\|") for cell in record)
             yield f"| `{names}` | {says.replace('<', '&lt;')} |"
     yield ""
@@ -52,7 +52,7 @@ class Commands(Preprocessor):
                 written.append(line)
                 continue
             for context in commands(command, click.Context(command, info_name="polyprefix")):
-                written.extend("\n".join(section(context)).splitlines())
+                written.extend(line for part in section(context) for line in part.split("\n"))
         return written
 
 

@@ -16,6 +16,8 @@ from pymdownx.arithmatex import ArithmatexExtension
 
 MARK = "arithmatex"
 """The class of what arithmatex has found."""
+NAMESPACE = ' xmlns="http://www.w3.org/1998/Math/MathML"'
+"""HTML knows `<math>` without it, and Python-Markdown would write it into every tag."""
 
 
 class MathML(Treeprocessor):
@@ -28,7 +30,7 @@ class MathML(Treeprocessor):
                 tex = element.text.strip()[2:-2].strip()  # between \( and \), or \[ and \]
                 math = convert(html.unescape(tex) if block else tex, display="block" if block else "inline")
                 element.text = None
-                element.append(ElementTree.fromstring(math))
+                element.append(ElementTree.fromstring(math.replace(NAMESPACE, "", 1)))
 
 
 class DocsMath(Extension):
