@@ -84,3 +84,11 @@ def test_pages_ask_no_other_server(site: Path) -> None:
 def test_formulas_are_mathml(site: Path) -> None:
     html = (site / "statistics.html").read_text(encoding="utf-8")
     assert html.count("<math") > 20 and not re.search(r"\\\(|\\\[|\\frac", html)
+
+
+def test_no_markup_is_left_in_a_page(site: Path) -> None:
+    """What one kind of Markdown knows and another does not."""
+    for page in site.glob("*.html"):
+        text = re.sub(r"(?s)<pre.*?</pre>|<script.*?</script>", "", page.read_text(encoding="utf-8"))
+        for markup in ("\\|", "--8&lt;--", "```", "<p>::: ", "http://www.w3.org/1998/Math/MathML}"):
+            assert markup not in text, f"{page.name}: {markup}"
