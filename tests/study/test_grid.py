@@ -49,6 +49,12 @@ def test_layers_are_laid_in_their_order(tmp_path: Path) -> None:
     assert dict(big.labels) == {"train_size": "4", "method": "big", "seed": "0"}
 
 
+def test_paths_in_the_base_reach_every_part(tmp_path: Path) -> None:
+    axes = {"method": ["prefix"]}
+    found = grid(tmp_path, base={"eval.token_budget": 64}, axes=axes, parts={"more": {"axes": {**axes, "shots": [1]}}})
+    assert [(cell.part, cell.config.eval.token_budget) for cell in found] == [("main", 64), ("more", 64)]
+
+
 def test_another_method_takes_no_settings_along() -> None:
     lora = put_all({"method": "lora"}, {"method.rank": 2})
     assert lora == {"method": {"name": "lora", "rank": 2}}

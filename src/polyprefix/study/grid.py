@@ -113,7 +113,7 @@ def _put(place: dict[str, Any], path: list[str], value: Any) -> None:
 def _combinations(study: Study, grid: Grid) -> Iterator[tuple[dict[str, str], dict[str, Any], dict[str, Any]]]:
     """(labels, settings, the settings that candidates start from) of every cell that is not excluded."""
     own = grid is not study
-    base = put_all(study.base, grid.base) if own else put_all({}, study.base)
+    base = put_all(put_all({}, study.base), grid.base if own else {})
     seeds = grid.seeds or study.seeds or (int(base.get("seed", 0)),)
     overrides = (*study.overrides, *(grid.overrides if own else ()))
     exclude = (*study.exclude, *(grid.exclude if own else ()))

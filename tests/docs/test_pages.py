@@ -1,46 +1,14 @@
-"""What the pages say works: commands exist, examples run, links lead somewhere."""
+"""Law: what the pages say of the project is so: their counts, links, pins, and the commands that the README begins with."""
 
 from __future__ import annotations
 
 import re
-import shlex
-import textwrap
 from pathlib import Path
 
 import pytest
+from tests.docs.pages import PAGES, ROOT
 
 from polyprefix.methods import registry
-from tests.tiny import tiny_model, tiny_tokenizer
-
-ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-
-
-def blocks(language: str) -> list[tuple[str, str]]:
-    """(page, code) of every fenced block of a language."""
-    found = []
-    for page in PAGES:
-        for code in re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
-            found.append((page.name, textwrap.dedent(code)))
-    return found
-
-
-def commands() -> list[list[str]]:
-    """Every `polyprefix ...` line of a console block, continuation lines joined."""
-    lines = [line for _, code in blocks("console") for line in code.replace("\\\n", " ").splitlines()]
-    return [
-        shlex.split(line.removeprefix("$ "), comments=True)[1:] for line in lines if line.startswith("$ polyprefix ")
-    ]
-
-
-@pytest.mark.parametrize("words", commands(), ids=" ".join)
-def test_every_command_on_a_page_is_understood(words: list[str]) -> None:
-    """Its command and options exist and take what is given; nothing is run."""
-    from polyprefix.cli import command
-
-    found = command.get_command(None, words[0])  # type: ignore[arg-type]
-    assert found is not None, f"no command {words[0]}"
-    found.make_context(words[0], list(words[1:]))
 
 
 def test_the_readme_has_the_two_commands_and_they_exist() -> None:
@@ -49,15 +17,6 @@ def test_the_readme_has_the_two_commands_and_they_exist() -> None:
         assert f"$ make {name}" in readme
         assert re.search(rf"^{name}:", makefile, re.MULTILINE)
     assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize(("page", "code"), blocks("python"))
-def test_every_python_example_runs(page: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a tiny model in place of the real one."""
-    monkeypatch.chdir(tmp_path)
-    tiny_model("llama-gqa-tied").save_pretrained("tiny")
-    tiny_tokenizer().save_pretrained("tiny")
-    exec(compile(code.replace("gemma-3-270m", "tiny"), page, "exec"), {})
 
 
 def test_the_readmes_counts_are_those_of_the_methods() -> None:
@@ -77,6 +36,15 @@ def test_links_lead_to_files_that_are_there(page: Path) -> None:
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_extras_that_are_named_exist(page: Path) -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = re.findall(r"(?:polyprefix|\.)\[([a-z,]+)\]", page.read_text(encoding="utf-8"))
+    assert {extra for extras in named for extra in extras.split(",")} <= set(project["optional-dependencies"])
+
+
 def test_pinned_versions_satisfy_the_ranges() -> None:
     import tomllib
 
@@ -89,3 +57,25 @@ def test_pinned_versions_satisfy_the_ranges() -> None:
     for requirement in map(Requirement, [*project["dependencies"], *extras["embedded"], *extras["dev"]]):
         assert requirement.name.lower() in pins, f"{requirement.name} is not pinned"
         assert requirement.specifier.contains(pins[requirement.name.lower()]), f"{requirement} excludes its pin"
+
+
+def test_the_tasks_counts_are_those_of_the_code() -> None:
+    """Languages and chance of each benchmark."""
+    from polyprefix.tasks import registry as tasks
+
+    page = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8").split("What holds for all")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|.*\| (\.?\d+)(?: \([^|]*\))? \|[^|]*\|$", page, re.MULTILINE)
+    assert [name for name, _, _ in rows] and {name for name, _, _ in rows} == set(tasks.names())
+    for name, languages, chance in rows:
+        task = tasks.get(name)
+        assert len(task.languages()) == int(languages), name
+        assert abs(task.info.chance - float(chance)) < 1e-3, name
+
+
+def test_the_floors_are_those_of_the_code() -> None:
+    from tests.test_structure import FLOORS
+
+    page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) \| (.*) \|$", page, re.MULTILINE)
+    shown = {int(level): set(re.findall(r"`(\w+)`", names)) for level, names in rows}
+    assert shown == {level: names - {"__main__"} for level, names in enumerate(FLOORS, 1)}

@@ -1,0 +1,1 @@
+"""What is asked: one benchmark a file, and tasks of one's own."""
