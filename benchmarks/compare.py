@@ -74,14 +74,15 @@ def run(
     """
     entries: list[Entry] = []
     checks: list[Entry] = []
+    chosen = [{"same": _as_it_is, "own": Workload.at_own_defaults}[setting] for setting in options.settings]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for _, work, rivals in training(base, folder, options.model, rows, options):
             checks += [Entry(name, "check", work) for name in ("polyprefix", *rivals) if not name.endswith("grouped")]
-            entries += [Entry(name, "train", work) for name in ("polyprefix", *rivals)]
             entries += [
-                Entry(name, "train", work.at_own_defaults()) for name in ("polyprefix", *rivals) if name != "litgpt"
-            ]
+                Entry(name, "train", at(work)) for at in chosen for name in ("polyprefix", *rivals)
+                if at is _as_it_is or name != "litgpt"
+            ]  # fmt: skip
         plain = prepare(base(), folder, "none", {})
         for task, docs in documents.items():
             languages = len({doc.language for doc in docs})
@@ -91,9 +92,7 @@ def run(
                 documents=docs,
                 batch_size=options.batch,
             )
-            entries += [
-                Entry(name, "evaluate", w) for w in (work, work.at_own_defaults()) for name in ("polyprefix", "lm-eval")
-            ]
+            entries += [Entry(name, "evaluate", at(work)) for at in chosen for name in ("polyprefix", "lm-eval")]
         options.out.mkdir(parents=True, exist_ok=True)
         kept = options.out / f"compare-{options.model}.unfinished.jsonl"
         found = rounds.alternate(checks, 1, kept=kept, limit=options.limit)
@@ -111,12 +110,17 @@ def run(
     }
 
 
+def _as_it_is(work: Workload) -> Workload:
+    return work
+
+
 def options_from(words: Sequence[str] | None = None) -> argparse.Namespace:
     """The command's arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=MODELS, default=MODELS[0])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--tasks", nargs="*", choices=EVALUATIONS, default=list(EVALUATIONS))
+    parser.add_argument("--settings", nargs="+", choices=("same", "own"), default=["same", "own"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20.0, help="measured at least, after the first step")
     parser.add_argument("--batch", type=int, default=16)
