@@ -179,7 +179,11 @@ def charts(folder: Path, compared: Sequence[dict[str, Any]], grown: dict[str, An
             )
             .properties(width=420)
             .facet(
-                row=alt.Row("what:N", title=None, header=alt.Header(labelAngle=0, labelAlign="left", labelOrient="top"))
+                row=alt.Row(
+                    "what:N",
+                    title=None,
+                    header=alt.Header(labelAngle=0, labelAlign="left", labelAnchor="start", labelOrient="top"),
+                )
             )
         )
         chart = chart.resolve_scale(x="independent", y="independent")  # fmt: skip
