@@ -7,6 +7,7 @@ again, and the cell goes on from its last checkpoint.
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -24,6 +25,8 @@ from polyprefix.study.run import PAUSE, Outcomes, Tell, concluded, note, open_ce
 
 OBJECT_STORE = 100 << 20
 """Bytes for values that pass between processes: names of runs and outcomes."""
+ANSWERS_WITHIN = 10.0
+"""Seconds, of a cluster that is there."""
 
 Needs = Callable[[Cell], Resources]
 
@@ -65,7 +68,9 @@ def _connected(workers: int | None, address: str | None) -> Any:
     except ModuleNotFoundError:
         raise ConfigError("--workers and --ray need Ray: pip install 'polyprefix[ray]'") from None
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
-    if address is None:
+    if address is not None:
+        _require_answer(address)
+    else:
         cores = max(
             workers or 1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         )
@@ -77,6 +82,16 @@ def _connected(workers: int | None, address: str | None) -> Any:
             f"--ray {address}: no cluster answers ({str(error).splitlines()[0]}); see docs/studies.md"
         ) from None
     return ray
+
+
+def _require_answer(address: str) -> None:
+    """Ray itself would try for minutes, and retry."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), ANSWERS_WITHIN).close()
+        except OSError as error:
+            raise ConfigError(f"--ray {address}: no cluster answers ({error}); see docs/studies.md") from None
 
 
 def _shares(ray: Any, needs: Needs, workers: int | None) -> Callable[[Cell], dict[str, Any]]:
