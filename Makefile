@@ -18,7 +18,7 @@ quickstart: $(VENV)/.installed
 
 # one thread a worker: two libraries that each take all cores wait for each other most of the time
 test: $(VENV)/.tested
-	OMP_NUM_THREADS=1 POLYPREFIX_HUB=$${POLYPREFIX_HUB-$(wildcard ../shared/hub)} $(BIN)/python -m pytest -n auto --dist worksteal
+	OMP_NUM_THREADS=1 POLYPREFIX_HUB=$${POLYPREFIX_HUB-$(abspath $(wildcard ../shared/hub))} $(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(VENV)/.tested
 	$(BIN)/ruff format --check src tests tools benchmarks
@@ -27,7 +27,7 @@ check: $(VENV)/.tested
 
 # the comparison with lm-evaluation-harness on twenty documents of each task and language instead of two
 compare: $(VENV)/.tested
-	POLYPREFIX_COMPARED=20 POLYPREFIX_HUB=$${POLYPREFIX_HUB-$(wildcard ../shared/hub)} $(BIN)/python -m pytest tests/tasks/lm_eval
+	POLYPREFIX_COMPARED=20 POLYPREFIX_HUB=$${POLYPREFIX_HUB-$(abspath $(wildcard ../shared/hub))} $(BIN)/python -m pytest tests/tasks/lm_eval
 
 docs: $(VENV)/.documented
 	$(BIN)/python -m zensical build --strict --clean

@@ -54,6 +54,7 @@ def here(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     from polyprefix.models import embedded
 
     monkeypatch.setattr(embedded, "folder_of", lambda model: tiny)
+    monkeypatch.delenv("POLYPREFIX_HUB", raising=False)  # what pages show without --hub needs none
     monkeypatch.chdir(tmp_path)
     for name in ("examples", "studies"):
         (tmp_path / name).symlink_to(ROOT / name)
