@@ -74,14 +74,13 @@ def run(
     """
     entries: list[Entry] = []
     checks: list[Entry] = []
-    chosen = [{"same": _as_it_is, "own": Workload.at_own_defaults}[setting] for setting in options.settings]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for _, work, rivals in training(base, folder, options.model, rows, options):
             checks += [Entry(name, "check", work) for name in ("polyprefix", *rivals) if not name.endswith("grouped")]
             entries += [
-                Entry(name, "train", at(work)) for at in chosen for name in ("polyprefix", *rivals)
-                if at is _as_it_is or name != "litgpt"
+                Entry(name, "train", w) for w in in_settings(work, options.settings) for name in ("polyprefix", *rivals)
+                if w.setting == "same" or name != "litgpt"
             ]  # fmt: skip
         plain = prepare(base(), folder, "none", {})
         for task, docs in documents.items():
@@ -92,7 +91,11 @@ def run(
                 documents=docs,
                 batch_size=options.batch,
             )
-            entries += [Entry(name, "evaluate", at(work)) for at in chosen for name in ("polyprefix", "lm-eval")]
+            entries += [
+                Entry(name, "evaluate", w)
+                for w in in_settings(work, options.settings)
+                for name in ("polyprefix", "lm-eval")
+            ]
         options.out.mkdir(parents=True, exist_ok=True)
         kept = options.out / f"compare-{options.model}.unfinished.jsonl"
         found = rounds.alternate(checks, 1, kept=kept, limit=options.limit)
@@ -110,8 +113,9 @@ def run(
     }
 
 
-def _as_it_is(work: Workload) -> Workload:
-    return work
+def in_settings(work: Workload, settings: Sequence[str]) -> list[Workload]:
+    """The work in each of the settings that are asked for."""
+    return [w for w in (work, work.at_own_defaults()) if w.setting in settings]
 
 
 def options_from(words: Sequence[str] | None = None) -> argparse.Namespace:

@@ -17,11 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from polyprefix.results.files import PREDICTIONS, read_predictions, read_result
+from polyprefix.results.files import read_result
 from polyprefix.results.rescore import rescore
 from polyprefix.tasks import registry
 
@@ -41,15 +40,12 @@ def polyprefix(*words: str) -> Path:
 def check(name: str, folder: Path, size: int) -> str:
     """What was found there: all languages but those that the result says the mirror lacks, and all answers scored again."""
     scores = rescore(folder, registry.get(name))
-    predictions, _ = read_predictions(folder / PREDICTIONS)
-    answers = Counter(prediction.language for prediction in predictions)
+    counts = [score.n for metrics in scores.values() for score in metrics.values()]
     lacking = [re.search(r"left out: (\d+) of", note) for note in read_result(folder).notes]
     missing = sum(int(found[1]) for found in lacking if found)
-    if len(scores) + missing != LANGUAGES[name] or set(answers.values()) != {size}:
-        sys.exit(
-            f"{folder}: {len(scores)} languages of {LANGUAGES[name]}, {sorted(set(answers.values()))} answers each"
-        )
-    return f"{len(scores)} languages, {missing} not in the mirror, {answers.total()} answers scored again"
+    if len(scores) + missing != LANGUAGES[name] or set(counts) != {size}:
+        sys.exit(f"{folder}: {len(scores)} languages of {LANGUAGES[name]}, {sorted(set(counts))} answers each")
+    return f"{len(scores)} languages, {missing} not in the mirror, {size * len(scores)} answers scored again"
 
 
 def labelled(words: Sequence[str]) -> str:

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from tests.engine.interruption import stopped_after
 from tests.engine.test_train import examples
 from tests.tiny import tiny_base
 from torch import Tensor
 
 from polyprefix.config import RunConfig, TrainConfig
 from polyprefix.engine.checkpoint import Checkpoint
-from polyprefix.engine.train import Optimizer, TrainReport, train
+from polyprefix.engine.train import TrainReport, train
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import attach
 from polyprefix.progress import Silent
@@ -37,28 +38,13 @@ def fit(place: Path, method: dict[str, Any]) -> tuple[dict[str, Tensor], list[di
     return {name: p.detach().clone() for name, p in model.trainable()}, list(read_jsonl(log)), report
 
 
-class KilledError(Exception):
-    pass
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_stopped_and_resumed_is_bit_identical(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "whole").mkdir()
     (tmp_path / "parts").mkdir()
     whole, log, report = fit(tmp_path / "whole", METHODS[method])
-    real = Optimizer.step
     for survives in (2, 4, 1):
-        left = survives
-
-        def step(self: Optimizer, rows: Any) -> dict[str, float]:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise KilledError
-            return real(self, rows)
-
-        with monkeypatch.context() as patched, pytest.raises(KilledError):
-            patched.setattr(Optimizer, "step", step)
+        with stopped_after(survives, monkeypatch):
             fit(tmp_path / "parts", METHODS[method])
         JsonlLog(tmp_path / "parts" / "train.jsonl").write({"step": 99, "loss": 0.0})  # behind the checkpoint
     torch.manual_seed(12345)

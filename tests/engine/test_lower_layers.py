@@ -13,6 +13,7 @@ from unittest import mock
 
 import pytest
 import torch
+from tests.engine.interruption import stopped_after
 from tests.engine.test_train import examples
 from tests.engine.test_work import rows as spread
 from tests.tiny import tiny_base
@@ -196,30 +197,16 @@ def test_validation_and_answers_do_not_see_it() -> None:
     assert len({tuple(counter.items()) for counter in seen}) == 1
 
 
-class KilledError(Exception):
-    pass
-
-
 @pytest.mark.parametrize("settings", [{}, {"in_row": True}, {"token_budget": 40}], ids=str)
 def test_resumed_in_the_middle_of_a_pass_is_bit_identical(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
     """Texts that are read again after an interruption are read beside the same others, so that they are rounded alike."""
-    whole, real = fit(True, method=METHODS["lora with dropout"], **settings), Optimizer.step
+    whole = fit(True, method=METHODS["lora with dropout"], **settings)
     checkpoint = Checkpoint(tmp_path / "checkpoint.pt", None, every_seconds=0)
     checkpoint.due = lambda: True  # type: ignore[method-assign]
     for survives in (4, 1):
-        left = survives
-
-        def step(self: Optimizer, rows: Any) -> dict[str, float]:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise KilledError
-            return real(self, rows)
-
-        with monkeypatch.context() as patched, pytest.raises(KilledError):
-            patched.setattr(Optimizer, "step", step)
+        with stopped_after(survives, monkeypatch):
             fit(True, method=METHODS["lora with dropout"], checkpoint=checkpoint, **settings)
     resumed = fit(True, method=METHODS["lora with dropout"], checkpoint=checkpoint, **settings)
     assert resumed.report.resumed_at == 5 and resumed.losses == whole.losses[5:]

@@ -91,39 +91,17 @@ def _answer(
     budget: int | None,
     advance: Callable[[int], None],
 ) -> tuple[list[Prediction], Figures]:
-    answer, work = _choose if all(item.choices for item in items) else _write, Work()
+    work = Work()
     with Stopwatch() as clock:
-        predictions = answer(model, examples, items, budget, advance, work)
+        if all(item.choices for item in items):
+            ranked = rank_choices(model, items, budget, advance, work)
+            answers = [(e.choices[r.best], r.log_likelihoods) for e, r in zip(examples, ranked, strict=True)]
+        else:
+            answers = [(written, ()) for written in write_answers(model, items, budget, advance, work)]
+        predictions = [_prediction(example, *answer) for example, answer in zip(examples, answers, strict=True)]
     return predictions, {"seconds": clock.seconds, **asdict(work)}
 
 
-def _choose(
-    model: AdaptedModel,
-    examples: Sequence[Example],
-    items: Sequence[Encoded],
-    budget: int | None,
-    advance: Callable[[int], None],
-    work: Work | None,
-) -> list[Prediction]:
-    ranked = rank_choices(model, items, budget, advance, work)
-    return [
-        _prediction(example, example.choices[answer.best], answer.log_likelihoods)
-        for example, answer in zip(examples, ranked, strict=True)
-    ]
-
-
-def _write(
-    model: AdaptedModel,
-    examples: Sequence[Example],
-    items: Sequence[Encoded],
-    budget: int | None,
-    advance: Callable[[int], None],
-    work: Work | None,
-) -> list[Prediction]:
-    written = write_answers(model, items, budget, advance, work)
-    return [_prediction(example, answer) for example, answer in zip(examples, written, strict=True)]
-
-
-def _prediction(example: Example, predicted: str, log_likelihoods: tuple[float, ...] = ()) -> Prediction:
+def _prediction(example: Example, predicted: str, log_likelihoods: tuple[float, ...]) -> Prediction:
     text = " · ".join(example.inputs.values())
     return Prediction(example.id, example.language, example.answers, predicted, log_likelihoods, text)
