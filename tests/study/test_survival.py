@@ -156,15 +156,15 @@ def test_evaluation_goes_on_after_the_last_finished_language(
     import polyprefix.engine.evaluate as evaluate
 
     asked: list[int] = []
-    real = evaluate._choose
+    real = evaluate.rank_choices
 
-    def choose(model: Any, examples: Any, *rest: Any) -> Any:
-        asked.append(len(examples))
+    def choose(model: Any, items: Any, *rest: Any) -> Any:
+        asked.append(len(items))
         if len(asked) == 3:
             raise KeyboardInterrupt
-        return real(model, examples, *rest)
+        return real(model, items, *rest)
 
-    monkeypatch.setattr(evaluate, "_choose", choose)
+    monkeypatch.setattr(evaluate, "rank_choices", choose)
     with pytest.raises(KeyboardInterrupt):
         run_study(cells[:1], tmp_path / "runs")
     assert not find_results(tmp_path / "runs")
