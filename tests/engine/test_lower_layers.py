@@ -160,7 +160,7 @@ def test_each_text_crosses_the_lower_layers_once(layout: str) -> None:
         seen = crossed(model)
         for _ in range(3):
             steps.step(range(24))
-    tokens = sum(len(text) + len(target) - 1 for text, (target,) in steps.texts)
+    tokens = sum(text.size for text in steps.texts)
     padding = steps.meter.work.padding // 3
     totals = [sum(size * times for size, times in counter.items()) for counter in seen]
     shared = steps.meter.work.passes * steps.shared  # again in every pass, but only above

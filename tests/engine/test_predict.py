@@ -7,6 +7,8 @@ import torch
 from tests.tiny import tiny_base, tiny_tokenizer
 
 from polyprefix.engine.predict import rank_choices
+from polyprefix.engine.tensors import Text
+from polyprefix.engine.work import Work
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import attach
 from polyprefix.records import Prompt
@@ -34,6 +36,27 @@ def test_log_likelihoods_are_those_of_the_whole_text(kind: str, method: str, cho
             expected = sum(logits[len(item.ids) - 1 + n, token].item() for n, token in enumerate(choice))
             assert value == pytest.approx(expected, abs=2e-4)
         assert answer.best == max(range(3), key=lambda n: answer.log_likelihoods[n])
+
+
+@pytest.mark.parametrize("kind", ["llama-gqa-tied", "gemma3"])
+@pytest.mark.parametrize("choices", CHOICES)
+def test_what_some_prompts_begin_with_is_computed_once(kind: str, choices: str) -> None:
+    """And gives what each prompt gives alone, in the order asked; equal prompts too."""
+    model = attach(tiny_base(kind), registry.build({"name": "prefix"}), seed=1).eval()
+    passages = ("the first passage of all", "a second one, longer than it", "x")
+    texts = [f"{passage} {'w' * (n % 3)}?" for n in range(4) for passage in passages]
+    rows = encode(
+        [Prompt(str(n), "x", t, CHOICES[choices][0], CHOICES[choices]) for n, t in enumerate(texts)],
+        tiny_tokenizer(),
+        256,
+    )
+    work = Work()
+    ranked = rank_choices(model, rows, 4096, work=work)
+    assert work.tokens < 0.75 * sum(Text(row.ids, row.choices).size for row in rows) and work.padding == 0
+    for item, answer in zip(rows, ranked, strict=True):
+        (one,) = rank_choices(model, [item], 4096)
+        assert answer.encoded is item
+        assert answer.log_likelihoods == pytest.approx(one.log_likelihoods, abs=2e-4)
 
 
 @pytest.mark.parametrize("settings", [{"name": "lora"}, {"name": "lora", "dora": True, "targets": "all-linear"}])

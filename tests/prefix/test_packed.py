@@ -13,7 +13,7 @@ from tests.tiny import CONFIGS, EAGER, tiny_base, tiny_model, tokens
 
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
-from polyprefix.prefix import Packed, Seam
+from polyprefix.prefix import Packed, Seam, Tree
 from polyprefix.prefix.packed import rows_of
 
 CPU = torch.device("cpu")
@@ -58,7 +58,7 @@ def test_packed_texts_are_the_texts_alone(kind: str, settings: dict[str, Any], a
     if attention == "sdpa" and kind in EAGER:
         pytest.skip("its attention is eager")
     model = adapted(kind, settings, attention)
-    packed = Packed.of([(size, ()) for size in SIZES], CPU)
+    packed = Packed.of([Tree(size) for size in SIZES], CPU)
     row = model(torch.cat(texts(), 1), packed=packed).logits
     alone = torch.cat([model(ids).logits for ids in texts()], 1)
     close(row, alone, 1e-5)
@@ -73,7 +73,7 @@ def test_packed_texts_are_the_texts_alone(kind: str, settings: dict[str, Any], a
 @pytest.mark.parametrize("settings", METHODS[1:4], ids=lambda s: "-".join(map(str, s.values())))
 def test_gradients_survive_checkpointing(settings: dict[str, Any]) -> None:
     model = adapted("gemma3", settings)
-    packed = Packed.of([(size, ()) for size in SIZES], CPU)
+    packed = Packed.of([Tree(size) for size in SIZES], CPU)
 
     def gradients() -> Any:
         logits = model(torch.cat(texts(), 1), packed=packed).logits
@@ -97,7 +97,7 @@ def test_branches_are_their_continuations_alone(kind: str, name: str, shared: in
     trunks, branches = (10, 2), ((4, 1), (2, 3, 1))
     trunk_ids = [tokens(1, size, seed=size) for size in trunks]
     branch_ids = [[tokens(1, size, seed=50 + size) for size in sizes] for sizes in branches]
-    packed = Packed.of(list(zip(trunks, branches, strict=True)), CPU)
+    packed = Packed.of([Tree(trunk, list(map(Tree, ends))) for trunk, ends in zip(trunks, branches, strict=True)], CPU)
     row = torch.cat([part for trunk, parts in zip(trunk_ids, branch_ids, strict=True) for part in (trunk, *parts)], 1)
     with torch.no_grad():
         logits = model(row, packed=packed, shared_ids=front[0]).logits
@@ -112,12 +112,36 @@ def test_branches_are_their_continuations_alone(kind: str, name: str, shared: in
             start = at
 
 
+@pytest.mark.parametrize("kind", ["llama-gqa-tied", "gemma3", "gpt-oss"])
+def test_branches_of_branches_are_their_paths_alone(kind: str) -> None:
+    """A passage, its questions, their answers, beside another text."""
+    model = adapted(kind, {"name": "prefix"})
+    tree = Tree(9, [Tree(4, [Tree(2), Tree(1)]), Tree(3), Tree(1, [Tree(0), Tree(2)])])
+    row = tokens(1, tree.size + 5, seed=7)
+    with torch.no_grad():
+        logits = model(row, packed=Packed.of([Tree(5), tree], CPU)).logits
+    end = 5
+
+    def check(branch: Tree, before: list[int]) -> None:
+        nonlocal end
+        own = list(range(end, end := end + branch.tokens))
+        if own:
+            with torch.no_grad():
+                alone = model(row[:, before + own]).logits
+            close(logits[:, own], alone[:, -len(own) :], 1e-5)
+        for longer in branch.branches:
+            check(longer, before + own)
+
+    check(tree, [])
+    assert end == row.shape[1]
+
+
 @pytest.mark.parametrize("settings", METHODS, ids=lambda s: "-".join(map(str, s.values())))
 @pytest.mark.parametrize("kind", ["llama-gqa-tied", "gemma3", "mistral-sliding", "gpt-oss"])
 def test_what_texts_begin_with_stands_at_the_head_of_the_row_once(kind: str, settings: dict[str, Any]) -> None:
     model = adapted(kind, settings)
     front = tokens(1, 3, seed=99)
-    packed = Packed.of([(size, ()) for size in SIZES], CPU, shared=3)
+    packed = Packed.of([Tree(size) for size in SIZES], CPU, shared=3)
     row = model(torch.cat([front, *texts()], 1), packed=packed).logits
     alone = [model(torch.cat([front, ids], 1)).logits for ids in texts()]
     close(row[:, :3], alone[0][:, :3], 1e-5)
@@ -150,7 +174,7 @@ def test_rows_hold_every_text_once_and_are_as_long_as_the_longest(sizes: list[in
 
 
 def test_spreading_and_gathering_undo_each_other() -> None:
-    packed = Packed.of([(2, (1, 3)), (5, ()), (1, ())], CPU)
+    packed = Packed.of([Tree(2, [Tree(1), Tree(3)]), Tree(5), Tree(1)], CPU)
     states = torch.randn(1, 2, 12, 3, dtype=torch.float64, requires_grad=True)
     assert torch.equal(packed.gather(packed.spread(states).transpose(1, 2)), states.transpose(1, 2))
     assert torch.autograd.gradcheck(lambda s: packed.gather(packed.spread(s).transpose(1, 2)), states)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import random
+from itertools import combinations, pairwise
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from polyprefix.engine.tensors import SIMILAR
-from polyprefix.text.batches import by_token_budget, padding_share, steps
+from polyprefix.text.batches import DEAR, LEAST_COMMON, by_beginning, by_token_budget, padding_share, steps
+from polyprefix.text.tokens import shared_length
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=200)
 
@@ -57,3 +62,35 @@ def test_padding_is_small_on_lengths_like_those_of_xnli() -> None:
     lengths = [max(8, round(rng.lognormvariate(3.7, 0.45))) for _ in range(3000)]
     assert padding_share(lengths, by_token_budget(lengths, 8192, padded=SIMILAR)) < 0.06
     assert padding_share([5, 1], [[0, 1]]) == 0.4
+
+
+def test_texts_that_begin_alike_stand_together_as_cheaply_as_any_division_allows() -> None:
+    """Against all divisions of the texts in lexicographic order."""
+    rng = random.Random(5)
+    for _ in range(60):
+        trunks = [tuple(rng.choices(range(3), k=rng.randint(4, 60))) for _ in range(3)]
+        rows = [(*rng.choice(trunks), *rng.choices(range(9), k=rng.randint(1, 30))) for _ in range(rng.randint(1, 9))]
+        sizes = [len(row) + rng.randint(0, 3) for row in rows]
+        most = rng.choice([60, 200, 1000])
+        order = sorted(range(len(rows)), key=lambda n: rows[n])
+
+        def cost(groups: list[list[int]], rows: Any = rows, sizes: list[int] = sizes, most: int = most) -> float:
+            total = 0.0
+            for group in groups:
+                common = shared_length([rows[n] for n in group]) if len(group) > 1 else 0
+                tokens = sum(sizes[n] for n in group) - (len(group) - 1) * common
+                if len(group) > 1 and (common < LEAST_COMMON or tokens > most):
+                    return math.inf
+                total += tokens + tokens**2 / DEAR
+            return total
+
+        found = by_beginning(rows, sizes, most)
+        assert sorted(n for _, group in found for n in group) == list(range(len(rows)))
+        for common, group in found:
+            assert len({rows[n][:common] for n in group}) == 1 and all(len(rows[n]) > common for n in group)
+        divisions = [
+            [order[a:b] for a, b in pairwise([0, *cuts, len(order)])]
+            for count in range(len(order))
+            for cuts in combinations(range(1, len(order)), count)
+        ]
+        assert cost([group for _, group in found]) == pytest.approx(min(map(cost, divisions)))

@@ -129,7 +129,7 @@ class LowerLayers:
         mask = inputs.attention_mask
         states = self._output(inputs.input_ids, mask, packed=inputs.packed, context=self._context)
         kept = (states[0] if mask is None else states[mask.bool()]).to(self.place)
-        self._states.update(zip(rows, kept.split(list(map(tensors.size, texts))), strict=True))
+        self._states.update(zip(rows, kept.split([text.size for text in texts]), strict=True))
 
     def _output(self, *args: Any, **kwargs: Any) -> Any:
         """What the last of the layers gives in a forward pass that ends there, [B, T, D]."""
@@ -205,7 +205,7 @@ def lower_layers(
         ConfigError: if it is wanted and not possible.
     """
     pays = again and lowest >= WORTH * model.seam.layers
-    place = _place(model, sum(map(tensors.size, texts)))
+    place = _place(model, sum(text.size for text in texts))
     if wanted is False or (wanted is None and not (pays and place)):
         return None
     if not 0 < lowest < model.seam.layers:

@@ -16,7 +16,7 @@ from polyprefix.engine.reading import reading
 from polyprefix.engine.work import Meter, Work
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.models.head import most_positions
-from polyprefix.text.batches import by_token_budget
+from polyprefix.text.batches import by_beginning, by_token_budget
 from polyprefix.text.tokens import Encoded
 
 
@@ -54,30 +54,37 @@ def rank_choices(
     ranked: dict[int, Ranked] = {}
     with reading(model, encoded, answer) as (shared, context):
         meter = Meter(model, shared)
-        texts: list[tensors.Text] = [(item.ids[shared:], item.choices) for item in encoded]
+        budget = memory.token_budget(model, token_budget, training=False)
+        rests = [tensors.Text(item.ids[shared:], item.choices) for item in encoded]
+        groups = _groups(model, rests, budget)
+        texts = [tensors.together([rests[i] for i in group], common) for common, group in groups]
 
         def rank(rows: list[int]) -> list[list[float]]:
-            inputs = tensors.batch([texts[i] for i in rows], model)
+            chosen = [texts[n] for n in rows]
+            inputs = tensors.batch(chosen, model)
             values = inputs.sums(inputs.log_likelihoods(inputs.logits(model, context=context))).tolist()
-            meter.count([texts[i] for i in rows], inputs.input_ids.numel())
-            return [[values.pop(0) for _ in texts[i][1]] for i in rows]
+            meter.count(chosen, inputs.input_ids.numel())
+            return [[values.pop(0) for _ in rests[i].continuations] for n in rows for i in groups[n][1]]
 
-        lengths = [tensors.size(text) for text in texts]
-        budget = memory.token_budget(model, token_budget, training=False)
-        batches = _batches(model, texts, lengths, budget)
-        for rows, values in memory.in_halves(batches, rank, lengths, model.device):
-            ranked.update({i: Ranked(encoded[i], tuple(v)) for i, v in zip(rows, values, strict=True)})
-            advance(len(rows))
+        sizes = [text.size for text in texts]
+        for rows, values in memory.in_halves(_batches(model, texts, sizes, budget), rank, sizes, model.device):
+            done = [i for n in rows for i in groups[n][1]]
+            ranked.update({i: Ranked(encoded[i], tuple(v)) for i, v in zip(done, values, strict=True)})
+            advance(len(done))
     if work is not None:
         work += meter.work
     return [ranked[i] for i in range(len(encoded))]
 
 
-def _batches(
-    model: AdaptedModel, texts: Sequence[tensors.Text], lengths: Sequence[int], budget: int
-) -> list[list[int]]:
+def _groups(model: AdaptedModel, texts: Sequence[tensors.Text], budget: int) -> list[tuple[int, list[int]]]:
+    if not model.seam.flattens():
+        return [(0, [n]) for n in range(len(texts))]
+    return by_beginning([text.ids for text in texts], [text.size for text in texts], budget)
+
+
+def _batches(model: AdaptedModel, texts: Sequence[tensors.Text], sizes: Sequence[int], budget: int) -> list[list[int]]:
     padded = None if model.seam.flattens() else tensors.SIMILAR
     if padded is not None:  # a row for each choice
-        budget //= max(len(choices) for _, choices in texts)
-    answers = [tensors.heads(text) for text in texts]
-    return by_token_budget(lengths, budget, answers=answers, most_answers=most_positions(model.model), padded=padded)
+        budget //= max(len(text.continuations) for text in texts)
+    answers = [text.heads for text in texts]
+    return by_token_budget(sizes, budget, answers=answers, most_answers=most_positions(model.model), padded=padded)

@@ -1,26 +1,65 @@
 """Texts and their continuations as tensors: without padding where the model allows it, and with the positions where the head is needed.
 
 A text is what is left of a prompt after its shared beginning, and one continuation or several: the answer to learn, or the choices to
-rank. All continuations follow the same text, which is computed once; those of one token need no token of their own.
+rank. All continuations follow the same text, which is computed once; those of one token need no token of their own. Texts that begin alike,
+such as the questions about one passage, may in turn continue a text without continuations of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.models.head import log_normaliser
-from polyprefix.prefix import Packed
+from polyprefix.prefix import Packed, Tree
 
-Text = tuple[Sequence[int], Sequence[Sequence[int]]]
-"""The tokens of a prompt's rest, and those of each continuation."""
 SIMILAR = 0.85
 """Where a model takes no packed rows: rows share a forward pass if none is shorter than this share of the longest."""
+
+
+class Text(NamedTuple):
+    """Tokens, and what follows them."""
+
+    ids: tuple[int, ...]
+    continuations: Sequence[Sequence[int]] = ()
+    texts: Sequence[Text] = ()
+
+    @property
+    def tree(self) -> Tree:
+        """What goes through the model in a packed row: of each continuation all tokens but the last."""
+        scored = [Tree(len(tokens) - 1) for tokens in self.continuations]
+        return Tree(len(self.ids), [*scored, *(text.tree for text in self.texts)])
+
+    @property
+    def size(self) -> int:
+        """Tokens in a packed row."""
+        return self.tree.size
+
+    @property
+    def heads(self) -> int:
+        """Positions at which the head is needed."""
+        own = 1 + sum(len(tokens) - 1 for tokens in self.continuations) if self.continuations else 0
+        return own + sum(text.heads for text in self.texts)
+
+    def rows(self, before: Sequence[int] = ()) -> Iterator[tuple[list[int], Sequence[int]]]:
+        """All that stands before each continuation, and the continuation."""
+        whole = [*before, *self.ids]
+        for tokens in self.continuations:
+            yield whole, tokens
+        for text in self.texts:
+            yield from text.rows(whole)
+
+
+def together(texts: Sequence[Text], common: int) -> Text:
+    """Texts that begin with the same `common` tokens as one."""
+    if len(texts) == 1:
+        return texts[0]
+    return Text(texts[0].ids[:common], (), [text._replace(ids=text.ids[common:]) for text in texts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +104,6 @@ class Batch:
         return torch.bincount(self.owner, minlength=self.continuations)
 
 
-def size(text: Text) -> int:
-    """Tokens that a text and its continuations take in a packed row."""
-    rest, continuations = text
-    return len(rest) + sum(len(tokens) - 1 for tokens in continuations)
-
-
-def heads(text: Text) -> int:
-    """Positions at which the head is needed."""
-    return 1 + sum(len(tokens) - 1 for tokens in text[1])
-
-
 def batch(texts: Sequence[Text], model: AdaptedModel, shared: Sequence[int] = ()) -> Batch:
     """Put texts together: packed where the model keeps them apart, else one padded row for each continuation.
 
@@ -84,27 +112,33 @@ def batch(texts: Sequence[Text], model: AdaptedModel, shared: Sequence[int] = ()
     """
     if model.seam.flattens():
         return _packed(texts, model.device, shared)
-    return _padded([(rest, [tokens]) for rest, several in texts for tokens in several], model)
+    return _padded([row for text in texts for row in text.rows()], model)
 
 
 def _packed(texts: Sequence[Text], device: torch.device, shared: Sequence[int]) -> Batch:
     ids = list(shared)
     marks = _Marks()
-    for rest, continuations in texts:
-        ids += rest
+
+    def lay(text: Text) -> None:
+        ids.extend(text.ids)
         last = len(ids) - 1
-        for tokens in continuations:
+        for tokens in text.continuations:
             marks.add(tokens, last, len(ids))
-            ids += tokens[:-1]
-    trees = [(len(rest), [len(tokens) - 1 for tokens in several]) for rest, several in texts]
-    return marks.batch(torch.tensor([ids], device=device), None, Packed.of(trees, device, len(shared)))
+            ids.extend(tokens[:-1])
+        for longer in text.texts:
+            lay(longer)
+
+    for text in texts:
+        lay(text)
+    packed = Packed.of([text.tree for text in texts], device, len(shared))
+    return marks.batch(torch.tensor([ids], device=device), None, packed)
 
 
-def _padded(rows: Sequence[Text], model: AdaptedModel) -> Batch:
-    inputs = [[*rest, *tokens[:-1]] for rest, (tokens,) in rows]
+def _padded(rows: Sequence[tuple[Sequence[int], Sequence[int]]], model: AdaptedModel) -> Batch:
+    inputs = [[*before, *tokens[:-1]] for before, tokens in rows]
     ids, mask = pad_left(inputs, model.base.tokenizer.pad_token_id, model.device)
     marks = _Marks()
-    for number, (_, (tokens,)) in enumerate(rows, start=1):
+    for number, (_, tokens) in enumerate(rows, start=1):
         first = number * ids.shape[1] - len(tokens)
         marks.add(tokens, first, first + 1)
     return marks.batch(ids, mask, None)

@@ -157,10 +157,10 @@ class Optimizer:
         self.parameters = [parameter for _, parameter in self.trainable]
         longest = max(len(item.ids) + len(item.target) for item in examples)
         self.shared = model.shareable(shared_length([item.ids for item in examples]), longest)
-        self.texts: list[tensors.Text] = [(item.ids[self.shared :], [item.target]) for item in examples]
+        self.texts = [tensors.Text(item.ids[self.shared :], [item.target]) for item in examples]
         # At the head of a packed row one product serves all; where most texts are shorter, attention's rows would widen.
         # One answer for all passes: processes that share a model's weights must call its layers equally often.
-        in_row = model.seam.flattens() and self.shared <= statistics.median(map(tensors.size, self.texts))
+        in_row = model.seam.flattens() and self.shared <= statistics.median(text.size for text in self.texts)
         head = examples[0].ids[: self.shared]
         shared_ids = torch.tensor(head, device=model.device)
         self.head: tuple[int, ...] = head if in_row else ()
@@ -239,7 +239,7 @@ class Optimizer:
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error) or self.processes.sharded:  # the others wait for this pass
                     raise
-                largest = max(tensors.size(self.texts[row]) for row in rows)
+                largest = max(self.texts[row].size for row in rows)
                 if self.budget < largest:
                     raise too_large(largest, self.adapted.device) from error
             self.adamw.zero_grad(set_to_none=True)  # a pass may have failed half-way
@@ -268,12 +268,12 @@ class Optimizer:
         return self.lower.skipped(rows, inputs)
 
     def _passes(self, texts: Sequence[tensors.Text]) -> list[list[int]]:
-        sizes = list(map(tensors.size, texts))
+        sizes = [text.size for text in texts]
         share = math.ceil(sum(sizes) / self.processes.count)  # so that every process has something to do
         return by_token_budget(
             sizes,
             min(self.budget, share) if self.processes.count > 1 else self.budget,
-            answers=list(map(tensors.heads, texts)),
+            answers=[text.heads for text in texts],
             most_answers=most_positions(self.adapted.model),
             padded=None if self.adapted.seam.flattens() else tensors.SIMILAR,
         )

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from polyprefix.engine.tensors import Text, heads, size
+from polyprefix.engine.tensors import Text
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.methods.base import attention_shape
 from polyprefix.models.head import embedding_table
@@ -173,7 +173,7 @@ class Meter:
             computed: tokens of the pass with padding, without what texts share.
         """
         tokens, pairs = self._tokens_and_pairs(texts)
-        self.add(tokens, pairs, sum(map(heads, texts)), computed - tokens)
+        self.add(tokens, pairs, sum(text.heads for text in texts), computed - tokens)
         if (
             self.training
         ):  # what texts share is read again in each pass; of its last layer only keys and values are used
@@ -192,11 +192,5 @@ class Meter:
             self.work.flops += self.shape.backward(tokens, pairs, positions)
 
     def _tokens_and_pairs(self, texts: Sequence[Text]) -> tuple[int, int]:
-        tokens = sum(map(size, texts))
-        return tokens, sum(map(_pairs, texts)) + tokens * self.shared
-
-
-def _pairs(text: Text) -> int:
-    """Tokens of a text and its branches, each with every token of it that it sees, itself too."""
-    trunk, branches = len(text[0]), [len(tokens) - 1 for tokens in text[1]]
-    return trunk * (trunk + 1) // 2 + sum(b * trunk + b * (b + 1) // 2 for b in branches)
+        trees = [text.tree for text in texts]
+        return sum(tree.size for tree in trees), sum(tree.pairs(self.shared) for tree in trees)

@@ -6,7 +6,7 @@ Read in this order: `kv` (the value), `attention` (how text attends to it), `sea
 
 from polyprefix.prefix.kv import GatedKV, KVPrefix, LayerKV
 from polyprefix.prefix.layers import parse_layers
-from polyprefix.prefix.packed import Packed, packing
+from polyprefix.prefix.packed import Packed, Tree, packing
 from polyprefix.prefix.seam import Seam
 
-__all__ = ["GatedKV", "KVPrefix", "LayerKV", "Packed", "Seam", "packing", "parse_layers"]
+__all__ = ["GatedKV", "KVPrefix", "LayerKV", "Packed", "Seam", "Tree", "packing", "parse_layers"]

@@ -2,7 +2,8 @@
 
 The products of a layer - nearly all of its work - see N tokens and not one more. For attention alone the row is laid out as [R, W], W the
 longest text, shorter texts sharing a row; each token sees what its own text allows and nothing else. A text may be a tree: a trunk and
-branches that continue it, each blind to the others, such as a question and its possible answers. Its trunk is then computed once.
+branches that continue it, each blind to the others, such as a passage, its questions, and their possible answers. What branches have in
+common is then computed once.
 
 What all texts begin with may stand at the head of the row, once: every text sees it, and goes on where it ends.
 """
@@ -13,25 +14,45 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-Tree = tuple[int, Sequence[int]]
-"""Tokens of the trunk, and of each branch."""
+
+class Tree(NamedTuple):
+    """A text by its lengths."""
+
+    tokens: int
+    """Of the trunk."""
+    branches: Sequence[Tree] = ()
+    """What continues it."""
+
+    @property
+    def size(self) -> int:
+        """Tokens of the trunk and all branches."""
+        return self.tokens + sum(branch.size for branch in self.branches)
+
+    def pairs(self, before: int = 0) -> int:
+        """Pairs of a token and a token that it sees, itself too.
+
+        Args:
+            before: tokens that stand before the trunk and are seen by all.
+        """
+        own = self.tokens * before + self.tokens * (self.tokens + 1) // 2
+        return own + sum(branch.pairs(before + self.tokens) for branch in self.branches)
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Which token of a row of N belongs to what, and where it stands while attention is computed."""
+    """Which token of a row of N continues which, and where it stands while attention is computed."""
 
     position: Tensor
     """[N], in its own text, from 0; branches go on where the trunk ends."""
-    text: Tensor
-    """[N], which text it belongs to."""
-    branch: Tensor
-    """[N], which of its branches; 0 is the trunk."""
+    node: Tensor
+    """[N], the number of its trunk or branch: each before those that continue it, these before the next one."""
+    last: Tensor
+    """[N], the highest number among those that continue it."""
     index: Tensor
     """[R, W], the token at each place of attention's rows; 0 where there is none."""
     real: Tensor
@@ -44,16 +65,21 @@ class Packed:
     @classmethod
     def of(cls, trees: Sequence[Tree], device: torch.device, shared: int = 0) -> Packed:
         """The layout of texts that stand in a row in this order, each trunk before its branches, all of them after `shared` tokens."""
-        position = list(range(shared))
-        text, branch = [0] * shared, [0] * shared
-        for number, (trunk, branches) in enumerate(trees, start=1):
-            position += range(shared, shared + trunk)
-            branch += [0] * trunk
-            for which, length in enumerate(branches, start=1):
-                position += range(shared + trunk, shared + trunk + length)
-                branch += [which] * length
-            text += [number] * (len(position) - len(text))
-        sizes = [*([shared] if shared else []), *(trunk + sum(branches) for trunk, branches in trees)]
+        position: list[int] = []
+        node: list[int] = []
+        ends: list[int] = []
+
+        def lay(tree: Tree, start: int) -> None:
+            number = len(ends)
+            ends.append(number)
+            position.extend(range(start, start + tree.tokens))
+            node.extend([number] * tree.tokens)
+            for branch in tree.branches:
+                lay(branch, start + tree.tokens)
+            ends[number] = len(ends) - 1
+
+        lay(Tree(shared, trees), 0)
+        sizes = [*([shared] if shared else []), *(tree.size for tree in trees)]
         rows, width = rows_of(sizes), max(sizes)
         index = torch.zeros(len(rows), width, dtype=torch.long)
         real = torch.zeros(len(rows), width, dtype=torch.bool)
@@ -63,8 +89,9 @@ class Packed:
             index[r, : len(tokens)], real[r, : len(tokens)] = tokens, True
         place = torch.empty(starts[-1], dtype=torch.long)
         place[index[real]] = real.flatten().nonzero()[:, 0]
-        positions, texts, of_branches = (torch.tensor(values, device=device) for values in (position, text, branch))
-        return cls(positions, texts, of_branches, index.to(device), real.to(device), place.to(device), shared)
+        columns = (position, node, [ends[number] for number in node])
+        positions, nodes, last = (torch.tensor(values, device=device) for values in columns)
+        return cls(positions, nodes, last, index.to(device), real.to(device), place.to(device), shared)
 
     def spread(self, states: Tensor) -> Tensor:
         """Queries, keys or values [1, H, N, K] in attention's rows, [R, H, W, K]."""
@@ -93,10 +120,7 @@ class Packed:
 
         def mask(b: Tensor, h: Tensor, q: Tensor, kv: Tensor) -> Tensor:
             asks, seen = self.index[b, q], columns[b, kv]
-            together = (seen < self.shared) | (
-                (self.text[asks] == self.text[seen])
-                & ((self.branch[seen] == 0) | (self.branch[seen] == self.branch[asks]))
-            )
+            together = (self.node[seen] <= self.node[asks]) & (self.node[asks] <= self.last[seen])
             allowed = law(b * 0, h, self.position[asks], self.position[seen])
             itself = (kv == q + self.shared) & ~self.real[b, q]
             return itself | (self.real[b, q] & there[b, kv] & together & allowed)

@@ -25,7 +25,7 @@ from polyprefix.errors import ModelError
 from polyprefix.models.head import embedding_table
 from polyprefix.prefix.attention import IMPLEMENTATIONS, SLOT, Slot, ours
 from polyprefix.prefix.kv import KVPrefix, LayerKV
-from polyprefix.prefix.packed import Packed, packing
+from polyprefix.prefix.packed import Packed, Tree, packing
 
 PROBE_TOKENS = 8
 TOLERANCE = {True: 1e-3, False: 0.2}
@@ -206,7 +206,7 @@ class Seam:
         if self._flattens is None:
             ids = probe_ids(self.model)
             head, *texts = ids.split((2, 3, 3), 1)
-            packed = Packed.of([(3, ()), (2, (1,))], self.device, shared=2)
+            packed = Packed.of([Tree(3), Tree(2, [Tree(1)])], self.device, shared=2)
             was_training = self.model.training
             self.model.eval()
             self.set(None)
