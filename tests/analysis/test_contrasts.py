@@ -11,7 +11,9 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from polyprefix.analysis.answers import Answers, stack
 from polyprefix.analysis.contrasts import (
+    Spread,
     contrast,
+    contrast_spread,
     contrasts,
     crossed_spread,
     intervals,
@@ -142,14 +144,34 @@ def test_the_p_value_over_seeds_is_the_tail_of_a_sum_of_student_and_normal() -> 
     values[1] += np.array([0.0, 0.1, 0.35])[:, None, None]
     answers = make(values)
     ours = contrast(answers, resampled_scores(answers, 4000), difference_weights(answers))
-    spread = crossed_spread((values[1] - values[0]).mean(axis=1))
-    draws = spread.seeds * random.standard_t(2, 10**6) + spread.examples * random.normal(size=10**6)
+    parts = [crossed_spread(values[m].mean(axis=1)).seed_variance for m in (0, 1)]
+    examples = crossed_spread((values[1] - values[0]).mean(axis=1)).examples
+    spread = Spread(examples, sum(parts), 60, 4)  # no pairs: two degrees of freedom of either system
+    draws = spread.seeds * random.standard_t(4, 10**6) + spread.examples * random.normal(size=10**6)
     assert ours.p_seeds == pytest.approx(np.mean(np.abs(draws) >= ours.value), abs=0.003)
     assert ours.p_runs < ours.p_seeds  # type: ignore[operator]
     variance = spread.examples**2 + spread.seeds**2
-    degrees = variance**2 / (spread.examples**4 / 59 + spread.seeds**4 / 2)
+    degrees = variance**2 / (spread.examples**4 / 59 + spread.seeds**4 / 4)
     half = stats.t.ppf(0.975, degrees) * np.sqrt(variance)
     assert ours.ci95 == pytest.approx((ours.value - half, ours.value + half), rel=0.05, abs=0.01)
+
+
+def test_a_system_whose_seeds_agree_has_the_part_of_the_others() -> None:
+    """But not one whose answers no seed can change, and a system that seeds move more than others keeps its own part."""
+    values = fractional(8, 4, 3, 2, 60) * 0.4
+    values[1] += np.array([0.0, 0.2, 0.5])[:, None, None]
+    values[3] = values[3, :1]
+    answers = make(values)
+    own = [crossed_spread(values[m].mean(axis=1)).seed_variance for m in range(3)]
+
+    def of(system: int) -> Spread:
+        return contrast_spread(answers, weights(answers, system, [0, 1]))
+
+    assert of(0).seed_variance == pytest.approx(np.mean(own)) and of(0).seed_degrees == 2
+    assert of(1).seed_variance == pytest.approx(own[1])
+    assert of(3).seed_variance == of(3).seed_degrees == 0
+    both = contrast_spread(answers, weights(answers, 2, [0, 1], minus=3))
+    assert both.seed_variance == pytest.approx(np.mean(own)) and both.seed_degrees == 2
 
 
 def test_seeds_widen_the_interval_only_where_they_differ() -> None:

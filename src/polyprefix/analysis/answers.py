@@ -57,6 +57,12 @@ class Answers:
         """Whether every answer is right or wrong, and nothing between."""
         return bool(np.isin(self.values, (0, 1)).all())
 
+    @cached_property
+    def moved(self) -> Bools:
+        """Whether any answer of a system depends on its seed, `[M]`; none of the unadapted model does."""
+        moved: Bools = np.ptp(self.values, axis=1).any(axis=(1, 2))
+        return moved
+
     def index(self, language: str) -> int | None:
         """Place of a language; None where it is not among them."""
         return self.languages.index(language) if language in self.languages else None

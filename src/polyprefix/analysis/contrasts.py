@@ -2,7 +2,9 @@
 
 An interval comes from 10,000 resamples of example ids, all systems and languages of an id together. Seeds are too few to
 be resampled (three of them, drawn with replacement, show a third too little variance), so the interval is stretched by
-the variance that seeds alone cause, with Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946).
+the variance that seeds alone cause, with Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946). By chance
+three seeds often agree where others would not: a system's part counts as no less than what seeds do to all systems on
+average. Seeds of two systems are no pairs, so their parts add up, as in Welch's test.
 
 A p-value answers one of two questions. "Did these runs differ, but for the choice of examples?" is a paired t-test over
 ids, or McNemar's exact test where answers are right or wrong. "Would other seeds show it too?" adds the seeds' part, as
@@ -54,8 +56,8 @@ class Spread:
     """The square of that from seeds alone: 0 on average where they do not matter, so an estimate may be negative; 0
     with one seed, whose part nobody can know."""
     ids: int
-    count: int
-    """S, the number of seeds."""
+    seed_degrees: int
+    """Degrees of freedom of the seeds' part."""
 
     @property
     def seeds(self) -> float:
@@ -70,7 +72,7 @@ class Spread:
     @property
     def degrees(self) -> float:
         """Satterthwaite's degrees of freedom of `variance`."""
-        parts = self.examples**4 / max(1, self.ids - 1) + self.seeds**4 / max(1, self.count - 1)
+        parts = self.examples**4 / max(1, self.ids - 1) + self.seeds**4 / max(1, self.seed_degrees)
         return self.variance**2 / parts if parts > 0 else float(max(1, self.ids - 1))
 
 
@@ -114,10 +116,11 @@ def contrast(answers: Answers, scores_RML: Reals, weights_ML: Floats) -> Contras
 def contrasts(answers: Answers, scores_RML: Reals, weights_KML: Sequence[Floats]) -> list[Contrast]:
     """Several contrasts at once, which takes far less time than one after the other."""
     samples_RK = _weighted(scores_RML, weights_KML)
-    spreads = [contrast_spread(answers, weights_ML) for weights_ML in weights_KML]
+    known: dict[bytes, Floats] = {}
+    spreads = [contrast_spread(answers, weights_ML, known) for weights_ML in weights_KML]
     values_K = np.array([np.sum(weights_ML * answers.scores) for weights_ML in weights_KML])
     intervals_K2 = intervals(samples_RK, spreads)
-    runs_K, seeds_K = _p_values(values_K, spreads)
+    runs_K, seeds_K = _p_values(values_K, spreads, len(answers.seeds) > 1)
     found = []
     for k, weights_ML in enumerate(weights_KML):
         n = int(answers.counts[np.any(weights_ML != 0, axis=0)].sum())
@@ -168,7 +171,7 @@ def language_contrasts(
         spreads = [replace(spread, seed_variance=pooled) for spread in spreads]
         values_L = np.array([d_SI.mean() for d_SI in columns])
         intervals_L2 = intervals(scores_RML[:, m] - scores_RML[:, baseline], spreads)
-        runs_L, seeds_L = _p_values(values_L, spreads)
+        runs_L, seeds_L = _p_values(values_L, spreads, len(answers.seeds) > 1)
         if exact:
             runs_L = mcnemar(*(np.array([np.sum(sign * d_SI > 0) for d_SI in columns]) for sign in (1, -1)))
         for column, d_SI in enumerate(columns):
@@ -202,9 +205,29 @@ def intervals(samples_RK: Reals, spreads: Sequence[Spread]) -> Floats:
     return centre_K[:, None] + bounds_K2
 
 
-def contrast_spread(answers: Answers, weights_ML: Floats) -> Spread:
-    """`crossed_spread` of a weighted sum of scores."""
-    return crossed_spread(_influence(answers, weights_ML))
+def contrast_spread(answers: Answers, weights_ML: Floats, known: dict[bytes, Floats] | None = None) -> Spread:
+    """Spread of a weighted sum of scores.
+
+    From examples that of `crossed_spread`. From seeds the sum over systems of what their own seeds do, or of what seeds do to
+    all systems on average where that is more; systems that are the same with every seed, such as the unadapted model,
+    have no part in it.
+
+    Args:
+        known: what seeds do to each system, by weights of languages; filled and used again.
+    """
+    S, known = len(answers.seeds), {} if known is None else known
+    own = shared = 0.0
+    degrees = 0
+    for m in np.flatnonzero(weights_ML.any(axis=1) & answers.moved):
+        weights_L = weights_ML[m] * np.sign(weights_ML[m].sum() or 1.0)  # a system's part is the same with either sign
+        key = weights_L.tobytes()
+        if key not in known:
+            known[key] = np.array([_seed_variance(d_SI) for d_SI in _influences(answers, weights_L)])
+        own += float(known[key][m])
+        shared += float(known[key][answers.moved].mean())
+        degrees += S - 1
+    spread = crossed_spread(_influence(answers, weights_ML))
+    return replace(spread, seed_variance=max(own, shared), seed_degrees=degrees)
 
 
 def crossed_spread(d_SI: Floats) -> Spread:
@@ -215,7 +238,7 @@ def crossed_spread(d_SI: Floats) -> Spread:
     """
     S, ids = d_SI.shape
     by_example = float(d_SI.mean(axis=0).var(ddof=1)) / ids if ids > 1 else 0.0
-    return Spread(float(np.sqrt(by_example)), _seed_variance(d_SI), ids, S)
+    return Spread(float(np.sqrt(by_example)), _seed_variance(d_SI), ids, S - 1)
 
 
 def mcnemar(higher: ArrayLike, lower: ArrayLike) -> Floats:
@@ -268,11 +291,21 @@ def _influence(answers: Answers, weights_ML: Floats) -> Floats:
     return influence
 
 
-def _p_values(values_K: Floats, spreads: Sequence[Spread]) -> tuple[Floats, Floats | None]:
+def _influences(answers: Answers, weights_L: Floats) -> Floats:
+    """The same of one weighted sum over languages, for each system, `[M, S, I]`."""
+    used = np.flatnonzero(weights_L)
+    chosen = (weights_L * answers.present.shape[1] / answers.counts)[used]
+    values = np.einsum("u,msui->msi", chosen, answers.values[:, :, used])
+    means = (answers.scores[:, used] * chosen) @ answers.present[used]
+    influences: Floats = values - means[:, None]
+    return influences
+
+
+def _p_values(values_K: Floats, spreads: Sequence[Spread], seeds: bool) -> tuple[Floats, Floats | None]:
     """Of "it is 0", two-sided: in these runs, and with other seeds; the second is None with one seed.
 
     The first is a t-test over examples. The second is the chance that `a T + b Z` is as far from 0, with T of Student's
-    distribution with S - 1 degrees of freedom, Z normal, a and b the standard errors of seeds and examples; integrated
+    distribution with the seeds' degrees of freedom, Z normal, a and b the standard errors of seeds and examples; integrated
     over Z by Gauss and Hermite.
     """
     from scipy.stats import t
@@ -285,10 +318,11 @@ def _p_values(values_K: Floats, spreads: Sequence[Spread]) -> tuple[Floats, Floa
     degrees_K = np.maximum(1, ids_K - 1)
     ratio_K = distance_K / np.where(examples_K > NEGLIGIBLE, examples_K, 1.0)
     runs_K = np.where(examples_K > NEGLIGIBLE, 2 * t.sf(ratio_K, degrees_K), np.where(certain, 0.0, 1.0))
-    if spreads[0].count < 2:
+    freedom_K = np.array([spread.seed_degrees for spread in spreads])
+    if not seeds:
         return runs_K, None
     nodes, weights = _gauss_hermite()
     scale_K = np.where(seeds_K > NEGLIGIBLE, seeds_K, 1.0)
     z_KN = (distance_K[:, None] - examples_K[:, None] * nodes) / scale_K[:, None]
-    tail_K = t.sf(z_KN, spreads[0].count - 1) @ weights / weights.sum()
+    tail_K = t.sf(z_KN, np.maximum(1, freedom_K)[:, None]) @ weights / weights.sum()
     return runs_K, np.where(seeds_K > NEGLIGIBLE, np.minimum(1.0, 2 * tail_K), runs_K)

@@ -57,10 +57,13 @@ def rank_stability(answers: Answers, scores_RML: Reals, columns: Sequence[int]) 
     drawn_RL = random.multinomial(L, np.full(L, 1 / L), size=R) / L
     averages_RM = np.matmul(scores_RML[:, :, columns], drawn_RL.astype(scores_RML.dtype)[..., None])[..., 0]
     if len(answers.seeds) > 1:
+        known: dict[bytes, Floats] = {}
         for m in range(M):
             weights = np.zeros((M, len(answers.languages)))
             weights[m, columns] = 1 / L
-            averages_RM[:, m] += contrast_spread(answers, weights).seeds * random.standard_t(len(answers.seeds) - 1, R)
+            averages_RM[:, m] += contrast_spread(answers, weights, known).seeds * random.standard_t(
+                len(answers.seeds) - 1, R
+            )
     from scipy.stats import rankdata
 
     observed = rankdata(-answers.scores[:, columns].mean(axis=1))
