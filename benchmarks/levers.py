@@ -21,9 +21,8 @@ from unittest import mock
 from benchmarks.rounds import ROOT, machine
 from benchmarks.workload import Document, Row, task_rows
 from polyprefix.config import TrainConfig
-from polyprefix.engine import memory, tensors
+from polyprefix.engine import memory, predict, tensors
 from polyprefix.engine import train as engine
-from polyprefix.engine.predict import rank_choices
 from polyprefix.engine.train import Optimizer
 from polyprefix.engine.work import Work
 from polyprefix.methods import registry
@@ -49,7 +48,14 @@ def _no_packing(model: AdaptedModel) -> Iterator[None]:
 
 @contextmanager
 def _nothing_shared(model: AdaptedModel) -> Iterator[None]:
-    with mock.patch.object(type(model), "shareable", lambda self, shared, longest: 0):
+    with mock.patch.object(type(model), "shareable", lambda self, shared, longest: 0), _all_alone(model):
+        yield
+
+
+@contextmanager
+def _all_alone(model: AdaptedModel) -> Iterator[None]:
+    """No text stands with others that begin like it."""
+    with mock.patch.object(predict, "by_beginning", lambda rows, *limits: [(0, [n]) for n in range(len(rows))]):
         yield
 
 
@@ -86,6 +92,8 @@ LEVERS = (
         for tokens in (512, 1024, 2048)
     ),
 )
+BEGINNINGS = Lever("what some texts begin with once", _all_alone)
+"""In evaluation alone: the texts of a training step are drawn at random."""
 LOWER = Lever("lower layers once a text", _nothing_kept)
 PASSES = 3
 """Over the same rows, to measure it."""
@@ -110,7 +118,7 @@ def evaluation(model: AdaptedModel, documents: tuple[Document, ...]) -> dict[str
     prompts = [Prompt(str(n), d.language, d.text, d.choices[0], d.choices) for n, d in enumerate(documents)]
     encoded, work = encode(prompts, model.base.tokenizer, model.base.max_length), Work()
     start = time.perf_counter()
-    rank_choices(model, encoded, None, work=work)
+    predict.rank_choices(model, encoded, None, work=work)
     return _figures(time.perf_counter() - start, work)
 
 
@@ -132,7 +140,7 @@ def measure(
     parts: dict[str, tuple[Callable[[], dict[str, float]], tuple[Lever, ...]]] = {
         "training": (lambda: training(model, rows, steps, batch), LEVERS),
         f"{PASSES} passes, upper third": (lambda: training(upper, rows, steps, batch, PASSES), (LOWER,)),
-        "evaluation": (lambda: evaluation(model, documents), LEVERS),
+        "evaluation": (lambda: evaluation(model, documents), (*LEVERS, BEGINNINGS)),
     }
     records = []
     for part, (run, levers) in parts.items():

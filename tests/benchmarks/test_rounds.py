@@ -159,7 +159,7 @@ def test_levers_change_the_work_and_not_the_outcome() -> None:
     model = attach(tiny_base("llama-gqa-tied"), registry.build({"name": "prefix", "length": 3}))
     records = levers.measure(model, ROWS, DOCUMENTS, rounds=1, steps=1, batch=4)
     found = {(r["part"], r["lever"]): r for r in records}
-    assert len(found) == 2 * len(levers.LEVERS) + 1
+    assert len(found) == 2 * len(levers.LEVERS) + 2
     kept = found[f"{levers.PASSES} passes, upper third", levers.LOWER.name]
     assert kept["counted_without"]["tokens"] == kept["counted"]["tokens"]
     assert kept["counted_without"]["flops"] > 1.2 * kept["counted"]["flops"]
