@@ -122,7 +122,7 @@ def options_from(words: Sequence[str] | None = None) -> argparse.Namespace:
     """The command's arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=MODELS, default=MODELS[0])
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS))
     parser.add_argument("--tasks", nargs="*", choices=EVALUATIONS, default=list(EVALUATIONS))
     parser.add_argument("--settings", nargs="+", choices=("same", "own"), default=["same", "own"])
     parser.add_argument("--rounds", type=int, default=3)
