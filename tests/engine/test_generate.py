@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 import torch
 from tests.tiny import tiny_base, tiny_tokenizer
 
 from polyprefix.engine.generate import cut, write_answers
+from polyprefix.engine.work import Work
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import attach
 from polyprefix.records import Prompt
@@ -33,6 +36,25 @@ def test_answers_are_the_greedy_continuation(kind: str, method: str, budget: int
             if ids[-1] == tokenizer.eos_token_id:
                 break
         assert answer == cut(tokenizer.decode(ids[len(row.ids) :], skip_special_tokens=True), ("e",))
+
+
+@pytest.mark.parametrize("kind", ["llama-gqa-tied", "gemma3"])
+@pytest.mark.parametrize("method", ["none", "prefix", "soft-prompt", "llama-adapter"])
+def test_a_passage_is_read_once_for_all_its_questions(kind: str, method: str) -> None:
+    """And the answers are those of each prompt alone."""
+    model = attach(tiny_base(kind), registry.build({"name": method}), seed=1).eval()
+    passages = ("abc def ghi jkl", "a second passage, longer")
+    texts = [f"{passage} {'w' * n}?" for n in (1, 4, 2) for passage in passages] + ["z?"]
+    prompts = [Prompt(str(n), "x", text, " a", max_new_tokens=8) for n, text in enumerate(texts)]
+    rows = encode(prompts, tiny_tokenizer(), 256)
+    work = Work()
+    answers = write_answers(model, rows, 4096, work=work)
+    with mock.patch.object(model.seam, "flattens", lambda: False):
+        padded = Work()
+        assert answers == write_answers(model, rows, 4096, work=padded)
+        assert answers == [write_answers(model, [row], 4096)[0] for row in rows]
+    assert work.tokens < 0.8 * padded.tokens and 0 <= work.padding < padded.padding
+    assert padded.tokens >= sum(len(row.ids) for row in rows) - len(rows)
 
 
 def test_no_prompts_no_answers() -> None:

@@ -1,19 +1,25 @@
-"""Written answers: greedy generation in batches of similar length, cut at the task's stop strings."""
+"""Written answers: greedy generation in batches of similar length, cut at the task's stop strings.
+
+Where the model allows it, prompts are read without padding and what some of them begin with, such as a passage, once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import StoppingCriteriaList, StopStringCriteria
 
 from polyprefix.engine import memory
+from polyprefix.engine.prefill import prefill
 from polyprefix.engine.reading import reading
-from polyprefix.engine.tensors import pad_left
+from polyprefix.engine.tensors import Text, pad_left
 from polyprefix.engine.work import Meter, Work
 from polyprefix.methods.adapted import AdaptedModel
-from polyprefix.text.batches import by_token_budget
+from polyprefix.text.batches import by_beginning, by_token_budget
 from polyprefix.text.tokens import Encoded
 
 
@@ -28,28 +34,45 @@ def write_answers(
     """The model's own continuation of every prompt, without the stop string and, unless verbatim, surrounding white space.
 
     Args:
-        token_budget: tokens of a batch with its answers, padding included; None means as many as memory holds.
+        token_budget: tokens of a batch with its answers, padding included, and of one pass over its prompts; None means as many
+            as memory holds.
         advance: told how many prompts are done.
         work: what is done is added to it.
     """
     if not encoded:
         return []
     tokenizer, new = model.base.tokenizer, max(item.prompt.max_new_tokens for item in encoded)
-    stops = sorted({stop for item in encoded for stop in item.prompt.stop})
-    ended: dict[str, Any] = {"stop_strings": stops, "tokenizer": tokenizer} if stops else {}
+    stops = tuple(sorted({stop for item in encoded for stop in item.prompt.stop}))
+    ended = _ends(tokenizer, stops)
     answers: dict[int, str] = {}
     with reading(model, encoded, new) as (shared, context):
         meter = Meter(model, shared)
 
-        def write(rows: list[int]) -> list[str]:
-            ids, mask = pad_left([encoded[i].ids[shared:] for i in rows], tokenizer.pad_token_id, model.device)
-            out = model.generate(ids, mask, context=context, max_new_tokens=new, do_sample=False, **ended)
-            _count(meter, mask, out, tokenizer.pad_token_id)
-            return tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True)
-
-        lengths = [len(item.ids) - shared + new for item in encoded]
         budget = memory.token_budget(model, token_budget, training=False)
-        batches = by_token_budget(lengths, budget, padded=0.0)
+        prompts = [item.ids[shared:] for item in encoded]
+
+        def write(rows: list[int]) -> list[str]:
+            chosen = [prompts[i] for i in rows]
+            ids, mask = pad_left(chosen, tokenizer.pad_token_id, model.device)
+            cache, read = prefill(model, chosen, context, budget) if model.seam.flattens() else (None, [])
+            out = model.generate(
+                ids,
+                mask,
+                context=context,
+                past_key_values=cache,
+                max_new_tokens=new,
+                do_sample=False,
+                stopping_criteria=ended,
+            )
+            written = out[:, ids.shape[1] :]
+            before = read or [Text(prompt[:-1]) for prompt in chosen]
+            meter.count(before, sum(t.size for t in read) if read else mask.numel() - len(chosen))
+            _count(meter, mask.sum(-1), written, tokenizer.pad_token_id)
+            return tokenizer.batch_decode(written, skip_special_tokens=True)
+
+        lengths = _lengths(model, prompts, new, budget)
+        most = memory.writing_budget(model, token_budget)
+        batches = by_token_budget(lengths, most, padded=0.0)
         for rows, texts in memory.in_halves(batches, write, lengths, model.device):
             answers.update(
                 {
@@ -63,14 +86,30 @@ def write_answers(
     return [answers[i] for i in range(len(encoded))]
 
 
-def _count(meter: Meter, mask: Tensor, out: Tensor, pad: int) -> None:
-    """A prompt and what was written after it; a row that had ended while others went on is padding."""
-    new = out[:, mask.shape[1] :]
-    real = mask.sum(-1) + (new != pad).sum(-1)
-    pairs = (real * (real + 1) // 2 + real * meter.shared).sum()
-    written = int((new != pad).sum())
-    meter.add(int(real.sum()), int(pairs), written, out.numel() - int(real.sum()))
-    meter.work.passes += max(0, new.shape[1] - 1)  # one a token
+@lru_cache(maxsize=8)
+def _ends(tokenizer: Any, stops: tuple[str, ...]) -> StoppingCriteriaList:
+    """When a row has ended; made once, for it takes seconds to look through a large vocabulary."""
+    return StoppingCriteriaList([StopStringCriteria(tokenizer, list(stops))] if stops else [])
+
+
+def _lengths(model: AdaptedModel, prompts: Sequence[tuple[int, ...]], new: int, budget: int) -> list[int]:
+    """Of each prompt with its answer; prompts that begin alike count as long as the longest of them and so stay together."""
+    lengths = [len(prompt) + new for prompt in prompts]
+    if model.seam.flattens():
+        for _, group in by_beginning(prompts, lengths, budget):
+            for i in group:
+                lengths[i] = max(len(prompts[j]) for j in group) + new
+    return lengths
+
+
+def _count(meter: Meter, lengths: Tensor, written: Tensor, pad: int) -> None:
+    """What was written after prompts of these lengths [B]: each row's last token of the prompt, then all but its last one; a row that
+    had ended while others went on is padding."""
+    real = (written != pad).sum(-1)
+    pairs = (real * (lengths + meter.shared) + real * (real - 1) // 2).sum()
+    total = int(real.sum())
+    meter.add(total, int(pairs), total, written.numel() - total)
+    meter.work.passes += max(0, written.shape[1] - 1)  # one a token
 
 
 def cut(text: str, stops: Sequence[str], verbatim: bool = False) -> str:

@@ -20,6 +20,8 @@ SHARE = 0.5
 LEAST = 256
 MOST = {("cpu", True): 4096, ("cpu", False): 8192, ("cuda", True): 32768, ("cuda", False): 65536}
 """(device, training) -> tokens beyond which a pass is no faster."""
+WRITING = 4
+"""Times as many tokens where answers are written: every further token reads all weights, whatever the number of rows."""
 Result = TypeVar("Result")
 
 
@@ -32,6 +34,17 @@ def token_budget(model: AdaptedModel, wanted: int | None, *, training: bool) -> 
     if free is None:
         return most
     return max(LEAST, min(most, int(SHARE * free / bytes_per_token(model, training=training))))
+
+
+def writing_budget(model: AdaptedModel, wanted: int | None) -> int:
+    """Tokens of prompts whose answers are written together: as wanted, else more than of one pass, if memory holds their keys and values."""
+    if wanted is not None:
+        return wanted
+    most = WRITING * MOST["cuda" if model.device.type == "cuda" else "cpu", False]
+    free = free_bytes(model.device)
+    layers, _, _, groups, head = attention_shape(model.model)
+    kept = 2 * layers * groups * head * model.seam.dtype.itemsize
+    return most if free is None else max(LEAST, min(most, int(SHARE * free / (2 * kept))))  # growing copies them
 
 
 def bytes_per_token(model: AdaptedModel, *, training: bool) -> int:

@@ -123,14 +123,16 @@ class Seam:
         *,
         start: int = 0,
         before: KVPrefix | None = None,
+        packed: Packed | None = None,
     ) -> KVPrefix:
-        """The keys and values that the model makes of tokens: a soft prompt or a shared instruction as a prefix.
+        """The keys and values that the model makes of tokens: a soft prompt, a shared instruction, the prompts of a batch.
 
         Args:
             input_ids: [1, P], or
             inputs_embeds: [1, P, D], with gradients if they have any.
             start: position of the first token; -P for tokens that end right before a text at position 0.
             before: what the tokens themselves attend to.
+            packed: the layout of several texts, all from `start` on; only where `flattens()`.
 
         Returns:
             One joined [1, G, P, K] pair per layer.
@@ -138,12 +140,14 @@ class Seam:
         tokens = input_ids if input_ids is not None else inputs_embeds
         if tokens is None or tokens.shape[0] != 1 or tokens.shape[1] == 0:
             raise ValueError("read() takes input_ids [1, P] or inputs_embeds [1, P, D] with P >= 1")
-        positions = torch.arange(start, start + tokens.shape[1], device=self.device)[None]
-        self.set(before)
-        with _without_checkpointing(self.model), self._capturing() as slots:
+        own = torch.arange(tokens.shape[1], device=self.device) if packed is None else packed.position
+        whole = None if packed is None else torch.ones_like(own)[None]
+        self.set(before, packed)
+        with _without_checkpointing(self.model), self._capturing() as slots, packing(packed):
             self.model.base_model(
-                input_ids=input_ids, inputs_embeds=inputs_embeds, position_ids=positions, use_cache=False
-            )
+                input_ids=input_ids, inputs_embeds=inputs_embeds, attention_mask=whole,
+                position_ids=(start + own)[None], use_cache=False,
+            )  # fmt: skip
             captured = {slot.index: slot.captured for slot in slots if slot.captured is not None}
         self.set(None)
         return KVPrefix(captured)

@@ -1,0 +1,56 @@
+"""What prompts leave in the model before the first token is written: keys and values, without padding, common beginnings computed once.
+
+Generation itself works on rows of one length. All but the last token of each prompt go through the model as trees in one row
+(polyprefix.prefix.packed); their keys and values are then laid out as the rows that transformers' `generate` goes on from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from transformers import DynamicCache
+
+from polyprefix.engine import tensors
+from polyprefix.methods.adapted import AdaptedModel, Context
+from polyprefix.text.batches import by_beginning, by_token_budget
+
+
+@torch.no_grad()
+def prefill(
+    model: AdaptedModel, prompts: Sequence[tuple[int, ...]], context: Context, budget: int
+) -> tuple[DynamicCache | None, list[tensors.Text]]:
+    """A cache [B, G, T - 1, K] a layer, left-padded, and what was computed for it; no cache where no prompt has a second token.
+
+    Args:
+        prompts: B of them, without the tokens of the context, T the longest.
+        budget: tokens of one pass at most.
+    """
+    texts = [tensors.Text(ids[:-1]) for ids in prompts]
+    width = max(len(text.ids) for text in texts)
+    if width == 0:
+        return None, []
+    groups = by_beginning(prompts, list(map(len, prompts)), budget)
+    trees = [tensors.together([texts[i] for i in group], common) for common, group in groups]
+    index = torch.zeros(len(prompts), width, dtype=torch.long)
+    parts, end = [], 0
+    for rows in by_token_budget([tree.size for tree in trees], budget):
+        inputs = tensors.batch([trees[row] for row in rows], model)
+        parts.append(
+            model.seam.read(inputs.input_ids, start=context.shared_length, before=context.prefix, packed=inputs.packed)
+        )
+        for common, group in (groups[row] for row in rows):
+            trunk = list(range(end, end + common))
+            end += common
+            for i in group:
+                own = len(texts[i].ids) - common
+                places = [*trunk, *range(end, end + own)]
+                index[i, width - len(places) :] = torch.tensor(places, dtype=torch.long)
+                end += own
+    index = index.to(model.device)
+    cache = DynamicCache(config=model.config)
+    for layer in parts[0].joined:
+        keys = torch.cat([part.joined[layer].keys for part in parts], 2)[0][:, index].transpose(0, 1)
+        values = torch.cat([part.joined[layer].values for part in parts], 2)[0][:, index].transpose(0, 1)
+        cache.update(keys, values, layer)
+    return cache, trees
