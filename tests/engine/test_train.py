@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -57,6 +58,15 @@ def test_the_loss_falls(method: str, longer: bool) -> None:
 def test_the_token_budget_changes_nothing_but_memory() -> None:
     whole, one_by_one = fit(longer=True)[1], fit(longer=True, token_budget=16)[1]
     assert losses(whole) == pytest.approx(losses(one_by_one), abs=1e-5)
+
+
+@pytest.mark.parametrize("method", [name for name in registry.names() if name != "none"])
+def test_the_update_is_adamw(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torch computes it parameter by parameter, wherever the gradients of a method lie in memory."""
+    ours = losses(fit(method=method)[1])
+    plain = partial(torch.optim.AdamW, foreach=False)
+    monkeypatch.setattr(torch.optim, "AdamW", lambda *args, fused, **settings: plain(*args, **settings))
+    assert ours == pytest.approx(losses(fit(method=method)[1]), abs=2e-5)
 
 
 def test_gradient_checkpointing_changes_nothing() -> None:

@@ -175,7 +175,10 @@ class Optimizer:
         self.meter.start = self.meter.shape.lowest if self.lower else 0
         kinds = ([p for p in self.parameters if isinstance(p, DTensor) == sharded] for sharded in (False, True))
         groups = [{"params": kind} for kind in kinds if kind]  # AdamW takes whole and sharded ones one after the other
-        self.adamw = torch.optim.AdamW(groups, lr=config.learning_rate or 0.0, weight_decay=config.weight_decay or 0.0)
+        self.adamw = torch.optim.AdamW(
+            groups, lr=config.learning_rate or 0.0, weight_decay=config.weight_decay or 0.0,
+            fused=model.device.type in ("cpu", "cuda"),  # one pass over moments and weights instead of a dozen
+        )  # fmt: skip
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.adamw, lambda step: _schedule(config, step, total))
 
     def work(self) -> Work:
@@ -222,6 +225,10 @@ class Optimizer:
         loss = self.processes.sum_gradients(self.parameters, loss)
         norm = clip(self.parameters, self.config.max_grad_norm)
         record = {"loss": loss, "gradient_norm": norm, "learning_rate": float(self.schedule.get_last_lr()[0])}
+        for parameter in self.parameters:  # the fused update on a CPU reads them in memory order, without a check
+            gradient = parameter.grad
+            if gradient is not None and gradient.stride() != parameter.stride():
+                parameter.grad = torch.empty_like(parameter).copy_(gradient)
         self.adamw.step()
         self.adamw.zero_grad(set_to_none=True)
         self.schedule.step()
