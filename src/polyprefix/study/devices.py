@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +33,16 @@ class Device:
     """Measured here, or the maker's figures."""
     host: float = 0.0
     """Bytes of the process that are neither weights nor activations; on a GPU they do not count."""
+    weights: float = math.inf
+    """Bytes/s at which a product of few rows reads its weights, where that is slower than a copy."""
+    fresh: float = math.inf
+    """Bytes/s at which memory is filled that the process had not used yet."""
+    start: float = 0.0
+    """Seconds that the first pass takes longer than later ones, memory aside."""
+
+    def reads(self, size: float) -> float:
+        """Seconds for which weights of that many bytes pass to the processor."""
+        return size / min(self.weights, self.bandwidth)
 
     def flops(self, dtype: str) -> float:
         """FLOP/s that are reached in this precision."""
@@ -54,6 +65,9 @@ LIBRARIES = 0.55 * GB
 """Resident size of a process with torch, transformers and peft loaded, before any model."""
 CPU_SHARE = 0.85
 """Of the measured ceiling; the rest goes into shapes that suit it less, and into Python."""
+
+CPU_START = 0.5
+"""Seconds: libraries make up their mind about shapes and threads in a first pass."""
 
 
 def names() -> tuple[str, ...]:
@@ -95,7 +109,10 @@ def here() -> Device:
             True,
         )
     half = _ceiling(on, torch.bfloat16) if computes_in_bfloat16(on) else 0.0
-    return Device("here", _memory(), half, _ceiling(on, torch.float32), _bandwidth(on), CPU_SHARE, True, LIBRARIES)
+    return Device(
+        "here", _memory(), half, _ceiling(on, torch.float32), _bandwidth(on), CPU_SHARE, True, LIBRARIES,
+        weights=_weights(), fresh=_fresh(), start=CPU_START,
+    )  # fmt: skip
 
 
 def _ceiling(on: str, dtype: object) -> float:
@@ -114,6 +131,27 @@ def _bandwidth(on: str) -> float:
     size = 1 << (26 if on == "cpu" else 28)
     a, b = torch.zeros(size, device=on), torch.zeros(size, device=on)
     return 2 * 4 * size / _fastest(lambda: b.copy_(a), on)
+
+
+def _weights() -> float:
+    """Bytes/s at which eight rows meet weights that no cache holds: where passes are short, that is what they wait for."""
+    import torch
+
+    rows, layers = torch.randn(8, 640), [torch.randn(2048, 640) for _ in range(40)]
+
+    def work() -> None:
+        for layer in layers:
+            torch.nn.functional.linear(rows, layer)
+
+    return 4 * sum(layer.numel() for layer in layers) / _fastest(work, "cpu")
+
+
+def _fresh() -> float:
+    """Bytes/s at which the system hands out memory: gradients and moments of a model whose every weight is trained wait for it."""
+    import torch
+
+    size = 1 << 26
+    return 4 * size / _fastest(lambda: torch.empty(size).fill_(1.0), "cpu")
 
 
 def _fastest(work: Callable[[], object], on: str) -> float:

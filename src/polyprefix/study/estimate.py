@@ -2,7 +2,8 @@
 
     forward, a token     2 W_layer L  +  4 T H K L (attention over T tokens)  +  2 D V where an answer is scored
     backward             once more for activations above the lowest layer that is trained, once more for weights that are trained
-    time                 FLOPs / (ceiling of the device) + bytes of activations and weights / bandwidth
+    time                 FLOPs / (ceiling of the device) + bytes of activations / bandwidth + bytes of weights, once a pass, at the rate at
+                         which a product of few rows reads them + new memory / the rate at which the system gives it + a first pass
     memory               weights + adapter and AdamW (16 bytes a parameter, 20 with the best ones kept) + activations of one pass + logits
                          + what layers below the adapter gave for all texts, where the engine keeps it for later passes over the data
 
@@ -109,6 +110,14 @@ class _Counting:
         quantised = {"none": self.bytes, "8bit": 1.0, "4bit": 0.56}[self.config.runtime.quantize]
         return matrices * quantised + (self.shape.parameters - matrices) * self.bytes
 
+    def matrices(self) -> float:
+        """Bytes of all layers' weights."""
+        return self.weights() - (self.shape.parameters - self.shape.layer_weights * self.shape.L) * self.bytes
+
+    def head(self) -> float:
+        """Bytes of the head's."""
+        return float(self.shape.D * self.shape.V * self.bytes)
+
     def budget(self, training: bool) -> float:
         """Tokens of one forward pass at most, as the engine chooses them."""
         wanted = self.config.train.token_budget if training else self.config.eval.token_budget
@@ -193,9 +202,11 @@ class _Counting:
         flops = tokens * self.layers_flops(seen) * (1 - spared + backward) + per_step * t.answer * 2 * s.D * s.V * (
             2 + self.whole
         )
-        moved = (1 - spared + backward) * (self.moved(tokens) + passes * self.weights()) + 28.0 * self.trained
-        step = flops / self.device.flops(self.dtype) + moved / self.device.bandwidth
-        return steps * step
+        moved = (1 - spared + backward) * self.moved(tokens) + 28.0 * self.trained
+        read = passes * ((1 - spared + backward) * self.matrices() + (2 + self.whole) * self.head())
+        new = 4.0 * self.trained / self.device.fresh  # gradients are given back after each step
+        step = flops / self.device.flops(self.dtype) + moved / self.device.bandwidth + self.device.reads(read) + new
+        return self.device.start + 8.0 * self.trained / self.device.fresh + steps * step
 
     def validation_seconds(self) -> float:
         """Every choice is ranked; of a free answer the right one."""
@@ -214,7 +225,7 @@ class _Counting:
         return "layers" not in self.config.method and "length" in self.config.method
 
     def eval_seconds(self) -> float:
-        total = 0.0
+        total = self.device.start / self.unmeasured
         for item in self.test:
             count = min(item.examples, self.config.eval_size or item.examples)
             shots = self.config.shots * (item.prompt - item.shared + item.answer)
@@ -230,8 +241,12 @@ class _Counting:
         passes = max(1, tokens / self.budget(False))
         heads = rows * (1 + branches) * 2 * self.shape.D * self.shape.V
         flops = tokens * self.layers_flops(prompt + self.virtual()) + heads
-        moved = self.moved(tokens) + passes * self.weights()
-        return flops / self.device.flops(self.dtype) + moved / self.device.bandwidth
+        read = (
+            passes + (shared > 0)
+        ) * self.matrices() + passes * self.head()  # what prompts share is a pass by itself
+        return (
+            flops / self.device.flops(self.dtype) + self.moved(tokens) / self.device.bandwidth + self.device.reads(read)
+        )
 
     def write_seconds(self, count: float, item: Lengths, shots: float) -> float:
         """Prompts as above; then every further token reads all weights once a batch."""
@@ -242,7 +257,8 @@ class _Counting:
         s = self.shape
         flops = rows * (2 * s.layer_weights * s.L + 2 * s.D * s.V)
         cache = rows * item.prompt * 2 * s.G * s.K * s.L * self.bytes
-        one = flops / self.device.flops(self.dtype) + (self.weights() + cache) / self.device.bandwidth
+        read = self.device.reads(self.matrices() + self.head())
+        one = flops / self.device.flops(self.dtype) + read + cache / self.device.bandwidth
         return steps * one + self.choose_seconds(count, item.prompt + shots, item.shared + shots, 0)
 
     def layers_flops(self, seen: float) -> float:
