@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 from tests.study.studies import write
 
 import polyprefix.study.attempt as attempt
-from polyprefix.results.files import find_results
+from polyprefix.results.files import find_results, read_predictions, read_result
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -36,6 +37,25 @@ def test_a_study_from_file_to_page(polyprefix: Command, file: Path, tmp_path: Pa
     assert status == 0 and "prefix" in printed and (out / "report.html").is_file(), err
     status, printed, err = polyprefix("study", "run", file, "--out", out)
     assert status == 0 and "0 run, 3 there already" in printed
+
+
+def test_kept_runs_are_the_runs_without_adapters_and_texts(polyprefix: Command, file: Path, tmp_path: Path) -> None:
+    out, kept = tmp_path / "runs", tmp_path / "kept"
+    status, _, err = polyprefix("study", "keep", file, "--out", out, "--to", kept)
+    assert status == 2 and "no finished cell" in err
+    assert polyprefix("study", "run", file, "--out", out)[0] == 0
+    status, printed, err = polyprefix("study", "keep", file, "--out", out, "--to", kept)
+    assert status == 0 and "3 runs" in printed, err
+    assert not list(kept.rglob("*.safetensors"))
+    for run, copy in zip(find_results(out), find_results(kept), strict=True):
+        assert read_result(run) == read_result(copy) and run.name == copy.name
+        (said, correct), (left, same) = (read_predictions(folder / "predictions.parquet") for folder in (run, copy))
+        assert correct == same and [dataclasses.replace(p, text="") for p in said] == left and any(p.text for p in said)
+    assert "0 run, 3 there already" in polyprefix("study", "run", file, "--out", kept)[1]
+    figures = [polyprefix("study", "report", file, "--out", folder)[1] for folder in (out, kept)]
+    assert figures[0].replace(str(out), "") == figures[1].replace(str(kept), "")
+    polyprefix("study", "keep", file, "--out", out, "--to", kept, "--texts", "terms")
+    assert all(p.text for p in read_predictions(find_results(kept)[0] / "predictions.parquet")[0])
 
 
 def test_status_shows_the_figures_of_the_report_which_names_what_is_missing(

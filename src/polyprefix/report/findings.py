@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from polyprefix.analysis.answers import Answers
 from polyprefix.analysis.contrasts import RESAMPLES, Contrast, contrast, resampled_scores, weights
+from polyprefix.analysis.groups import beyond_english
 from polyprefix.analysis.pool import pool
 from polyprefix.report.format import interval, percent, signed
 from polyprefix.report.grid import Grid
@@ -19,29 +20,38 @@ class Overall:
     """All tasks and models together, for the methods that can be compared in each of them."""
 
     answers: Answers
-    """With one column: the mean over every language other than English of every task and model."""
+    """With one column, the mean over every language other than English of every task and model; of one task and model its own."""
     scores: Reals
     """Resampled."""
+    columns: tuple[int, ...] = (0,)
+    """Whose mean is meant."""
 
     @property
     def ranked(self) -> tuple[str, ...]:
         """The methods, the best first."""
-        means = dict(zip(self.answers.systems, self.answers.scores[:, 0], strict=True))
+        averages_M = self.answers.scores[:, self.columns].mean(axis=1)
+        means = dict(zip(self.answers.systems, averages_M, strict=True))
         return tuple(sorted(means, key=lambda method: -means[method]))
 
     def average(self, method: str, minus: str | None = None) -> Contrast:
         """Of a method, or its difference to another."""
         plus, base = self.answers.systems.index(method), None if minus is None else self.answers.systems.index(minus)
-        return contrast(self.answers, self.scores, weights(self.answers, plus, [0], minus=base))
+        return contrast(self.answers, self.scores, weights(self.answers, plus, self.columns, minus=base))
 
 
 def overall(views: Sequence[View], resamples: int = RESAMPLES) -> Overall | None:
     """All views together; None where no method can be compared in all of them."""
     settings = {(view.task, view.model): view.setting for view in views if view.setting and view.compared}
-    answers = pool(settings)
-    if answers is None or len(settings) < len(views):
+    pooled = pool(settings)
+    if pooled is None or len(settings) < len(views):
         return None
-    return Overall(answers, resampled_scores(answers, resamples))
+    if len(settings) > 1:
+        return Overall(pooled, resampled_scores(pooled, resamples))
+    (setting,) = (
+        settings.values()
+    )  # pooling takes a mean of ratios for linear: its figures would differ from the tables' in a digit
+    answers = setting.answers(pooled.seeds, pooled.systems)
+    return Overall(answers, resampled_scores(answers, resamples), tuple(beyond_english(answers.languages)))
 
 
 def finding(grid: Grid, views: Sequence[View], whole: Overall | None) -> tuple[str, str]:

@@ -145,6 +145,27 @@ def report(file: Path, out: Path | None, to: Path | None, form: str, baseline: s
     write_report(found.folders, form, to, baseline, texts=not no_texts, unfinished=found.unfinished)
 
 
+@study.command()
+@file_argument
+@out_option
+@click.option("--to", type=PATH, required=True, metavar="DIR", help="Where to; kept runs there are replaced.")
+@click.option("--texts", multiple=True, metavar="TASK", help="Keep the examples' texts of this task; may be repeated.")
+def keep(file: Path, out: Path | None, to: Path, texts: tuple[str, ...]) -> None:
+    """Copy the finished cells of STUDY.yaml without adapters and benchmark texts, so that they may be published.
+
+    Reports, comparisons and study run take the copies for the runs themselves.
+    """
+    from polyprefix.results.keep import keep as copy
+    from polyprefix.study.bookkeeping import Bookkeeping
+    from polyprefix.study.table import finished
+
+    definition, cells = _read(file)
+    found = finished(cells, Bookkeeping(_out(definition, out)))
+    copies = [copy(folder, to, texts=task in texts) for folder, task in found.items()]
+    size = sum(path.stat().st_size for folder in copies for path in folder.iterdir())
+    click.echo(f"{to}: {len(copies)} runs, {size / 1e6:.1f} MB")
+
+
 def _tracker(name: str | None, definition: Study) -> Callable[[Path], None]:
     if name is None:
         return lambda folder: None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from statistics import median
 
@@ -41,26 +41,24 @@ def show_status(found: Status, console: Console | None = None) -> None:
 def show_cells(rows: Sequence[Row], console: Console | None = None) -> None:
     """One line a finished cell."""
     console = console or Console(markup=False)
-    axes = list(dict.fromkeys(axis for row in rows for axis in (*row.labels, *row.chosen)))
-    table = _table("part", *axes, "validation accuracy", "log-likelihood", "time")
+    table = _table("part", "cell", "validation accuracy", "log-likelihood", "time")
     for row in rows:
-        cells = (str(row.labels.get(axis, row.chosen.get(axis, ""))) for axis in axes)
-        table.add_row(row.part, *cells, _figure(row.accuracy), _figure(row.log_likelihood), duration(row.seconds))
+        name = cell_name({**row.chosen, **row.labels})
+        table.add_row(row.part, name, _figure(row.accuracy), _figure(row.log_likelihood), duration(row.seconds))
     console.print(table)
 
 
 def show_plan(found: Plan, checks: Sequence[Check], console: Console | None = None) -> None:
     """One line for cells that differ in their seed only, the sum, and how well estimates hold here."""
     console = console or Console(markup=False)
-    axes = list(dict.fromkeys(axis for row in found.rows for axis in row.labels))
-    table = _table("part", *axes, "cells", "trained", "memory", "time each", f"fits {found.device.name}")
+    table = _table("part", "cell", "seeds", "trained", "memory", "time each", f"fits {found.device.name}")
     for row in found.rows:
         cost = row.cost
         figures = (
-            (f"{cost.trained:,}", f"{cost.memory / 1e9:.1f} GB", duration(cost.seconds)) if cost else ("?", "?", "?")
+            (_count(cost.trained), f"{cost.memory / 1e9:.1f} GB", duration(cost.seconds)) if cost else ("?", "?", "?")
         )
         answer = "yes" if row.fits and cost else "?" if row.fits else f"no: {row.remedy}"
-        table.add_row(row.part, *(row.labels.get(axis, "") for axis in axes), str(row.count), *figures, answer)
+        table.add_row(row.part, cell_name(row.labels), str(row.count), *figures, answer)
     console.print(table)
     cells, misfits = sum(row.count for row in found.rows), sum(row.count for row in found.rows if not row.fits)
     console.print(
@@ -85,12 +83,38 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else str(timedelta(seconds=round(seconds)))
 
 
+def cell_name(labels: Mapping[str, object]) -> str:
+    """What sets a cell apart, in few words.
+
+    >>> cell_name({"model": "gemma-3-270m", "method": "prefix", "method.length": 16})
+    'gemma-3-270m prefix length=16'
+    """
+    return " ".join(
+        str(label) if axis in ("model", "method", "task") else f"{axis.rpartition('.')[2]}={label}"
+        for axis, label in labels.items()
+    )
+
+
+def _count(number: int) -> str:
+    """Parameters for people.
+
+    >>> [_count(n) for n in (0, 950, 147456, 4860000, 268098176)]
+    ['0', '950', '147 k', '4.9 M', '268 M']
+    """
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.{0 if number >= 10 * size else 1}f} {unit}"
+    return str(number)
+
+
 def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
 def _table(*columns: str) -> Table:
+    """Words may be folded where the terminal is narrow, figures never."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column)
+        words = column in ("part", "cell") or column.startswith("fits")
+        table.add_column(column, overflow="fold" if words else "ellipsis", no_wrap=not words)
     return table

@@ -68,11 +68,11 @@ def rows(cells: Sequence[Cell], books: Bookkeeping) -> list[Row]:
         OutputError: if none is finished.
     """
     found = []
+    folders = finished(cells, books)
     for cell in cells:
         config = resolved(cell, books)
-        if config is None or not is_finished(books.out, config.run_id()):
+        if config is None or (folder := books.out / config.run_id()) not in folders:
             continue
-        folder = books.out / config.run_id()
         chosen = {
             path: _at(config.model_dump(), path) for path in (cell.candidates[0].settings if cell.candidates else ())
         }
@@ -80,6 +80,20 @@ def rows(cells: Sequence[Cell], books: Bookkeeping) -> list[Row]:
         cost = read_result(folder).cost
         seconds = cost.get("train_seconds", 0.0) + cost.get("eval_seconds", 0.0)
         found.append(Row(config.run_id(), cell.part, cell.labels, chosen, accuracy, likelihood, seconds))
+    return found
+
+
+def finished(cells: Sequence[Cell], books: Bookkeeping) -> dict[Path, str]:
+    """Folder -> task of every finished run, also of those that only chose settings.
+
+    Raises:
+        OutputError: if none is finished.
+    """
+    found = {}
+    for cell in cells:
+        config = resolved(cell, books)
+        if config is not None and is_finished(books.out, config.run_id()):
+            found[books.out / config.run_id()] = config.task
     if not found:
         raise OutputError(f"{books.out}: no finished cell of this study; begin with polyprefix study run")
     return found

@@ -1,0 +1,47 @@
+"""Finished runs as they may be published: what they scored and answered, without adapters and without a benchmark's texts.
+
+A kept run is a finished run to everything that reads runs: reports, comparisons, and a study that looks for what is left to do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+from polyprefix.atomic import output_errors
+from polyprefix.results.files import (
+    CONFIG,
+    PREDICTIONS,
+    TRAIN_LOG,
+    read_predictions,
+    read_result,
+    write_predictions,
+    write_result,
+)
+
+
+def keep(run: Path, out: Path, *, texts: bool = False) -> Path:
+    """Copy a run's settings, figures, training log and answers; returns the copy's folder, in place of an earlier one.
+
+    Args:
+        run: the folder of a finished run.
+        out: the folder of kept runs.
+        texts: keep what the examples say; without it ids, accepted answers, answers and log-likelihoods remain.
+
+    Raises:
+        OutputError: if the run is not finished or damaged, or the copy cannot be written.
+    """
+    result = read_result(run)
+    predictions, correctness = read_predictions(run / PREDICTIONS)
+    copy = out / run.name
+    with output_errors(copy):
+        shutil.rmtree(copy, ignore_errors=True)
+        copy.mkdir(parents=True)
+        for name in (CONFIG, TRAIN_LOG):
+            if (run / name).exists():
+                shutil.copyfile(run / name, copy / name)
+    said = predictions if texts else [dataclasses.replace(prediction, text="") for prediction in predictions]
+    write_predictions(copy / PREDICTIONS, said, correctness)
+    write_result(copy, result)  # last: without it the folder is no result
+    return copy
