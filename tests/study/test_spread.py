@@ -20,7 +20,7 @@ from polyprefix.results.files import find_results, read_predictions, read_result
 from polyprefix.study.file import Resources, Study
 from polyprefix.study.grid import Cell, needs
 from polyprefix.study.run import run_study
-from polyprefix.study.spread import run_spread
+from polyprefix.study.spread import longest_first, run_spread
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,6 +67,16 @@ def test_two_workers_and_a_dead_one_give_the_results_of_one_process(cells: tuple
 def test_a_cluster_that_is_not_there(cells: tuple[Cell, ...], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no cluster answers"):
         run_spread(cells, tmp_path, needs=lambda cell: Resources(), address="127.0.0.1:1")
+
+
+def test_the_longest_cell_is_taken_first(tmp_path: Path) -> None:
+    axes = {"model": ["smollm2-135m", "gemma-3-270m"], "method": ["none", "prefix", "full"]}
+    cells = grid(tmp_path, base={"languages": ["swh_Latn"]}, axes=axes)
+    order = [(cell.labels["model"], cell.labels["method"]) for cell in longest_first(cells)]
+    assert sorted(order) == sorted((c.labels["model"], c.labels["method"]) for c in cells)
+    assert order[0] == ("gemma-3-270m", "full") and order[-1][1] == "none"
+    unknown = grid(tmp_path, axes={"method": ["none"]})
+    assert longest_first([*cells, *unknown])[0] is unknown[0]
 
 
 def test_what_cells_ask_for(tmp_path: Path) -> None:

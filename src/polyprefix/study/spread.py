@@ -6,6 +6,7 @@ again, and the cell goes on from its last checkpoint.
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import time
@@ -19,6 +20,8 @@ from polyprefix.errors import ConfigError, OutputError, UserError
 from polyprefix.progress import SILENT
 from polyprefix.study.attempt import Outcome, Workplace
 from polyprefix.study.bookkeeping import Bookkeeping
+from polyprefix.study.devices import GPUS
+from polyprefix.study.estimate import estimate
 from polyprefix.study.file import Resources
 from polyprefix.study.grid import Cell
 from polyprefix.study.run import PAUSE, Outcomes, Tell, concluded, note, open_cells
@@ -122,9 +125,8 @@ def _spread(
     while True:
         ready, undecided = open_cells(cells, books, outcomes)
         under_way = {cell.config.run_id() for cell in running.values()}
-        for cell in ready:
-            if cell.config.run_id() not in under_way:
-                running[task.options(**options(cell)).remote(cell.config.model_dump(mode="json"), *place)] = cell
+        for cell in longest_first([cell for cell in ready if cell.config.run_id() not in under_way]):
+            running[task.options(**options(cell)).remote(cell.config.model_dump(mode="json"), *place)] = cell
         if not running:
             return concluded(cells, books, outcomes, undecided)
         finished, _ = ray.wait(list(running), num_returns=1, timeout=PAUSE)
@@ -136,6 +138,22 @@ def _spread(
             elif outcome == "done":
                 tell(f"{len(ready) - 1} to go, {len(running)} under way: {cell.config.run_id()} done")
             note(outcome, cell, outcomes, books, tell)
+
+
+def longest_first(cells: Sequence[Cell]) -> list[Cell]:
+    """In the order in which workers should take them: otherwise all may wait for the one that has the longest cell last.
+
+    By what they would take on the same device; cells of which nobody knows that come first.
+    """
+
+    def seconds(cell: Cell) -> float:
+        try:
+            found = estimate(cell.config, GPUS["l4"])
+        except UserError:
+            return math.inf
+        return found.seconds if found else math.inf
+
+    return sorted(cells, key=seconds, reverse=True)
 
 
 def _outcome(ray: Any, reference: Any, cell: Cell, books: Bookkeeping) -> Outcome:
