@@ -47,6 +47,11 @@ def test_kept_runs_are_the_runs_without_adapters_and_texts(polyprefix: Command, 
     status, printed, err = polyprefix("study", "keep", file, "--out", out, "--to", kept)
     assert status == 0 and "3 runs" in printed, err
     assert not list(kept.rglob("*.safetensors"))
+    before = sorted(out.rglob("*"))
+    status, _, err = polyprefix("study", "keep", file, "--out", out, "--to", out)
+    assert status == 2 and "holds the runs themselves" in err and sorted(out.rglob("*")) == before
+    status, _, err = polyprefix("study", "keep", file, "--out", out, "--to", kept, "--texts", "term")
+    assert status == 2 and "--texts term: no such task" in err and "terms" in err
     for run, copy in zip(find_results(out), find_results(kept), strict=True):
         assert read_result(run) == read_result(copy) and run.name == copy.name
         (said, correct), (left, same) = (read_predictions(folder / "predictions.parquet") for folder in (run, copy))

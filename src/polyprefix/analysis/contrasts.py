@@ -219,10 +219,9 @@ def contrast_spread(answers: Answers, weights_ML: Floats, known: dict[bytes, Flo
     own = shared = 0.0
     degrees = 0
     for m in np.flatnonzero(weights_ML.any(axis=1) & answers.moved):
-        weights_L = weights_ML[m] * np.sign(weights_ML[m].sum() or 1.0)  # a system's part is the same with either sign
-        key = weights_L.tobytes()
+        key = weights_ML[m].tobytes()
         if key not in known:
-            known[key] = np.array([_seed_variance(d_SI) for d_SI in _influences(answers, weights_L)])
+            known[key] = np.array([_seed_variance(d_SI) for d_SI in _influences(answers, weights_ML[m])])
         own += float(known[key][m])
         shared += float(known[key][answers.moved].mean())
         degrees += S - 1

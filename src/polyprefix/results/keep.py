@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from polyprefix.atomic import output_errors
+from polyprefix.errors import OutputError
 from polyprefix.results.files import (
     CONFIG,
     PREDICTIONS,
@@ -30,8 +31,10 @@ def keep(run: Path, out: Path, *, texts: bool = False) -> Path:
         texts: keep what the examples say; without it ids, accepted answers, answers and log-likelihoods remain.
 
     Raises:
-        OutputError: if the run is not finished or damaged, or the copy cannot be written.
+        OutputError: if the run is not finished or damaged, if it is in that folder itself, or the copy cannot be written.
     """
+    if out.resolve() == run.parent.resolve():
+        raise OutputError(f"{out}: holds the runs themselves, which copies would replace; give another folder")
     result = read_result(run)
     predictions, correctness = read_predictions(run / PREDICTIONS)
     copy = out / run.name

@@ -155,13 +155,17 @@ def keep(file: Path, out: Path | None, to: Path, texts: tuple[str, ...]) -> None
 
     Reports, comparisons and study run take the copies for the runs themselves.
     """
+    from polyprefix.errors import ConfigError, nearest
     from polyprefix.results.keep import keep as copy
     from polyprefix.study.bookkeeping import Bookkeeping
     from polyprefix.study.table import finished
 
     definition, cells = _read(file)
-    found = finished(cells, Bookkeeping(_out(definition, out)))
-    copies = [copy(folder, to, texts=task in texts) for folder, task in found.items()]
+    books = Bookkeeping(_out(definition, out))
+    tasks = {config.run_id(): config.task for _, config in finished(cells, books)}
+    if unknown := set(texts) - set(tasks.values()):
+        raise ConfigError(f"--texts {min(unknown)}: no such task, {nearest(min(unknown), sorted(set(tasks.values())))}")
+    copies = [copy(books.out / run_id, to, texts=task in texts) for run_id, task in tasks.items()]
     size = sum(path.stat().st_size for folder in copies for path in folder.iterdir())
     click.echo(f"{to}: {len(copies)} runs, {size / 1e6:.1f} MB")
 

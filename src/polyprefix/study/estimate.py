@@ -241,12 +241,9 @@ class _Counting:
         passes = max(1, tokens / self.budget(False))
         heads = rows * (1 + branches) * 2 * self.shape.D * self.shape.V
         flops = tokens * self.layers_flops(prompt + self.virtual()) + heads
-        read = (
-            passes + (shared > 0)
-        ) * self.matrices() + passes * self.head()  # what prompts share is a pass by itself
-        return (
-            flops / self.device.flops(self.dtype) + self.moved(tokens) / self.device.bandwidth + self.device.reads(read)
-        )
+        whole_passes = passes + (shared > 0)  # what prompts share is a pass by itself, without the head
+        read = self.device.reads(whole_passes * self.matrices() + passes * self.head())
+        return flops / self.device.flops(self.dtype) + self.moved(tokens) / self.device.bandwidth + read
 
     def write_seconds(self, count: float, item: Lengths, shots: float) -> float:
         """Prompts as above; then every further token reads all weights once a batch."""

@@ -43,7 +43,7 @@ def show_cells(rows: Sequence[Row], console: Console | None = None) -> None:
     console = console or Console(markup=False)
     table = _table("part", "cell", "validation accuracy", "log-likelihood", "time")
     for row in rows:
-        name = cell_name({**row.chosen, **row.labels})
+        name = cell_name({**row.labels, **row.chosen})
         table.add_row(row.part, name, _figure(row.accuracy), _figure(row.log_likelihood), duration(row.seconds))
     console.print(table)
 

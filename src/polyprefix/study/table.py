@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from polyprefix.config import RunConfig
 from polyprefix.errors import OutputError
 from polyprefix.results.files import TRAIN_LOG, read_result
 from polyprefix.results.folder import is_finished
@@ -68,11 +69,8 @@ def rows(cells: Sequence[Cell], books: Bookkeeping) -> list[Row]:
         OutputError: if none is finished.
     """
     found = []
-    folders = finished(cells, books)
-    for cell in cells:
-        config = resolved(cell, books)
-        if config is None or (folder := books.out / config.run_id()) not in folders:
-            continue
+    for cell, config in finished(cells, books):
+        folder = books.out / config.run_id()
         chosen = {
             path: _at(config.model_dump(), path) for path in (cell.candidates[0].settings if cell.candidates else ())
         }
@@ -83,17 +81,14 @@ def rows(cells: Sequence[Cell], books: Bookkeeping) -> list[Row]:
     return found
 
 
-def finished(cells: Sequence[Cell], books: Bookkeeping) -> dict[Path, str]:
-    """Folder -> task of every finished run, also of those that only chose settings.
+def finished(cells: Sequence[Cell], books: Bookkeeping) -> list[tuple[Cell, RunConfig]]:
+    """Every finished cell with its settings, also those that only choose settings.
 
     Raises:
         OutputError: if none is finished.
     """
-    found = {}
-    for cell in cells:
-        config = resolved(cell, books)
-        if config is not None and is_finished(books.out, config.run_id()):
-            found[books.out / config.run_id()] = config.task
+    settled = ((cell, resolved(cell, books)) for cell in cells)
+    found = [(cell, config) for cell, config in settled if config and is_finished(books.out, config.run_id())]
     if not found:
         raise OutputError(f"{books.out}: no finished cell of this study; begin with polyprefix study run")
     return found
