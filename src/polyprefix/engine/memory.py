@@ -30,10 +30,7 @@ def token_budget(model: AdaptedModel, wanted: int | None, *, training: bool) -> 
     if wanted is not None:
         return wanted
     most = MOST["cuda" if model.device.type == "cuda" else "cpu", training]
-    free = free_bytes(model.device)
-    if free is None:
-        return most
-    return max(LEAST, min(most, int(SHARE * free / bytes_per_token(model, training=training))))
+    return _fitting(model, most, bytes_per_token(model, training=training))
 
 
 def writing_budget(model: AdaptedModel, wanted: int | None) -> int:
@@ -41,10 +38,15 @@ def writing_budget(model: AdaptedModel, wanted: int | None) -> int:
     if wanted is not None:
         return wanted
     most = WRITING * MOST["cuda" if model.device.type == "cuda" else "cpu", False]
-    free = free_bytes(model.device)
     layers, _, _, groups, head = attention_shape(model.model)
     kept = 2 * layers * groups * head * model.seam.dtype.itemsize
-    return most if free is None else max(LEAST, min(most, int(SHARE * free / (2 * kept))))  # growing copies them
+    return _fitting(model, most, 2 * kept)  # growing copies them
+
+
+def _fitting(model: AdaptedModel, most: int, each: int) -> int:
+    """So many tokens at most, or fewer where memory does not hold them at so many bytes each."""
+    free = free_bytes(model.device)
+    return most if free is None else max(LEAST, min(most, int(SHARE * free / each)))
 
 
 def bytes_per_token(model: AdaptedModel, *, training: bool) -> int:

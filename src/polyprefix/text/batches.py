@@ -21,7 +21,7 @@ LEAST_COMMON = 8
 MOST_TOGETHER = 64
 """Texts."""
 DEAR = 2048
-"""Tokens of a row for which attention costs about as much as all products of the layers, in models of any size."""
+"""Tokens of a row for which attention is reckoned to cost as much as all products of the layers; for Gemma 3 270M it is 2,700."""
 
 
 def by_token_budget(
