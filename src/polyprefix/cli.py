@@ -258,9 +258,12 @@ def doctor(as_json: bool) -> None:
     type=click.Path(path_type=Path),
     help="The page, or the folder of other files.  [default: report.html, or report]",
 )
-def report(folders: tuple[Path, ...], form: str, out: Path | None, baseline: str | None, no_texts: bool) -> None:
+def report(
+    folders: tuple[Path, ...], form: str, out: Path | None, baseline: str | None, across_shots: bool, no_texts: bool
+) -> None:
     """Write a report of the finished runs in FOLDERS."""
-    write_report(folders, form, out or Path(default_name(form)), baseline, texts=not no_texts)
+    out = out or Path(default_name(form))
+    write_report(folders, form, out, baseline, texts=not no_texts, across_shots=across_shots)
 
 
 @command.command()

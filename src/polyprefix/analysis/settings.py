@@ -144,19 +144,24 @@ def read_settings(folder: Path, metric: str | None = None) -> list[Setting]:
     return [setting_of(context) for context in comparable]
 
 
-def group_runs(runs: Sequence[Run]) -> list[Context]:
+def group_runs(runs: Sequence[Run], *, across_shots: bool = False) -> list[Context]:
     """The settings of some runs, in alphabetical order.
 
     A method's name is its system's, and that of all systems of the method carries the settings in which any two of them
     differ within a setting: `prefix (length=32)`.
+
+    Args:
+        across_shots: whether the number of shots tells systems of one setting apart, so that they can be compared.
     """
     groups: dict[tuple[str, str, int], dict[str, list[Run]]] = {}
     for run, task in zip(runs, _tasks(runs), strict=True):
-        key = task, str(run.result.config["model"]), int(run.result.config.get("shots", 0))
-        groups.setdefault(key, {}).setdefault(json.dumps(run.settings, sort_keys=True), []).append(run)
+        shots = int(run.result.config.get("shots", 0))
+        settings = run.settings | ({"shots": shots} if across_shots else {})
+        key = task, str(run.result.config["model"]), 0 if across_shots else shots
+        groups.setdefault(key, {}).setdefault(json.dumps(settings, sort_keys=True), []).append(run)
     kept = {key: _with_enough(systems) for key, systems in groups.items()}
     telling = _telling(systems for systems, _ in kept.values())
-    return [_context(key, list(systems.values()), telling, notes) for key, (systems, notes) in sorted(kept.items())]
+    return [_context(key, systems, telling, notes) for key, (systems, notes) in sorted(kept.items())]
 
 
 def setting_of(context: Context) -> Setting:
@@ -183,29 +188,29 @@ def _tasks(runs: Sequence[Run]) -> list[str]:
 
 
 def _telling(groups: Iterable[Mapping[str, list[Run]]]) -> dict[str, list[str]]:
-    """Method -> the settings in which systems of it differ in some setting."""
+    """Method -> the settings in which systems of it differ in some setting; groups map settings, as JSON, to runs."""
     found: dict[str, set[str]] = {}
     for systems in groups:
         of_method: dict[str, list[dict[str, Any]]] = {}
-        for runs in systems.values():
-            of_method.setdefault(runs[0].method, []).append(runs[0].settings)
-        for method, settings in of_method.items():
-            keys = {key for one in settings for key in one}
-            differing = {key for key in keys if len({json.dumps(one.get(key)) for one in settings}) > 1}
+        for settings, runs in systems.items():
+            of_method.setdefault(runs[0].method, []).append(json.loads(settings))
+        for method, found_settings in of_method.items():
+            keys = {key for one in found_settings for key in one}
+            differing = {key for key in keys if len({json.dumps(one.get(key)) for one in found_settings}) > 1}
             found.setdefault(method, set()).update(differing)
     return {method: sorted(keys) for method, keys in found.items()}
 
 
 def _context(
     key: tuple[str, str, int],
-    systems: Sequence[list[Run]],
+    systems: Mapping[str, list[Run]],
     telling: Mapping[str, Sequence[str]],
     left_out: Sequence[str],
 ) -> Context:
     notes = list(left_out)
     named = {}
-    for runs in systems:
-        method, settings = runs[0].method, runs[0].settings
+    for told, runs in systems.items():
+        method, settings = runs[0].method, json.loads(told)
         changes = [f"{name.split('.')[-1]}={settings.get(name, 'not set')}" for name in telling[method]]
         label = f"{method} ({', '.join(changes)})" if changes else method
         named[label] = _one_per_seed(label, runs, notes)

@@ -13,10 +13,13 @@ FORMATS = ("html", "md", "csv", "tex", "svg", "png", "pdf")
 
 
 def report_options(command: Command) -> Command:
-    """Add `--format`, `--baseline` and `--no-texts`."""
+    """Add `--format`, `--baseline`, `--across-shots` and `--no-texts`."""
     for option in (
         click.option(
             "--no-texts", is_flag=True, help="Leave out texts of the benchmarks, for a page that is published."
+        ),
+        click.option(
+            "--across-shots", is_flag=True, help="Compare runs with different numbers of solved examples with each other."
         ),
         click.option(
             "--baseline", metavar="METHOD", help="What others are compared with.  [default: the unadapted model]"
@@ -42,6 +45,7 @@ def write_report(
     baseline: str | None,
     *,
     texts: bool,
+    across_shots: bool = False,
     unfinished: Sequence[str] | None = None,
 ) -> None:
     """Write the report of many runs, and print its finding and averages.
@@ -52,6 +56,7 @@ def write_report(
         out: the page, or the folder of other files.
         baseline: as `read_grid`.
         texts: whether examples show texts of the benchmark.
+        across_shots: as `read_grid`.
         unfinished: as `read_grid`.
 
     Raises:
@@ -61,7 +66,7 @@ def write_report(
     from polyprefix.report.grid import read_grid
     from polyprefix.report.views import compare
 
-    grid = read_grid(folders, baseline, unfinished)
+    grid = read_grid(folders, baseline, unfinished, across_shots=across_shots)
     views = compare(grid)
     if form == "html":
         from polyprefix.report.page import write_page

@@ -123,7 +123,13 @@ def languages_of(cells: Iterable[Cell]) -> list[str]:
     return sorted(codes, key=lambda c: (c != ENGLISH, languages.get(c).family or "~", languages.get(c).name))
 
 
-def read_grid(folders: Sequence[Path], baseline: str | None = None, unfinished: Sequence[str] | None = None) -> Grid:
+def read_grid(
+    folders: Sequence[Path],
+    baseline: str | None = None,
+    unfinished: Sequence[str] | None = None,
+    *,
+    across_shots: bool = False,
+) -> Grid:
     """Read all finished runs in some folders.
 
     A run that cannot be read does not stop the report; it is named in `missing`.
@@ -134,6 +140,8 @@ def read_grid(folders: Sequence[Path], baseline: str | None = None, unfinished: 
             with the fewest trained parameters.
         unfinished: what is known of runs that ought to be there and are not, a line each; None looks for traces of them in
             the folders, and names methods and seeds that some tasks and models have and others lack.
+        across_shots: whether runs with different numbers of shots are compared with each other; else a task with shots is
+            a task of its own.
 
     Raises:
         OutputError: if there is no run that can be read.
@@ -145,7 +153,7 @@ def read_grid(folders: Sequence[Path], baseline: str | None = None, unfinished: 
         raise OutputError(
             f"{folders[0]}: no finished run to report{first}; run something with --out {folders[0]} first"
         )
-    contexts = {(context.title, context.model): context for context in group_runs(runs)}
+    contexts = {(context.title, context.model): context for context in group_runs(runs, across_shots=across_shots)}
     cells = {
         (*key, method): Cell(*key, method, members)
         for key, context in contexts.items()

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 PATH = click.Path(path_type=Path)
 file_argument = click.argument("file", type=PATH, metavar="STUDY.yaml")
 out_option = click.option("--out", type=PATH, metavar="DIR", help="Folder of the results.  [default: runs/NAME]")
+part_option = click.option(
+    "--part", "parts", multiple=True, metavar="PART", help="Of the study; main is its own axes; may be repeated."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -31,12 +34,13 @@ def study() -> None:
 
 @study.command()
 @file_argument
+@part_option
 @out_option
 @click.option(
     "--device", "name", default="here", show_default=True, help="here, rtx-4090, l4, a100-40, a100-80, h100 or h200."
 )
 @json_option
-def plan(file: Path, out: Path | None, name: str, as_json: bool) -> None:
+def plan(file: Path, parts: tuple[str, ...], out: Path | None, name: str, as_json: bool) -> None:
     """Count what every cell of STUDY.yaml trains, needs and takes on a device; loads no weights, needs no network.
 
     Where cells are finished in the folder of results, estimates are checked against them.
@@ -47,7 +51,7 @@ def plan(file: Path, out: Path | None, name: str, as_json: bool) -> None:
     from polyprefix.study.plan import plan as count
     from polyprefix.study.show import show_plan
 
-    definition, cells = _read(file)
+    definition, cells = _read(file, parts)
     found = count(cells, device(name))
     books = Bookkeeping(_out(definition, out))
     checks = check(cells, books, here()) if books.out.is_dir() else []
@@ -61,6 +65,7 @@ def plan(file: Path, out: Path | None, name: str, as_json: bool) -> None:
 
 @study.command()
 @file_argument
+@part_option
 @out_option
 @click.option("--hub", type=PATH, metavar="DIR", help="A local mirror of the Hub.")
 @click.option(
@@ -71,6 +76,7 @@ def plan(file: Path, out: Path | None, name: str, as_json: bool) -> None:
 @click.option("--track", metavar="SERVICE", help="Send finished cells to trackio, wandb or mlflow.")
 def run(
     file: Path,
+    parts: tuple[str, ...],
     out: Path | None,
     hub: Path | None,
     checkpoint_every: float,
@@ -83,7 +89,7 @@ def run(
     Exit status 1 where a cell failed; the same command tries it again.
     """
     click.echo(f"{file}: loading libraries", err=True)
-    definition, cells = _read(file)
+    definition, cells = _read(file, parts)
     out = _out(definition, out)
     send = _tracker(track, definition)
     outcomes = _run(definition, cells, out, hub, checkpoint_every, workers, ray)
@@ -99,16 +105,17 @@ def run(
 
 @study.command()
 @file_argument
+@part_option
 @out_option
 @json_option
-def status(file: Path, out: Path | None, as_json: bool) -> None:
+def status(file: Path, parts: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     """Show how far STUDY.yaml is, also while it runs elsewhere, and the figures that its report would have now."""
     from polyprefix.study.bookkeeping import Bookkeeping
     from polyprefix.study.show import show_status
     from polyprefix.study.status import status as look
     from polyprefix.study.table import results
 
-    definition, cells = _read(file)
+    definition, cells = _read(file, parts)
     books = Bookkeeping(_out(definition, out))
     found = look(cells, books)
     if as_json:
@@ -123,12 +130,22 @@ def status(file: Path, out: Path | None, as_json: bool) -> None:
 
 @study.command()
 @file_argument
+@part_option
 @out_option
 @report_options
 @click.option(
     "--to", type=PATH, metavar="PATH", help="The page, or the folder of other files.  [default: in the folder]"
 )
-def report(file: Path, out: Path | None, to: Path | None, form: str, baseline: str | None, no_texts: bool) -> None:
+def report(
+    file: Path,
+    parts: tuple[str, ...],
+    out: Path | None,
+    to: Path | None,
+    form: str,
+    baseline: str | None,
+    across_shots: bool,
+    no_texts: bool,
+) -> None:
     """Write the report of the finished cells of STUDY.yaml, which names the others.
 
     Prints what English validation says of each cell, then the finding and the averages of the report.
@@ -137,20 +154,23 @@ def report(file: Path, out: Path | None, to: Path | None, form: str, baseline: s
     from polyprefix.study.show import show_cells
     from polyprefix.study.table import results, rows
 
-    definition, cells = _read(file)
+    definition, cells = _read(file, parts)
     books = Bookkeeping(_out(definition, out))
     show_cells(rows(cells, books))
     found = results(cells, books)
     to = to or books.out / default_name(form)
-    write_report(found.folders, form, to, baseline, texts=not no_texts, unfinished=found.unfinished)
+    write_report(
+        found.folders, form, to, baseline, texts=not no_texts, across_shots=across_shots, unfinished=found.unfinished
+    )
 
 
 @study.command()
 @file_argument
+@part_option
 @out_option
 @click.option("--to", type=PATH, required=True, metavar="DIR", help="Where to; kept runs there are replaced.")
 @click.option("--texts", multiple=True, metavar="TASK", help="Keep the examples' texts of this task; may be repeated.")
-def keep(file: Path, out: Path | None, to: Path, texts: tuple[str, ...]) -> None:
+def keep(file: Path, parts: tuple[str, ...], out: Path | None, to: Path, texts: tuple[str, ...]) -> None:
     """Copy the finished cells of STUDY.yaml without adapters and benchmark texts, so that they may be published.
 
     Reports, comparisons and study run take the copies for the runs themselves.
@@ -160,7 +180,7 @@ def keep(file: Path, out: Path | None, to: Path, texts: tuple[str, ...]) -> None
     from polyprefix.study.bookkeeping import Bookkeeping
     from polyprefix.study.table import finished
 
-    definition, cells = _read(file)
+    definition, cells = _read(file, parts)
     books = Bookkeeping(_out(definition, out))
     tasks = {config.run_id(): config.task for _, config in finished(cells, books)}
     if unknown := set(texts) - set(tasks.values()):
@@ -204,12 +224,12 @@ def _run(
     )  # fmt: skip
 
 
-def _read(file: Path) -> tuple[Study, tuple[Cell, ...]]:
+def _read(file: Path, parts: tuple[str, ...]) -> tuple[Study, tuple[Cell, ...]]:
     from polyprefix.study.file import read_study
     from polyprefix.study.grid import cells
 
     definition = read_study(file)
-    return definition, cells(definition, str(file))
+    return definition, cells(definition, str(file), parts)
 
 
 def _out(definition: Study, out: Path | None) -> Path:

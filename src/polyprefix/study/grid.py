@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -47,19 +47,25 @@ class Cell:
     """Empty where nothing is tuned."""
 
 
-def cells(study: Study, where: str) -> tuple[Cell, ...]:
+def cells(study: Study, where: str, only: Collection[str] = ()) -> tuple[Cell, ...]:
     """All cells: those that tune first, then part by part.
 
     Args:
         where: the file, for messages.
+        only: the names of some parts, `main` for the axes of the study itself; empty means all. Cells that several parts
+            have stand in the first of those that are wanted.
 
     Raises:
         ConfigError: one line with every mistake.
     """
     mistakes: dict[str, None] = {}  # in order, each once
     parts = {MAIN: study, **study.parts} if study.axes else dict(study.parts)
+    if unknown := sorted(set(only) - set(parts)):
+        raise ConfigError(f"{where}: part '{unknown[0]}': not in this study, {nearest(unknown[0], parts)}")
     found: list[Cell] = []
     for part, grid in parts.items():
+        if only and part not in only:
+            continue
         for labels, settings, tuned in _combinations(study, grid):
             try:
                 found.append(_cell(part, labels, settings, tuned, study))
