@@ -32,6 +32,26 @@ def test_shots_are_a_setting_of_their_own(write_run: WriteRun) -> None:
     assert [context.title for context in group_runs(read(write_run))] == ["terms", "terms, 4 shots"]
 
 
+def test_shots_are_compared_where_that_is_asked(write_run: WriteRun) -> None:
+    write_run("none", answers(0.3), shots=4)
+    (context,) = group_runs(read(write_run), across_shots=True)
+    assert (context.title, set(context.systems)) == ("terms", {"none (shots=0)", "none (shots=4)"})
+
+
+def test_names_that_are_given_hold_where_they_tell_systems_apart(write_run: WriteRun) -> None:
+    for length in (4, 8):
+        write_run("prefix", answers(0.5), method={"length": length})
+    runs = read(write_run)
+    ids = {run.settings.get("method.length", 0): run.result.run_id for run in runs}
+    for names, systems in (
+        ({ids[4]: "short", ids[8]: "long"}, {"none", "short", "long"}),
+        ({ids[4]: "mine", ids[8]: "mine"}, {"none", "prefix (length=4)", "prefix (length=8)"}),
+        ({ids[0]: "base"}, {"base", "prefix (length=4)", "prefix (length=8)"}),
+    ):
+        (context,) = group_runs(runs, names=names)
+        assert set(context.systems) == systems
+
+
 def test_a_system_with_next_to_nothing_is_left_out_and_not_the_languages_of_others(write_run: WriteRun) -> None:
     write_run("prefix", answers(0.5))
     write_run("lora", answers(0.5, codes=CODES[:1]))

@@ -111,6 +111,25 @@ def test_runs_that_choose_settings_are_no_methods_of_the_report(
     assert polyprefix("compare", out, "--baseline", "none", "--resamples", "100")[0] == 0
 
 
+def test_a_report_calls_systems_what_the_study_calls_them_and_may_be_of_one_part(
+    polyprefix: Command, tmp_path: Path, tiny_folder: Path
+) -> None:
+    (tmp_path / "model").symlink_to(tiny_folder)
+    method = {"none": None, "mine": {"method": {"name": "prefix", "length": 2}}}
+    parts = {"length": {"axes": {"method": ["prefix"], "method.length": [2, 3]}}}
+    file, out = write(tmp_path, axes={"method": method}, seeds=[0], parts=parts), tmp_path / "runs"
+    status, _, err = polyprefix("study", "run", file, "--out", out, "--part", "length")
+    assert status == 0 and len(find_results(out)) == 2, err
+    assert polyprefix("study", "status", file, "--out", out)[1].count("complete") == 0
+    for parts, expected in ((["length"], {"prefix (length=2)", "prefix (length=3)"}), (["main"], {"mine"})):
+        words = [word for part in parts for word in ("--part", part)]
+        _, printed, err = polyprefix("study", "report", file, "--out", out, "--format", "csv", "--to", tmp_path / "f", *words)
+        rows = list(csv.DictReader((tmp_path / "f" / "scores.csv").read_text(encoding="utf-8").splitlines()))
+        assert {row["method"] for row in rows} == expected, (printed, err)
+    status, _, err = polyprefix("study", "plan", file, "--part", "lenght")
+    assert status == 2 and "did you mean 'length'" in err
+
+
 def test_a_failure_is_exit_status_1_and_is_named(
     polyprefix: Command, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

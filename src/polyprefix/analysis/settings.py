@@ -144,13 +144,17 @@ def read_settings(folder: Path, metric: str | None = None) -> list[Setting]:
     return [setting_of(context) for context in comparable]
 
 
-def group_runs(runs: Sequence[Run], *, across_shots: bool = False) -> list[Context]:
+def group_runs(
+    runs: Sequence[Run], *, names: Mapping[str, str] | None = None, across_shots: bool = False
+) -> list[Context]:
     """The settings of some runs, in alphabetical order.
 
     A method's name is its system's, and that of all systems of the method carries the settings in which any two of them
     differ within a setting: `prefix (length=32)`.
 
     Args:
+        names: run id -> what somebody calls its system, such as the label in a study; a name that two systems of a setting
+            would have tells nothing apart and is not used.
         across_shots: whether the number of shots tells systems of one setting apart, so that they can be compared.
     """
     groups: dict[tuple[str, str, int], dict[str, list[Run]]] = {}
@@ -161,7 +165,7 @@ def group_runs(runs: Sequence[Run], *, across_shots: bool = False) -> list[Conte
         groups.setdefault(key, {}).setdefault(json.dumps(settings, sort_keys=True), []).append(run)
     kept = {key: _with_enough(systems) for key, systems in groups.items()}
     telling = _telling(systems for systems, _ in kept.values())
-    return [_context(key, systems, telling, notes) for key, (systems, notes) in sorted(kept.items())]
+    return [_context(key, systems, telling, notes, names or {}) for key, (systems, notes) in sorted(kept.items())]
 
 
 def setting_of(context: Context) -> Setting:
@@ -206,13 +210,17 @@ def _context(
     systems: Mapping[str, list[Run]],
     telling: Mapping[str, Sequence[str]],
     left_out: Sequence[str],
+    names: Mapping[str, str],
 ) -> Context:
     notes = list(left_out)
+    given = {told: names.get(runs[0].result.run_id) for told, runs in systems.items()}
+    uses = Counter(given.values())
     named = {}
     for told, runs in systems.items():
         method, settings = runs[0].method, json.loads(told)
         changes = [f"{name.split('.')[-1]}={settings.get(name, 'not set')}" for name in telling[method]]
-        label = f"{method} ({', '.join(changes)})" if changes else method
+        computed = f"{method} ({', '.join(changes)})" if changes else method
+        label = name if (name := given[told]) and uses[name] == 1 else computed
         named[label] = _one_per_seed(label, runs, notes)
     order = sorted(named, key=lambda label: (named[label][0].method != UNADAPTED, label))
     return Context(*key, {label: named[label] for label in order}, tuple(notes))

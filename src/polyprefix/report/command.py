@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,6 +47,7 @@ def write_report(
     texts: bool,
     across_shots: bool = False,
     unfinished: Sequence[str] | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> None:
     """Write the report of many runs, and print its finding and averages.
 
@@ -58,6 +59,7 @@ def write_report(
         texts: whether examples show texts of the benchmark.
         across_shots: as `read_grid`.
         unfinished: as `read_grid`.
+        names: as `read_grid`.
 
     Raises:
         OutputError: if there is no run that can be read, or a file cannot be written.
@@ -66,7 +68,7 @@ def write_report(
     from polyprefix.report.grid import read_grid
     from polyprefix.report.views import compare
 
-    grid = read_grid(folders, baseline, unfinished, across_shots=across_shots)
+    grid = read_grid(folders, baseline, unfinished, names=names, across_shots=across_shots)
     views = compare(grid)
     if form == "html":
         from polyprefix.report.page import write_page
@@ -80,12 +82,12 @@ def write_report(
     _show(grid, views)
 
 
-def show_figures(folders: Sequence[Path], unfinished: Sequence[str]) -> None:
+def show_figures(folders: Sequence[Path], unfinished: Sequence[str], names: Mapping[str, str]) -> None:
     """Print what the report of these runs would print."""
     from polyprefix.report.grid import read_grid
     from polyprefix.report.views import compare
 
-    grid = read_grid(folders, None, unfinished)
+    grid = read_grid(folders, None, unfinished, names=names)
     _show(grid, compare(grid))
 
 

@@ -128,6 +128,7 @@ def read_grid(
     baseline: str | None = None,
     unfinished: Sequence[str] | None = None,
     *,
+    names: Mapping[str, str] | None = None,
     across_shots: bool = False,
 ) -> Grid:
     """Read all finished runs in some folders.
@@ -140,6 +141,7 @@ def read_grid(
             with the fewest trained parameters.
         unfinished: what is known of runs that ought to be there and are not, a line each; None looks for traces of them in
             the folders, and names methods and seeds that some tasks and models have and others lack.
+        names: as `group_runs`.
         across_shots: whether runs with different numbers of shots are compared with each other; else a task with shots is
             a task of its own.
 
@@ -153,7 +155,7 @@ def read_grid(
         raise OutputError(
             f"{folders[0]}: no finished run to report{first}; run something with --out {folders[0]} first"
         )
-    contexts = {(context.title, context.model): context for context in group_runs(runs, across_shots=across_shots)}
+    contexts = {(context.title, context.model): context for context in group_runs(runs, names=names, across_shots=across_shots)}
     cells = {
         (*key, method): Cell(*key, method, members)
         for key, context in contexts.items()

@@ -125,7 +125,7 @@ def status(file: Path, parts: tuple[str, ...], out: Path | None, as_json: bool) 
     finished = results(cells, books)
     if finished.folders:
         click.echo()
-        show_figures(finished.folders, finished.unfinished)
+        show_figures(finished.folders, finished.unfinished, finished.names)
 
 
 @study.command()
@@ -157,11 +157,12 @@ def report(
     definition, cells = _read(file, parts)
     books = Bookkeeping(_out(definition, out))
     show_cells(rows(cells, books))
-    found = results(cells, books)
+    found = results(cells, books, across_shots=across_shots)
     to = to or books.out / default_name(form)
     write_report(
-        found.folders, form, to, baseline, texts=not no_texts, across_shots=across_shots, unfinished=found.unfinished
-    )
+        found.folders, form, to, baseline, texts=not no_texts, across_shots=across_shots, unfinished=found.unfinished,
+        names=found.names,
+    )  # fmt: skip
 
 
 @study.command()

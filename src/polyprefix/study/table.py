@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from polyprefix.analysis.runs import NOT_OF_THE_SYSTEM
 from polyprefix.config import RunConfig
 from polyprefix.errors import OutputError
 from polyprefix.results.files import TRAIN_LOG, read_result
@@ -40,11 +41,34 @@ class Results:
     """Of finished runs; without those that only choose settings."""
     unfinished: tuple[str, ...]
     """One line each: cells that are not finished, and candidates that failed."""
+    names: Mapping[str, str]
+    """Run id -> what the study calls its system."""
 
 
-def results(cells: Sequence[Cell], books: Bookkeeping) -> Results:
-    """The runs of a study that a report is about."""
+def system_name(cell: Cell, *, across_shots: bool = False) -> str:
+    """What a study calls a cell's system: its method's label, and those of the axes that make another system of it.
+
+    Args:
+        across_shots: whether the number of shots is such an axis.
+    """
+    method = cell.labels.get("method", str(cell.config.method["name"]))
+    passed_over = {"method", *(() if across_shots else ("shots",))}
+    others = (
+        f"{axis.rpartition('.')[2]}={label}"
+        for axis, label in cell.labels.items()
+        if axis not in passed_over and (axis == "shots" or not axis.startswith(NOT_OF_THE_SYSTEM))
+    )
+    return f"{method} ({found})" if (found := ", ".join(others)) else method
+
+
+def results(cells: Sequence[Cell], books: Bookkeeping, *, across_shots: bool = False) -> Results:
+    """The runs of a study that a report is about.
+
+    Args:
+        across_shots: as `system_name`.
+    """
     folders: dict[Path, None] = {}
+    names: dict[str, str] = {}
     unfinished: list[str] = []
     for cell in cells:
         config = resolved(cell, books)
@@ -59,7 +83,8 @@ def results(cells: Sequence[Cell], books: Bookkeeping) -> Results:
                 unfinished.append(f"{config.run_id()}: {'running' if running else 'not run'} when this was written")
         elif cell.part != TUNE:
             folders[books.out / config.run_id()] = None
-    return Results(tuple(folders), tuple(dict.fromkeys(unfinished)))
+            names.setdefault(config.run_id(), system_name(cell, across_shots=across_shots))
+    return Results(tuple(folders), tuple(dict.fromkeys(unfinished)), names)
 
 
 def rows(cells: Sequence[Cell], books: Bookkeeping) -> list[Row]:
