@@ -123,7 +123,9 @@ def test_a_report_calls_systems_what_the_study_calls_them_and_may_be_of_one_part
     assert polyprefix("study", "status", file, "--out", out)[1].count("complete") == 0
     for parts, expected in ((["length"], {"prefix (length=2)", "prefix (length=3)"}), (["main"], {"mine"})):
         words = [word for part in parts for word in ("--part", part)]
-        _, printed, err = polyprefix("study", "report", file, "--out", out, "--format", "csv", "--to", tmp_path / "f", *words)
+        _, printed, err = polyprefix(
+            "study", "report", file, "--out", out, "--format", "csv", "--to", tmp_path / "f", *words
+        )
         rows = list(csv.DictReader((tmp_path / "f" / "scores.csv").read_text(encoding="utf-8").splitlines()))
         assert {row["method"] for row in rows} == expected, (printed, err)
     status, _, err = polyprefix("study", "plan", file, "--part", "lenght")

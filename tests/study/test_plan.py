@@ -160,6 +160,27 @@ def test_estimates_are_set_beside_finished_cells(tmp_path: Path, monkeypatch: py
     assert errors == {"time": pytest.approx(0), "memory": pytest.approx(-0.5)}
 
 
+def test_an_estimate_is_for_the_speed_that_the_machine_had_when_the_cell_was_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    from polyprefix.records import RunResult, Score
+    from polyprefix.results.folder import RunFolder
+
+    [cell] = grid(tmp_path, base={"model": "gemma-3-270m"}, axes={"method": ["prefix"]})
+    here = replace(GPUS["h100"], host=1e9, start=0.5)
+    slow = estimate(cell.config, here.times(0.5))
+    assert slow is not None
+    monkeypatch.setattr("polyprefix.engine.cost.matrix_ceiling", lambda device, dtype: 2e11)
+    seconds = {"train_seconds": slow.train_seconds, "eval_seconds": slow.eval_seconds}
+    figures = {**seconds, "peak_memory_bytes": slow.memory, "ceiling_flops_per_second": 1e11}
+    scores = {"eng_Latn": {"accuracy": Score(1.0, 1, (0.0, 1.0))}}
+    result = RunResult(cell.config.run_id(), {}, {"device": "cpu"}, {"trainable": 1, "total": 2}, scores, figures)
+    RunFolder(tmp_path / "runs", cell.config.run_id()).finish(result)
+    assert [c.error for c in check([cell], Bookkeeping(tmp_path / "runs"), here)] == [pytest.approx(0)] * 2
+
+
 def test_the_papers_plan_is_printed_in_time_without_network() -> None:
     start = time.perf_counter()
     done = subprocess.run(

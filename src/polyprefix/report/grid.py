@@ -155,7 +155,9 @@ def read_grid(
         raise OutputError(
             f"{folders[0]}: no finished run to report{first}; run something with --out {folders[0]} first"
         )
-    contexts = {(context.title, context.model): context for context in group_runs(runs, names=names, across_shots=across_shots)}
+    contexts = {
+        (context.title, context.model): context for context in group_runs(runs, names=names, across_shots=across_shots)
+    }
     cells = {
         (*key, method): Cell(*key, method, members)
         for key, context in contexts.items()

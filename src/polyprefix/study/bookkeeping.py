@@ -98,6 +98,18 @@ class Bookkeeping:
         """Whether its loss stopped being a number: the same settings would end there again."""
         return bool((self.failure(run_id) or {}).get("diverged"))
 
+    def copy_diverged(self, run_id: str, to: Bookkeeping) -> None:
+        """Give another folder the record that a run diverged, without where in the code that was.
+
+        Raises:
+            OutputError: if it cannot be written.
+        """
+        if self.diverged(run_id):
+            record, file = self.failure(run_id) or {}, to._file("failed", run_id, "json")
+            with output_errors(file):
+                file.parent.mkdir(parents=True, exist_ok=True)
+            write_text(file, json.dumps({key: record[key] for key in ("error", "diverged", "at")}, indent=1))
+
     def forget_failure(self, run_id: str) -> None:
         """The cell has succeeded."""
         with suppress(OSError):

@@ -187,6 +187,8 @@ def keep(file: Path, parts: tuple[str, ...], out: Path | None, to: Path, texts: 
     if unknown := set(texts) - set(tasks.values()):
         raise ConfigError(f"--texts {min(unknown)}: no such task, {nearest(min(unknown), sorted(set(tasks.values())))}")
     copies = [copy(books.out / run_id, to, texts=task in texts) for run_id, task in tasks.items()]
+    for cell in cells:
+        books.copy_diverged(cell.config.run_id(), Bookkeeping(to))
     size = sum(path.stat().st_size for folder in copies for path in folder.iterdir())
     click.echo(f"{to}: {len(copies)} runs, {size / 1e6:.1f} MB")
 

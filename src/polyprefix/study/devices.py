@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -44,6 +44,13 @@ class Device:
         """Seconds for which weights of that many bytes pass to the processor."""
         return size / min(self.weights, self.bandwidth)
 
+    def times(self, factor: float) -> Device:
+        """This device if everything in it were so many times as fast."""
+        return replace(
+            self, bfloat16=self.bfloat16 * factor, float32=self.float32 * factor, bandwidth=self.bandwidth * factor,
+            weights=self.weights * factor, fresh=self.fresh * factor, start=self.start / factor,
+        )  # fmt: skip
+
     def flops(self, dtype: str) -> float:
         """FLOP/s that are reached in this precision."""
         return self.share * (self.bfloat16 if dtype == "bfloat16" and self.bfloat16 else self.float32)
@@ -63,7 +70,7 @@ GPUS = {
 HERE = "here"
 LIBRARIES = 0.55 * GB
 """Resident size of a process with torch, transformers and peft loaded, before any model."""
-CPU_SHARE = 0.85
+CPU_SHARE = 0.72
 """Of the measured ceiling; the rest goes into shapes that suit it less, and into Python."""
 
 CPU_START = 0.5

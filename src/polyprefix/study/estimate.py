@@ -58,6 +58,8 @@ class Estimate:
     """Bytes of the process on a CPU."""
     evaluation: float
     """Bytes of activations and logits in evaluation."""
+    dtype: str
+    """In which it computes."""
 
     @property
     def seconds(self) -> float:
@@ -102,7 +104,7 @@ class _Counting:
         peak = self.device.host + weights + max(activations + optimiser, evaluation + self.trained * 8.0)
         return Estimate(
             self.trained, peak, self.train_seconds(), self.validation_seconds(), self.eval_seconds(), weights, optimiser,
-            activations, self.device.host, evaluation,
+            activations, self.device.host, evaluation, self.dtype,
         )  # fmt: skip
 
     def weights(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from polyprefix.config import RunConfig
 from polyprefix.errors import ModelError
@@ -122,7 +123,19 @@ def _sharded(cost: Estimate, limit: float) -> int | None:
 
 
 def check(cells: Sequence[Cell], books: Bookkeeping, device: Device) -> list[Check]:
-    """Estimates beside the results that this study has; only those of this kind of device are compared."""
+    """Estimates beside the results that this study has; only those of this kind of device are compared.
+
+    A shared machine has fast and slow hours. Each result holds the ceiling that was measured beside it, so an estimate is made for the
+    speed that the machine had then; what is checked is the counting.
+    """
+    import torch
+
+    from polyprefix.engine.cost import matrix_ceiling
+
+    @cache
+    def now(dtype: str) -> float:
+        return matrix_ceiling(torch.device("cpu" if device.host else "cuda"), getattr(torch, dtype))
+
     found = []
     for cell in cells:
         config = resolved(cell, books)
@@ -132,6 +145,8 @@ def check(cells: Sequence[Cell], books: Bookkeeping, device: Device) -> list[Che
         cost = estimate(config, device)
         if cost is None or str(result.provenance.get("device", "")).startswith("cuda") != (device.host == 0):
             continue
+        if then := result.cost.get("ceiling_flops_per_second"):
+            cost = estimate(config, device.times(then / now(cost.dtype))) or cost
         measured = result.cost.get("train_seconds", 0.0) + result.cost.get("eval_seconds", 0.0)
         counted = cost.train_seconds + cost.eval_seconds
         found.append(Check(config.run_id(), "time", counted, measured))

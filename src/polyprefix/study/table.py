@@ -52,7 +52,7 @@ def system_name(cell: Cell, *, across_shots: bool = False) -> str:
         across_shots: whether the number of shots is such an axis.
     """
     method = cell.labels.get("method", str(cell.config.method["name"]))
-    passed_over = {"method", *(() if across_shots else ("shots",))}
+    passed_over = {"method", *(() if across_shots else ("shots",)), *(() if cell.config.shots else ("shot_language",))}
     others = (
         f"{axis.rpartition('.')[2]}={label}"
         for axis, label in cell.labels.items()

@@ -1,0 +1,64 @@
+"""The study and what is kept of its runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.rounds import ROOT
+from polyprefix.analysis.claims import SettingComparison
+from polyprefix.analysis.compare import compare_setting
+from polyprefix.report.grid import Grid, read_grid
+from polyprefix.report.views import View, compare
+from polyprefix.study import table
+from polyprefix.study.bookkeeping import Bookkeeping
+from polyprefix.study.file import read_study
+from polyprefix.study.grid import Cell, cells
+
+STUDY = ROOT / "studies" / "small.yaml"
+
+
+@dataclass(frozen=True)
+class Part:
+    """The finished cells of some parts of the study."""
+
+    grid: Grid
+    views: tuple[View, ...]
+    _compared: dict[tuple[str, str, str], SettingComparison] = field(default_factory=dict)
+
+    def of(self, model: str) -> View | None:
+        """The view of a model; None where nothing of it is finished."""
+        return next((view for view in self.views if view.model == model), None)
+
+    def with_baseline(self, view: View, system: str) -> SettingComparison | None:
+        """Everything in a view minus one of its systems, not yet corrected; None where that is not finished."""
+        if view.setting is None or system not in view.setting.runs:
+            return None
+        key = view.task, view.model, system
+        if key not in self._compared:
+            self._compared[key] = compare_setting(view.setting, system)
+        return self._compared[key]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The study and its folder of kept runs."""
+
+    folder: Path
+
+    @property
+    def books(self) -> Bookkeeping:
+        """Of the kept runs."""
+        return Bookkeeping(self.folder)
+
+    def cells(self, *parts: str) -> tuple[Cell, ...]:
+        """Those of some parts, of all without one."""
+        return cells(read_study(STUDY), STUDY.name, parts)
+
+    def part(self, *names: str, across_shots: bool = False) -> Part | None:
+        """The finished cells of some parts; None where there is none."""
+        found = table.results(self.cells(*names), self.books, across_shots=across_shots)
+        if not found.folders:
+            return None
+        grid = read_grid(found.folders, None, found.unfinished, names=found.names, across_shots=across_shots)
+        return Part(grid, compare(grid))

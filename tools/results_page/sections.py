@@ -1,0 +1,350 @@
+"""What stands between the marks of docs/results.md, section by section."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from itertools import product
+
+from tools.results_page.differences import claims, tested, told, verdict
+from tools.results_page.kept import Kept, Part
+
+from benchmarks.rounds import ROOT
+from polyprefix import languages
+from polyprefix.analysis.contrasts import Contrast
+from polyprefix.report.format import ABSENT, duration, interval, percent, signed, size
+from polyprefix.report.grid import Cell
+from polyprefix.report.views import View
+from polyprefix.study import table
+from polyprefix.study.devices import device
+from polyprefix.study.file import read_study
+from polyprefix.study.grid import MAIN, TUNE, cells
+from polyprefix.study.plan import plan
+from polyprefix.study.tuning import best_validation
+
+PAPER = ROOT / "studies" / "paper.yaml"
+AGAIN = ROOT / "studies" / "results" / "small-again.json"
+"""What `tools/run_again.py` found when it ran cells a second time."""
+
+COMPARISON = (MAIN, "terms", "xnli", "passages", "mgsm")
+"""The parts that compare methods; the others are ablations of one."""
+ABLATIONS = {"prefix-length": "prefix (length=16)", "layers": "prefix (layers=all)", "raw-or-projected": "prefix"}
+"""Part -> the variant that others are compared with: what the comparison has."""
+BASE, PREFIX, LORA, SMALL, FULL = "none", "prefix", "lora", "lora-small", "full"
+PREFIXES = ("soft-prompt", PREFIX, "prefix-projected", "llama-adapter")
+OTHERS = (LORA, SMALL, FULL)
+LOOKED_UP = "gemma-3-270m", ("swh_Latn", "tha_Thai", "urd_Arab")
+LEAST = 3
+"""Languages of a group that is shown."""
+GPU = "h100"
+NOT_FINISHED = "Not finished."
+
+
+def sections(kept: Kept) -> dict[str, str]:
+    """Section -> its text.
+
+    Raises:
+        SystemExit: if no cell of the comparison is finished.
+    """
+    main = kept.part(MAIN)
+    if main is None:
+        raise SystemExit(
+            f"{kept.folder}: no finished cell of the comparison; run the study, then polyprefix study keep"
+        )
+    found = {
+        "finding": "\n\n".join(finding(main, view) for view in main.views),
+        "lookup": lookup(main),
+        "averages": "\n\n".join(map(averages, main.views)),
+        "duels": "\n\n".join(duels(main, view) for view in main.views),
+        "groups": "\n\n".join(groups(main, view) for view in main.views),
+        "tasks": tasks(kept.part(*COMPARISON[1:])),
+        "shots": shots(kept.part("shots", across_shots=True)),
+        "paper": agreement(main),
+        "tuning": tuning(kept),
+        "cells": counts(kept),
+        "again": again(),
+        "not-run": not_run(),
+    }
+    return found | {name: ablation(kept.part(name), usual) for name, usual in ABLATIONS.items()}
+
+
+def finding(part: Part, view: View) -> str:
+    """Which method is best, how sure that is, and how often a prefix method beats the others."""
+    trained = [method for method in view.averages if method != BASE]
+    gains = claims(part, view, product(trained, [BASE]))
+    if not gains:
+        return f"**{view.model}.** {NOT_FINISHED}"
+    best = max(trained, key=lambda method: view.averages[method].value)
+    each = "; ".join(f"{claim.system} {told(claim)}" for claim in gains.values())
+    text = (
+        f"**{view.model}.** {best} has the highest average, {spread(view.averages[best], unit='%')} over "
+        f"{len(view.compared)} languages other than English. Each method against the unadapted model: {each}."
+    )
+    verdicts = Counter(verdict(claim) for claim in claims(part, view, product(PREFIXES, OTHERS)).values())
+    return (
+        f"{text} Of {verdicts.total()} comparisons of a prefix method with LoRA or full fine-tuning, the prefix method is "
+        f"better in {verdicts['better']}, worse in {verdicts['worse']}, and not told apart in {verdicts['not told apart']}."
+    )
+
+
+def lookup(part: Part) -> str:
+    """What to take for a language, and what it costs."""
+    view = part.of(LOOKED_UP[0])
+    codes = [code for code in LOOKED_UP[1] if view and code in view.compared]
+    if view is None or not codes:
+        return NOT_FINISHED
+    trained = [method for method in view.summaries if method != BASE]
+    gains = claims(part, view, product(trained, [BASE]), "by_language", codes)
+    if not gains:
+        return NOT_FINISHED
+    lines = []
+    for code in codes:
+        best = max(trained, key=lambda method: view.cells[method].scores[code].value)
+        top = view.cells[best].scores[code]
+        equal = " and ".join(m for m in trained if view.cells[m].scores[code].value == top.value)
+        lines.append(
+            f"- **{languages.get(code).name}**, {view.model}: {equal}, {percent(top.value)}% {interval(top.ci95)}; the unadapted model "
+            f"has {percent(view.cells[BASE].scores[code].value)}%: {told(gains[best, BASE, code])}. "
+            f"{best} was trained in {seconds(view.cells[best])} on one core, with {memory(view.cells[best])}."
+        )
+    names = [languages.get(code).name for code in codes]
+    rows = [row("method", *names, "trained parameters", "training", "memory"), rule(len(names) + 3)]
+    for method in view.summaries:
+        cell = view.cells[method]
+        scores = (f"{percent(cell.scores[c].value)} {interval(cell.scores[c].ci95)}" for c in codes)
+        rows.append(row(method, *scores, f"{cell.trained:,}", seconds(cell), memory(cell)))
+    return "\n".join([*lines, "", *rows])
+
+
+def averages(view: View) -> str:
+    """A row for each method."""
+    columns = (
+        "trained parameters",
+        "English",
+        "other languages",
+        "minus the base model",
+        "lost from English",
+        "share carried",
+    )
+    rows = [row("method", *columns, "training", "memory"), rule(len(columns) + 2)]
+    for method, summary in view.summaries.items():
+        cell, claim = view.cells[method], view.mean_differences.get(method)
+        gain = (
+            f"{signed(claim.difference.value)} {interval(claim.difference.ci95, with_sign=True)}{claim.mark}"
+            if claim
+            else ""
+        )
+        rows.append(
+            row(
+                method, f"{cell.trained:,}", english(summary.english), spread(summary.score), gain,
+                spread(summary.gap), spread(summary.carried), seconds(cell), memory(cell),
+            )
+        )  # fmt: skip
+    return "\n".join([heading(view), "", *rows])
+
+
+def duels(part: Part, view: View) -> str:
+    """Each prefix method minus each of the others."""
+    found = claims(part, view, product(PREFIXES, OTHERS))
+    if not found:
+        return f"**{view.model}.** {NOT_FINISHED}"
+    by_pair = {(system, baseline): claim for (system, baseline, _), claim in found.items()}
+    rows = [row("", *(f"minus {name}" for name in OTHERS)), rule(len(OTHERS))]
+    rows += [row(system, *(tested(by_pair.get((system, name))) for name in OTHERS)) for system in PREFIXES]
+    return "\n".join([f"**{view.model}**", "", *rows])
+
+
+def groups(part: Part, view: View) -> str:
+    """By script, family, resources and distance: the average of each method, and the prefix minus LoRA."""
+    found = [c for c in claims(part, view, [(PREFIX, LORA)], "by_group").values() if len(c.languages) >= LEAST]
+    if not found:
+        return f"**{view.model}.** {NOT_FINISHED}"
+    members = {(m, g.grouping, g.name): g.score for m, summary in view.summaries.items() for g in summary.groups}
+    rows = [row("group", "languages", *view.summaries, f"{PREFIX} minus {LORA}"), rule(len(view.summaries) + 2)]
+    for claim in found:
+        scores = [members.get((m, claim.grouping, claim.name)) for m in view.summaries]
+        figures = (percent(score.value) if score else ABSENT for score in scores)
+        rows.append(row(f"{claim.grouping}: {claim.name}", str(len(claim.languages)), *figures, tested(claim)))
+    return "\n".join([f"**{view.model}**", "", *rows])
+
+
+def tasks(part: Part | None) -> str:
+    """The other tasks, a column each."""
+    if part is None:
+        return NOT_FINISHED
+    columns = (f"{v.task}, {v.model} ({len(v.compared)} languages, {v.metric})" for v in part.views)
+    rows = [row("method", *columns), rule(len(part.views))]
+    for method in part.grid.methods:
+        figures = []
+        for view in part.views:
+            claim = view.mean_differences.get(method)
+            figures.append(spread(view.averages.get(method)) + (claim.mark if claim else ""))
+        rows.append(row(method, *figures))
+    return "\n".join(rows)
+
+
+def ablation(part: Part | None, usual: str) -> str:
+    """Each variant, and its difference to the one that the comparison has."""
+    if part is None:
+        return NOT_FINISHED
+    (view,) = part.views
+    return _variants(part, view, {name: usual for name in view.summaries if name != usual})
+
+
+def shots(part: Part | None) -> str:
+    """With solved examples minus without, for each method."""
+    if part is None:
+        return NOT_FINISHED
+    (view,) = part.views
+    without = {name.partition(" (")[0]: name for name in view.summaries if "shots=0" in name}
+    pairs = {name: without[method] for name in view.summaries if (method := name.partition(" (")[0]) in without}
+    return _variants(part, view, {name: usual for name, usual in pairs.items() if name != usual})
+
+
+def _variants(part: Part, view: View, usual: dict[str, str]) -> str:
+    found = {system: claim for (system, _, _), claim in claims(part, view, usual.items()).items()}
+    rows = [row("variant", "trained parameters", "English", "other languages", "difference"), rule(4)]
+    for name, summary in view.summaries.items():
+        difference = f"{tested(found[name])} to {usual[name]}" if name in found else ""
+        figures = f"{view.cells[name].trained:,}", english(summary.english), spread(summary.score)
+        rows.append(row(name, *figures, difference))
+    return "\n".join([heading(view), "", *rows])
+
+
+def agreement(part: Part) -> str:
+    """The source study's claims, and what is seen here."""
+    rows = [row("arXiv 2510.24619 finds", "here", "verdict"), "| --- | --- | --- |"]
+    for view in part.views:
+        rows += _agreement(part, view)
+    return "\n".join(rows) if len(rows) > 2 else NOT_FINISHED
+
+
+def _agreement(part: Part, view: View) -> Iterator[str]:
+    words = {"better": "agrees", "worse": "the opposite", "not told apart": "not seen"}
+    duel = {(s, b): claim for (s, b, _), claim in claims(part, view, product(PREFIXES, OTHERS)).items()}
+    for method, said in product(
+        PREFIXES, [("carries over better than LoRA", LORA), ("does so with as few parameters", SMALL)]
+    ):
+        if claim := duel.get((method, said[1])):
+            count = f"{view.cells[method].trained:,} against {view.cells[said[1]].trained:,} parameters"
+            yield row(f"{method} {said[0]}", f"{view.model}: {told(claim)}, {count}", words[verdict(claim)])
+    for claim in claims(part, view, [(PREFIX, LORA)], "by_group", ["low"]).values():
+        number = f"{len(claim.languages)} languages with few resources"
+        yield row(
+            "above all where resources are low",
+            f"{view.model}, {number}: {PREFIX} {told(claim)}",
+            words[verdict(claim)],
+        )
+
+
+def tuning(kept: Kept) -> str:
+    """What each candidate reached on English validation examples; the chosen one in bold."""
+    study, books = kept.cells(), kept.books
+    chosen = {
+        (config.model, cell.labels["method"]): config.train.learning_rate
+        for cell, config in table.finished(study, books)
+        if cell.candidates
+    }
+    tried: dict[tuple[str, str], list[str]] = {}
+    for cell in (cell for cell in study if cell.part == TUNE):
+        key, rate = (cell.labels["model"], cell.labels["method"]), cell.config.train.learning_rate
+        text = f"{rate:g}: {_reached(kept, cell.config.run_id())}"
+        tried.setdefault(key, []).append(f"**{text}**" if chosen.get(key) == rate else text)
+    rows = [row("model", "method", "learning rate: accuracy (%), log-likelihood"), "| --- | --- | --- |"]
+    return "\n".join([*rows, *(row(*key, "; ".join(texts)) for key, texts in tried.items())])
+
+
+def _reached(kept: Kept, run_id: str) -> str:
+    if (kept.folder / run_id).is_dir():
+        accuracy, likelihood = best_validation(kept.folder / run_id)
+        return f"{percent(accuracy)}, {likelihood:.2f}"
+    return "diverged" if kept.books.diverged(run_id) else "not run"
+
+
+def counts(kept: Kept) -> str:
+    """How many cells are finished, and what they took."""
+    study = kept.cells()
+    every, done, time = (
+        Counter(cell.part for cell in study),
+        Counter[str](),
+        dict.fromkeys((c.part for c in study), 0.0),
+    )
+    for one in table.rows(study, kept.books):
+        done[one.part] += 1
+        time[one.part] += one.seconds
+    rows = [row("part", "cells", "finished", "training and evaluation"), rule(3)]
+    rows += [row(part, str(every[part]), str(done[part]), duration(time[part])) for part in every]
+    rows.append(row("together", str(every.total()), str(done.total()), duration(sum(time.values()))))
+    return "\n".join(rows)
+
+
+def again() -> str:
+    """What a second run of some cells gave."""
+    if not AGAIN.exists():
+        return "Not run."
+    found = json.loads(AGAIN.read_text(encoding="utf-8"))
+    rows = [row("cell", "answers", "the same", "scores"), rule(3)]
+    for one in found["cells"]:
+        rows.append(
+            row(one["run_id"], str(one["answers"]), str(one["same"]), "equal" if one["scores_equal"] else "not equal")
+        )
+    return "\n".join([f"{len(found['cells'])} cells, drawn with seed {found['seed']}:", "", *rows])
+
+
+def not_run() -> str:
+    """What the whole comparison would need, by model."""
+    found = plan(cells(read_study(PAPER), PAPER.name), device(GPU))
+    rows = [row("model", "cells", f"hours on one {GPU.upper()}", "memory at most"), rule(3)]
+    for model in dict.fromkeys(planned.config.model for planned in found.rows):
+        mine = [planned for planned in found.rows if planned.config.model == model]
+        costs = [(planned.count, planned.cost) for planned in mine if planned.cost]
+        hours, most = sum(n * cost.seconds for n, cost in costs) / 3600, max(cost.memory for _, cost in costs)
+        rows.append(row(model, str(sum(planned.count for planned in mine)), f"{hours:,.0f}", size(most)))
+    rows.append(row("together", str(sum(planned.count for planned in found.rows)), f"{found.seconds / 3600:,.0f}", ""))
+    return "\n".join(rows)
+
+
+# --- lines and figures
+
+
+def heading(view: View) -> str:
+    """What the figures of a view are over."""
+    seeds = view.setting.main_seeds if view.setting else ()
+    sizes = sorted({score.n for cell in view.cells.values() for score in cell.scores.values()})
+    each = " to ".join(map(str, dict.fromkeys((sizes[0], sizes[-1]))))
+    return (
+        f"**{view.task}, {view.model}**: {len(view.compared)} languages other than English, {each} examples a language, "
+        f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}; {view.metric}, %."
+    )
+
+
+def row(*fields: str) -> str:
+    """A line of a table."""
+    return "| " + " | ".join(fields) + " |"
+
+
+def rule(figures: int) -> str:
+    """The line under a table's head: one column of words, then figures."""
+    return "| --- |" + " ---: |" * figures
+
+
+def spread(found: Contrast | None, unit: str = "") -> str:
+    """A value with its interval."""
+    return f"{percent(found.value)}{unit} {interval(found.ci95)}" if found else ABSENT
+
+
+def english(score: float | None) -> str:
+    """The score in English."""
+    return ABSENT if score is None else percent(score)
+
+
+def seconds(cell: Cell) -> str:
+    """What training took."""
+    found = cell.cost("train_seconds")
+    return duration(found) if found else ABSENT
+
+
+def memory(cell: Cell) -> str:
+    """The peak of the process."""
+    return size(cell.cost("peak_memory_bytes") or 0.0)
