@@ -128,7 +128,7 @@ def options_from(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20.0, help="measured at least, after the first step")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--max-steps", type=int, default=1000)
+    parser.add_argument("--max-steps", type=rounds.step_count, default=1000)
     parser.add_argument("--documents", type=int, default=40, help="test documents of each language")
     parser.add_argument("--limit", type=float, default=1800.0, help="seconds after which a contestant is ended")
     parser.add_argument("--out", type=Path, default=rounds.ROOT / "benchmarks" / "results")

@@ -15,7 +15,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rounds import ROOT, Entry, alternate, machine, medians, same_losses
+from benchmarks.rounds import ROOT, Entry, alternate, machine, medians, same_losses, step_count
 from benchmarks.shapes import PREFIX, SHAPES
 from benchmarks.workload import Row, Workload
 
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--max-steps", type=int, default=1000)
+    parser.add_argument("--max-steps", type=step_count, default=1000)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "gpu.json")
     options = parser.parse_args()
     result = run(options)

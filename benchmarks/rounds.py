@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -29,6 +30,17 @@ class Entry:
     contestant: str
     part: str
     work: Workload
+
+
+def step_count(text: str) -> int:
+    """An option's number of steps: two or more, for the first is not counted in the speed.
+
+    >>> step_count("2")
+    2
+    """
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"'{text}': give 2 or more, for the first step is not counted in the speed")
+    return int(text)
 
 
 def run_once(entry: Entry, folder: Path, limit: float = 3600.0) -> dict[str, Any]:
