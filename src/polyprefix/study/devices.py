@@ -76,6 +76,11 @@ CPU_SHARE = 0.72
 CPU_START = 0.5
 """Seconds: libraries make up their mind about shapes and threads in a first pass."""
 
+SOME_PROCESSOR = Device(
+    "a processor", 16 * GB, 0.0, 1e11, 20e9, CPU_SHARE, False, LIBRARIES, weights=8e9, fresh=2e9, start=CPU_START,
+)  # fmt: skip
+"""For comparing runs with each other, where how long each takes does not matter."""
+
 
 def names() -> tuple[str, ...]:
     """What `device` takes."""

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from polyprefix.config import RunConfig
+from polyprefix.errors import ModelError
 from polyprefix.results.files import read_result
 from polyprefix.results.folder import is_finished
 from polyprefix.study.bookkeeping import Bookkeeping
+from polyprefix.study.devices import SOME_PROCESSOR
 from polyprefix.study.grid import TUNE, Cell
 from polyprefix.study.tuning import resolved
 
@@ -64,8 +67,8 @@ def status(cells: Sequence[Cell], books: Bookkeeping) -> Status:
     counts: dict[str, Counter[State]] = {}
     running: list[Running] = []
     failed: dict[str, str] = {}
-    durations: dict[str, list[float]] = {}
-    open_models: list[str] = []
+    finished: list[tuple[RunConfig, float]] = []
+    unfinished: list[RunConfig] = []
     for cell in cells:
         config = resolved(cell, books)
         run_id = config.run_id() if config else ""
@@ -75,7 +78,7 @@ def status(cells: Sequence[Cell], books: Bookkeeping) -> Status:
             state = "undecided"
         elif is_finished(books.out, run_id):
             state = "done"
-            durations.setdefault(cell.config.model, []).append(_seconds(books, run_id))
+            finished.append((config, _seconds(books, run_id)))
         elif progress:
             state = "running"
             running.append(_running(run_id, progress))
@@ -83,9 +86,9 @@ def status(cells: Sequence[Cell], books: Bookkeeping) -> Status:
             state = "diverged" if cell.part == TUNE and failure["diverged"] else "failed"
             failed |= {run_id: failure["error"]} if state == "failed" else {}
         if state not in ("done", "diverged"):
-            open_models.append(cell.config.model)
+            unfinished.append(config or cell.config)
         counts.setdefault(cell.part, Counter())[state] += 1
-    left = _left(durations, open_models, len(running))
+    left = _left(finished, unfinished, len(running))
     return Status({part: dict(states) for part, states in counts.items()}, tuple(running), failed, left)
 
 
@@ -94,14 +97,29 @@ def _seconds(books: Bookkeeping, run_id: str) -> float:
     return cost.get("train_seconds", 0.0) + cost.get("eval_seconds", 0.0)
 
 
-def _left(durations: dict[str, list[float]], open_models: Sequence[str], processes: int) -> float | None:
-    """Open cells take as long as finished ones of their model, or of any where it has none."""
-    everything = [seconds for found in durations.values() for seconds in found]
-    if not everything:
+def _left(finished: Sequence[tuple[RunConfig, float]], unfinished: Sequence[RunConfig], processes: int) -> float | None:
+    """Open cells take as many times their estimate as finished ones did; on average as long as those where there is no estimate.
+
+    Cells are of very different lengths: those that choose settings are short, and they are the first.
+    """
+    if not finished or not unfinished:
         return None
-    means = {model: sum(found) / len(found) for model, found in durations.items()}
-    overall = sum(everything) / len(everything)
-    return sum(means.get(model, overall) for model in open_models) / max(1, processes)
+    known = [(cost, seconds) for config, seconds in finished if (cost := _counted(config))]
+    times = sum(seconds for _, seconds in known) / sum(cost for cost, _ in known) if known else 0.0
+    average = sum(seconds for _, seconds in finished) / len(finished)
+    lengths = ((cost * times) if known and (cost := _counted(config)) else average for config in unfinished)
+    return sum(lengths) / max(1, processes)
+
+
+def _counted(config: RunConfig) -> float | None:
+    """Seconds by counting, on a processor of no particular speed."""
+    from polyprefix.study.estimate import estimate  # brings torch along, which a study that is complete does not need
+
+    try:
+        cost = estimate(config, SOME_PROCESSOR)
+    except ModelError:
+        return None
+    return cost.seconds if cost else None
 
 
 def _running(run_id: str, found: dict[str, Any]) -> Running:
