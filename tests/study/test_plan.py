@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import time
@@ -18,10 +19,11 @@ from polyprefix.methods.registry import settle
 from polyprefix.study.bookkeeping import Bookkeeping
 from polyprefix.study.devices import GPUS, HERE, device
 from polyprefix.study.estimate import Estimate, estimate
-from polyprefix.study.lengths import lengths, table
+from polyprefix.study.lengths import Lengths, lengths, table
 from polyprefix.study.plan import MARGIN, check, plan, remedy
 from polyprefix.study.shapes import FILE, shape
 from polyprefix.tasks import registry as tasks
+from polyprefix.text.batches import by_beginning
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = {
@@ -126,6 +128,17 @@ def test_every_task_has_lengths_in_english() -> None:
         for model in ("gemma-3-270m", "smollm2-135m"):
             train, test = (lengths(model, task, split, "eng_Latn") for split in ("train", "test"))
             assert train and test and train.prompt > train.shared and test.examples > 0
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 1.0])
+def test_what_common_beginnings_save_is_what_evaluation_saves(share: float) -> None:
+    rng = random.Random(0)
+    split = [(*(passage, *range(40)), passage, question) for passage in range(400) for question in range(3)]
+    drawn = rng.sample(split, round(share * len(split)))
+    saved = sum(common * (len(group) - 1) for common, group in by_beginning(drawn, [43] * len(drawn), 8192))
+    whole = Lengths(len(split), 43.0, 0, 1.0, 3, 3.0, 0, together=3.0, saved=42 * 2 / (43 * 3))
+    assert whole.saving(len(drawn)) == pytest.approx(saved / (43 * len(drawn)), rel=0.1, abs=0.02)
+    assert Lengths(9, 43.0, 0, 1.0, 3, 3.0, 0).saving(9) == 0
 
 
 def test_an_unknown_device_names_the_nearest() -> None:

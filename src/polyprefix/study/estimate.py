@@ -232,14 +232,20 @@ class _Counting:
             count = min(item.examples, self.config.eval_size or item.examples)
             shots = self.config.shots * (item.prompt - item.shared + item.answer)
             if item.choices:
-                total += self.choose_seconds(count, item.prompt + shots, item.shared + shots, self.branches(item))
+                branches = self.branches(item)
+                total += self.choose_seconds(
+                    count, item.prompt + shots, item.shared + shots, branches, item.saving(count)
+                )
             else:
                 total += self.write_seconds(count, item, shots)
         return total * self.unmeasured
 
-    def choose_seconds(self, rows: float, prompt: float, shared: float, branches: float) -> float:
-        """Prompts whose choices are ranked: a pass over what they do not share, the head at the end and along the choices."""
-        tokens = rows * (prompt - shared + branches) + shared
+    def choose_seconds(self, rows: float, prompt: float, shared: float, branches: float, saved: float = 0.0) -> float:
+        """Prompts whose choices are ranked: a pass over what they do not share, the head at the end and along the choices.
+
+        `saved` is the share of the prompts' own tokens that stand in front of several of them.
+        """
+        tokens = rows * ((prompt - shared) * (1 - saved) + branches) + shared
         passes = max(1, tokens / self.budget(False))
         heads = rows * (1 + branches) * 2 * self.shape.D * self.shape.V
         flops = tokens * self.layers_flops(prompt + self.virtual()) + heads
@@ -258,7 +264,9 @@ class _Counting:
         cache = rows * item.prompt * 2 * s.G * s.K * s.L * self.bytes
         read = self.device.reads(self.matrices() + self.head())
         one = flops / self.device.flops(self.dtype) + read + cache / self.device.bandwidth
-        return steps * one + self.choose_seconds(count, item.prompt + shots, item.shared + shots, 0)
+        return steps * one + self.choose_seconds(
+            count, item.prompt + shots, item.shared + shots, 0, item.saving(int(count))
+        )
 
     def layers_flops(self, seen: float) -> float:
         """FLOPs of one token in all layers, forward."""

@@ -10,6 +10,7 @@ from pathlib import Path
 FILE = Path(__file__).with_name("lengths.csv")
 COLUMNS = (
     "tokenizer", "task", "split", "language", "examples", "prompt", "shared", "answer", "choices", "choice_tokens", "new_tokens",
+    "together", "saved",
 )  # fmt: skip
 MULTILINGUAL, ENGLISH_ONLY = "gemma-3-270m", "smollm2-135m"
 """The tokenizers that were measured; others are taken for the first."""
@@ -33,6 +34,20 @@ class Lengths:
     """Mean tokens of all choices together."""
     new_tokens: int
     """The most that are written; 0 with choices."""
+    together: float = 1.0
+    """Prompts that stand together because they begin alike, on average over prompts, where the whole split is read."""
+    saved: float = 0.0
+    """Share of the prompts' own tokens that need not be computed then."""
+
+    def saving(self, count: int) -> float:
+        """That share where so many prompts are read, drawn at random.
+
+        Of N prompts in groups of g, a fraction f meets `N / g (1 - (1 - f)^g)` groups; what a group has in common is computed once.
+        """
+        if self.together <= 1:
+            return 0.0
+        g, f = self.together, min(1.0, count / self.examples)
+        return self.saved * (1 - (1 - (1 - f) ** g) / (g * f)) / (1 - 1 / g)
 
 
 @cache
@@ -45,6 +60,7 @@ def table() -> dict[tuple[str, str, str, str], Lengths]:
             found[key] = Lengths(
                 int(row["examples"]), float(row["prompt"]), int(row["shared"]), float(row["answer"]),
                 int(row["choices"]), float(row["choice_tokens"]), int(row["new_tokens"]),
+                float(row["together"]), float(row["saved"]),
             )  # fmt: skip
     return found
 

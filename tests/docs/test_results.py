@@ -1,0 +1,42 @@
+"""Law: docs/results.md says what the kept runs say, all of it and nothing else, and the kept runs hold no text that is not ours."""
+
+from __future__ import annotations
+
+import re
+
+from tests.docs.pages import ROOT
+from tools.results_page.__main__ import KEPT, PAGE, REPORT, filled
+from tools.results_page.kept import Kept
+
+from polyprefix.results.files import PREDICTIONS, find_results, read_predictions, read_result
+from polyprefix.study.grid import TUNE
+from polyprefix.study.run import Outcomes, open_cells
+
+
+def test_the_page_is_made_from_the_kept_runs() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert filled(Kept(KEPT), page) == page
+
+
+def test_a_persons_words_have_no_figures() -> None:
+    words = re.sub(r"<!-- ([\w-]+) -->.*?<!-- /\1 -->", "", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert re.findall(r"[\d.]+ ?(?:%|points|times|hours|minutes|seconds)", words) == ["95%"]
+
+
+def test_what_is_kept_is_small_and_has_no_texts_but_our_own() -> None:
+    folders = find_results(KEPT)
+    assert sum(path.stat().st_size for path in [*KEPT.rglob("*"), REPORT] if path.is_file()) < 30e6
+    for folder in folders:
+        texts = {prediction.text for prediction in read_predictions(folder / PREDICTIONS)[0]}
+        assert texts == {""} or read_result(folder).config["task"] == "terms"
+        assert not (folder / "adapter").exists()
+
+
+def test_every_kept_run_is_a_cell_of_the_study_and_says_where_it_comes_from() -> None:
+    kept = Kept(KEPT)
+    left, undecided = open_cells(kept.cells(), kept.books, Outcomes())
+    for folder in find_results(KEPT):
+        found = read_result(folder).provenance
+        assert len(found["code"]["commit"]) == 40 and not found["code"]["dirty"] and found["machine"]["threads"]
+    finished = sum(cell.part != TUNE for cell in kept.cells()) - len(left) - undecided
+    assert finished >= 60 and "studies/results" in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
