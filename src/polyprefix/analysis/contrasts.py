@@ -218,14 +218,17 @@ def contrast_spread(answers: Answers, weights_ML: Floats, known: dict[bytes, Flo
     S, known = len(answers.seeds), {} if known is None else known
     own = shared = 0.0
     degrees = 0
-    for m in np.flatnonzero(weights_ML.any(axis=1) & answers.moved):
+    weighted: list[int] = np.flatnonzero(weights_ML.any(axis=1)).tolist()
+    for m in (m for m in weighted if answers.moved[m]):
         key = weights_ML[m].tobytes()
         if key not in known:
-            known[key] = np.array([_seed_variance(d_SI) for d_SI in _influences(answers, weights_ML[m])])
+            each = (_influence(answers, other, weights_ML[m]) for other in range(len(answers.systems)))
+            known[key] = np.array([_seed_variance(d_SI) for d_SI in each])
         own += float(known[key][m])
         shared += float(known[key][answers.moved].mean())
         degrees += S - 1
-    spread = crossed_spread(_influence(answers, weights_ML))
+    nothing = np.zeros((S, answers.values.shape[-1]))
+    spread = crossed_spread(sum((_influence(answers, m, weights_ML[m]) for m in weighted), start=nothing))
     return replace(spread, seed_variance=max(own, shared), seed_degrees=degrees)
 
 
@@ -279,25 +282,13 @@ def _weighted(scores_RML: Reals, weights_KML: Sequence[Floats]) -> Floats:
     return np.asarray(scores_RC @ weights_KC.T, dtype=np.float64)
 
 
-def _influence(answers: Answers, weights_ML: Floats) -> Floats:
-    """What each seed and id adds to a contrast, `[S, I]`; its mean is 0 and its spread that of the contrast."""
-    scaled = weights_ML * answers.present.shape[1] / answers.counts
-    used = np.argwhere(weights_ML)
-    chosen = scaled[tuple(used.T)]
-    values = np.einsum("u,usi->si", chosen, answers.values[used[:, 0], :, used[:, 1]])
-    means = (chosen * answers.scores[tuple(used.T)]) @ answers.present[used[:, 1]]
-    influence: Floats = values - means
-    return influence
-
-
-def _influences(answers: Answers, weights_L: Floats) -> Floats:
-    """The same of one weighted sum over languages, for each system, `[M, S, I]`."""
+def _influence(answers: Answers, m: int, weights_L: Floats) -> Floats:
+    """What each seed and id adds to a weighted sum of one system's scores, `[S, I]`; its mean is 0 and its spread that of the sum."""
     used = np.flatnonzero(weights_L)
     chosen = (weights_L * answers.present.shape[1] / answers.counts)[used]
-    values = np.einsum("u,msui->msi", chosen, answers.values[:, :, used])
-    means = (answers.scores[:, used] * chosen) @ answers.present[used]
-    influences: Floats = values - means[:, None]
-    return influences
+    values = np.einsum("u,sui->si", chosen, answers.values[m][:, used])
+    influence: Floats = values - (answers.scores[m, used] * chosen) @ answers.present[used]
+    return influence
 
 
 def _p_values(values_K: Floats, spreads: Sequence[Spread], seeds: bool) -> tuple[Floats, Floats | None]:
