@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from benchmarks.rounds import ROOT
@@ -53,7 +54,7 @@ class Kept:
 
     def cells(self, *parts: str) -> tuple[Cell, ...]:
         """Those of some parts, of all without one."""
-        return cells(read_study(STUDY), STUDY.name, parts)
+        return _cells(parts)
 
     def part(self, *names: str, across_shots: bool = False) -> Part | None:
         """The finished cells of some parts; None where there is none."""
@@ -62,3 +63,8 @@ class Kept:
             return None
         grid = read_grid(found.folders, None, found.unfinished, names=found.names, across_shots=across_shots)
         return Part(grid, compare(grid))
+
+
+@cache
+def _cells(parts: tuple[str, ...]) -> tuple[Cell, ...]:
+    return cells(read_study(STUDY), STUDY.name, parts)
