@@ -48,7 +48,8 @@ def shared_options(function: Any) -> Any:
     """Options of every command that evaluates."""
     options = (
         click.option("--languages", metavar="A,B|all", help="Test languages as people write them: sw, swh_Latn, Swahili."),
-        click.option("--eval-size", type=int, metavar="N", help="Test examples per language, the same ids in each."),
+        click.option("--eval-size", type=int, metavar="N", help="Test examples per language."),
+        click.option("--eval-ids", type=click.Choice(["same", "spread"]), help="The same ids in every language, or each its own."),
         click.option("--shots", type=int, metavar="K", help="Solved examples in front of each question."),
         click.option("--shot-language", metavar="L|target", help="Their language: English, that of each question, or another."),
         click.option("--protocol", metavar="NAME", help="Prompts and scoring: default, or lm-eval for those of that tool."),

@@ -22,6 +22,8 @@ from polyprefix.yaml12 import Loader
 TASK_FILE = "task.yaml"
 """What the file is called in a folder that holds a task."""
 
+ENGLISH_TIMES = 10
+"""Times as many test examples in English as in another language, where each language has its own."""
 DEFAULT_PROTOCOL = "default"
 """The project's own prompts and scoring."""
 
@@ -118,7 +120,10 @@ class RunConfig(Settings):
     train_size: int | None = Field(default=None, ge=1)
     """English training examples; None means all."""
     eval_size: int | None = Field(default=None, ge=1)
-    """Test examples per language, the same ids in each; None means all."""
+    """Test examples per language; None means all."""
+    eval_ids: Literal["same", "spread"] = "same"
+    """Which examples those are: the same ids in every language, or each language's own. Spread out, as many answers rest on more examples,
+    so averages over languages are surer (docs/statistics.md); English, which every loss is measured from, has ten times as many."""
     shots: int = Field(default=0, ge=0)
     """Solved examples in front of each question."""
     shot_language: str = "english"
@@ -151,6 +156,11 @@ class RunConfig(Settings):
         """Whether anything is trained; asked after the method's defaults are filled in."""
         return self.adapter is None and bool(self.train.epochs if self.train.epochs is not None else self.train.steps)
 
+    def test_size(self, *, english: bool) -> int | None:
+        """Test examples of a language at most; None means all."""
+        times = ENGLISH_TIMES if english and self.eval_ids == "spread" else 1
+        return None if self.eval_size is None else times * self.eval_size
+
     def run_id(self) -> str:
         """A readable, stable name: equal settings give equal ids, on every machine."""
         settings = self.model_dump(mode="json")
@@ -158,6 +168,8 @@ class RunConfig(Settings):
             del settings["protocol"]  # ids from before there were protocols stay
         if self.train.cache_lower_layers is None:
             del settings["train"]["cache_lower_layers"]  # so do those from before there was this
+        if self.eval_ids == "same":
+            del settings["eval_ids"]
         if self.task_digest:  # content and not place makes a task
             del settings["task"]
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""docs/results.md and its report from the kept runs of studies/small.yaml: python -m tools.results_page
+"""docs/results.md, its pictures and its report from the kept runs of studies/small.yaml: python -m tools.results_page
 
 Only what stands between the two marks of a section is written; the words around it are a person's and have no figures.
 """
@@ -9,11 +9,13 @@ import argparse
 from pathlib import Path
 
 from tools.results_page.kept import Kept
-from tools.results_page.sections import COMPARISON, sections
+from tools.results_page.sections import COMPARISON, charts, sections
 
 from benchmarks.page import fill
 from benchmarks.rounds import ROOT
 from polyprefix.report.page import write_page
+from polyprefix.report.vega import on_paper, svg
+from polyprefix.study.grid import MAIN
 
 KEPT = ROOT / "studies" / "results" / "small"
 PAGE = ROOT / "docs" / "results.md"
@@ -27,8 +29,8 @@ def filled(kept: Kept, page: str) -> str:
     return page
 
 
-def main() -> None:
-    """Write both."""
+def write() -> None:
+    """Write all of it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kept", type=Path, default=KEPT, metavar="DIR", help="the kept runs")
     parser.add_argument("--page", type=Path, default=PAGE)
@@ -36,9 +38,12 @@ def main() -> None:
     given = parser.parse_args()
     kept = Kept(given.kept)
     given.page.write_text(filled(kept, given.page.read_text(encoding="utf-8")), encoding="utf-8")
-    if whole := kept.part(*COMPARISON):
+    if (main := kept.part(MAIN)) and (whole := kept.part(*COMPARISON)):
         write_page(whole.grid, whole.views, given.report)
+        for chart in charts(main):
+            path = given.report.with_name(f"{chart.name}.svg")
+            path.write_text(on_paper(svg(chart)), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    write()

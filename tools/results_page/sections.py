@@ -13,8 +13,10 @@ from tools.results_page.kept import Kept, Part
 from benchmarks.rounds import ROOT
 from polyprefix import languages
 from polyprefix.analysis.contrasts import Contrast
+from polyprefix.report.charts.averages import costs
 from polyprefix.report.format import ABSENT, duration, interval, percent, signed, size
 from polyprefix.report.grid import Cell
+from polyprefix.report.vega import Chart
 from polyprefix.report.views import View
 from polyprefix.study import table
 from polyprefix.study.devices import device
@@ -53,9 +55,11 @@ def sections(kept: Kept) -> dict[str, str]:
             f"{kept.folder}: no finished cell of the comparison; run the study, then polyprefix study keep"
         )
     found = {
+        "state": state(kept),
         "finding": "\n\n".join(finding(main, view) for view in main.views),
         "lookup": lookup(main),
         "averages": "\n\n".join(map(averages, main.views)),
+        "pictures": "\n\n".join(f"![{chart.description}](results/{chart.name}.svg)" for chart in charts(main)),
         "duels": "\n\n".join(duels(main, view) for view in main.views),
         "groups": "\n\n".join(groups(main, view) for view in main.views),
         "tasks": tasks(kept.part(*COMPARISON[1:])),
@@ -67,6 +71,18 @@ def sections(kept: Kept) -> dict[str, str]:
         "not-run": not_run(),
     }
     return found | {name: ablation(kept.part(name), usual) for name, usual in ABLATIONS.items()}
+
+
+def state(kept: Kept) -> str:
+    """Whether the study is finished."""
+    every = [cell for cell in kept.cells() if cell.part != TUNE]
+    done = sum(one.part != TUNE for one in table.rows(kept.cells(), kept.books))
+    if done == len(every):
+        return f"All {done} cells are finished."
+    return (
+        f"**The study is not finished: {done} of {len(every)} cells are.** Figures are those of the finished ones; what is missing is "
+        "said where it belongs."
+    )
 
 
 def finding(part: Part, view: View) -> str:
@@ -142,6 +158,11 @@ def averages(view: View) -> str:
             )
         )  # fmt: skip
     return "\n".join([heading(view), "", *rows])
+
+
+def charts(part: Part) -> list[Chart]:
+    """Of each model: the averages against the number of trained parameters."""
+    return [chart for view in part.views for chart in costs(part.grid, view) if "parameters" in chart.name]
 
 
 def duels(part: Part, view: View) -> str:

@@ -9,15 +9,19 @@ from collections.abc import Sequence
 from polyprefix.records import Example
 
 
-def evaluation_subset(examples: Sequence[Example], size: int | None) -> list[Example]:
+def evaluation_subset(examples: Sequence[Example], size: int | None, of: str = "") -> list[Example]:
     """The same ids for every run, seed and method: those with the smallest hash of their id.
 
     Subsets are nested: the 100 are among the 300. The order of the source is kept. The hash has a salt of its own: a task may have
     split its data by the hash of the id, and the smallest of those would be no fair sample.
+
+    Args:
+        of: a name that has ids of its own, such as a language.
     """
     if size is None or size >= len(examples):
         return list(examples)
-    ranked = sorted(range(len(examples)), key=lambda i: hashlib.sha256(f"subset {examples[i].id}".encode()).digest())
+    salt = f"subset {of} " if of else "subset "
+    ranked = sorted(range(len(examples)), key=lambda i: hashlib.sha256(f"{salt}{examples[i].id}".encode()).digest())
     return [examples[i] for i in sorted(ranked[:size])]
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from polyprefix.config import RunConfig
 from polyprefix.engine import lower_layers
@@ -74,7 +74,11 @@ def estimate(config: RunConfig, device: Device) -> Estimate | None:
         ModelError: if the model's shape is not known.
     """
     codes = choose_languages(tasks.get(config.task, config.protocol), config.languages)
-    test = [found for code in codes if (found := lengths(config.model, config.task, "test", code))]
+    test = [
+        replace(found, read=min(found.examples, config.test_size(english=code == ENGLISH) or found.examples))
+        for code in codes
+        if (found := lengths(config.model, config.task, "test", code))
+    ]
     train = lengths(config.model, config.task, "train", ENGLISH)
     if not test or train is None:
         return None
@@ -158,7 +162,7 @@ class _Counting:
         s, rows = self.shape, 0.0
         for item in self.test:
             rows = max(rows, self.budget(False) / max(1.0, item.prompt - item.shared))
-        rows = min(rows, max(item.examples for item in self.test), self.config.eval_size or math.inf)
+        rows = min(rows, max(item.read for item in self.test))
         positions = max(1.0, max(i.choice_tokens / max(1, i.choices) for i in self.test))
         logits = min(LARGEST, rows * positions * s.V) * (self.bytes + 4)
         tokens = min(self.budget(False), rows * max(i.prompt for i in self.test))
@@ -229,7 +233,7 @@ class _Counting:
     def eval_seconds(self) -> float:
         total = self.device.start / self.unmeasured
         for item in self.test:
-            count = min(item.examples, self.config.eval_size or item.examples)
+            count = item.read
             shots = self.config.shots * (item.prompt - item.shared + item.answer)
             if item.choices:
                 branches = self.branches(item)

@@ -38,6 +38,8 @@ class Lengths:
     """Prompts that stand together because they begin alike, on average over prompts, where the whole split is read."""
     saved: float = 0.0
     """Share of the prompts' own tokens that need not be computed then."""
+    read: int = 0
+    """How many of the examples a run asks about."""
 
     def saving(self, count: int) -> float:
         """That share where so many prompts are read, drawn at random.

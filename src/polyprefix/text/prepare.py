@@ -78,7 +78,12 @@ def load_examples(task: Task, config: RunConfig, source: Source) -> Examples:
             f"No data here, left out: {len(missing)} of {len(task.languages())} languages, {', '.join(missing)}."
         )
     if config.eval_size is not None:
-        notes.append(f"Test: at most {config.eval_size} examples per language, the same ids in each, by smallest hash.")
+        notes.append(
+            f"Test: at most {config.eval_size} examples per language, the same ids in each, by smallest hash."
+            if config.eval_ids == "same"
+            else f"Test: at most {config.eval_size} examples per language, each its own ids, by smallest hash with the language; "
+            f"{config.test_size(english=True)} in English."
+        )
     if of_shots:
         notes.append(shots_note(config, of_shots))
     shots = {code: solved[language] for code, language in of_shots.items()}
@@ -91,7 +96,9 @@ def _test_data(task: Task, config: RunConfig, source: Source) -> tuple[dict[str,
     missing = []
     for code in choose_languages(task, config.languages):
         try:
-            test[code] = evaluation_subset(task.examples("test", code, source), config.eval_size)
+            size = config.test_size(english=code == ENGLISH)
+            own = code if config.eval_ids == "spread" else ""
+            test[code] = evaluation_subset(task.examples("test", code, source), size, own)
         except MissingDataError:
             if config.languages != "all" or code == ENGLISH:
                 raise
