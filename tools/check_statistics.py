@@ -1,18 +1,23 @@
 """Do intervals and corrected p-values of `polyprefix compare` keep their promises? Simulated runs with a known truth.
 
     PYTHONPATH=src python tools/check_statistics.py [--simulations 1000] [--languages 15 40 200]
+    PYTHONPATH=src python tools/check_statistics.py --each 10 --languages 60
 
 Each answer is right where a sum of normal effects is positive: of the system and language (fixed), of the seed, of the
 seed in that language, of the example (shared by all languages: parallel data), of the example for that system, and of
 chance. The true score of a system in a language is then `Phi(fixed / sqrt(1 + sum of the variances))`. Prints, for each
 number of languages, systems' effects and seeds: the share of 95% intervals that hold the true value, and how often at
-least one of all comparisons without a true difference is called significant after Holm's correction.
+least one of all comparisons without a true difference is called significant after Holm's correction. With `--each`, every
+language is asked about so few examples only: the same ones, then each about its own (`eval_ids: spread`), and how wide
+the intervals of averages are is printed too.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 from scipy.stats import norm
@@ -20,8 +25,11 @@ from scipy.stats import norm
 from polyprefix.analysis.answers import Answers
 from polyprefix.analysis.claims import holm
 from polyprefix.analysis.contrasts import contrast, language_contrasts, resampled_scores
+from polyprefix.config import ENGLISH_TIMES
 from polyprefix.scoring.bootstrap import Floats
 
+POOL = 200
+"""Examples of a test set, of which each language is asked about its own."""
 EXAMPLE, OWN_EXAMPLE = 0.8, 0.3
 """Standard deviations of an example's easiness, and of what one system makes of it; chance has 1."""
 
@@ -30,23 +38,26 @@ EXAMPLE, OWN_EXAMPLE = 0.8, 0.3
 class Tally:
     """Counts over simulations."""
 
-    hits: dict[str, int] = field(default_factory=dict)
+    hits: dict[str, float] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)
 
-    def count(self, name: str, hits: int, tries: int = 1) -> None:
-        """Add outcomes."""
+    def count(self, name: str, hits: float, tries: int = 1) -> None:
+        """Add outcomes, or quantities."""
         self.hits[name] = self.hits.get(name, 0) + hits
         self.tries[name] = self.tries.get(name, 0) + tries
 
     def share(self, name: str) -> float:
-        """Of all tries, how many hit."""
+        """Of all tries, how many hit; of quantities the mean."""
         return self.hits[name] / self.tries[name]
 
 
 def simulate(
-    random: np.random.Generator, systems: int, seeds: int, languages: int, ids: int, gain: float, seed_sd: float
-) -> tuple[Answers, Floats]:
+    random: np.random.Generator, systems: int, seeds: int, languages: int, ids: int, gain: float, seed_sd: float,
+    own: int | None = None,
+) -> tuple[Answers, Floats]:  # fmt: skip
     """Answers, and the true score of each system and language; system 1 and later are better by `gain` (probits).
+
+    With `own`, every language has so many of the ids, drawn for it alone, and the first, English, ten times as many.
 
     With one seed, the truth is that of this seed: nobody can see the others.
     """
@@ -59,26 +70,30 @@ def simulate(
         fixed, by_seed = fixed + by_seed[:, 0], 0 * by_seed
     shared = EXAMPLE * random.normal(size=ids) + OWN_EXAMPLE * random.normal(size=(systems, 1, 1, ids))
     right = fixed[:, None, :, None] + by_seed[..., None] + shared + random.normal(size=shape) > 0
+    present = np.ones((languages, ids), dtype=bool)
+    if own is not None:
+        ranks = random.random((languages, ids)).argsort(axis=1).argsort(axis=1)
+        present = ranks < np.where(np.arange(languages) > 0, own, ENGLISH_TIMES * own)[:, None]
     variance = 1 + EXAMPLE**2 + OWN_EXAMPLE**2 + (1.25 * seed_sd**2 if seeds > 1 else 0)
     answers = Answers(
         tuple(f"system {m}" for m in range(systems)),
         tuple(range(seeds)),
         tuple(f"l{column}" for column in range(languages)),
-        right.astype(float),
-        np.ones((languages, ids), dtype=bool),
+        (right & present).astype(float),
+        present,
     )
     return answers, norm.cdf(fixed / np.sqrt(variance))
 
 
 def tally(
     simulations: int, languages: int, seeds: int, *, gain: float = 0.0, ids: int = 150, seed_sd: float = 0.1,
-    systems: int = 3, resamples: int = 1000, start: int = 0,
+    systems: int = 3, resamples: int = 1000, start: int = 0, own: int | None = None,
 ) -> Tally:  # fmt: skip
     """Run simulations and count what held."""
     counts = Tally()
     for number in range(start, start + simulations):
         random = np.random.default_rng([languages, seeds, number])
-        answers, truth = simulate(random, systems, seeds, languages, ids, gain, seed_sd)
+        answers, truth = simulate(random, systems, seeds, languages, ids, gain, seed_sd, own)
         scores = resampled_scores(answers, resamples)
         true = truth - truth[0]
         found = language_contrasts(answers, scores, baseline=0)
@@ -89,7 +104,9 @@ def tally(
             weights = np.zeros((systems, languages))
             weights[m], weights[0] = 1 / languages, -1 / languages
             averages.append(contrast(answers, scores, weights))
-            counts.count("average", averages[-1].ci95[0] <= true[m].mean() <= averages[-1].ci95[1])
+            low, high = averages[-1].ci95
+            counts.count("average", low <= true[m].mean() <= high)
+            counts.count("width", high - low)
         gap = np.zeros((systems, languages))
         gap[1, 0], gap[1, 1:] = 1, -1 / (languages - 1)
         low, high = contrast(answers, scores, gap).ci95
@@ -101,13 +118,31 @@ def tally(
     return counts
 
 
+def few(simulations: int, languages: Sequence[int], each: int, resamples: int) -> None:
+    """One line for the same examples in every language, and one for each language's own."""
+    print("| languages | examples of each | seeds | gain | average | gap | false: any average | width of averages |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for number in languages:
+        for (ids, own), gain in product(((each, None), (POOL, each)), (0.0, 0.25)):
+            counts = tally(simulations, number, 3, gain=gain, ids=ids, own=own, resamples=resamples)
+            names = ("average", "gap", "false: any average")
+            shares = [f"{100 * counts.share(name):.1f}%" if name in counts.tries else "–" for name in names]
+            what = f"{each}, {'the same' if own is None else f'its own of {POOL}'}"
+            width = f"{100 * counts.share('width'):.1f} points"
+            print(f"| {number} | {what} | 3 | {gain} | {' | '.join(shares)} | {width} |", flush=True)
+
+
 def main() -> None:
     """Print one line a setting."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--simulations", type=int, default=1000)
     parser.add_argument("--languages", type=int, nargs="+", default=[15, 40, 200])
     parser.add_argument("--resamples", type=int, default=1000)
+    parser.add_argument("--each", type=int, metavar="N", help="examples of a language")
     arguments = parser.parse_args()
+    if arguments.each:
+        few(arguments.simulations, arguments.languages, arguments.each, arguments.resamples)
+        return
     print(
         "| languages | seeds | sd of seeds | gain | language | average | gap | false: any language | false: any average |"
     )

@@ -16,11 +16,20 @@ def test_promises_are_kept(languages: int, seeds: int, seed_sd: float) -> None:
     counts = tally(SIMULATIONS[languages], languages, seeds, seed_sd=seed_sd, resamples=500)
     assert 0.93 <= counts.share("language") <= 0.97  # thousands of intervals
     for name in ("average", "gap"):  # hundreds: what they show must agree with 93 to 97
-        low, high = binomtest(counts.hits[name], counts.tries[name]).proportion_ci(0.99)
+        low, high = binomtest(int(counts.hits[name]), counts.tries[name]).proportion_ci(0.99)
         assert low <= 0.97 and high >= 0.93, f"{name}: {counts.share(name)}"
     for name in ("false: any language", "false: any average"):
-        low = binomtest(counts.hits[name], counts.tries[name]).proportion_ci(0.99).low
+        low = binomtest(int(counts.hits[name]), counts.tries[name]).proportion_ci(0.99).low
         assert low <= 0.05, f"{name}: {counts.share(name)}"
+
+
+def test_promises_are_kept_where_each_language_has_examples_of_its_own() -> None:
+    counts = tally(60, 40, 3, ids=120, own=8, resamples=500)
+    for name in ("average", "gap"):
+        low, high = binomtest(int(counts.hits[name]), counts.tries[name]).proportion_ci(0.99)
+        assert low <= 0.97 and high >= 0.93, f"{name}: {counts.share(name)}"
+    same = tally(60, 40, 3, ids=8, resamples=500)
+    assert counts.share("width") < same.share("width")
 
 
 def test_the_simulation_can_tell() -> None:

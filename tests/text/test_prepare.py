@@ -38,6 +38,18 @@ def test_test_ids_are_nested_and_never_in_training() -> None:
     assert not {e.id for e in small.train} & {e.id for rows in large.test.values() for e in rows}
 
 
+def test_languages_may_each_have_ids_of_their_own_and_english_ten_times_as_many() -> None:
+    same, spread, seeded = (
+        load_examples(TASK, config(**more), Source())
+        for more in ({}, {"eval_ids": "spread"}, {"eval_ids": "spread", "seed": 3})
+    )
+    ids = {code: {e.id for e in rows} for code, rows in spread.test.items()}
+    assert {code: len(found) for code, found in ids.items()} == {"eng_Latn": 120, "swh_Latn": 12, "tha_Thai": 12}
+    assert len(ids["swh_Latn"] & ids["tha_Thai"]) < 6 and "each its own ids" in " ".join(spread.notes)
+    assert spread.test == seeded.test  # the same for every run
+    assert len({e.id for e in same.test["swh_Latn"]} & {e.id for e in same.test["tha_Thai"]}) >= 6
+
+
 @pytest.mark.parametrize("method", ["none", "prefix"])
 def test_shots_stand_in_front_of_every_prompt_and_nowhere_else(method: str) -> None:
     settings = config(shots=3, method={"name": method})
