@@ -184,8 +184,9 @@ def keep(file: Path, parts: tuple[str, ...], out: Path | None, to: Path, texts: 
     definition, cells = _read(file, parts)
     books = Bookkeeping(_out(definition, out))
     tasks = {config.run_id(): config.task for _, config in finished(cells, books)}
-    if unknown := set(texts) - set(tasks.values()):
-        raise ConfigError(f"--texts {min(unknown)}: no such task, {nearest(min(unknown), sorted(set(tasks.values())))}")
+    known = sorted({cell.config.task for cell in cells})
+    if unknown := set(texts) - set(known):
+        raise ConfigError(f"--texts {min(unknown)}: no such task in this study, {nearest(min(unknown), known)}")
     copies = [copy(books.out / run_id, to, texts=task in texts) for run_id, task in tasks.items()]
     for cell in cells:
         books.copy_diverged(cell.config.run_id(), Bookkeeping(to))
