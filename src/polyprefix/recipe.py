@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from polyprefix.config import RunConfig
 from polyprefix.data.hub import hub_from_environment
 from polyprefix.engine.checkpoint import Checkpoint
@@ -161,7 +163,11 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
             run_id=config.run_id(),
             config=config.model_dump(mode="json"),
             provenance=provenance(
-                model=base.identity, data=task.info.source, device=str(model.device), resumed_at=report.resumed_at
+                threads=torch.get_num_threads(),
+                model=base.identity,
+                data=task.info.source,
+                device=str(model.device),
+                resumed_at=report.resumed_at,
             ),
             parameters=model.parameter_counts(),
             scores=score_all(task, examples.test, answers.predictions),

@@ -8,20 +8,19 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-import torch
-
 PACKAGES = ("polyprefix", "torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "babel", "numpy")
 
 
-def provenance(**more: object) -> dict[str, object]:
+def provenance(*, threads: int, **more: object) -> dict[str, object]:
     """Package versions, git commit of the code with its dirty flag, machine and time, and whatever else is given.
 
-    The number of threads stands with the machine, because it decides in which order a CPU adds numbers up: the last bits of a result.
+    Args:
+        threads: that computed; they decide in which order a CPU adds numbers up, and so the last bits of a result.
     """
     return {
         **made_by(),
         "python": platform.python_version(),
-        "machine": {"system": platform.platform(), "processor": _processor(), "threads": torch.get_num_threads()},
+        "machine": {"system": platform.platform(), "processor": _processor(), "threads": threads},
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         **more,
     }
