@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Literal
 
 from tools.results_page.kept import Part
 
-from polyprefix.analysis.claims import ALPHA, Claim, holm
+from polyprefix.analysis.claims import ALPHA, Claim, adjusted
 from polyprefix.analysis.contrasts import Contrast
+from polyprefix.report.findings import points
 from polyprefix.report.format import interval, signed
 from polyprefix.report.views import View
 
@@ -32,16 +32,7 @@ def claims(
         for claim in getattr(compared, family) if compared else ():
             if claim.system == system and (not names or claim.name in names):
                 found[system, baseline, claim.name] = claim
-    return dict(zip(found, _corrected(list(found.values())), strict=True))
-
-
-def _corrected(found: list[Claim]) -> list[Claim]:
-    runs, seeds = holm([claim.difference.p_runs for claim in found]), [claim.difference.p_seeds for claim in found]
-    several = holm([p for p in seeds if p is not None]) if None not in seeds else [None] * len(found)
-    return [
-        replace(claim, adjusted_runs=p, adjusted_seeds=over_seeds)
-        for claim, p, over_seeds in zip(found, runs, several, strict=True)
-    ]
+    return dict(zip(found, adjusted(list(found.values())), strict=True))
 
 
 def p_of(claim: Claim) -> float:
@@ -61,17 +52,16 @@ def told(claim: Claim) -> str:
     return f"{verdict(claim)} ({points(claim.difference)}, p {written(p_of(claim))})"
 
 
-def points(found: Contrast) -> str:
-    """A difference in words."""
-    return f"{signed(found.value)} points {interval(found.ci95, with_sign=True)}"
+def change(found: Contrast) -> str:
+    """A difference for a table."""
+    return f"{signed(found.value)} {interval(found.ci95, with_sign=True)}"
 
 
 def tested(claim: Claim | None) -> str:
-    """A difference for a table, bold where it is clear."""
+    """The same with its p-value, bold where it is clear."""
     if claim is None:
         return ""
-    difference = f"{signed(claim.difference.value)} {interval(claim.difference.ci95, with_sign=True)}"
-    text = f"{difference}, p {written(p_of(claim))}"
+    text = f"{change(claim.difference)}, p {written(p_of(claim))}"
     return f"**{text}**" if p_of(claim) < ALPHA else text
 
 

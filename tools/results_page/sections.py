@@ -7,14 +7,15 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import product
 
-from tools.results_page.differences import claims, tested, told, verdict
+from tools.results_page.differences import change, claims, tested, told, verdict
 from tools.results_page.kept import Kept, Part
 
 from benchmarks.rounds import ROOT
 from polyprefix import languages
 from polyprefix.analysis.contrasts import Contrast
+from polyprefix.records import Score
 from polyprefix.report.charts.averages import costs
-from polyprefix.report.format import ABSENT, duration, interval, percent, signed, size
+from polyprefix.report.format import ABSENT, duration, interval, percent, size
 from polyprefix.report.grid import Cell
 from polyprefix.report.vega import Chart
 from polyprefix.report.views import View
@@ -76,7 +77,7 @@ def sections(kept: Kept) -> dict[str, str]:
 def state(kept: Kept) -> str:
     """Whether the study is finished."""
     every = [cell for cell in kept.cells() if cell.part != TUNE]
-    done = sum(one.part != TUNE for one in table.rows(kept.cells(), kept.books))
+    done = sum(cell.part != TUNE for cell, _ in table.finished(kept.cells(), kept.books))
     if done == len(every):
         return f"All {done} cells are finished."
     return (
@@ -120,7 +121,7 @@ def lookup(part: Part) -> str:
         top = view.cells[best].scores[code]
         equal = " and ".join(m for m in trained if view.cells[m].scores[code].value == top.value)
         lines.append(
-            f"- **{languages.get(code).name}**, {view.model}: {equal}, {percent(top.value)}% {interval(top.ci95)}; the unadapted model "
+            f"- **{languages.get(code).name}**, {view.model}: {equal}, {spread(top, unit='%')}; the unadapted model "
             f"has {percent(view.cells[BASE].scores[code].value)}%: {told(gains[best, BASE, code])}. "
             f"{best} was trained in {seconds(view.cells[best])} on one core, with {memory(view.cells[best])}."
         )
@@ -128,7 +129,7 @@ def lookup(part: Part) -> str:
     rows = [row("method", *names, "trained parameters", "training", "memory"), rule(len(names) + 3)]
     for method in view.summaries:
         cell = view.cells[method]
-        scores = (f"{percent(cell.scores[c].value)} {interval(cell.scores[c].ci95)}" for c in codes)
+        scores = (spread(cell.scores[code]) for code in codes)
         rows.append(row(method, *scores, f"{cell.trained:,}", seconds(cell), memory(cell)))
     return "\n".join([*lines, "", *rows])
 
@@ -146,11 +147,7 @@ def averages(view: View) -> str:
     rows = [row("method", *columns, "training", "memory"), rule(len(columns) + 2)]
     for method, summary in view.summaries.items():
         cell, claim = view.cells[method], view.mean_differences.get(method)
-        gain = (
-            f"{signed(claim.difference.value)} {interval(claim.difference.ci95, with_sign=True)}{claim.mark}"
-            if claim
-            else ""
-        )
+        gain = f"{change(claim.difference)}{claim.mark}" if claim else ""
         rows.append(
             row(
                 method, f"{cell.trained:,}", english(summary.english), spread(summary.score), gain,
@@ -253,7 +250,7 @@ def _agreement(part: Part, view: View) -> Iterator[str]:
     for claim in claims(part, view, [(PREFIX, LORA)], "by_group", ["low"]).values():
         number = f"{len(claim.languages)} languages with few resources"
         yield row(
-            "above all where resources are low",
+            "helps where resources are low",
             f"{view.model}, {number}: {PREFIX} {told(claim)}",
             words[verdict(claim)],
         )
@@ -350,7 +347,7 @@ def rule(figures: int) -> str:
     return "| --- |" + " ---: |" * figures
 
 
-def spread(found: Contrast | None, unit: str = "") -> str:
+def spread(found: Score | Contrast | None, unit: str = "") -> str:
     """A value with its interval."""
     return f"{percent(found.value)}{unit} {interval(found.ci95)}" if found else ABSENT
 

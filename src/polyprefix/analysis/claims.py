@@ -127,9 +127,9 @@ def corrected(compared: Sequence[SettingComparison], resamples: int, notes: tupl
     for family in FAMILIES:
         claims = [claim for setting in compared for claim in getattr(setting, family)]
         sizes[family] = len(claims)
-        adjusted = iter(_adjust(claims))
+        done = iter(adjusted(claims))
         changes: list[dict[str, Any]] = [
-            {family: tuple(next(adjusted) for _ in getattr(setting, family))} for setting in compared
+            {family: tuple(next(done) for _ in getattr(setting, family))} for setting in compared
         ]
         compared = [replace(setting, **change) for setting, change in zip(compared, changes, strict=True)]
     counted = tuple(
@@ -157,7 +157,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def _adjust(claims: list[Claim]) -> list[Claim]:
+def adjusted(claims: Sequence[Claim]) -> list[Claim]:
+    """Claims that are one family of Holm's correction: in these runs, and over seeds those that have several."""
     runs = holm([claim.difference.p_runs for claim in claims])
     several = [(i, p) for i, claim in enumerate(claims) if (p := claim.difference.p_seeds) is not None]
     seeds = dict(zip((i for i, _ in several), holm([p for _, p in several]), strict=True))

@@ -75,7 +75,7 @@ def finding(grid: Grid, views: Sequence[View], whole: Overall | None) -> tuple[s
         f"{percent(mean.value)}% {interval(mean.ci95)} on average over {_extent(views)}"
     )
     if grid.baseline in others:
-        first += f", {_points(whole.average(best, minus=grid.baseline))} against {grid.baseline}"
+        first += f", {points(whole.average(best, minus=grid.baseline))} against {grid.baseline}"
     if others:
         return first + ".", _certainty(grid, views, whole)
     reason = "The study holds no other method" if len(grid.methods) == 1 else "No other method has all these cells"
@@ -93,7 +93,8 @@ def _extent(views: Sequence[View]) -> str:
     )
 
 
-def _points(change: Contrast) -> str:
+def points(change: Contrast) -> str:
+    """A difference in words."""
     return f"{signed(change.value)} points {interval(change.ci95, with_sign=True)}"
 
 
@@ -102,7 +103,7 @@ def _certainty(grid: Grid, views: Sequence[View], whole: Overall) -> str:
     lead = whole.average(best, minus=second)
     apart = lead.ci95[0] > 0 or lead.ci95[1] < 0
     told = "excludes 0" if apart else "does not exclude 0: the two are not told apart"
-    leads = f"Its lead over the next best, {second}, is {_points(lead)}, which"
+    leads = f"Its lead over the next best, {second}, is {points(lead)}, which"
     subject = "That difference" if second == grid.baseline else leads
     text = f"{subject} {told}{'' if len(whole.answers.seeds) > 1 else ', and what other seeds would give is not known'}"
     claims = [claim for view in views for (method, _), claim in view.differences.items() if method == best]
