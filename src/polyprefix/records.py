@@ -103,3 +103,8 @@ class RunResult:
     """Language -> tokens per word of the model's tokenizer on the test examples; absent in results of earlier versions."""
     status: Literal["finished"] = "finished"
     schema_version: int = 1
+
+    @property
+    def seconds(self) -> float:
+        """Of training and evaluation together."""
+        return self.cost.get("train_seconds", 0.0) + self.cost.get("eval_seconds", 0.0)

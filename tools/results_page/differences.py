@@ -40,9 +40,14 @@ def p_of(claim: Claim) -> float:
     return claim.adjusted_runs if claim.adjusted_seeds is None else claim.adjusted_seeds
 
 
+def is_even(claim: Claim) -> bool:
+    """Whether the two are not told apart."""
+    return p_of(claim) >= ALPHA
+
+
 def verdict(claim: Claim) -> str:
     """Which of three it is."""
-    if p_of(claim) >= ALPHA:
+    if is_even(claim):
         return "not told apart"
     return "better" if claim.difference.value > 0 else "worse"
 

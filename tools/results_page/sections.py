@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import product
 
-from tools.results_page.differences import change, claims, tested, told, verdict
+from tools.results_page.differences import change, claims, is_even, tested, told, verdict
 from tools.results_page.kept import Kept, Part
 
 from benchmarks.rounds import ROOT
 from polyprefix import languages
 from polyprefix.analysis.contrasts import Contrast
+from polyprefix.analysis.groups import ENGLISH
 from polyprefix.records import Score
 from polyprefix.report.charts.averages import costs
 from polyprefix.report.format import ABSENT, duration, interval, percent, size
@@ -37,7 +38,8 @@ ABLATIONS = {"prefix-length": "prefix (length=16)", "layers": "prefix (layers=al
 BASE, PREFIX, LORA, SMALL, FULL = "none", "prefix", "lora", "lora-small", "full"
 PREFIXES = ("soft-prompt", PREFIX, "prefix-projected", "llama-adapter")
 OTHERS = (LORA, SMALL, FULL)
-LOOKED_UP = "gemma-3-270m", ("swh_Latn", "tha_Thai", "urd_Arab")
+WHOLE = "whole-test"
+"""The part with every test sentence, in few languages."""
 LEAST = 3
 """Languages of a group that is shown."""
 GPU = "h100"
@@ -58,7 +60,7 @@ def sections(kept: Kept) -> dict[str, str]:
     found = {
         "state": state(kept),
         "finding": "\n\n".join(finding(main, view) for view in main.views),
-        "lookup": lookup(main),
+        "lookup": lookup(kept.part(WHOLE)),
         "averages": "\n\n".join(map(averages, main.views)),
         "pictures": "\n\n".join(f"![{chart.description}](results/{chart.name}.svg)" for chart in charts(main)),
         "duels": "\n\n".join(duels(main, view) for view in main.views),
@@ -105,33 +107,34 @@ def finding(part: Part, view: View) -> str:
     )
 
 
-def lookup(part: Part) -> str:
-    """What to take for a language, and what it costs."""
-    view = part.of(LOOKED_UP[0])
-    codes = [code for code in LOOKED_UP[1] if view and code in view.compared]
-    if view is None or not codes:
+def lookup(part: Part | None) -> str:
+    """What to take for a language, which others may be as good, and what each costs."""
+    if part is None:
         return NOT_FINISHED
+    (view,) = part.views
+    codes = view.compared
     trained = [method for method in view.summaries if method != BASE]
-    gains = claims(part, view, product(trained, [BASE]), "by_language", codes)
-    if not gains:
+    best = {code: max(trained, key=lambda method: view.cells[method].scores[code].value) for code in codes}
+    rivals = [(one, other) for one in dict.fromkeys(best.values()) for other in trained if other != one]
+    found = claims(part, view, [*product(trained, [BASE]), *rivals], "by_language", codes)
+    if not found:
         return NOT_FINISHED
     lines = []
     for code in codes:
-        best = max(trained, key=lambda method: view.cells[method].scores[code].value)
-        top = view.cells[best].scores[code]
-        equal = " and ".join(m for m in trained if view.cells[m].scores[code].value == top.value)
+        cell = view.cells[best[code]]
+        equal = [other for other in trained if (claim := found.get((best[code], other, code))) and is_even(claim)]
         lines.append(
-            f"- **{languages.get(code).name}**, {view.model}: {equal}, {spread(top, unit='%')}; the unadapted model "
-            f"has {percent(view.cells[BASE].scores[code].value)}%: {told(gains[best, BASE, code])}. "
-            f"{best} was trained in {seconds(view.cells[best])} on one core, with {memory(view.cells[best])}."
+            f"- **{languages.get(code).name}**, {view.model}: {best[code]}, {spread(cell.scores[code], unit='%')}; the unadapted model "
+            f"has {percent(view.cells[BASE].scores[code].value)}%: {told(found[best[code], BASE, code])}. Trained in {seconds(cell)} on "
+            f"one core, with {memory(cell)}. Not told apart from it: {', '.join(equal) or 'no other'}."
         )
-    names = [languages.get(code).name for code in codes]
+    names = [languages.get(code).name for code in (ENGLISH, *codes)]
     rows = [row("method", *names, "trained parameters", "training", "memory"), rule(len(names) + 3)]
     for method in view.summaries:
         cell = view.cells[method]
-        scores = (spread(cell.scores[code]) for code in codes)
+        scores = (spread(cell.scores[code]) for code in (ENGLISH, *codes))
         rows.append(row(method, *scores, f"{cell.trained:,}", seconds(cell), memory(cell)))
-    return "\n".join([*lines, "", *rows])
+    return "\n".join([heading(view), "", *lines, "", *rows])
 
 
 def averages(view: View) -> str:
@@ -329,12 +332,17 @@ def not_run() -> str:
 def heading(view: View) -> str:
     """What the figures of a view are over."""
     seeds = view.setting.main_seeds if view.setting else ()
-    sizes = sorted({score.n for cell in view.cells.values() for score in cell.scores.values()})
-    each = " to ".join(map(str, dict.fromkeys((sizes[0], sizes[-1]))))
+    sizes = {(code == ENGLISH, score.n) for cell in view.cells.values() for code, score in cell.scores.items()}
+    of_english, each = (_range(n for english, n in sizes if english == which) for which in (True, False))
     return (
-        f"**{view.task}, {view.model}**: {len(view.compared)} languages other than English, {each} examples a language, "
-        f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}; {view.metric}, %."
+        f"**{view.task}, {view.model}**: {len(view.compared)} languages other than English with {each} examples each, {of_english} in "
+        f"English, {'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}; {view.metric}, %."
     )
+
+
+def _range(numbers: Iterable[int]) -> str:
+    found = sorted(numbers)
+    return " to ".join(map(str, dict.fromkeys((found[0], found[-1])))) if found else "no"
 
 
 def row(*fields: str) -> str:

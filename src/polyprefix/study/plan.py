@@ -147,8 +147,7 @@ def check(cells: Sequence[Cell], books: Bookkeeping, device: Device) -> list[Che
             continue
         if then := result.cost.get("ceiling_flops_per_second"):
             cost = estimate(config, device.times(then / now(cost.dtype))) or cost
-        measured = result.cost.get("train_seconds", 0.0) + result.cost.get("eval_seconds", 0.0)
         counted = cost.train_seconds + cost.eval_seconds
-        found.append(Check(config.run_id(), "time", counted, measured))
+        found.append(Check(config.run_id(), "time", counted, result.seconds))
         found.append(Check(config.run_id(), "memory", cost.memory, result.cost["peak_memory_bytes"]))
     return found

@@ -78,7 +78,7 @@ def status(cells: Sequence[Cell], books: Bookkeeping) -> Status:
             state = "undecided"
         elif is_finished(books.out, run_id):
             state = "done"
-            finished.append((config, _seconds(books, run_id)))
+            finished.append((config, read_result(books.out / run_id).seconds))
         elif progress:
             state = "running"
             running.append(_running(run_id, progress))
@@ -90,11 +90,6 @@ def status(cells: Sequence[Cell], books: Bookkeeping) -> Status:
         counts.setdefault(cell.part, Counter())[state] += 1
     left = _left(finished, unfinished, len(running))
     return Status({part: dict(states) for part, states in counts.items()}, tuple(running), failed, left)
-
-
-def _seconds(books: Bookkeeping, run_id: str) -> float:
-    cost = read_result(books.out / run_id).cost
-    return cost.get("train_seconds", 0.0) + cost.get("eval_seconds", 0.0)
 
 
 def _left(finished: Sequence[tuple[RunConfig, float]], unfinished: Sequence[RunConfig], processes: int) -> float | None:

@@ -100,8 +100,7 @@ def rows(cells: Sequence[Cell], books: Bookkeeping) -> list[Row]:
             path: _at(config.model_dump(), path) for path in (cell.candidates[0].settings if cell.candidates else ())
         }
         accuracy, likelihood = best_validation(folder) if (folder / TRAIN_LOG).exists() else (None, None)
-        cost = read_result(folder).cost
-        seconds = cost.get("train_seconds", 0.0) + cost.get("eval_seconds", 0.0)
+        seconds = read_result(folder).seconds
         found.append(Row(config.run_id(), cell.part, cell.labels, chosen, accuracy, likelihood, seconds))
     return found
 
