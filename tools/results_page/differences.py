@@ -13,6 +13,7 @@ from polyprefix.report.findings import points
 from polyprefix.report.format import interval, signed
 from polyprefix.report.views import View
 
+VERDICTS = BETTER, WORSE, EVEN = "better", "worse", "not told apart"
 Family = Literal["averages", "by_language", "by_group"]
 
 
@@ -48,13 +49,18 @@ def is_even(claim: Claim) -> bool:
 def verdict(claim: Claim) -> str:
     """Which of three it is."""
     if is_even(claim):
-        return "not told apart"
-    return "better" if claim.difference.value > 0 else "worse"
+        return EVEN
+    return BETTER if claim.difference.value > 0 else WORSE
 
 
 def told(claim: Claim) -> str:
     """The verdict with its figures."""
-    return f"{verdict(claim)} ({points(claim.difference)}, p {written(p_of(claim))})"
+    return f"{verdict(claim)} ({figures(claim)})"
+
+
+def figures(claim: Claim) -> str:
+    """The difference with its interval and the corrected p-value."""
+    return f"{points(claim.difference)}, p {written(p_of(claim))}"
 
 
 def change(found: Contrast) -> str:

@@ -62,7 +62,7 @@ class Kept:
         if not found.folders:
             return None
         grid = read_grid(found.folders, None, found.unfinished, names=found.names, across_shots=across_shots)
-        return Part(grid, compare(grid))
+        return Part(grid, tuple(sorted(compare(grid), key=lambda view: -len(view.compared))))  # what says most is first
 
 
 @cache

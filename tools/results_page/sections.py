@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import product
 
-from tools.results_page.differences import change, claims, is_even, tested, told, verdict
+from tools.results_page.differences import EVEN, VERDICTS, change, claims, figures, is_even, tested, told, verdict
 from tools.results_page.kept import Kept, Part
 
 from benchmarks.rounds import ROOT
@@ -94,16 +94,25 @@ def finding(part: Part, view: View) -> str:
     gains = claims(part, view, product(trained, [BASE]))
     if not gains:
         return f"**{view.model}.** {NOT_FINISHED}"
-    best = max(trained, key=lambda method: view.averages[method].value)
-    each = "; ".join(f"{claim.system} {told(claim)}" for claim in gains.values())
-    text = (
-        f"**{view.model}.** {best} has the highest average, {spread(view.averages[best], unit='%')} over "
-        f"{len(view.compared)} languages other than English. Each method against the unadapted model: {each}."
+    best, light = (
+        max(methods, key=lambda method: view.averages[method].value)
+        for methods in (trained, [method for method in trained if method != FULL])
     )
     verdicts = Counter(verdict(claim) for claim in claims(part, view, product(PREFIXES, OTHERS)).values())
-    return (
-        f"{text} Of {verdicts.total()} comparisons of a prefix method with LoRA or full fine-tuning, the prefix method is "
-        f"better in {verdicts['better']}, worse in {verdicts['worse']}, and not told apart in {verdicts['not told apart']}."
+    return "\n".join(
+        [
+            f"**{view.model}**, {len(view.compared)} languages other than English:",
+            "",
+            f"- {best} has the highest average, {spread(view.averages[best], unit='%')}; among the methods that leave the model's weights as "
+            f"they are, {light}, {spread(view.averages[light], unit='%')}. The unadapted model has {spread(view.averages[BASE], unit='%')}.",
+            *(
+                f"- {word.capitalize()} {'from' if word == EVEN else 'than'} the unadapted model: {'; '.join(those)}."
+                for word in VERDICTS
+                if (those := [f"{c.system} ({figures(c)})" for c in gains.values() if verdict(c) == word])
+            ),
+            f"- Of {verdicts.total()} comparisons of a prefix method with LoRA or full fine-tuning, the prefix method is better in "
+            f"{verdicts['better']}, worse in {verdicts['worse']}, and not told apart in {verdicts[EVEN]}.",
+        ]
     )
 
 
@@ -235,28 +244,25 @@ def _variants(part: Part, view: View, usual: dict[str, str]) -> str:
 
 def agreement(part: Part) -> str:
     """The source study's claims, and what is seen here."""
-    rows = [row("arXiv 2510.24619 finds", "here", "verdict"), "| --- | --- | --- |"]
-    for view in part.views:
-        rows += _agreement(part, view)
-    return "\n".join(rows) if len(rows) > 2 else NOT_FINISHED
+    seen = {view.model: dict(_agreement(part, view)) for view in part.views}
+    said = list(dict.fromkeys(claim for found in seen.values() for claim in found))
+    rows = [row("arXiv 2510.24619 finds", *seen), "| --- |" + " --- |" * len(seen)]
+    rows += [row(claim, *(found.get(claim, ABSENT) for found in seen.values())) for claim in said]
+    return "\n".join(rows) if said else NOT_FINISHED
 
 
-def _agreement(part: Part, view: View) -> Iterator[str]:
-    words = {"better": "agrees", "worse": "the opposite", "not told apart": "not seen"}
+def _agreement(part: Part, view: View) -> Iterator[tuple[str, str]]:
+    words = dict(zip(VERDICTS, ("agrees", "the opposite", "not seen"), strict=True))
     duel = {(s, b): claim for (s, b, _), claim in claims(part, view, product(PREFIXES, OTHERS)).items()}
-    for method, said in product(
-        PREFIXES, [("carries over better than LoRA", LORA), ("does so with as few parameters", SMALL)]
+    for method, (said, rival) in product(
+        PREFIXES, (("carries over better than LoRA", LORA), ("does so with as few parameters", SMALL))
     ):
-        if claim := duel.get((method, said[1])):
-            count = f"{view.cells[method].trained:,} against {view.cells[said[1]].trained:,} parameters"
-            yield row(f"{method} {said[0]}", f"{view.model}: {told(claim)}, {count}", words[verdict(claim)])
+        if claim := duel.get((method, rival)):
+            count = f"{view.cells[method].trained:,} against {view.cells[rival].trained:,} parameters"
+            yield f"{method} {said}", f"{words[verdict(claim)]}: {figures(claim)}; {count}"
     for claim in claims(part, view, [(PREFIX, LORA)], "by_group", ["low"]).values():
-        number = f"{len(claim.languages)} languages with few resources"
-        yield row(
-            "helps where resources are low",
-            f"{view.model}, {number}: {PREFIX} {told(claim)}",
-            words[verdict(claim)],
-        )
+        number = f"{len(claim.languages)} languages"
+        yield f"{PREFIX} helps where resources are low", f"{words[verdict(claim)]}: {figures(claim)}; {number}"
 
 
 def tuning(kept: Kept) -> str:
