@@ -62,6 +62,21 @@ def test_the_finding_on_one_task_is_the_average_of_its_table(tmp_path: Path) -> 
     )
 
 
+def test_the_finding_names_what_was_not_run_everywhere(tmp_path: Path) -> None:
+    for task in ("alpha", "beta"):
+        write_cell(tmp_path, CODES, method="none", task=task, share=0.3)
+        write_cell(tmp_path, CODES, method="lora", task=task, share=0.5)
+    write_cell(tmp_path, CODES, method="full", task="beta", share=0.9)
+    write_cell(tmp_path, CODES, method="soft-prompt", task="beta", share=0.1)
+    grid = read_grid([tmp_path])
+    views = compare(grid, FAST)
+    first, second = finding(grid, views, overall(views, FAST))
+    assert first.startswith("lora carries over best of the 2 methods that every task and model has")
+    assert (
+        "not in that comparison: soft-prompt, full; full has the highest average in 1 of the 1 where it was." in second
+    )
+
+
 def test_what_cannot_be_compared_is_said_and_still_shown(tmp_path: Path) -> None:
     write_cell(tmp_path, CODES, method="prefix", seed=0)
     write_cell(tmp_path, CODES, method="lora", seed=1)

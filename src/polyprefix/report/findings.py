@@ -70,14 +70,16 @@ def finding(grid: Grid, views: Sequence[View], whole: Overall | None) -> tuple[s
         )
     best, *others = whole.ranked
     mean = whole.average(best)
+    rest = [method for method in grid.methods if method not in whole.ranked]
+    of = f" of the {len(whole.ranked)} methods that every task and model has" if others and rest else ""
     first = (
-        f"{best} carries over {'best' if others else 'from English as follows'}: "
+        f"{best} carries over {'best' if others else 'from English as follows'}{of}: "
         f"{percent(mean.value)}% {interval(mean.ci95)} on average over {_extent(views)}"
     )
     if grid.baseline in others:
         first += f", {points(whole.average(best, minus=grid.baseline))} against {grid.baseline}"
     if others:
-        return first + ".", _certainty(grid, views, whole)
+        return first + ".", _certainty(grid, views, whole) + (_left_out(rest, views) if rest else "")
     reason = "The study holds no other method" if len(grid.methods) == 1 else "No other method has all these cells"
     return first + ".", f"{reason}, so nothing here says whether another would do better."
 
@@ -96,6 +98,17 @@ def _extent(views: Sequence[View]) -> str:
 def points(change: Contrast) -> str:
     """A difference in words."""
     return f"{signed(change.value)} points {interval(change.ci95, with_sign=True)}"
+
+
+def _left_out(methods: Sequence[str], views: Sequence[View]) -> str:
+    """Which methods have cells in some tasks and models only, and whether one of them does better where it has."""
+    text = f" Not run in every task and model, and so not in that comparison: {', '.join(methods)}"
+    for method in methods:
+        there = [view.averages for view in views if method in view.averages]
+        highest = sum(averages[method].value >= max(one.value for one in averages.values()) for averages in there)
+        if highest:
+            text += f"; {method} has the highest average in {highest} of the {len(there)} where it was"
+    return text + "."
 
 
 def _certainty(grid: Grid, views: Sequence[View], whole: Overall) -> str:
