@@ -73,7 +73,7 @@ def tested(claim: Claim | None) -> str:
     if claim is None:
         return ""
     text = f"{change(claim.difference)}, p {written(p_of(claim))}"
-    return f"**{text}**" if p_of(claim) < ALPHA else text
+    return text if is_even(claim) else f"**{text}**"
 
 
 def written(p: float) -> str:

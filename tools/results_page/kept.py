@@ -27,10 +27,6 @@ class Part:
     views: tuple[View, ...]
     _compared: dict[tuple[str, str, str], SettingComparison] = field(default_factory=dict)
 
-    def of(self, model: str) -> View | None:
-        """The view of a model; None where nothing of it is finished."""
-        return next((view for view in self.views if view.model == model), None)
-
     def with_baseline(self, view: View, system: str) -> SettingComparison | None:
         """Everything in a view minus one of its systems, not yet corrected; None where that is not finished."""
         if view.setting is None or system not in view.setting.runs:
