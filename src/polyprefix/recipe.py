@@ -174,6 +174,7 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
             cost=cost(
                 train=(report.examples, report.seconds, report.work),
                 evaluation=(len(flat), answers.seconds, answers.work),
+                memory=max(report.memory, answers.memory),
                 device=model.device,
                 dtype=model.seam.dtype,
                 first_step=inputs.seconds + report.first_step - start if report.first_step else None,

@@ -56,6 +56,15 @@ def test_stopped_and_resumed_is_bit_identical(method: str, tmp_path: Path, monke
     )  # fmt: skip
 
 
+def test_memory_is_the_most_of_all_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = iter([3, 7, 5])
+    monkeypatch.setattr("polyprefix.engine.train.peak_memory_bytes", lambda device: next(held, 1))
+    with stopped_after(2, monkeypatch):
+        fit(tmp_path, METHODS["prefix"])
+    _, _, report = fit(tmp_path, METHODS["prefix"])
+    assert report.resumed_at == 2 and report.memory == 7
+
+
 def test_a_damaged_checkpoint_is_not_used(tmp_path: Path) -> None:
     whole, log, _ = fit(tmp_path, METHODS["prefix"])
     file = tmp_path / "checkpoint.pt"

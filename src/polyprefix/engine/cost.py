@@ -36,6 +36,7 @@ def cost(
     *,
     train: tuple[int, float, Work],
     evaluation: tuple[int, float, Work],
+    memory: int,
     device: torch.device,
     dtype: torch.dtype,
     first_step: float | None = None,
@@ -44,11 +45,12 @@ def cost(
 
     Args:
         train, evaluation: examples, seconds, and the work that was counted.
+        memory: bytes at the peak.
         dtype: in which the model computes.
         first_step: seconds until the first optimiser step was done.
     """
     ceiling = matrix_ceiling(device, dtype)
-    figures: dict[str, float] = {"peak_memory_bytes": peak_memory_bytes(device), "ceiling_flops_per_second": ceiling}
+    figures: dict[str, float] = {"peak_memory_bytes": memory, "ceiling_flops_per_second": ceiling}
     if first_step is not None:
         figures["first_step_seconds"] = first_step
     for name, (count, seconds, work) in (("train", train), ("eval", evaluation)):

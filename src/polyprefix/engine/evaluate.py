@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Protocol
 
-from polyprefix.engine.cost import Stopwatch
+from polyprefix.engine.cost import Stopwatch, peak_memory_bytes
 from polyprefix.engine.generate import write_answers
 from polyprefix.engine.predict import rank_choices
 from polyprefix.engine.processes import processes
@@ -18,7 +18,7 @@ from polyprefix.records import Example, Prediction, Score
 from polyprefix.text.tokens import Encoded
 
 Figures = Mapping[str, float]
-"""`seconds`, and the figures of `Work`."""
+"""`seconds`, `memory` (bytes at the peak until then), and the figures of `Work`."""
 
 
 class Kept(Protocol):
@@ -39,6 +39,8 @@ class Answers:
     """Language -> one prediction per example, in the order of the examples."""
     seconds: float
     """That they took, before an interruption too."""
+    memory: int
+    """Bytes at the peak, before an interruption too."""
     work: Work
 
 
@@ -75,9 +77,11 @@ def predict(
             if kept and not earlier and (group.main or not group.sharded):
                 kept.put(language, *found[language])
     everything = {language: answers for part in group.gather(found) for language, answers in part.items()}
-    total = {key: sum(figures[key] for _, figures in everything.values()) for key in next(iter(everything.values()))[1]}
+    columns = {key: [figures[key] for _, figures in everything.values()] for key in next(iter(everything.values()))[1]}
+    memory = int(max(columns.pop("memory")))
+    total = {key: sum(column) for key, column in columns.items()}
     predictions = {language: everything[language][0] for language in encoded}
-    return Answers(predictions, total.pop("seconds"), Work(**total))  # type: ignore[arg-type]
+    return Answers(predictions, total.pop("seconds"), memory, Work(**total))  # type: ignore[arg-type]
 
 
 def _main_figure(scores: Mapping[str, Score]) -> str:
@@ -99,7 +103,7 @@ def _answer(
         else:
             answers = [(written, ()) for written in write_answers(model, items, budget, advance, work)]
         predictions = [_prediction(example, *answer) for example, answer in zip(examples, answers, strict=True)]
-    return predictions, {"seconds": clock.seconds, **asdict(work)}
+    return predictions, {"seconds": clock.seconds, "memory": peak_memory_bytes(model.device), **asdict(work)}
 
 
 def _prediction(example: Example, predicted: str, log_likelihoods: tuple[float, ...]) -> Prediction:

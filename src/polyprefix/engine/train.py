@@ -24,7 +24,7 @@ from torch.distributed.tensor import DTensor
 from polyprefix.config import RunConfig, TrainConfig
 from polyprefix.engine import tensors
 from polyprefix.engine.checkpoint import Checkpoint
-from polyprefix.engine.cost import Stopwatch
+from polyprefix.engine.cost import Stopwatch, peak_memory_bytes
 from polyprefix.engine.lower_layers import lower_layers
 from polyprefix.engine.memory import out_of_memory, release, token_budget, too_large
 from polyprefix.engine.predict import rank_choices
@@ -49,6 +49,8 @@ class TrainReport:
     """Without validation."""
     work: Work = field(default_factory=Work)
     """Counted, without validation."""
+    memory: int = 0
+    """Bytes at the peak, before an interruption too."""
     first_step: float | None = None
     """`time.perf_counter()` when the first step was done."""
     best_step: int = 0
@@ -129,7 +131,7 @@ def train(
     model.eval()
     accuracy = best.rank[0] if validation and all(item.choices for item in validation) else None
     return TrainReport(
-        total, total * per_step, clock.seconds, optimizer.work(), None if done else first, best.step or total, accuracy,
+        total, total * per_step, clock.seconds, optimizer.work(), optimizer.memory(), None if done else first, best.step or total, accuracy,
         done or None,
     )  # fmt: skip
 
@@ -180,6 +182,7 @@ class Optimizer:
             fused=model.device.type in ("cpu", "cuda"),  # one pass over moments and weights instead of a dozen
         )  # fmt: skip
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.adamw, lambda step: _schedule(config, step, total))
+        self.earlier_memory = 0
 
     def work(self) -> Work:
         """What was counted so far, in all processes and before an interruption too."""
@@ -188,10 +191,14 @@ class Optimizer:
             total += part
         return total
 
+    def memory(self) -> int:
+        """Bytes at the peak so far, before an interruption too."""
+        return max(self.earlier_memory, peak_memory_bytes(self.adapted.device))
+
     def state(self, last: bool) -> dict[str, Any]:
         """All that the next step depends on but the random numbers; after the last step that is the weights alone."""
         weights = {name: merged(parameter.detach()) for name, parameter in self.trainable}
-        state = {"weights": weights, "work": asdict(self.work()), "budget": self.budget}
+        state = {"weights": weights, "work": asdict(self.work()), "memory": self.memory(), "budget": self.budget}
         if last:
             return state
         moments = self._each(self.adamw.state_dict(), lambda value, _: merged(value))
@@ -206,6 +213,7 @@ class Optimizer:
             self.schedule.load_state_dict(state["schedule"])
         if self.lower:
             self.lower.load(state.get("groups", []))
+        self.earlier_memory = state["memory"]
         self.budget = state["budget"]  # which depends on free memory, and decides which rows are added up first
         if self.processes.main:
             self.meter.work = Work(**state["work"])
