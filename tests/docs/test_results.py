@@ -8,6 +8,8 @@ from tools.results_page.__main__ import KEPT, PAGE, REPORT, filled
 from tools.results_page.kept import Kept
 
 from polyprefix.results.files import PREDICTIONS, find_results, read_predictions, read_result
+from polyprefix.study.grid import TUNE
+from polyprefix.study.run import Outcomes, open_cells
 from polyprefix.study.tuning import resolved
 
 
@@ -38,3 +40,9 @@ def test_every_kept_run_is_a_cell_of_the_study_and_says_where_it_comes_from() ->
     for folder in folders:
         found = read_result(folder).provenance
         assert len(found["code"]["commit"]) == 40 and not found["code"]["dirty"] and found["machine"]["threads"]
+
+
+def test_the_study_is_finished() -> None:
+    kept = Kept(KEPT)
+    assert open_cells(kept.cells(), kept.books, Outcomes()) == ([], 0)
+    assert sum(cell.part != TUNE for cell in kept.cells()) >= 60

@@ -152,9 +152,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
         raise ValueError("p-values must lie between 0 and 1")
     order = np.argsort(p, kind="stable")
     stepped = np.minimum(1.0, (len(p) - np.arange(len(p))) * p[order])
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.maximum.accumulate(stepped)
-    return [float(value) for value in adjusted]
+    corrected = np.empty_like(p)
+    corrected[order] = np.maximum.accumulate(stepped)
+    return [float(value) for value in corrected]
 
 
 def adjusted(claims: Sequence[Claim]) -> list[Claim]:
