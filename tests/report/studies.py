@@ -88,7 +88,7 @@ def write_cell(
                 "runtime": {"device": "cpu"}, **config,
             },
             {"packages": {"torch": "2.13"}, "device": "cpu", "finished_at": "2026-01-01T00:00:00+00:00"},
-            {"trainable": trained, "total": total},
+            {"trainable": trained, "total": total if method == "full" else total + trained},
             scores,
             {**times, "eval_seconds": 12.5, "eval_examples_per_second": 31.25, "peak_memory_bytes": 2.5e9},
             (f"{task}: an English prompt in all languages", *notes),

@@ -91,6 +91,24 @@ def test_task_and_model_are_chosen(tab: Tab) -> None:
     assert tab.page.locator("#scaling figure:visible").get_attribute("id") == "scaling-beta"
 
 
+def test_what_was_not_run_cannot_be_chosen(browser: Any, tmp_path: Path) -> None:
+    """The page opens with the task and model of which it has most, and a task takes the choice to a model that ran it."""
+    for task, model, count in (("alpha", "tiny-b", 4), ("beta", "tiny-a", 9), ("beta", "tiny-b", 5)):
+        for method in ("none", "prefix"):
+            write_cell(tmp_path, some_languages(count), task=task, model=model, method=method)
+    write_report(tmp_path, tmp_path / "report.html")
+    tab = Tab(browser, tmp_path / "report.html")
+    shown = tab.page.locator("table.heat:visible")
+    assert (shown.get_attribute("data-task"), shown.get_attribute("data-model")) == ("beta", "tiny-a")
+    tab.page.select_option("#task", "alpha")
+    assert (shown.get_attribute("data-task"), shown.get_attribute("data-model")) == ("alpha", "tiny-b")
+    assert tab.page.locator("#model option:disabled").all_text_contents() == ["tiny-a"]
+    assert "models of one size" in tab.page.locator("#scaling").inner_text()
+    bare = "section => section.innerText.trim() === section.querySelector('h2').innerText.trim()"
+    assert [section for section in tab.page.locator("section").all() if section.evaluate(bare)] == []
+    tab.context.close()
+
+
 def test_sorting_and_grouping(tab: Tab) -> None:
     table = tab.page.locator("table.heat:visible")
     heading = table.locator("th[data-method=lora]")

@@ -63,6 +63,7 @@ def write_page(grid: Grid, views: Sequence[View], path: Path, *, texts: bool = T
     page = environment.get_template("study.html.j2").render(
         grid=grid,
         views=views,
+        opened=fullest(views),
         finding=finding(grid, views, whole),
         together=[_drawing(chart) for chart in together(grid, whole)],
         comparisons=sum(len(view.differences) for view in views),
@@ -144,6 +145,11 @@ def facts(grid: Grid) -> dict[str, str]:
     if peak := max((result.cost.get("peak_memory_bytes", 0.0) for result in results), default=0.0):
         found["most memory"] = figures.size(peak)
     return {name: fact for name, fact in found.items() if fact}
+
+
+def fullest(views: Sequence[View]) -> View:
+    """The one with the most runs and languages: what a reader sees first."""
+    return max(views, key=lambda view: sum(len(cell.runs) * len(cell.scores) for cell in view.cells.values()))
 
 
 def limits(view: View) -> tuple[float, float]:

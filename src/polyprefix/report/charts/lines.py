@@ -13,12 +13,13 @@ from polyprefix.report.views import View
 
 
 def scaling(grid: Grid, views: Sequence[View]) -> Iterator[Chart]:
-    """Accuracy over the size of the model, where sizes differ."""
+    """Accuracy over the size of the model, where sizes differ; what an adapter adds is not counted."""
+    sizes = {view.model: min(cell.total for cell in view.cells.values()) for view in views}
     points: list[Row] = [
-        {"method": method, "size": view.cells[method].total, "model": view.model, **marked(score), "score": score}
+        {"method": method, "size": sizes[view.model], "model": view.model, **marked(score), "score": score}
         for view in views
         for method, score in view.averages.items()
-        if view.cells[method].total
+        if sizes[view.model]
     ]
     if len({point["size"] for point in points}) < 2:
         return

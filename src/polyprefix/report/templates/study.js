@@ -5,7 +5,11 @@ const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
 // Only the chosen task and model are shown; a block that names no model belongs to all models of its task.
 const chosen = { task: document.getElementById("task"), model: document.getElementById("model") };
+const run = new Set(all("[data-task][data-model]").map((block) => JSON.stringify([block.dataset.task, block.dataset.model])));
 function choose() {
+  const models = [...chosen.model.options];
+  for (const model of models) model.disabled = !run.has(JSON.stringify([chosen.task.value, model.value]));
+  if (chosen.model.selectedOptions[0]?.disabled ?? true) chosen.model.value = models.find((model) => !model.disabled).value;
   for (const block of all("[data-task]")) {
     const other = ["task", "model"].some((key) => key in block.dataset && block.dataset[key] !== chosen[key].value);
     block.classList.toggle("hidden", other);
