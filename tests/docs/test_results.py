@@ -6,11 +6,9 @@ import re
 from pathlib import Path
 
 from tests.report.test_page import Page
-from tools.results_page.__main__ import KEPT, PAGE, REPORT, filled
+from tools.results_page.__main__ import KEPT, PAGE, REPORT, filled, write_report
 from tools.results_page.kept import Kept
-from tools.results_page.sections import COMPARISON
 
-from polyprefix.report.page import write_page
 from polyprefix.results.files import PREDICTIONS, find_results, read_predictions, read_result
 from polyprefix.study.grid import TUNE
 from polyprefix.study.run import Outcomes, open_cells
@@ -23,9 +21,7 @@ def test_the_page_is_made_from_the_kept_runs() -> None:
 
 
 def test_the_report_is_made_from_the_kept_runs(tmp_path: Path) -> None:
-    whole = Kept(KEPT).part(*COMPARISON)
-    assert whole
-    write_page(whole.grid, whole.views, tmp_path / "report.html")
+    write_report(Kept(KEPT), tmp_path / "report.html")
     made, kept = (Page(path.read_text(encoding="utf-8")) for path in (tmp_path / "report.html", REPORT))
     assert len(made.figures) > 1000 and made.figures == kept.figures
     assert made.text == kept.text, "python -m tools.results_page writes it again"

@@ -29,6 +29,12 @@ def filled(kept: Kept, page: str) -> str:
     return page
 
 
+def write_report(kept: Kept, path: Path) -> None:
+    """The report of everything that was compared."""
+    if whole := kept.part(*COMPARISON):
+        write_page(whole.grid, whole.views, path)
+
+
 def write() -> None:
     """Write all of it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -38,8 +44,8 @@ def write() -> None:
     given = parser.parse_args()
     kept = Kept(given.kept)
     given.page.write_text(filled(kept, given.page.read_text(encoding="utf-8")), encoding="utf-8")
-    if (main := kept.part(MAIN)) and (whole := kept.part(*COMPARISON)):
-        write_page(whole.grid, whole.views, given.report)
+    write_report(kept, given.report)
+    if main := kept.part(MAIN):
         for chart in charts(main):
             path = given.report.with_name(f"{chart.name}.svg")
             path.write_text(on_paper(svg(chart)), encoding="utf-8")

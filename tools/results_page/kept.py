@@ -42,6 +42,7 @@ class Kept:
     """The study and its folder of kept runs."""
 
     folder: Path
+    _parts: dict[tuple[tuple[str, ...], bool], Part | None] = field(default_factory=dict)
 
     @property
     def books(self) -> Bookkeeping:
@@ -54,6 +55,11 @@ class Kept:
 
     def part(self, *names: str, across_shots: bool = False) -> Part | None:
         """The finished cells of some parts; None where there is none."""
+        if (names, across_shots) not in self._parts:
+            self._parts[names, across_shots] = self._read(names, across_shots)
+        return self._parts[names, across_shots]
+
+    def _read(self, names: tuple[str, ...], across_shots: bool) -> Part | None:
         found = table.results(self.cells(*names), self.books, across_shots=across_shots)
         if not found.folders:
             return None

@@ -77,10 +77,10 @@ def predict(
             if kept and not earlier and (group.main or not group.sharded):
                 kept.put(language, *found[language])
     everything = {language: answers for part in group.gather(found) for language, answers in part.items()}
-    columns = {key: [figures[key] for _, figures in everything.values()] for key in next(iter(everything.values()))[1]}
-    memory = int(max(columns.pop("memory")))
-    total = {key: sum(column) for key, column in columns.items()}
     predictions = {language: everything[language][0] for language in encoded}
+    figures = [taken for _, taken in everything.values()]
+    memory = int(max(taken["memory"] for taken in figures))
+    total = {key: sum(taken[key] for taken in figures) for key in figures[0] if key != "memory"}
     return Answers(predictions, total.pop("seconds"), memory, Work(**total))  # type: ignore[arg-type]
 
 

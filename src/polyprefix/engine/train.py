@@ -131,8 +131,8 @@ def train(
     model.eval()
     accuracy = best.rank[0] if validation and all(item.choices for item in validation) else None
     return TrainReport(
-        total, total * per_step, clock.seconds, optimizer.work(), optimizer.memory(), None if done else first, best.step or total, accuracy,
-        done or None,
+        total, total * per_step, clock.seconds, optimizer.work(), optimizer.memory(), None if done else first,
+        best.step or total, accuracy, done or None,
     )  # fmt: skip
 
 

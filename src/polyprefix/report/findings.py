@@ -104,9 +104,8 @@ def _left_out(methods: Sequence[str], views: Sequence[View]) -> str:
     """Which methods have cells in some tasks and models only, and whether one of them does better where it has."""
     text = f" Not run in every task and model, and so not in that comparison: {', '.join(methods)}"
     for method in methods:
-        there = [view.averages for view in views if method in view.averages]
-        highest = sum(averages[method].value >= max(one.value for one in averages.values()) for averages in there)
-        if highest:
+        there = [view for view in views if method in view.averages]
+        if highest := sum(method in view.best for view in there):
             text += f"; {method} has the highest average in {highest} of the {len(there)} where it was"
     return text + "."
 

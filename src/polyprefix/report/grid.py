@@ -54,7 +54,7 @@ class Cell:
 
     @property
     def total(self) -> int:
-        """All parameters of the model."""
+        """All parameters of the adapted model; 0 where that is not known."""
         return int(self.runs[0].result.parameters.get("total", 0))
 
     @property
@@ -96,8 +96,15 @@ class Grid:
     @property
     def models(self) -> tuple[str, ...]:
         """The smallest first."""
-        size = {cell.model: cell.total for cell in self.cells.values()}
-        return tuple(sorted(size, key=lambda model: (size[model], model)))
+        return tuple(sorted(self.sizes, key=lambda model: (self.sizes[model], model)))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Model -> its parameters, without what an adapter adds; 0 where that is not known."""
+        totals: dict[str, list[int]] = {}
+        for cell in self.cells.values():
+            totals.setdefault(cell.model, []).append(cell.total)
+        return {model: min(filter(None, found), default=0) for model, found in totals.items()}
 
     @property
     def methods(self) -> tuple[str, ...]:

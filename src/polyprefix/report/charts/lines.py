@@ -13,8 +13,8 @@ from polyprefix.report.views import View
 
 
 def scaling(grid: Grid, views: Sequence[View]) -> Iterator[Chart]:
-    """Accuracy over the size of the model, where sizes differ; what an adapter adds is not counted."""
-    sizes = {view.model: min(cell.total for cell in view.cells.values()) for view in views}
+    """Accuracy over the size of the model, where sizes differ."""
+    sizes = grid.sizes
     points: list[Row] = [
         {"method": method, "size": sizes[view.model], "model": view.model, **marked(score), "score": score}
         for view in views

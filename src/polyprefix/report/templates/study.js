@@ -9,7 +9,7 @@ const run = new Set(all("[data-task][data-model]").map((block) => JSON.stringify
 function choose() {
   const models = [...chosen.model.options];
   for (const model of models) model.disabled = !run.has(JSON.stringify([chosen.task.value, model.value]));
-  if (chosen.model.selectedOptions[0]?.disabled ?? true) chosen.model.value = models.find((model) => !model.disabled).value;
+  if (chosen.model.selectedOptions[0].disabled) chosen.model.value = models.find((model) => !model.disabled).value;
   for (const block of all("[data-task]")) {
     const other = ["task", "model"].some((key) => key in block.dataset && block.dataset[key] !== chosen[key].value);
     block.classList.toggle("hidden", other);
