@@ -45,16 +45,36 @@ def write_answers(
     stops = tuple(sorted({stop for item in encoded for stop in item.prompt.stop}))
     ended = _ends(tokenizer, stops)
     answers: dict[int, str] = {}
-    with reading(model, encoded, new) as (shared, context):
+    for rows in model.seam.passes([(len(item.ids), len(item.ids) + new - 1) for item in encoded]):
+        items = [encoded[row] for row in rows]
+        answers.update(zip(rows, _write(model, items, new, token_budget, ended, advance, work), strict=True))
+    return [answers[i] for i in range(len(encoded))]
+
+
+def _write(
+    model: AdaptedModel,
+    encoded: Sequence[Encoded],
+    new: int,
+    token_budget: int | None,
+    ended: StoppingCriteriaList,
+    advance: Callable[[int], None],
+    work: Work | None,
+) -> list[str]:
+    """The answers to prompts that may share passes."""
+    tokenizer = model.base.tokenizer
+    answers: dict[int, str] = {}
+    shortest, longest = min(len(item.ids) for item in encoded), max(len(item.ids) for item in encoded) + new - 1
+    with reading(model, encoded, shortest, longest) as (shared, context):
         meter = Meter(model, shared)
 
         budget = memory.token_budget(model, token_budget, training=False)
         prompts = [item.ids[shared:] for item in encoded]
+        prefills = model.seam.caches_what_it_attends_to() and model.seam.branches(shortest, longest)
 
         def write(rows: list[int]) -> list[str]:
             chosen = [prompts[i] for i in rows]
             ids, mask = pad_left(chosen, tokenizer.pad_token_id, model.device)
-            cache, read = prefill(model, chosen, context, budget) if model.seam.flattens() else (None, [])
+            cache, read = prefill(model, chosen, context, budget) if prefills else (None, [])
             out = model.generate(
                 ids,
                 mask,

@@ -58,7 +58,9 @@ class LowerLayers:
         self._states: dict[int, Tensor] = {}
         """Text -> [T, D]."""
         with torch.no_grad(), self._listening(stop=False) as outputs:
-            self._context = model.context(shared_ids)
+            longest = shared_ids.numel() + max((text.size for text in texts), default=0)
+            self._context = model.context(shared_ids, longest if model.seam.rope.switches else None)
+        self._shared = shared_ids.numel() > 0
         shared = outputs[-1:] if shared_ids.numel() else []
         self._head, self._apart = ([states[0] for states in shared], []) if in_row else ([], shared)
         """Of the shared tokens, [S, D] or [1, S, D]; their keys and values in these layers never change either."""
@@ -127,7 +129,9 @@ class LowerLayers:
         texts = [self.texts[row] for row in rows]
         inputs = tensors.batch(texts, self.adapted)
         mask = inputs.attention_mask
-        states = self._output(inputs.input_ids, mask, packed=inputs.packed, context=self._context)
+        states = self._output(
+            inputs.input_ids, mask, packed=inputs.packed, context=self._context if self._shared else None
+        )
         kept = (states[0] if mask is None else states[mask.bool()]).to(self.place)
         self._states.update(zip(rows, kept.split([text.size for text in texts]), strict=True))
 

@@ -25,8 +25,17 @@ WRITING = 4
 Result = TypeVar("Result")
 
 
-def token_budget(model: AdaptedModel, wanted: int | None, *, training: bool) -> int:
-    """Tokens of one forward pass: as wanted, else from free memory and what a token takes."""
+def token_budget(model: AdaptedModel, wanted: int | None, *, training: bool, shared: int = 0) -> int:
+    """Tokens of one forward pass: as wanted, else from free memory and what a token takes; no more than a packed row may hold.
+
+    Args:
+        shared: tokens that stand at the head of the row besides.
+    """
+    tokens = _budget(model, wanted, training)
+    return max(1, model.seam.row(tokens + shared) - shared) if model.seam.flattens() else tokens
+
+
+def _budget(model: AdaptedModel, wanted: int | None, training: bool) -> int:
     if wanted is not None:
         return wanted
     most = MOST["cuda" if model.device.type == "cuda" else "cpu", training]

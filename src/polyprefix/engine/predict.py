@@ -7,7 +7,7 @@ ones branch off. What the prompts of a set begin with is computed once for the w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -48,11 +48,49 @@ def rank_choices(
         advance: told how many prompts are done.
         work: what is done is added to it.
     """
-    if not encoded:
-        return []
-    answer = max(len(choice) for item in encoded for choice in item.choices)
-    ranked: dict[int, Ranked] = {}
-    with reading(model, encoded, answer) as (shared, context):
+    scored = [_each_alone(model, item) for item in encoded]
+    parts = [part for items in scored for part in items]
+    whole = len(parts) == len(encoded)
+    ranked: dict[int, tuple[float, ...]] = {}
+    for rows in model.seam.passes([_lengths(part) for part in parts]):
+        told = advance if whole else lambda count: None
+        values = _log_likelihoods(model, [parts[row] for row in rows], token_budget, work, told)
+        ranked.update(zip(rows, values, strict=True))
+    if not whole:
+        advance(len(encoded))
+    found = iter(ranked[n] for n in range(len(parts)))
+    return [
+        Ranked(item, tuple(value for _ in items for value in next(found)))
+        for item, items in zip(encoded, scored, strict=True)
+    ]
+
+
+def _lengths(item: Encoded) -> tuple[int, int]:
+    """Tokens that go through the model with the shortest and with the longest choice, whose last token does not."""
+    sizes = [len(choice) - 1 for choice in item.choices]
+    return len(item.ids) + min(sizes), len(item.ids) + max(sizes)
+
+
+def _each_alone(model: AdaptedModel, item: Encoded) -> list[Encoded]:
+    """The prompt with all its choices; where these may not share a pass, once with each."""
+    shortest, longest = _lengths(item)
+    size = tensors.Text(item.ids, item.choices).size
+    if len(item.choices) == 1 or model.seam.branches(shortest, longest, size):
+        return [item]
+    return [replace(item, choices=(choice,)) for choice in item.choices]
+
+
+def _log_likelihoods(
+    model: AdaptedModel,
+    encoded: Sequence[Encoded],
+    token_budget: int | None,
+    work: Work | None,
+    advance: Callable[[int], None],
+) -> list[tuple[float, ...]]:
+    """Of each choice of prompts that may share passes."""
+    lengths = [_lengths(item) for item in encoded]
+    ranked: dict[int, tuple[float, ...]] = {}
+    with reading(model, encoded, min(lengths)[0], max(longest for _, longest in lengths)) as (shared, context):
         meter = Meter(model, shared)
         budget = memory.token_budget(model, token_budget, training=False)
         rests = [tensors.Text(item.ids[shared:], item.choices) for item in encoded]
@@ -69,7 +107,7 @@ def rank_choices(
         sizes = [text.size for text in texts]
         for rows, values in memory.in_halves(_batches(model, texts, sizes, budget), rank, sizes, model.device):
             done = [i for n in rows for i in groups[n][1]]
-            ranked.update({i: Ranked(encoded[i], tuple(v)) for i, v in zip(done, values, strict=True)})
+            ranked.update({i: tuple(v) for i, v in zip(done, values, strict=True)})
             advance(len(done))
     if work is not None:
         work += meter.work

@@ -36,9 +36,12 @@ def prefill(
     parts, end = [], 0
     for rows in by_token_budget([tree.size for tree in trees], budget):
         inputs = tensors.batch([trees[row] for row in rows], model)
-        parts.append(
-            model.seam.read(inputs.input_ids, start=context.shared_length, before=context.prefix, packed=inputs.packed)
-        )
+        with model.seam.for_length(context.shared_length + width + 1):
+            parts.append(
+                model.seam.read(
+                    inputs.input_ids, start=context.shared_length, before=context.prefix, packed=inputs.packed
+                )
+            )
         for common, group in (groups[row] for row in rows):
             trunk = list(range(end, end + common))
             end += common

@@ -12,19 +12,24 @@ from polyprefix.text.tokens import Encoded, shared_length
 
 
 @contextmanager
-def reading(model: AdaptedModel, encoded: Sequence[Encoded], answer: int) -> Iterator[tuple[int, Context]]:
+def reading(
+    model: AdaptedModel, encoded: Sequence[Encoded], shortest: int, longest: int
+) -> Iterator[tuple[int, Context]]:
     """The number of shared tokens, and the context that stands before the rest of every prompt.
 
     Args:
-        answer: the most tokens that follow a prompt.
+        shortest, longest: tokens of a prompt, and of one with its answer, that go through the model.
     """
     was_training = model.training
     model.eval()
     model.adapter.merge()
     try:
-        longest = max(len(item.ids) for item in encoded) + answer
-        shared = model.shareable(shared_length([item.ids for item in encoded]), longest)
-        yield shared, model.context(torch.tensor(encoded[0].ids[:shared]))
+        common = shared_length([item.ids for item in encoded]) if model.seam.branches(shortest, longest) else 0
+        shared = model.shareable(common, longest)
+        yield (
+            shared,
+            model.context(torch.tensor(encoded[0].ids[:shared]), longest if model.seam.rope.switches else None),
+        )
     finally:
         model.adapter.unmerge()
         model.train(was_training)

@@ -157,8 +157,11 @@ class Optimizer:
         self.config = config
         self.trainable = model.trainable()
         self.parameters = [parameter for _, parameter in self.trainable]
-        longest = max(len(item.ids) + len(item.target) for item in examples)
-        self.shared = model.shareable(shared_length([item.ids for item in examples]), longest)
+        self.lengths = [len(item.ids) + len(item.target) - 1 for item in examples]
+        """Tokens of each example that go through the model; the answer's last one does not."""
+        apart = len(model.seam.passes([(n, n) for n in self.lengths])) > 1
+        common = shared_length([item.ids for item in examples])
+        self.shared = 0 if apart else model.shareable(common, max(self.lengths))
         self.texts = [tensors.Text(item.ids[self.shared :], [item.target]) for item in examples]
         # At the head of a packed row one product serves all; where most texts are shorter, attention's rows would widen.
         # One answer for all passes: processes that share a model's weights must call its layers equally often.
@@ -168,7 +171,7 @@ class Optimizer:
         self.head: tuple[int, ...] = head if in_row else ()
         self.apart: Tensor | None = None if in_row else shared_ids
         self.meter = Meter(model, self.shared, training=True)
-        self.budget = token_budget(model, config.token_budget, training=True)
+        self.budget = token_budget(model, config.token_budget, training=True, shared=len(self.head))
         self.processes: Processes = processes()
         self.lower = lower_layers(
             model, self.texts, shared_ids, in_row=in_row, lowest=self.meter.shape.lowest,
@@ -263,7 +266,7 @@ class Optimizer:
 
     def _in_passes(self, rows: Sequence[int]) -> float:
         loss = 0.0
-        for part, weight in self.processes.mine(self._passes([self.texts[row] for row in rows])):
+        for part, weight in self.processes.mine(self._passes(rows)):
             chosen = [rows[i] for i in part]
             texts = [self.texts[row] for row in chosen]
             inputs = tensors.batch(texts, self.adapted, self.head)
@@ -282,7 +285,14 @@ class Optimizer:
         self.meter.count_below([self.texts[row] for row in self.lower.visit(rows)])
         return self.lower.skipped(rows, inputs)
 
-    def _passes(self, texts: Sequence[tensors.Text]) -> list[list[int]]:
+    def _passes(self, rows: Sequence[int]) -> list[list[int]]:
+        """Which of these rows go through the model together, as indices of `rows`."""
+        groups = self.adapted.seam.passes([(self.lengths[row], self.lengths[row]) for row in rows])
+        batches = [[group[i] for i in part] for group in groups for part in self._batches([rows[i] for i in group])]
+        return batches
+
+    def _batches(self, rows: Sequence[int]) -> list[list[int]]:
+        texts = [self.texts[row] for row in rows]
         sizes = [text.size for text in texts]
         share = math.ceil(sum(sizes) / self.processes.count)  # so that every process has something to do
         return by_token_budget(

@@ -6,11 +6,14 @@ training and for all batches in evaluation, and never enters the KV cache. Posit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import StoppingCriteriaList
+from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from polyprefix.errors import ModelError
 from polyprefix.methods.base import Adapter, Method, Start
@@ -28,6 +31,8 @@ class Context:
     prefix: KVPrefix
     shared_length: int = 0
     """S."""
+    regime: int = 0
+    """Of the sequences that it may stand before: their rotary phases are its own."""
 
 
 class AdaptedModel(nn.Module):
@@ -41,6 +46,7 @@ class AdaptedModel(nn.Module):
         self.adapter = adapter
         self.seam = Seam.of(base.model)
         keep_contiguous(base.model)
+        self.train(base.model.training)  # a new module says that it is training, and would pass that on
 
     @property
     def config(self) -> Any:
@@ -52,21 +58,27 @@ class AdaptedModel(nn.Module):
         """Where inputs belong."""
         return self.seam.device
 
-    def context(self, shared_ids: Tensor | None = None) -> Context:
-        """What stands before the text: the learned prefix, then the shared tokens [S] or [1, S], which attend to it."""
-        learned = self.adapter.prefix(self.seam) or KVPrefix()
-        if shared_ids is None or shared_ids.numel() == 0:
-            return Context(learned)
-        shared_ids = shared_ids.reshape(1, -1).to(self.device)
-        shared = self.seam.read(input_ids=shared_ids, start=0, before=learned)
-        return Context(learned.then(shared), shared_ids.shape[1])
+    def context(self, shared_ids: Tensor | None = None, length: int | None = None) -> Context:
+        """What stands before the text: the learned prefix, then the shared tokens [S] or [1, S], which attend to it.
+
+        Args:
+            length: tokens of the sequences that it will stand before, shared ones included, where rotary phases depend on that.
+        """
+        regime = self.seam.regime(length or 0)
+        with self.seam.for_length(length):
+            learned = self.adapter.prefix(self.seam) or KVPrefix()
+            if shared_ids is None or shared_ids.numel() == 0:
+                return Context(learned, 0, regime)
+            shared_ids = shared_ids.reshape(1, -1).to(self.device)
+            shared = self.seam.read(input_ids=shared_ids, start=0, before=learned)
+            return Context(learned.then(shared), shared_ids.shape[1], regime)
 
     def shareable(self, shared: int, longest: int) -> int:
         """How many of `shared` leading tokens may be given as context, when the longest text has `longest` tokens in all.
 
-        All or none: beyond a sliding window, later tokens must not see them, and a prefix is seen by all.
+        All or none: beyond a sliding window or a chunk of attention, later tokens must not see them, and a prefix is seen by all.
         """
-        return shared if self.seam.window is None or longest <= self.seam.window else 0
+        return shared if self.seam.shares(longest) else 0
 
     def forward(
         self,
@@ -95,8 +107,11 @@ class AdaptedModel(nn.Module):
 
         Returns:
             The base model's output; logits [B, T or logits_to_keep, V], or [1, A, V], are those of input_ids alone.
+
+        Raises:
+            ModelError: if a sequence is longer than the model is served exactly.
+            ValueError: if sequences of this length cannot share a pass, or what stands before them.
         """
-        context = context or self.context(shared_ids)
         if packed is not None:  # all ones: nothing is padding, and transformers need not look for borders itself
             position_ids, attention_mask = packed.position[None], torch.ones_like(packed.position)[None]
         elif position_ids is None:
@@ -105,11 +120,27 @@ class AdaptedModel(nn.Module):
             raise ModelError(
                 f"{self.base.name} does not keep packed sequences apart: give them as rows of a padded batch"
             )
-        self._check_window(context, position_ids if packed is not None else None, position_ids.shape[1])
+        before = context.shared_length if context else 0 if shared_ids is None else shared_ids.numel()
+        lengths = packed.lengths if packed is not None else self._lengths(position_ids)
+        lengths = [before + length for length in lengths]
+        if packed is None and len({self.seam.regime(length) for length in lengths}) > 1:
+            rows = (input_ids, attention_mask, position_ids)
+            return self._apart(rows, lengths, shared_ids, plain=not (context or kwargs or at is not None))
+        texts = (
+            packed.lengths if packed is not None else input_ids if input_ids is not None else kwargs["inputs_embeds"]
+        )
+        row = packed.position.numel() if packed is not None else 0
+        self.seam.check(lengths, shared=before, together=len(texts) > 1, row=row)
+        length = max(lengths) if self.seam.rope.switches else None
+        context = context or self.context(shared_ids, length)
+        if context.regime != self.seam.regime(length or 0):
+            raise ValueError(
+                f"the context was not made for sequences of {length} tokens: give their length to context()"
+            )
         kwargs.setdefault("use_cache", False)
         self.seam.set(context.prefix, packed)
         try:
-            with packing(packed), only_at(self.model, at):
+            with packing(packed), only_at(self.model, at), self.seam.for_length(length):
                 return self.model(
                     input_ids=input_ids,
                     attention_mask=attention_mask,
@@ -122,6 +153,33 @@ class AdaptedModel(nn.Module):
             ):  # the backward pass will need it again; otherwise the base model is itself again
                 self.seam.set(None)
 
+    def _lengths(self, position_ids: Tensor) -> list[int]:
+        """Tokens of each row, or of each sequence in a row whose positions restart; the width of all rows where that is enough."""
+        width = int(position_ids.shape[-1])
+        if self.seam.first_switch is None or (width < self.seam.first_switch and not self.seam.rope.switches):
+            return [width]
+        return sorted({int(n) for n in (position_ids.amax(-1) + 1).tolist()})
+
+    def _apart(
+        self, rows: tuple[Any, ...], lengths: Sequence[int], shared_ids: Tensor | None, *, plain: bool
+    ) -> CausalLMOutputWithPast:
+        """Logits of padded rows whose rotary phases differ, one regime at a time."""
+        ids, mask, positions = rows
+        if not plain or ids is None or len(positions) != len(ids):
+            raise ValueError(
+                f"rows of {min(lengths)} to {max(lengths)} tokens: the rotary phases of {self.base.name} depend on the length, "
+                f"so that rows on both sides of {self.seam.rope.switches[0]} tokens need passes of their own"
+            )
+        shared = 0 if shared_ids is None else shared_ids.numel()
+        regimes = [self.seam.regime(shared + int(n)) for n in (positions.amax(-1) + 1).tolist()]
+        logits: Tensor | None = None
+        for regime in sorted(set(regimes)):
+            chosen = torch.tensor([n for n, own in enumerate(regimes) if own == regime], device=ids.device)
+            part = self(ids[chosen], None if mask is None else mask[chosen], positions[chosen], shared_ids=shared_ids)
+            logits = part.logits.new_zeros(*ids.shape, part.logits.shape[-1]) if logits is None else logits
+            logits = logits.index_copy(0, chosen, part.logits)
+        return CausalLMOutputWithPast(logits=logits)
+
     @torch.no_grad()
     def generate(
         self,
@@ -132,27 +190,58 @@ class AdaptedModel(nn.Module):
         context: Context | None = None,
         **kwargs: Any,
     ) -> Any:
-        """transformers' `generate` (greedy, sampling, beams, with or without cache) over left-padded prompts [B, T]."""
-        context = context or self.context(shared_ids)
+        """transformers' `generate` (greedy, sampling, beams, with or without cache) over left-padded prompts [B, T].
+
+        Where rotary phases change while an answer grows, its row is generated alone and read anew at each change.
+
+        Raises:
+            ModelError: if a sequence would be longer than the model is served exactly.
+            ValueError: if sequences of this length cannot share what stands before them.
+        """
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
-        positions = _positions(input_ids, attention_mask, {})
-        self._check_window(context, None, positions.shape[1] + (kwargs.get("max_new_tokens") or 0))
-        positions = positions + context.shared_length
-        with self.seam.using(context.prefix):
+        new = kwargs.get("max_new_tokens") or 0
+        before = context.shared_length if context else 0 if shared_ids is None else shared_ids.numel()
+        lengths = [before + n for n in (self._lengths(_positions(input_ids, attention_mask, {})))]
+        self.seam.check([n + new for n in lengths], shared=before, together=len(input_ids) > 1)
+        length = max(lengths) if self.seam.rope.switches else None
+        if (
+            length is not None
+            and not before
+            and len({self.seam.regime(n + k) for n in lengths for k in range(new or 1)}) > 1
+        ):
+            return self._generate_in_regimes(input_ids, attention_mask, shared_ids, **kwargs)
+        context = context or self.context(shared_ids, length)
+        positions = _positions(input_ids, attention_mask, {}) + context.shared_length
+        with self.seam.using(context.prefix), self.seam.for_length(length):
             return self.model.generate(
                 input_ids=input_ids, attention_mask=attention_mask, position_ids=positions, **kwargs
             )
 
-    def _check_window(self, context: Context, packed: Tensor | None, tokens: int) -> None:
-        """Raises ValueError if shared tokens would be seen from beyond a window: `tokens` after them, or of each text in a packed row."""
-        if context.shared_length and self.seam.window is not None:
-            longest = context.shared_length + (tokens if packed is None else int(packed.max()) + 1)
-            if self.shareable(context.shared_length, longest) == 0:
-                raise ValueError(
-                    f"{longest} tokens exceed the sliding window of {self.seam.window}: shared tokens would stay visible too long; "
-                    "put them in front of each text instead (see shareable())"
-                )
+    def _generate_in_regimes(
+        self, input_ids: Tensor, attention_mask: Tensor, shared_ids: Tensor | None, max_new_tokens: int, **kwargs: Any
+    ) -> Tensor:
+        """Each row alone, read anew whenever its rotary phases change; [B, T + new], padded on the right."""
+        kwargs.pop("past_key_values", None)
+        criteria = kwargs.get("stopping_criteria") or StoppingCriteriaList()
+        ends = self.model.generation_config.eos_token_id
+        ends = set(ends if isinstance(ends, list) else [ends])
+        shared = 0 if shared_ids is None else shared_ids.numel()
+        written: list[Tensor] = []
+        for row, mask in zip(input_ids, attention_mask, strict=True):
+            ids = row[mask.bool()][None]
+            start, left = ids.shape[1], max_new_tokens
+            while left:
+                now = shared + ids.shape[1]
+                run = next((k for k in range(1, left) if self.seam.regime(now + k) != self.seam.regime(now)), left)
+                ids = self.generate(ids, shared_ids=shared_ids, max_new_tokens=run, **kwargs)
+                left = max_new_tokens - (ids.shape[1] - start)
+                over = shared + ids.shape[1] < now + run or int(ids[0, -1]) in ends
+                if over or any(bool(ended) for criterion in criteria for ended in criterion(ids, None)):
+                    break
+            written.append(ids[0, start:])
+        new = nn.utils.rnn.pad_sequence(written, batch_first=True, padding_value=self.base.tokenizer.pad_token_id)
+        return torch.cat([input_ids, new], 1)
 
     def trainable(self) -> list[tuple[str, nn.Parameter]]:
         """The parameters that training moves, by name."""

@@ -61,6 +61,8 @@ class Packed:
     """[N], the place of each token, counted through [R, W]."""
     shared: int = 0
     """S, the tokens at the head of the row that every text begins with."""
+    lengths: tuple[int, ...] = ()
+    """Tokens of each sequence, from its first token to the last of a branch that nothing continues."""
 
     @classmethod
     def of(cls, trees: Sequence[Tree], device: torch.device, shared: int = 0) -> Packed:
@@ -68,6 +70,7 @@ class Packed:
         position: list[int] = []
         node: list[int] = []
         ends: list[int] = []
+        lengths: list[int] = []
 
         def lay(tree: Tree, start: int) -> None:
             number = len(ends)
@@ -76,6 +79,8 @@ class Packed:
             node.extend([number] * tree.tokens)
             for branch in tree.branches:
                 lay(branch, start + tree.tokens)
+            if not tree.branches:
+                lengths.append(start + tree.tokens)
             ends[number] = len(ends) - 1
 
         lay(Tree(shared, trees), 0)
@@ -91,7 +96,8 @@ class Packed:
         place[index[real]] = real.flatten().nonzero()[:, 0]
         columns = (position, node, [ends[number] for number in node])
         positions, nodes, last = (torch.tensor(values, device=device) for values in columns)
-        return cls(positions, nodes, last, index.to(device), real.to(device), place.to(device), shared)
+        layout = index.to(device), real.to(device), place.to(device)
+        return cls(positions, nodes, last, *layout, shared, tuple(lengths))
 
     def spread(self, states: Tensor) -> Tensor:
         """Queries, keys or values [1, H, N, K] in attention's rows, [R, H, W, K]."""

@@ -14,7 +14,8 @@ as a prefix. Absolute positions, recurrent layers and attention that bypasses th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -23,9 +24,12 @@ from transformers import PreTrainedModel
 
 from polyprefix.errors import ModelError
 from polyprefix.models.head import embedding_table
+from polyprefix.models.shrink import lengths_of
 from polyprefix.prefix.attention import IMPLEMENTATIONS, SLOT, Slot, ours
 from polyprefix.prefix.kv import KVPrefix, LayerKV
+from polyprefix.prefix.lengths import NO_LIMITS, Limits, measure_limits, switch_lengths
 from polyprefix.prefix.packed import Packed, Tree, packing
+from polyprefix.prefix.rope_scaling import RotaryRegimes, rotary_calls
 
 PROBE_TOKENS = 8
 TOLERANCE = {True: 1e-3, False: 0.2}
@@ -47,7 +51,8 @@ class Seam:
         self._kv_shapes: list[tuple[int, int, int]] = []
         self._packs: bool | None = None
         self._flattens: bool | None = None
-        self._calls: dict[tuple[tuple[int, ...], torch.device, torch.dtype], list[Call]] = {}
+        self._caches: bool | None = None
+        self._calls: dict[tuple[tuple[int, ...], torch.device, torch.dtype, int], list[Call]] = {}
         self._install()
         self._verify()
 
@@ -94,6 +99,105 @@ class Seam:
     def kv_shape(self, layer: int) -> tuple[int, int, int]:
         """(G, K of keys, K of values) of a layer, as measured, not as configured."""
         return self._kv_shapes[layer]
+
+    # --- lengths -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def limits(self) -> Limits:
+        """Up to which length sequences are served exactly; measured when it is first asked, for few texts are that long."""
+        return measure_limits(self) if self.switch_lengths else NO_LIMITS
+
+    @property
+    def first_switch(self) -> int | None:
+        """The shortest length at which the model changes; nothing needs care where all sequences are shorter."""
+        return min(self.switch_lengths, default=None)
+
+    def shares(self, length: int) -> bool:
+        """Whether sequences of so many tokens may have their first tokens given as keys and values."""
+        if self.window is not None and length > self.window:
+            return False
+        return self.first_switch is None or length < self.first_switch or length <= self.limits.shared
+
+    def check(self, lengths: Sequence[int], *, shared: int, together: bool, row: int = 0) -> None:
+        """Refuse sequences that would not be served exactly.
+
+        Args:
+            lengths: of the sequences of a pass, shared tokens included.
+            shared: how many first tokens are given as keys and values.
+            together: whether other sequences, or padding, are in the pass.
+            row: tokens of a packed row that holds them.
+
+        Raises:
+            ModelError: if no such sequence can be served.
+            ValueError: if it can be, in another way.
+        """
+        longest = max(lengths)
+        if self.first_switch is None or max(longest, row) < self.first_switch:
+            return
+        name = type(self.model).__name__
+        if longest > self.limits.alone:
+            raise ModelError(
+                f"{name}: sequences of {longest} tokens are not served exactly, those of up to {self.limits.alone} are; "
+                "shorten them (--set text.max_length=...)"
+            )
+        if shared and not self.shares(longest):
+            most = min(self.limits.shared, self.window or self.limits.shared)
+            raise ValueError(
+                f"{longest} tokens exceed the {'sliding window' if self.window else 'chunk'} of {most}: shared tokens would stay "
+                "visible too long; put them in front of each text instead (see shareable())"
+            )
+        if together and row > self.limits.row:
+            raise ModelError(
+                f"{name}: packed rows hold {self.limits.row} tokens at most, not {row}; give a lower token_budget"
+            )
+        if together and longest > self.limits.together:
+            raise ModelError(
+                f"{name}: sequences of more than {self.limits.together} tokens depend on what is read beside them; "
+                f"give one of {longest} tokens by itself, without padding"
+            )
+
+    def regime(self, length: int) -> int:
+        """Equal for sequences of this many tokens whose rotary phases are the same: one forward pass serves one regime."""
+        return self.rope.regime(length)
+
+    def branches(self, shortest: int, longest: int, size: int = 0) -> bool:
+        """Whether a text may have several continuations in one pass.
+
+        Args:
+            shortest, longest: tokens of the text with one of them.
+            size: tokens of the text with all of them.
+        """
+        if self.first_switch is None or max(longest, size) < self.first_switch:
+            return True
+        fits = longest <= self.limits.together and size <= self.limits.row
+        return fits and self.regime(shortest) == self.regime(longest)
+
+    def row(self, tokens: int) -> int:
+        """How many of so many tokens may stand in one packed row."""
+        return tokens if self.first_switch is None or tokens < self.first_switch else min(tokens, self.limits.row)
+
+    def passes(self, lengths: Sequence[tuple[int, int]]) -> list[list[int]]:
+        """Which sequences may share forward passes and first tokens, as their indices; all of them in most models.
+
+        Args:
+            lengths: tokens of the shortest and of the longest sequence of each text: a prompt with its shortest and longest choice.
+
+        Raises:
+            ModelError: if one is longer than the model is served exactly.
+        """
+        longest = max((longest for _, longest in lengths), default=0)
+        if self.first_switch is None or longest < self.first_switch:
+            return [list(range(len(lengths)))] if lengths else []
+        self.check([longest], shared=0, together=False)
+        groups: dict[tuple[int, int], list[int]] = {}
+        for n, (shortest, longest) in enumerate(lengths):
+            together = self.branches(shortest, longest)
+            groups.setdefault((self.regime(longest), -1 if together else n), []).append(n)
+        return list(groups.values())
+
+    def for_length(self, length: int | None) -> AbstractContextManager[None]:
+        """Inside the block, phases are those of sequences of `length` tokens, also of what stands before them."""
+        return self.rope.at(length)
 
     # --- what it does --------------------------------------------------------------------------------------------
 
@@ -143,7 +247,10 @@ class Seam:
         own = torch.arange(tokens.shape[1], device=self.device) if packed is None else packed.position
         whole = None if packed is None else torch.ones_like(own)[None]
         self.set(before, packed)
-        with _without_checkpointing(self.model), self._capturing() as slots, packing(packed):
+        with (
+            _without_checkpointing(self.model), self._capturing() as slots, packing(packed),
+            self._some_length(start + tokens.shape[1]),
+        ):  # fmt: skip
             self.model.base_model(
                 input_ids=input_ids, inputs_embeds=inputs_embeds, attention_mask=whole,
                 position_ids=(start + own)[None], use_cache=False,
@@ -234,6 +341,22 @@ class Seam:
                 self.model.train(was_training)
         return self._flattens
 
+    @torch.no_grad()
+    def caches_what_it_attends_to(self) -> bool:
+        """Whether texts may go on from keys and values that were read in one row: a model that takes rows, and whose cache holds
+        what its attention sees (JetMoE's holds heads before they are repeated)."""
+        if self._caches is None:
+            ids = probe_ids(self.model)
+            seen = self.read(input_ids=ids, start=0).joined
+            cache = self.model.base_model(input_ids=ids, use_cache=True).past_key_values
+            layers = getattr(cache, "layers", [])
+            self._caches = len(layers) == len(seen) and all(
+                kept.shape[1::2] == read.shape[1::2]  # heads and their size; a window keeps fewer tokens
+                for n, layer in enumerate(layers)
+                for kept, read in ((layer.keys, seen[n].keys), (layer.values, seen[n].values))
+            )
+        return self._caches and self.flattens()
+
     # --- how it learns the model ---------------------------------------------------------------------------------
 
     def _install(self) -> None:
@@ -253,7 +376,7 @@ class Seam:
         for module in candidates:
             module.__dict__[SLOT] = Slot(-1, capture=True)
         try:
-            with torch.no_grad():
+            with torch.no_grad(), rotary_calls(self.model) as calls:
                 self.model.base_model(input_ids=probe_ids(self.model), use_cache=False)
         except Exception as error:
             raise _refusal(name, f"a probe of {PROBE_TOKENS} tokens failed ({_first_line(error)})") from error
@@ -273,6 +396,9 @@ class Seam:
             self._kv_shapes.append((keys.shape[1], keys.shape[3], values.shape[3]))
         windows = [slot.window for _, slot in attending if slot.window]
         self.window = min(windows) if windows else None
+        named = lengths_of(self.model.config.get_text_config())
+        self.rope = RotaryRegimes(calls, sorted(set(named.values())))
+        self.switch_lengths = switch_lengths(named, self.rope.switches, self.window)
 
     @torch.no_grad()
     def _verify(self) -> None:
@@ -296,7 +422,7 @@ class Seam:
 
     def _calls_at(self, positions: tuple[int, ...]) -> list[Call]:
         """How the model calls each attention module for tokens at these positions: rotary phases and all, hidden states aside."""
-        key = (positions, self.device, self.dtype)
+        key = (positions, self.device, self.dtype, self.regime(self.rope.length or 0))
         if key not in self._calls:
             embeds = torch.zeros(1, len(positions), self.width, device=self.device, dtype=self.dtype)
             self._calls[key] = self._calls_for(inputs_embeds=embeds, positions=positions)
@@ -312,13 +438,17 @@ class Seam:
         hooks = [m.register_forward_pre_hook(remember, with_kwargs=True) for m in self.modules]
         self.set(None)
         try:
-            with _without_checkpointing(self.model):
+            with _without_checkpointing(self.model), self._some_length(max(positions) + 1):
                 ids = torch.tensor([list(positions)], device=self.device)
                 self.model.base_model(position_ids=ids, use_cache=False, **tokens)
         finally:
             for hook in hooks:
                 hook.remove()
         return [seen[index] for index in range(self.layers)]
+
+    def _some_length(self, length: int) -> AbstractContextManager[None]:
+        """Phases of the sequences under way; where none is, of one of this length."""
+        return self.rope.at(self.rope.length or max(1, length))
 
     @contextmanager
     def _capturing(self) -> Iterator[list[Slot]]:
