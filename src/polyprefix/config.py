@@ -105,6 +105,8 @@ class RunConfig(Settings):
 
     model: str
     """A hub id, a folder, a GGUF file, or an embedded name (`polyprefix list models`)."""
+    model_digest: str | None = None
+    """Of the files of a folder or a GGUF file; filled in when a run reads them, so that other weights are never taken for the same model."""
     task: str
     """A name from `polyprefix list tasks`, or the path of a task file (docs/custom-tasks.md)."""
     task_digest: str | None = None
@@ -115,6 +117,8 @@ class RunConfig(Settings):
     """`name` and the method's own settings (`polyprefix list methods`); a bare name is accepted."""
     adapter: str | None = None
     """A saved adapter to evaluate; nothing is trained then."""
+    adapter_digest: str | None = None
+    """Of its files; filled in when a run reads them."""
     languages: tuple[str, ...] | Literal["all"] = "all"
     """Test languages; English is always among them."""
     train_size: int | None = Field(default=None, ge=1)
@@ -170,6 +174,11 @@ class RunConfig(Settings):
             del settings["train"]["cache_lower_layers"]  # so do those from before there was this
         if self.eval_ids == "same":
             del settings["eval_ids"]
+        for key in ("model_digest", "adapter_digest"):
+            if settings[key] is None:
+                del settings[key]
+        if self.model_digest:  # content and not place makes a model
+            settings["model"] = Path(self.model).name
         if self.task_digest:  # content and not place makes a task
             del settings["task"]
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]

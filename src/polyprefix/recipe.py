@@ -22,11 +22,12 @@ from polyprefix.engine.train import train
 from polyprefix.methods import registry as methods
 from polyprefix.methods.adapted import attach, is_changed
 from polyprefix.methods.files import load_adapter, save_adapter
+from polyprefix.models.digest import with_digests
 from polyprefix.models.load import BaseModel, load_model
 from polyprefix.progress import SILENT, Reporter
 from polyprefix.records import RunResult
 from polyprefix.results.files import write_predictions
-from polyprefix.results.folder import RunFolder, finished_folder
+from polyprefix.results.folder import RunFolder, finished_folder, require_same
 from polyprefix.results.log import JsonlLog
 from polyprefix.results.provenance import made_by, provenance
 from polyprefix.tasks import registry as tasks
@@ -47,6 +48,10 @@ class Inputs:
     made_for: RunConfig
     seconds: float
     """What it took to have them."""
+
+    def data_digest(self, config: RunConfig) -> str:
+        """Of all examples that a run reads."""
+        return self.examples.digest(training=config.trains)
 
 
 def run(
@@ -73,13 +78,26 @@ def run(
     Raises:
         UserError: a mistake in what was asked; nothing that looks like a result is left.
     """
-    config = tasks.settle(methods.settle(config))
+    config = with_digests(tasks.settle(methods.settle(config)))
     inputs = load_inputs(config, Source(hub_from_environment(hub)))
     beside: tuple[Path, ...] = ()
-    zero_shot = methods.settle(config.model_copy(update={"method": {"name": "none"}, "adapter": None}))
+    zero_shot = methods.settle(
+        config.model_copy(update={"method": {"name": "none"}, "adapter": None, "adapter_digest": None})
+    )
     if beside_base and config != zero_shot:
-        beside = (finished_folder(out, zero_shot.run_id()) or run_on(inputs, zero_shot, out, reporter),)
+        beside = (_found(inputs, zero_shot, out) or run_on(inputs, zero_shot, out, reporter),)
     return (run_on(inputs, config, out, reporter), *beside)
+
+
+def _found(inputs: Inputs, config: RunConfig, out: Path) -> Path | None:
+    """The folder of a finished run, checked to be one with the same weights and data.
+
+    Raises:
+        OutputError: if it was made with others.
+    """
+    if folder := finished_folder(out, config.run_id()):
+        require_same(folder, inputs.base.identity.weights, inputs.data_digest(config))
+    return folder
 
 
 def load_inputs(config: RunConfig, source: Source, earlier: Inputs | None = None) -> Inputs:
@@ -112,14 +130,14 @@ def _loading(config: RunConfig) -> dict[str, str]:
 def _reads(config: RunConfig) -> dict[str, object]:
     """What decides which examples are read, and how they are worded."""
     size = config.train.validation_size if config.trains else 0
-    others = {"model", "method", "adapter", "train", "eval", "runtime"}
+    others = {"model", "model_digest", "method", "adapter", "adapter_digest", "train", "eval", "runtime"}
     return {**config.model_dump(exclude=others), "trains": config.trains, "validation": size}
 
 
 def _loads(config: RunConfig) -> dict[str, object]:
     """What decides which model is loaded and how; recomputing activations stays switched on in it."""
     checkpointing = config.trains and config.train.gradient_checkpointing
-    return {**config.model_dump(include={"model", "runtime"}), "checkpointing": checkpointing}
+    return {**config.model_dump(include={"model", "model_digest", "runtime"}), "checkpointing": checkpointing}
 
 
 def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, checkpoint_seconds: float = 60) -> Path:
@@ -131,7 +149,10 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
     task, examples, base, tokens = inputs.task, inputs.examples, inputs.base, inputs.tokens
     method = methods.build(config.method)
     with group.main_first():
-        folder = RunFolder(out, config.run_id(), made_by())
+        _found(inputs, config, out)
+        folder = RunFolder(
+            out, config.run_id(), made_by() | {"weights": base.identity.weights, "data": inputs.data_digest(config)}
+        )
         folder.write_config(config)
 
     if config.adapter:
@@ -166,6 +187,7 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
                 threads=torch.get_num_threads(),
                 model=base.identity,
                 data=task.info.source,
+                data_digest=inputs.data_digest(config),
                 device=str(model.device),
                 resumed_at=report.resumed_at,
             ),

@@ -22,6 +22,7 @@ from polyprefix.atomic import output_errors, write_text, writing
 from polyprefix.errors import AdapterError, ConfigError
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
+from polyprefix.models.identity import ModelIdentity
 from polyprefix.models.load import BaseModel
 
 FORMAT = 1
@@ -69,10 +70,12 @@ def load_adapter(base: BaseModel, path: str | Path, *, force: bool = False) -> A
     """
     folder = Path(path)
     settings = read_settings(folder)
-    saved, here = settings["base"], asdict(base.identity)
-    if saved.get("fingerprint") != here["fingerprint"] and not force:
+    saved = settings["base"]
+    trained_on = ModelIdentity.read(saved)
+    if not base.identity.same_as(trained_on) and not force:
+        other = "other weights of that name" if trained_on.name == base.name else base.name
         raise AdapterError(
-            f"{folder}: trained on {saved.get('name')} ({saved.get('architecture')}), not on {base.name}; load that model, or force it"
+            f"{folder}: trained on {trained_on.name} ({trained_on.architecture}), not on {other}; load that model, or force it"
         )
     try:
         method = registry.build(settings["method"])

@@ -13,7 +13,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,20 +43,31 @@ def sha256_of(path: Path) -> str:
 
 
 def remembered_sha256(path: Path) -> str:
-    """The SHA-256 of a file that is large and seldom changes: remembered by its path, size and time of change.
+    """The SHA-256 of a file that is large and seldom changes: remembered by its path, size and time of change."""
+    return remembered("", [path], lambda: sha256_of(path))
 
-    Raises:
-        OutputError: if the cache folder cannot be written.
+
+def remembered(kind: str, files: Sequence[Path], compute: Callable[[], str]) -> str:
+    """A digest of files, computed once and remembered by their paths, sizes and times of change.
+
+    Where the cache cannot be written it is computed each time.
+
+    Args:
+        kind: of digest; two kinds of the same files are remembered apart.
+        compute: gives 64 hexadecimal digits.
     """
-    stat = path.stat()
-    known_as = hashlib.sha256(f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}".encode()).hexdigest()
-    note = cache_folder() / "digests" / known_as
+    stats = [(path.resolve(), path.stat()) for path in files]
+    parts = [f"{path}|{stat.st_size}|{stat.st_mtime_ns}" for path, stat in stats]
+    known_as = "|".join([kind, *parts] if kind else parts)
+    note = cache_folder() / "digests" / hashlib.sha256(known_as.encode()).hexdigest()
     if note.is_file() and len(digest := note.read_text(encoding="ascii", errors="replace")) == 64:
         return digest
-    digest = sha256_of(path)
-    with _writing():
+    digest = compute()
+    try:
         note.parent.mkdir(parents=True, exist_ok=True)
         _replace(note, digest)
+    except OSError:
+        log.debug("%s cannot be written; digests are computed again at each start", note.parent)
     return digest
 
 

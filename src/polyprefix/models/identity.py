@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polyprefix.models.cache import remembered
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SHAPE = (
     "model_type", "vocab_size", "hidden_size", "intermediate_size",
@@ -25,12 +33,65 @@ class ModelIdentity:
     architecture: str
     """The class in transformers, such as `Gemma3ForCausalLM`."""
     fingerprint: str
-    """Equal for equal models, in float32 and in bfloat16 alike."""
+    """Of shape and some input embeddings: what adapters of earlier versions remember."""
+    weights: str | None = None
+    """Of all weights, equal in float32 and in bfloat16; None in what earlier versions wrote."""
+
+    @classmethod
+    def read(cls, saved: Mapping[str, Any]) -> ModelIdentity:
+        """What a file says, which may be of an earlier version."""
+        texts = (str(saved.get(key) or "") for key in ("name", "architecture", "fingerprint"))
+        name, architecture, known = texts
+        return cls(name, saved.get("revision"), architecture, known, saved.get("weights"))
+
+    def same_as(self, other: ModelIdentity) -> bool:
+        """Whether both are one model, by all that both know of it."""
+        if self.weights and other.weights:
+            return self.weights == other.weights
+        return self.fingerprint == other.fingerprint
 
 
-def identify(name: str, revision: str | None, model: Any) -> ModelIdentity:
-    """The identity of a loaded transformers model."""
-    return ModelIdentity(name, revision, type(model).__name__, fingerprint(model))
+def identify(name: str, revision: str | None, model: Any, files: Sequence[Path] = ()) -> ModelIdentity:
+    """The identity of a loaded transformers model.
+
+    Args:
+        files: the safetensors files that it was loaded from: the weights as they are there, before any is quantised.
+    """
+    if files:
+        weights = remembered("weights", sorted(files), lambda: weights_digest(_tensors(files)))
+    else:
+        weights = weights_digest(model.state_dict(keep_vars=True).values())
+    return ModelIdentity(name, revision, type(model).__name__, fingerprint(model), weights)
+
+
+def weights_digest(tensors: Iterable[Tensor]) -> str:
+    """SHA-256 over a set of tensors, in hexadecimal; floating-point ones are rounded to bfloat16.
+
+    Neither names nor order count, and equal tensors count once: a tied head may be stored or not.
+    """
+    with ThreadPoolExecutor() as pool:  # hashing releases the interpreter
+        digests = set(pool.map(_tensor_digest, tensors))
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+
+
+def _tensor_digest(tensor: Tensor) -> str:
+    import torch
+
+    value = tensor.detach()
+    if value.is_floating_point() and value.element_size() > 1:
+        value = value.to(torch.bfloat16)
+    digest = hashlib.sha256(str(tuple(value.shape)).encode())
+    digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _tensors(files: Iterable[Path]) -> Iterator[Tensor]:
+    from safetensors import safe_open
+
+    for path in files:
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118  no mapping
+                yield file.get_tensor(name)
 
 
 def fingerprint(model: Any) -> str:

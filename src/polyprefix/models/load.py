@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,7 +78,23 @@ def load_model(
         model = _model(name, place, config, {**options, **quantization, "dtype": precision}, on, attention)
     _settle_padding(name, model, tokenizer)
     revision = place.revision or getattr(model.config, "_commit_hash", None)
-    return BaseModel(name, model, tokenizer, identify(name, revision, model))
+    return BaseModel(name, model, tokenizer, identify(name, revision, model, _weight_files(place, options)))
+
+
+def _weight_files(place: Place, options: dict[str, Any]) -> list[Path]:
+    """The safetensors files of a model on this machine; none where its weights come otherwise."""
+    if place.kind != "hub":
+        folder = Path(place.where)
+    else:
+        from transformers.utils import cached_file
+
+        found = cached_file(place.where, "config.json", local_files_only=True)
+        folder = Path(found).parent if found else Path()
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        return [folder / name for name in sorted(names)]
+    return [path for path in [folder / "model.safetensors"] if path.is_file()]
 
 
 def _config(name: str, place: Place, options: dict[str, Any]) -> Any:

@@ -107,6 +107,30 @@ class RunFolder:
         return final
 
 
+def require_same(folder: Path, model: str | None, data: str) -> None:
+    """Check that a finished run was made with these weights and on these data; what its version did not record is not compared.
+
+    Args:
+        model, data: digests (polyprefix.models.identity, polyprefix.text.prepare).
+
+    Raises:
+        OutputError: if it was not, or cannot be read.
+    """
+    made = read_result(folder).provenance
+    known = made.get("model")
+    recorded = {
+        "weights": known.get("weights") if isinstance(known, Mapping) else None,
+        "data": made.get("data_digest"),
+    }
+    for what, here in (("weights", model), ("data", data)):
+        there = recorded[what]
+        if there and here and there != here:
+            raise OutputError(
+                f"{folder}: the result there was made with other {what} of the same name (digest {str(there)[:8]}, now {here[:8]}); "
+                "choose another place with --out, or delete it"
+            )
+
+
 def is_finished(out: Path, run_id: str) -> bool:
     """Whether there is a result; a look that changes nothing, while another process may be writing it."""
     return _is_result(out / run_id)

@@ -15,6 +15,7 @@ from typing import Any
 from polyprefix.config import RunConfig, validate
 from polyprefix.errors import ConfigError, UserError, nearest
 from polyprefix.methods import registry as methods
+from polyprefix.models.digest import with_digests
 from polyprefix.study.file import Axis, Conditions, Grid, Resources, Study
 from polyprefix.tasks import registry as tasks
 from polyprefix.text.prepare import choose_languages
@@ -178,7 +179,7 @@ def _settled(settings: Mapping[str, Any]) -> RunConfig:
 def _settled_once(text: str) -> RunConfig:
     """Cells share their candidates, so that most settings come again and again."""
     settings = json.loads(text)
-    config = tasks.settle(methods.settle(validate(RunConfig, settings, "runs")))
+    config = with_digests(tasks.settle(methods.settle(validate(RunConfig, settings, "runs"))))
     choose_languages(tasks.get(config.task, config.protocol), config.languages)
     return config
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +31,22 @@ class Examples:
     shots: Mapping[str, Sequence[Example]]
     """Test language -> solved examples in front of its prompts; empty without shots."""
     notes: tuple[str, ...]
+
+    def digest(self, *, training: bool) -> str:
+        """SHA-256 over them, in hexadecimal: equal where the same texts with the same answers were read.
+
+        Args:
+            training: whether those of training and validation count too.
+        """
+        digest = hashlib.sha256()
+        parts = {"train": self.train, "validation": self.validation, "train shots": self.train_shots} if training else {}
+        named = [*parts.items(), *self.test.items(), *((f"shots {code}", items) for code, items in self.shots.items())]
+        for name, items in named:
+            digest.update(f"{name} {len(items)}\n".encode())
+            for item in items:
+                values = [item.id, item.language, *item.inputs.items(), item.choices, item.answers]
+                digest.update(json.dumps(values, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
