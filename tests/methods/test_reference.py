@@ -136,13 +136,12 @@ def through_projections(model: Any, kind: str, w: dict[str, Tensor], adapter: nn
 def mlp(model: Any, kind: str, w: dict[str, Tensor], adapter: nn.Module) -> dict[int, Before]:
     """Outputs are ordered by layer, keys before values, group, and place within the head."""
     moved = torch.tanh(w["table"] @ w["inner.weight"].T + w["inner.bias"]) @ w["outer.weight"].T + w["outer.bias"]
-    start, result = adapter.start, {}
-    _, _, groups, length, size = start.shape
-    for layer in range(len(start)):
+    result: dict[int, Before] = {}
+    for layer, (groups, size, _) in enumerate(adapter.shapes):
         both = []
         for kv in range(2):
             at = [((layer * 2 + kv) * groups + g) * size for g in range(groups)]
-            both.append(torch.stack([start[layer, kv, g] + moved[:length, a : a + size] for g, a in enumerate(at)]))
+            both.append(torch.stack([adapter.start[:, a : a + size] + moved[:, a : a + size] for a in at]))
         result[layer] = Before(*both)
     return result
 

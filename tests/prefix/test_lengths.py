@@ -154,7 +154,7 @@ def test_common_tokens_are_read_with_the_phases_of_the_text(kind: str) -> None:
     model = attach(base, registry.build({"name": "soft-prompt", "length": 3}), seed=1)
     switch = model.seam.rope.switches[0]
     for length in (switch, switch + 1, switch + 9):
-        ids = ids_of(length, 97)
+        ids = ids_of(length, 260)
         shared = torch.tensor(ids[:COMMON])
         with torch.no_grad():
             found = model(torch.tensor([ids[COMMON:]]), shared_ids=shared).logits[0]
@@ -167,7 +167,7 @@ def test_a_context_of_another_length_is_refused() -> None:
     model = attach(base, registry.build({"name": "soft-prompt", "length": 3}))
     context = model.context(length=5)
     with pytest.raises(ValueError, match="not made for sequences of 30 tokens"):
-        model(torch.tensor([ids_of(30, 97)]), context=context)
+        model(torch.tensor([ids_of(30, 260)]), context=context)
 
 
 # --- limits ------------------------------------------------------------------------------------------------------
@@ -209,14 +209,14 @@ def test_longer_texts_than_are_served_are_refused_by_name() -> None:
     model = attach(base, registry.build({"name": "none"}))
     model.seam.__dict__["limits"] = Limits(shared=20, together=30, alone=40)
     with pytest.raises(ModelError, match="LlamaForCausalLM: sequences of 41 tokens are not served exactly"):
-        model(torch.tensor([ids_of(41, 97)]))
+        model(torch.tensor([ids_of(41, 260)]))
     with pytest.raises(ModelError, match="not served exactly"):
-        rank_choices(model, [item(ids_of(45, 97), ((5,),))], 4096)
+        rank_choices(model, [item(ids_of(45, 260), ((5,),))], 4096)
     with pytest.raises(ModelError, match="by itself, without padding"):
-        model(torch.tensor([ids_of(35, 97)] * 2))
+        model(torch.tensor([ids_of(35, 260)] * 2))
     close(rank_of(model, [35, 36, 9])[0], rank_of(model, [35])[0])
 
 
 def rank_of(model: AdaptedModel, lengths: list[int]) -> Tensor:
-    ranked = rank_choices(model, [item(ids_of(n, 97), ((5,), (6, 7))) for n in lengths], 4096)
+    ranked = rank_choices(model, [item(ids_of(n, 260), ((5,), (6, 7))) for n in lengths], 4096)
     return torch.tensor([r.log_likelihoods for r in ranked])

@@ -6,7 +6,8 @@ training and for all batches in evaluation, and never enters the KV cache. Posit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -271,11 +272,34 @@ def attach(base: BaseModel, method: Method, *, init_text: str | None = None, see
     """
     if earlier := is_changed(base):
         raise ModelError(f"{base.name} was changed by an earlier '{earlier}' adapter: load the model again")
-    seam = Seam.of(base.model)
-    adapter = method.build(base, seam, Start(init_text or NEUTRAL_TEXT, seed))
+    with _as_it_was(base.model):
+        seam = Seam.of(base.model)
+        adapter = method.build(base, seam, Start(init_text or NEUTRAL_TEXT, seed))
     if method.changes_base:
         mark_changed(base, method.name)
     return AdaptedModel(base, method, adapter)
+
+
+@contextmanager
+def _as_it_was(model: Any) -> Iterator[None]:
+    """If the block fails, the model has the modules, the flags and the attention that it had before."""
+    had_seam = "_polyprefix_seam" in model.__dict__
+    children = [(module, dict(module._modules)) for module in model.modules()]
+    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    attributes = set(model.__dict__)
+    try:
+        yield
+    except BaseException:
+        for module, modules in children:
+            module._modules.clear()
+            module._modules.update(modules)
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)
+        if not had_seam and (seam := model.__dict__.get("_polyprefix_seam")):
+            seam.remove()
+        for name in set(model.__dict__) - attributes:  # PEFT's
+            del model.__dict__[name]
+        raise
 
 
 def mark_changed(base: BaseModel, by: str) -> None:

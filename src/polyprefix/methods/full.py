@@ -11,6 +11,7 @@ from polyprefix.errors import ModelError
 from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults
 from polyprefix.models.load import BaseModel
 from polyprefix.models.quantized import is_quantized
+from polyprefix.models.text_part import text_part
 from polyprefix.prefix import Seam
 
 
@@ -39,18 +40,18 @@ class FullFineTuning(Method):
         base.model.float()
         ends: list[Any] = [base.model.get_input_embeddings(), base.model.get_output_embeddings()]
         embeddings = {id(end.weight) for end in ends if end is not None}
-        for parameter in base.model.parameters():
-            parameter.requires_grad_(self.train_embeddings or id(parameter) not in embeddings)
+        inside = text_part(base.model)
+        for name, parameter in base.model.named_parameters():
+            wanted = self.train_embeddings or id(parameter) not in embeddings
+            parameter.requires_grad_(wanted and inside(name))
         return AllWeights(base.model)
 
     def parameters(self, model: PreTrainedModel) -> int:
-        """Every parameter once, tied ones too."""
-        count = sum(p.numel() for p in model.parameters())
-        if self.train_embeddings:
-            return count
-        ends: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]
-        tables = {id(end.weight): end.weight for end in ends if end is not None}
-        return count - sum(weight.numel() for weight in tables.values())
+        """Every parameter once, tied ones too; those that no text gives a gradient are left out."""
+        inside = text_part(model)
+        ends: list[Any] = [] if self.train_embeddings else [model.get_input_embeddings(), model.get_output_embeddings()]
+        kept = {id(end.weight) for end in ends if end is not None}
+        return sum(p.numel() for name, p in model.named_parameters() if inside(name) and id(p) not in kept)
 
 
 class AllWeights(Adapter):

@@ -20,9 +20,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults, attention_shape, tokens_of_length
+from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults, tokens_of_length
+from polyprefix.models.head import embedding_table
 from polyprefix.models.load import BaseModel
-from polyprefix.prefix import GatedKV, KVPrefix, Seam, parse_layers
+from polyprefix.prefix import GatedKV, KVPrefix, Seam, layer_shapes, parse_layers
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "original-training": {"gate": "head", "tanh": True},
@@ -79,8 +80,9 @@ class LlamaAdapter(Method):
 
     def parameters(self, model: PreTrainedModel) -> int:
         """Layers times (P D + gates)."""
-        total, width, heads, _, _ = attention_shape(model)
-        return len(parse_layers(self.layers, total)) * (self.length * width + (heads if self.gate == "head" else 1))
+        shapes, width = layer_shapes(model), embedding_table(model).shape[1]
+        layers = [shapes[i] for i in parse_layers(self.layers, len(shapes))]
+        return sum(self.length * width + (layer.query_heads if self.gate == "head" else 1) for layer in layers)
 
 
 class GatedPrompts(Adapter):

@@ -5,19 +5,23 @@ W x + (alpha / r) B A x,  A [r, in] random, B [out, r] zero: training begins at 
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar, Literal
 
 import torch
 from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model, set_peft_model_state_dict
+from peft.tuners.lora.layer import ParamWrapper
 from peft.tuners.tuners_utils import BaseTunerLayer
 from pydantic import Field
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
-from transformers import PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 
 from polyprefix.errors import ConfigError
 from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults
 from polyprefix.models.load import BaseModel
+from polyprefix.models.text_part import beside_text, text_part
 from polyprefix.prefix import Seam
 
 
@@ -54,7 +58,7 @@ class LoRA(Method):
             try:
                 inject_adapter_in_model(self.peft_config(base.model), base.model)
             except ValueError as error:
-                raise ConfigError(f"method.targets: {str(error).splitlines()[0]}") from None
+                raise ConfigError(f"method.targets: {_reason(base.model, error)}") from None
         return LowRank(base.model)
 
     def peft_config(self, model: PreTrainedModel) -> LoraConfig:
@@ -62,15 +66,36 @@ class LoRA(Method):
         return LoraConfig(
             r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=self._names(model),
             use_dora=self.dora, use_rslora=self.rslora, task_type="CAUSAL_LM",
+            exclude_modules=self._excluded(model),
         )  # fmt: skip
 
     def parameters(self, model: PreTrainedModel) -> int:
         """r (in + out) a weight, and with DoRA a magnitude for each output."""
+        if self.targets == "all-linear" and get_checkpoint_conversion_mapping(model.config.model_type) is not None:
+            return self._counted(model)
         count = 0
         for module in self._targets(model):
             inner, out = module.in_features, module.out_features  # a quantised weight's shape is not these
             count += self.rank * (inner + out) + (out if self.dora else 0)
         return count
+
+    def _counted(self, model: PreTrainedModel) -> int:
+        """By PEFT's own layers on the meta device: what it adapts in a mixture of experts depends on how their weights are fused.
+
+        PEFT then leaves the feed-forward parts of layers without experts alone (DeepSeek's first ones).
+        """
+        with torch.device("meta"):
+            copy = AutoModelForCausalLM.from_config(model.config)
+        copy.requires_grad_(False)
+        with torch.device("meta"):
+            inject_adapter_in_model(self.peft_config(copy), copy)
+        return sum(parameter.numel() for parameter in copy.parameters() if parameter.requires_grad)
+
+    @staticmethod
+    def _excluded(model: PreTrainedModel) -> str | None:
+        """A pattern for the modules that get no gradient from text, and for routers: linear layers that give more than a product."""
+        names = [*beside_text(model), *(name for name, module in model.named_modules() if _is_router(module))]
+        return rf"({'|'.join(map(re.escape, names))})(\..*)?" if names else None
 
     def _names(self, model: PreTrainedModel) -> Any:
         if self.targets == "all-linear":
@@ -85,11 +110,37 @@ class LoRA(Method):
 
     def _targets(self, model: PreTrainedModel) -> list[nn.Linear]:
         names = self._names(model)
-        linear = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+        inside = text_part(model)
+        linear = [
+            (name, module)
+            for name, module in model.named_modules()
+            if isinstance(module, nn.Linear) and inside(f"{name}.weight") and not _is_router(module)
+        ]
         if names == "all-linear":
             head = model.get_output_embeddings()
             return [module for _, module in linear if module is not head]
         return [module for name, module in linear if any(f".{name}".endswith(f".{wanted}") for wanted in names)]
+
+
+def _reason(model: PreTrainedModel, error: ValueError) -> str:
+    """PEFT's error in a line."""
+    text = str(error)
+    if "is not supported" in text:
+        kinds = sorted(
+            {type(module).__name__ for module in model.modules() if f"module {type(module).__name__}(" in text}
+        )
+        return f"PEFT has no LoRA for {' or '.join(kinds) or 'these modules'}; name linear layers of the model"
+    return f"{text.splitlines()[0].split('. ')[0]}; name linear layers of the model"
+
+
+def _is_router(module: nn.Module) -> bool:
+    """Whether a linear layer has a forward pass of its own, such as one that gives scores with indices; PEFT would take them for a tensor."""
+    own = type(module)
+    return (
+        isinstance(module, nn.Linear)
+        and own.__module__.startswith("transformers.models")
+        and own.forward is not nn.Linear.forward
+    )
 
 
 class LowRank(Adapter):
@@ -127,10 +178,16 @@ class LowRank(Adapter):
         set_peft_model_state_dict(self._model, tensors)
 
     def merge(self) -> None:
-        """Into float32 weights, where rounding is 1e-7; half precision would lose small updates, so it stays beside them."""
+        """Into float32 weights, where rounding is 1e-7; half precision would lose small updates, so it stays beside them.
+
+        So do updates of experts, whose fused weights PEFT wraps one in the other.
+        """
         for layer in self._layers():
             base = layer.get_base_layer()
-            if not layer.merged and base.weight.dtype == torch.float32 and not isinstance(base.weight, DTensor):
+            weight = getattr(base, "weight", None)
+            if isinstance(layer, ParamWrapper) or not isinstance(weight, Tensor) or isinstance(weight, DTensor):
+                continue
+            if not layer.merged and weight.dtype == torch.float32:
                 self._unmerged[layer] = base.weight.data
                 base.weight.data = base.weight.data.clone()
                 layer.merge()

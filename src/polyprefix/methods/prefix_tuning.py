@@ -6,6 +6,8 @@
     projected   K_l, V_l = frozen projections of E_l [P, D]              P D a layer
     mlp         K, V = start + MLP(E), E [P, GK], one MLP for all        P GK + GK h + h + 2 L GK (h + 1)
 
+With other sizes of values than of keys (latent attention), or other heads in each layer, 2 G K is G (K + V) of that layer.
+
 The MLP is a training aid: it is folded to raw keys and values when the adapter is saved. Keys are kept with the rotary phase of
 positions -P..-1, text starts at 0. Values start from real text that the frozen model has read at those positions, so that a prefix begins
 as an ordinary context and not as noise: N(0, 1) keys take softmax mass from the text at once (docs/methods.md).
@@ -21,9 +23,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults, attention_shape, tokens_of_length
+from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults, tokens_of_length
+from polyprefix.models.head import embedding_table
 from polyprefix.models.load import BaseModel
-from polyprefix.prefix import KVPrefix, LayerKV, Seam, parse_layers
+from polyprefix.prefix import KVPrefix, LayerKV, Seam, layer_shapes, parse_layers
 
 
 class PrefixTuning(Method):
@@ -75,14 +78,15 @@ class PrefixTuning(Method):
 
     def parameters(self, model: PreTrainedModel) -> int:
         """See the formulas on top of the file."""
-        total, width, _, groups, size = attention_shape(model)
-        layers = len(parse_layers(self.layers, total))
-        kv = groups * size
+        shapes = layer_shapes(model)
+        layers = [shapes[i] for i in parse_layers(self.layers, len(shapes))]
         if self.parametrization == "projected":
-            return layers * self.length * width
+            return len(layers) * self.length * embedding_table(model).shape[1]
+        sizes = sum(layer.groups * (layer.keys + layer.values) for layer in layers)
         if self.parametrization == "raw":
-            return layers * self.length * 2 * kv
-        return self.length * kv + (kv + 1) * self.hidden + (self.hidden + 1) * 2 * layers * kv
+            return self.length * sizes
+        width = layers[0].groups * layers[0].keys
+        return self.length * width + (width + 1) * self.hidden + (self.hidden + 1) * sizes
 
 
 def _begin(text: Tensor, init: str, start: Start, salt: int) -> Tensor:
@@ -125,19 +129,21 @@ class MLPPrefix(Adapter):
     def __init__(self, values: dict[int, LayerKV], hidden: int, start: Start) -> None:
         super().__init__()
         first = next(iter(values.values())).keys
-        _, self.groups, length, self.size = first.shape
-        width = self.groups * self.size
+        _, groups, length, size = first.shape
+        width = groups * size
         self.layers = tuple(values)
+        self.shapes = [(kv.keys.shape[1], kv.keys.shape[3], kv.values.shape[3]) for kv in values.values()]
         generator = start.generator()
         device = first.device
         self.table = nn.Parameter(torch.randn(length, width, generator=generator).to(device))
         self.inner = nn.Linear(width, hidden, device=device)
-        self.outer = nn.Linear(hidden, 2 * len(values) * width, device=device)
+        self.outer = nn.Linear(hidden, sum(G * (K + V) for G, K, V in self.shapes), device=device)
         with torch.no_grad():  # seeded, and near zero at the end: training starts at the text's own keys and values
             for linear, scale in ((self.inner, width**-0.5), (self.outer, 1e-3 * hidden**-0.5)):
                 linear.weight.copy_(torch.randn(linear.weight.shape, generator=generator) * scale)
                 linear.bias.zero_()
-        self.register_buffer("start", torch.stack([torch.stack([kv.keys[0], kv.values[0]]) for kv in values.values()]))
+        begin = [part[0].transpose(0, 1).flatten(1) for kv in values.values() for part in (kv.keys, kv.values)]
+        self.register_buffer("start", torch.cat(begin, 1))  # [P, sum over layers of G (K + V)]
 
     def prefix(self, seam: Seam) -> KVPrefix:
         """Where they start, moved by the MLP."""
@@ -145,10 +151,14 @@ class MLPPrefix(Adapter):
 
     def folded(self) -> dict[int, LayerKV]:
         """The keys and values that the table and the MLP stand for, [1, G, P, K] each."""
-        moved = self.outer(torch.tanh(self.inner(self.table)))  # [P, L * 2 * G * K]
-        moved = moved.view(-1, len(self.layers), 2, self.groups, self.size).permute(1, 2, 3, 0, 4)  # [L, 2, G, P, K]
-        both = self.start + moved
-        return {i: LayerKV(both[n, 0][None], both[n, 1][None]) for n, i in enumerate(self.layers)}
+        both = self.start + self.outer(torch.tanh(self.inner(self.table)))  # layer by layer, keys before values
+        parts = iter(both.split([G * size for G, *sizes in self.shapes for size in sizes], 1))
+
+        def heads(groups: int) -> Tensor:
+            """The next part, [1, G, P, K]."""
+            return next(parts).unflatten(1, (groups, -1)).transpose(0, 1)[None]
+
+        return {i: LayerKV(heads(G), heads(G)) for i, (G, _, _) in zip(self.layers, self.shapes, strict=True)}
 
     @torch.no_grad()
     def tensors(self) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 SIZES = {
-    "vocab_size": 97, "vocab_size_per_layer_input": 97, "hidden_size": 32, "n_embd": 32, "d_model": 32, "intermediate_size": 48,
+    "vocab_size": 272, "vocab_size_per_layer_input": 272, "hidden_size": 32, "n_embd": 32, "d_model": 32, "intermediate_size": 48,
     "ffn_dim": 48, "n_inner": 48, "moe_intermediate_size": 24, "shared_expert_intermediate_size": 24,
     "moe_shared_expert_intermediate_size": 24, "num_attention_heads": 4, "n_head": 4, "head_dim": 8, "num_experts": 4,
     "num_local_experts": 4, "n_routed_experts": 4, "moe_num_experts": 4, "num_experts_per_tok": 2, "moe_topk": 2, "n_group": 1,
@@ -34,6 +34,20 @@ NO_LENGTH = re.compile(
 )
 SHORTEST = 12
 """The first length of the copy; each further one is twice the one before."""
+
+
+class ConfigKey:
+    """A config and an attention implementation, to look things up by their content."""
+
+    def __init__(self, config: Any, attention: str) -> None:
+        self.config, self.attention = config, attention
+        self._content = (type(config).__name__, attention, config.to_json_string(use_diff=False))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ConfigKey) and self._content == other._content
+
+    def __hash__(self) -> int:
+        return hash(self._content)
 
 
 def lengths_of(config: Any) -> dict[str, int]:

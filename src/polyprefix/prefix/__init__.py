@@ -8,5 +8,17 @@ from polyprefix.prefix.kv import GatedKV, KVPrefix, LayerKV
 from polyprefix.prefix.layers import parse_layers
 from polyprefix.prefix.packed import Packed, Tree, packing
 from polyprefix.prefix.seam import Seam
+from polyprefix.prefix.shapes import LayerShape, layer_shapes
 
-__all__ = ["GatedKV", "KVPrefix", "LayerKV", "Packed", "Seam", "Tree", "packing", "parse_layers"]
+__all__ = [
+    "GatedKV",
+    "KVPrefix",
+    "LayerKV",
+    "LayerShape",
+    "Packed",
+    "Seam",
+    "Tree",
+    "layer_shapes",
+    "packing",
+    "parse_layers",
+]

@@ -45,6 +45,8 @@ class Slot:
     captured: LayerKV | None = None
     queries: Tensor | None = None
     """[B, H, T, K], of a module that is called for its projections alone."""
+    heads: int = 0
+    """H, as seen while capturing."""
     calls: int = 0
     """How often attention was asked for while capturing."""
     window: int | None = None
@@ -75,11 +77,13 @@ def attend(
         return base(module, query, key, value, mask, **kwargs)
     if slot.capture:
         slot.captured = LayerKV(key, value)
+        slot.heads = query.shape[1]
         slot.calls += 1
         slot.window = kwargs.get("sliding_window")
         if slot.only_capture:
             slot.queries = query
-            return torch.zeros_like(query).transpose(1, 2), None
+            batch, heads, tokens, _ = query.shape
+            return query.new_zeros(batch, tokens, heads, value.shape[-1]), None
     keys, values = [key], [value]
     if slot.packed is not None:
         query, *spread = (slot.packed.spread(states) for states in (query, key, value))

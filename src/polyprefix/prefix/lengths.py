@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from polyprefix.models.head import embedding_table
-from polyprefix.models.shrink import shrunken
+from polyprefix.models.shrink import ConfigKey, shrunken
 from polyprefix.prefix.kv import KVPrefix
 from polyprefix.prefix.packed import Packed, Tree, packing
 
@@ -73,26 +73,12 @@ def measure_limits(seam: Seam) -> Limits:
     """Compare logits on both sides of each of the model's lengths."""
     config = seam.model.config.get_text_config()
     attention = "eager" if seam.model.config._attn_implementation.endswith("eager") else "sdpa"
-    found = _of_copy(_Key(config, attention))
+    found = _of_copy(ConfigKey(config, attention))
     return found if found is not None else _measured(seam, {n: n for n in seam.switch_lengths})
 
 
-class _Key:
-    """A config that can be looked up by its content."""
-
-    def __init__(self, config: Any, attention: str) -> None:
-        self.config, self.attention = config, attention
-        self.content = (type(config).__name__, attention, config.to_json_string(use_diff=False))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and self.content == other.content
-
-    def __hash__(self) -> int:
-        return hash(self.content)
-
-
 @lru_cache(maxsize=64)
-def _of_copy(key: _Key) -> Limits | None:
+def _of_copy(key: ConfigKey) -> Limits | None:
     """The limits of an architecture, in the real model's tokens; None where there is no copy of it."""
     from polyprefix.errors import ModelError
     from polyprefix.prefix.seam import Seam

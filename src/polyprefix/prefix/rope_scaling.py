@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 FREQUENCIES = "inv_freq"
 """Part of the name of a buffer that every rotary module of transformers has."""
@@ -64,10 +65,15 @@ class RotaryRegimes:
         self.switches = tuple(sorted(found))
         continuous = [n for n in self.switches if any(_differ(call, n + 1, 2 * n) for call in calls)]
         self.continuous_from = min(continuous, default=None)
-        if self.switches:
-            for module in dict.fromkeys(call.module for call in calls):
-                module.register_forward_pre_hook(self._lengthen, with_kwargs=True)
-                module.register_forward_hook(self._shorten, with_kwargs=True)
+        self._hooks: list[RemovableHandle] = []
+        for module in dict.fromkeys(call.module for call in calls) if self.switches else ():
+            self._hooks.append(module.register_forward_pre_hook(self._lengthen, with_kwargs=True))
+            self._hooks.append(module.register_forward_hook(self._shorten, with_kwargs=True))
+
+    def remove(self) -> None:
+        """Leave the modules to themselves."""
+        for hook in self._hooks:
+            hook.remove()
 
     def regime(self, length: int) -> int:
         """Equal for sequences of this many tokens whose phases are the same."""

@@ -49,12 +49,27 @@ class Seam:
         self.window: int | None = None
         """The smallest sliding window of any layer. Text that is given as a prefix is exact only as long as all of it is in view."""
         self._kv_shapes: list[tuple[int, int, int]] = []
+        self._query_heads: list[int] = []
         self._packs: bool | None = None
         self._flattens: bool | None = None
         self._caches: bool | None = None
         self._calls: dict[tuple[tuple[int, ...], torch.device, torch.dtype, int], list[Call]] = {}
-        self._install()
-        self._verify()
+        self.rope = RotaryRegimes([], [])
+        self._implementation = model.config._attn_implementation
+        try:
+            self._install()
+            self._verify()
+        except BaseException:
+            self.remove()
+            raise
+
+    def remove(self) -> None:
+        """Leave the model as it was: its own attention, and nothing of ours on its modules."""
+        for module in self.model.modules():
+            module.__dict__.pop(SLOT, None)
+        self.rope.remove()
+        self.model.set_attn_implementation(self._implementation)
+        self.model.__dict__.pop("_polyprefix_seam", None)
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> Seam:
@@ -93,8 +108,7 @@ class Seam:
 
     def heads(self, layer: int) -> int:
         """H, the number of query heads of a layer."""
-        config = self.model.config.get_text_config()
-        return getattr(self.modules[layer], "num_heads", None) or config.num_attention_heads
+        return self._query_heads[layer]
 
     def kv_shape(self, layer: int) -> tuple[int, int, int]:
         """(G, K of keys, K of values) of a layer, as measured, not as configured."""
@@ -394,6 +408,7 @@ class Seam:
             self.modules.append(module)
             keys, values = slot.captured.keys, slot.captured.values
             self._kv_shapes.append((keys.shape[1], keys.shape[3], values.shape[3]))
+            self._query_heads.append(slot.heads)
         windows = [slot.window for _, slot in attending if slot.window]
         self.window = min(windows) if windows else None
         named = lengths_of(self.model.config.get_text_config())
@@ -416,6 +431,11 @@ class Seam:
             raise _refusal(name, f"it cannot read tokens at negative positions ({_first_line(error)})") from error
         finally:
             self.model.train(was_training)
+        if not bool(whole.isfinite().all()):
+            raise ModelError(
+                f"{name}: its logits are not finite numbers; its weights are damaged, or too large for {self.dtype}: "
+                "fetch it again, or load it with --set runtime.dtype=float32"
+            )
         wrong = spread_apart(whole, split)
         if not wrong <= TOLERANCE[self.dtype == torch.float32]:
             raise _refusal(name, f"logits differ by {wrong:.2g} of their spread when tokens are given as a prefix")

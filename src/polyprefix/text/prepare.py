@@ -39,7 +39,9 @@ class Examples:
             training: whether those of training and validation count too.
         """
         digest = hashlib.sha256()
-        parts = {"train": self.train, "validation": self.validation, "train shots": self.train_shots} if training else {}
+        parts = (
+            {"train": self.train, "validation": self.validation, "train shots": self.train_shots} if training else {}
+        )
         named = [*parts.items(), *self.test.items(), *((f"shots {code}", items) for code, items in self.shots.items())]
         for name, items in named:
             digest.update(f"{name} {len(items)}\n".encode())
