@@ -23,6 +23,7 @@ from polyprefix.methods import registry as methods
 from polyprefix.methods.adapted import attach, is_changed
 from polyprefix.methods.files import load_adapter, save_adapter
 from polyprefix.models.digest import with_digests
+from polyprefix.models.generation import ignored_note
 from polyprefix.models.load import BaseModel, load_model
 from polyprefix.progress import SILENT, Reporter
 from polyprefix.records import RunResult
@@ -167,7 +168,7 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
         checkpoint=Checkpoint(folder.unfinished.checkpoint, folder.train_log if group.main else None, checkpoint_seconds),
     )  # fmt: skip
     if report.steps:
-        learned = {**tasks.saved(config, task), "shots": tokens.shots}
+        learned = {**tasks.saved(config, task), "shots": tokens.shots, "end": tokens.end}
         save_adapter(model, folder.adapter, task=learned, write=group.main)
 
     answers = predict(
@@ -179,6 +180,7 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
     flat = [p for items in answers.predictions.values() for p in items]
     write_predictions(folder.predictions, flat, [task.correctness(p) for p in flat])
 
+    written = [note for note in [ignored_note(base.model)] if note and not all(p.log_likelihoods for p in flat)]
     finished = folder.finish(
         RunResult(
             run_id=config.run_id(),
@@ -201,7 +203,7 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
                 dtype=model.seam.dtype,
                 first_step=inputs.seconds + report.first_step - start if report.first_step else None,
             ),
-            notes=(*examples.notes, *tokens.notes),
+            notes=(*examples.notes, *tokens.notes, *written),
             baselines=task.baselines(inputs.source, examples.test) if not report.steps else {},
             fertility=fertilities(base.tokenizer, examples.test),
         )

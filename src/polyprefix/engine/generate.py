@@ -11,14 +11,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import StoppingCriteriaList, StopStringCriteria
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteriaList, StopStringCriteria
 
 from polyprefix.engine import memory
+from polyprefix.engine.predict import not_finite
 from polyprefix.engine.prefill import prefill
 from polyprefix.engine.reading import reading
 from polyprefix.engine.tensors import Text, pad_left
 from polyprefix.engine.work import Meter, Work
 from polyprefix.methods.adapted import AdaptedModel
+from polyprefix.models.generation import greedy_settings
 from polyprefix.text.batches import by_beginning, by_token_budget
 from polyprefix.text.tokens import Encoded
 
@@ -69,21 +71,21 @@ def _write(
 
         budget = memory.token_budget(model, token_budget, training=False)
         prompts = [item.ids[shared:] for item in encoded]
+        settings = greedy_settings(model.model, tokenizer, new)
         prefills = model.seam.caches_what_it_attends_to() and model.seam.branches(shortest, longest)
 
         def write(rows: list[int]) -> list[str]:
             chosen = [prompts[i] for i in rows]
             ids, mask = pad_left(chosen, tokenizer.pad_token_id, model.device)
             cache, read = prefill(model, chosen, context, budget) if prefills else (None, [])
-            out = model.generate(
-                ids,
-                mask,
-                context=context,
-                past_key_values=cache,
-                max_new_tokens=new,
-                do_sample=False,
-                stopping_criteria=ended,
-            )
+            own, model.model.generation_config = model.model.generation_config, settings
+            try:  # what settings leave open is filled in from the model's own
+                out = model.generate(
+                    ids, mask, context=context, past_key_values=cache, generation_config=settings,
+                    stopping_criteria=ended, logits_processor=LogitsProcessorList([_Finite(model.base.name)]),
+                )  # fmt: skip
+            finally:
+                model.model.generation_config = own
             written = out[:, ids.shape[1] :]
             before = read or [Text(prompt[:-1]) for prompt in chosen]
             meter.count(before, sum(t.size for t in read) if read else mask.numel() - len(chosen))
@@ -104,6 +106,18 @@ def _write(
     if work is not None:
         work += meter.work
     return [answers[i] for i in range(len(encoded))]
+
+
+class _Finite(LogitsProcessor):
+    """Refuses logits that are no numbers, of which the likeliest token means nothing."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        if bool(scores.amax(-1).isfinite().all()):
+            return scores
+        raise not_finite(self.name, "the logits of an answer")
 
 
 @lru_cache(maxsize=8)

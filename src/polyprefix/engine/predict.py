@@ -6,6 +6,7 @@ ones branch off. What the prompts of a set begin with is computed once for the w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ import torch
 from polyprefix.engine import memory, tensors
 from polyprefix.engine.reading import reading
 from polyprefix.engine.work import Meter, Work
+from polyprefix.errors import ModelError
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.models.head import most_positions
 from polyprefix.text.batches import by_beginning, by_token_budget
@@ -65,6 +67,14 @@ def rank_choices(
     ]
 
 
+def not_finite(name: str, what: str) -> ModelError:
+    """The error for a model that answers with something that is no number: nothing of it can be ranked, scored or written."""
+    return ModelError(
+        f"{name}: {what} are not finite numbers; weights or an adapter are damaged, or too large for this precision: "
+        "try --set runtime.dtype=float32, or train with a lower learning rate"
+    )
+
+
 def _lengths(item: Encoded) -> tuple[int, int]:
     """Tokens that go through the model with the shortest and with the longest choice, whose last token does not."""
     sizes = [len(choice) - 1 for choice in item.choices]
@@ -107,7 +117,12 @@ def _log_likelihoods(
         sizes = [text.size for text in texts]
         for rows, values in memory.in_halves(_batches(model, texts, sizes, budget), rank, sizes, model.device):
             done = [i for n in rows for i in groups[n][1]]
-            ranked.update({i: tuple(v) for i, v in zip(done, values, strict=True)})
+            for i, found in zip(done, values, strict=True):
+                if not all(map(math.isfinite, found)):
+                    prompt = encoded[i].prompt
+                    where = f"the log-likelihoods of example {prompt.example_id} ({prompt.language})"
+                    raise not_finite(model.base.name, where)
+                ranked[i] = tuple(found)
             advance(len(done))
     if work is not None:
         work += meter.work

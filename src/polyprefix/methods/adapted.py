@@ -6,6 +6,7 @@ training and for all batches in evaluation, and never enters the KV cache. Posit
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -201,7 +202,8 @@ class AdaptedModel(nn.Module):
         """
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
-        new = kwargs.get("max_new_tokens") or 0
+        settings = kwargs.get("generation_config")
+        new = kwargs.get("max_new_tokens") or getattr(settings, "max_new_tokens", None) or 0
         before = context.shared_length if context else 0 if shared_ids is None else shared_ids.numel()
         lengths = [before + n for n in (self._lengths(_positions(input_ids, attention_mask, {})))]
         self.seam.check([n + new for n in lengths], shared=before, together=len(input_ids) > 1)
@@ -211,7 +213,7 @@ class AdaptedModel(nn.Module):
             and not before
             and len({self.seam.regime(n + k) for n in lengths for k in range(new or 1)}) > 1
         ):
-            return self._generate_in_regimes(input_ids, attention_mask, shared_ids, **kwargs)
+            return self._generate_in_regimes(input_ids, attention_mask, shared_ids, **{**kwargs, "max_new_tokens": new})
         context = context or self.context(shared_ids, length)
         positions = _positions(input_ids, attention_mask, {}) + context.shared_length
         with self.seam.using(context.prefix), self.seam.for_length(length):
@@ -224,8 +226,9 @@ class AdaptedModel(nn.Module):
     ) -> Tensor:
         """Each row alone, read anew whenever its rotary phases change; [B, T + new], padded on the right."""
         kwargs.pop("past_key_values", None)
+        settings = copy.copy(kwargs.pop("generation_config", None) or self.model.generation_config)
         criteria = kwargs.get("stopping_criteria") or StoppingCriteriaList()
-        ends = self.model.generation_config.eos_token_id
+        ends = settings.eos_token_id
         ends = set(ends if isinstance(ends, list) else [ends])
         shared = 0 if shared_ids is None else shared_ids.numel()
         written: list[Tensor] = []
@@ -235,7 +238,8 @@ class AdaptedModel(nn.Module):
             while left:
                 now = shared + ids.shape[1]
                 run = next((k for k in range(1, left) if self.seam.regime(now + k) != self.seam.regime(now)), left)
-                ids = self.generate(ids, shared_ids=shared_ids, max_new_tokens=run, **kwargs)
+                settings.max_new_tokens = run
+                ids = self.generate(ids, shared_ids=shared_ids, generation_config=settings, **kwargs)
                 left = max_new_tokens - (ids.shape[1] - start)
                 over = shared + ids.shape[1] < now + run or int(ids[0, -1]) in ends
                 if over or any(bool(ended) for criterion in criteria for ended in criterion(ids, None)):

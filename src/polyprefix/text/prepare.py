@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from polyprefix.config import RunConfig
@@ -15,7 +15,7 @@ from polyprefix.languages import find
 from polyprefix.records import Example
 from polyprefix.tasks.base import ENGLISH, Source, Task
 from polyprefix.text.shots import choose_shot_languages, in_front, load_shots, shots_note, solved_text
-from polyprefix.text.tokens import Encoded, encode, shared_length
+from polyprefix.text.tokens import END, Encoded, encode, needs_end, shared_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,8 @@ class Tokens:
     """How many contexts were cut, in which languages."""
     shots: str = ""
     """The solved examples in front of every training prompt, as text."""
+    end: str = ""
+    """What ends every choice; empty where no choice begins with another."""
 
 
 def choose_languages(task: Task, wanted: Sequence[str] | str) -> tuple[str, ...]:
@@ -140,13 +142,28 @@ def _training_data(
 def tokenise(task: Task, examples: Examples, tokenizer: Any, max_length: int) -> Tokens:
     """Prompt and tokenise everything; contexts that are too long are cut where the task allows it, and counted.
 
+    Where one choice of any prompt begins with another, an end is scored and trained with every choice, in all languages.
+
     Raises:
         DataError: if a prompt is too long for the model, or labels are the same tokens.
     """
 
+    tokens = _encoded(task, examples, tokenizer, max_length, "")
+    alike = needs_end(item for items in (tokens.train, tokens.validation, *tokens.test.values()) for item in items)
+    if alike is None:
+        return tokens
+    note = (
+        f"The choice '{alike[0]}' begins the choice '{alike[1]}' for this tokenizer: a line break ends every choice, "
+        "and is scored and trained with it."
+    )
+    tokens = _encoded(task, examples, tokenizer, max_length, END)
+    return replace(tokens, notes=(*tokens.notes, note), end=END)
+
+
+def _encoded(task: Task, examples: Examples, tokenizer: Any, max_length: int, end: str) -> Tokens:
     def tokens(items: Sequence[Example], shots: Sequence[Example], training: bool) -> list[Encoded]:
         prompts = in_front(task, shots, [task.prompt(example) for example in items])
-        return encode(prompts, tokenizer, max_length, training=training)
+        return encode(prompts, tokenizer, max_length, training=training, end=end)
 
     train = tokens(examples.train, examples.train_shots, True)
     validation = tokens(examples.validation, examples.train_shots, True)

@@ -8,8 +8,9 @@ and computed once per batch instead of once per example.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from polyprefix.errors import DataError
@@ -37,18 +38,25 @@ class Encoded:
         return len(self.ids) + max(map(len, (self.target, *self.choices)))
 
 
-def encode(prompts: Sequence[Prompt], tokenizer: Any, max_length: int, *, training: bool = False) -> list[Encoded]:
+END = "\n"
+"""What ends a choice, where one could be taken for the beginning of another."""
+
+
+def encode(
+    prompts: Sequence[Prompt], tokenizer: Any, max_length: int, *, training: bool = False, end: str = ""
+) -> list[Encoded]:
     """Tokenise prompts with their continuations; contexts that are too long are cut where the prompt allows it.
 
     Args:
         tokenizer: a fast transformers tokenizer.
         max_length: the most tokens that the model can read.
         training: leave the answer in a context that is cut; otherwise leave room for the answer that is to be written.
+        end: follows every choice, and the target of a prompt with choices (see `needs_end`); not where a prompt is verbatim.
 
     Raises:
         DataError: if a prompt is too long, or if two of its choices are the same tokens.
     """
-    encoded = _encode(prompts, tokenizer)
+    encoded = _encode([_ended(prompt, end) for prompt in prompts], tokenizer)
     for item in encoded:
         _check(item)
     long = {n: shorter for n, item in enumerate(encoded) if (shorter := _cut(item, tokenizer, max_length, training))}
@@ -61,6 +69,27 @@ def encode(prompts: Sequence[Prompt], tokenizer: Any, max_length: int, *, traini
                 "shorten or remove the example, or use fewer shots"
             )
     return encoded
+
+
+def needs_end(items: Iterable[Encoded]) -> tuple[str, str] | None:
+    """Two choices of a prompt of which one begins with all tokens of the other, such as `1` and `10`; None where there are none.
+
+    The longer one can then never be likelier, however sure the model is of it: what would tell them apart is the end.
+    """
+    for item in items:
+        if item.prompt.verbatim:
+            continue
+        ordered = sorted(zip(item.choices, item.prompt.choices, strict=True))
+        for (shorter, first), (longer, second) in pairwise(ordered):  # what it begins stands right behind it
+            if longer[: len(shorter)] == shorter:
+                return first.strip(), second.strip()
+    return None
+
+
+def _ended(prompt: Prompt, end: str) -> Prompt:
+    if not end or not prompt.choices or prompt.verbatim:
+        return prompt
+    return replace(prompt, target=prompt.target + end, choices=tuple(choice + end for choice in prompt.choices))
 
 
 def _encode(prompts: Sequence[Prompt], tokenizer: Any) -> list[Encoded]:
