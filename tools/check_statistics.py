@@ -24,7 +24,7 @@ from scipy.stats import norm
 
 from polyprefix.analysis.answers import Answers
 from polyprefix.analysis.claims import holm
-from polyprefix.analysis.contrasts import contrast, language_contrasts, resampled_scores
+from polyprefix.analysis.contrasts import contrast, language_contrasts
 from polyprefix.config import ENGLISH_TIMES
 from polyprefix.scoring.bootstrap import Floats
 
@@ -94,22 +94,21 @@ def tally(
     for number in range(start, start + simulations):
         random = np.random.default_rng([languages, seeds, number])
         answers, truth = simulate(random, systems, seeds, languages, ids, gain, seed_sd, own)
-        scores = resampled_scores(answers, resamples)
         true = truth - truth[0]
-        found = language_contrasts(answers, scores, baseline=0)
+        found = language_contrasts(answers, baseline=0)
         inside = [d.ci95[0] <= true[m, column] <= d.ci95[1] for (m, column), d in found.items()]
         counts.count("language", sum(inside), len(inside))
         averages = []
         for m in range(1, systems):
             weights = np.zeros((systems, languages))
             weights[m], weights[0] = 1 / languages, -1 / languages
-            averages.append(contrast(answers, scores, weights))
+            averages.append(contrast(answers, weights))
             low, high = averages[-1].ci95
             counts.count("average", low <= true[m].mean() <= high)
             counts.count("width", high - low)
         gap = np.zeros((systems, languages))
         gap[1, 0], gap[1, 1:] = 1, -1 / (languages - 1)
-        low, high = contrast(answers, scores, gap).ci95
+        low, high = contrast(answers, gap).ci95
         counts.count("gap", low <= np.sum(gap * truth) <= high)
         if gain == 0 and (seeds > 1 or seed_sd == 0):  # else the one seed's effect is a true difference
             for name, claims in (("any language", found.values()), ("any average", averages)):

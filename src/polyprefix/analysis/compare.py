@@ -23,8 +23,8 @@ from polyprefix.analysis.ranks import rank_stability
 from polyprefix.analysis.regression import Regression, gap_regression
 from polyprefix.analysis.runs import UNADAPTED, Run
 from polyprefix.analysis.settings import Setting, read_settings
+from polyprefix.analysis.variance import Variances
 from polyprefix.errors import ConfigError, nearest
-from polyprefix.scoring.bootstrap import Reals
 
 
 def compare(folder: Path | str, baseline: str, metric: str | None = None, resamples: int = RESAMPLES) -> Comparison:
@@ -34,7 +34,7 @@ def compare(folder: Path | str, baseline: str, metric: str | None = None, resamp
         folder: holds the folders of runs.
         baseline: a method, or a system where a method has several (`prefix (length=10)`).
         metric: one that has a value for each answer; None is each task's main metric.
-        resamples: of the bootstrap.
+        resamples: of the ranking's bootstrap.
 
     Raises:
         OutputError: if there is nothing to compare, or a file is damaged.
@@ -62,12 +62,15 @@ def compare_setting(
     Args:
         setting: with at least one system.
         baseline: one of its systems; None compares nothing.
-        resamples: of the bootstrap.
+        resamples: of the ranking's bootstrap.
         regressions: whether to fit those of the gap, which takes longer than all else.
     """
-    blocks = _Blocks(setting, resamples)
+    blocks = _Blocks(setting)
     main, context = blocks.of(setting.main_seeds), setting.context
     claims, notes = _claims(blocks, baseline) if baseline else ([], [])
+    ranking = None
+    if len(main.answers.systems) > 1:
+        ranking = rank_stability(main.answers, resampled_scores(main.answers, resamples), main.columns)
     return SettingComparison(
         task=context.task,
         model=context.model,
@@ -78,7 +81,7 @@ def compare_setting(
         languages=setting.languages,
         n=int(main.answers.counts.sum()),
         systems=tuple(_summary(blocks, system, regressions) for system in setting.systems),
-        ranking=rank_stability(main.answers, main.scores, main.columns) if len(main.answers.systems) > 1 else None,
+        ranking=ranking,
         averages=tuple(claim for claim in claims if claim.grouping == "average"),
         by_language=tuple(claim for claim in claims if claim.grouping == "language"),
         by_group=tuple(claim for claim in claims if claim.grouping not in ("average", "language")),
@@ -95,8 +98,7 @@ class _Block:
     """The systems of a setting that have some seeds."""
 
     answers: Answers
-    scores: Reals
-    """Resampled, `[R, M, L]`."""
+    variances: Variances
     columns: Columns
     """All but English."""
     groups: Mapping[tuple[str, str], Columns]
@@ -106,8 +108,8 @@ class _Block:
 class _Blocks:
     """One block for each set of seeds that somebody asks for: mostly one."""
 
-    def __init__(self, setting: Setting, resamples: int) -> None:
-        self.setting, self.resamples = setting, resamples
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
         self._found: dict[tuple[int, ...], _Block] = {}
 
     def of(self, seeds: Iterable[int]) -> _Block:
@@ -121,7 +123,7 @@ class _Blocks:
                 name: [place[code] for code in codes]
                 for name, codes in group([answers.languages[column] for column in columns]).items()
             }
-            self._found[key] = _Block(answers, resampled_scores(answers, self.resamples), columns, groups)
+            self._found[key] = _Block(answers, Variances(answers), columns, groups)
         return self._found[key]
 
 
@@ -143,17 +145,18 @@ def _claims(blocks: _Blocks, baseline: str) -> tuple[list[Claim], list[str]]:
 
 
 def _of(block: _Block, systems: Sequence[str], baseline: str) -> Iterator[Claim]:
-    answers, scores = block.answers, block.scores
+    answers = block.answers
     base, places = answers.systems.index(baseline), [answers.systems.index(system) for system in systems]
     wanted = [
         (m, grouping, name, columns)
         for m in places
         for (grouping, name), columns in {("average", "all but English"): block.columns, **block.groups}.items()
     ]
-    found = contrasts(answers, scores, [weights(answers, m, columns, minus=base) for m, _, _, columns in wanted])
+    wanted_weights = [weights(answers, m, columns, minus=base) for m, _, _, columns in wanted]
+    found = contrasts(answers, wanted_weights, block.variances)
     for one, difference in zip(wanted, found, strict=True):
         yield _claim(answers, base, *one, difference)
-    for (m, column), difference in language_contrasts(answers, scores, base, places).items():
+    for (m, column), difference in language_contrasts(answers, base, places).items():
         yield _claim(answers, base, m, "language", answers.languages[column], [column], difference)
 
 
@@ -187,12 +190,12 @@ def _codes(answers: Answers, columns: Columns) -> tuple[str, ...]:
 def _summary(blocks: _Blocks, system: str, regressions: bool) -> SystemSummary:
     setting, seeds = blocks.setting, blocks.setting.seeds[system]
     block, run = blocks.of(seeds), setting.runs[system][0]
-    answers, scores, main = block.answers, block.scores, block.columns
+    answers, main = block.answers, block.columns
     m, english = answers.systems.index(system), answers.index(ENGLISH)
     wanted = [weights(answers, m, columns) for columns in (main, *block.groups.values())]
     if paired := english is not None and english not in main:
         wanted.append(weights(answers, m, [answers.languages.index(ENGLISH)]) - weights(answers, m, main))
-    score, *members = contrasts(answers, scores, wanted)
+    score, *members = contrasts(answers, wanted, block.variances)
     gap = members.pop() if paired else None
     return SystemSummary(
         system=system,
@@ -227,4 +230,4 @@ def _carried(setting: Setting, block: _Block, m: int) -> Contrast | None:
         return None
     english = [answers.languages.index(ENGLISH)]
     over, under = (weights(answers, m, columns, minus=unadapted[0]) for columns in (block.columns, english))
-    return ratio(answers, block.scores, over, under)
+    return ratio(answers, over, under, block.variances)

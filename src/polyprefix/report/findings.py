@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from polyprefix.analysis.answers import Answers
-from polyprefix.analysis.contrasts import RESAMPLES, Contrast, contrast, resampled_scores, weights
+from polyprefix.analysis.contrasts import Contrast, contrast, weights
 from polyprefix.analysis.groups import beyond_english
 from polyprefix.analysis.pool import pool
 from polyprefix.report.format import interval, percent, signed
 from polyprefix.report.grid import Grid
 from polyprefix.report.views import View
-from polyprefix.scoring.bootstrap import Reals
 
 
 @dataclass(frozen=True)
@@ -21,8 +20,6 @@ class Overall:
 
     answers: Answers
     """With one column, the mean over every language other than English of every task and model; of one task and model its own."""
-    scores: Reals
-    """Resampled."""
     columns: tuple[int, ...] = (0,)
     """Whose mean is meant."""
 
@@ -36,22 +33,22 @@ class Overall:
     def average(self, method: str, minus: str | None = None) -> Contrast:
         """Of a method, or its difference to another."""
         plus, base = self.answers.systems.index(method), None if minus is None else self.answers.systems.index(minus)
-        return contrast(self.answers, self.scores, weights(self.answers, plus, self.columns, minus=base))
+        return contrast(self.answers, weights(self.answers, plus, self.columns, minus=base))
 
 
-def overall(views: Sequence[View], resamples: int = RESAMPLES) -> Overall | None:
+def overall(views: Sequence[View]) -> Overall | None:
     """All views together; None where no method can be compared in all of them."""
     settings = {(view.task, view.model): view.setting for view in views if view.setting and view.compared}
     pooled = pool(settings)
     if pooled is None or len(settings) < len(views):
         return None
     if len(settings) > 1:
-        return Overall(pooled, resampled_scores(pooled, resamples))
+        return Overall(pooled)
     (setting,) = (
         settings.values()
     )  # pooling takes a mean of ratios for linear: its figures would differ from the tables' in a digit
     answers = setting.answers(pooled.seeds, pooled.systems)
-    return Overall(answers, resampled_scores(answers, resamples), tuple(beyond_english(answers.languages)))
+    return Overall(answers, tuple(beyond_english(answers.languages)))
 
 
 def finding(grid: Grid, views: Sequence[View], whole: Overall | None) -> tuple[str, str]:
