@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from polyprefix.analysis.answers import Answers
@@ -19,6 +19,8 @@ from polyprefix.analysis.contrasts import (
 )
 from polyprefix.analysis.effects import cohens_h
 from polyprefix.analysis.groups import ENGLISH, beyond_english, group
+from polyprefix.analysis.interactions import interactions
+from polyprefix.analysis.mixed import MOST, MixedModel, mixed_model
 from polyprefix.analysis.ranks import rank_stability
 from polyprefix.analysis.regression import Regression, gap_regression
 from polyprefix.analysis.runs import UNADAPTED, Run
@@ -27,7 +29,13 @@ from polyprefix.analysis.variance import Variances
 from polyprefix.errors import ConfigError, nearest
 
 
-def compare(folder: Path | str, baseline: str, metric: str | None = None, resamples: int = RESAMPLES) -> Comparison:
+Pairs = Sequence[tuple[str, str]]
+"""Contrasts that somebody named: a system and what it is compared with."""
+
+
+def compare(
+    folder: Path | str, baseline: str, metric: str | None = None, resamples: int = RESAMPLES, mixed: bool | None = None
+) -> Comparison:
     """Compare every system in a folder of runs with a baseline, on the same task and model.
 
     Args:
@@ -35,6 +43,7 @@ def compare(folder: Path | str, baseline: str, metric: str | None = None, resamp
         baseline: a method, or a system where a method has several (`prefix (length=10)`).
         metric: one that has a value for each answer; None is each task's main metric.
         resamples: of the ranking's bootstrap.
+        mixed: whether to fit mixed-effects models; None fits those that take few seconds.
 
     Raises:
         OutputError: if there is nothing to compare, or a file is damaged.
@@ -46,7 +55,7 @@ def compare(folder: Path | str, baseline: str, metric: str | None = None, resamp
         known = {name for setting in settings for name in (*setting.systems, *setting.methods().values())}
         raise ConfigError(f"baseline '{baseline}': not among the runs in {folder}, {nearest(baseline, known)}")
     compared = [
-        compare_setting(setting, base, resamples, regressions=True)
+        compare_setting(setting, base, resamples, regressions=True, mixed=mixed)
         for setting in settings
         if (base := bases[id(setting)]) is not None
     ]
@@ -55,7 +64,13 @@ def compare(folder: Path | str, baseline: str, metric: str | None = None, resamp
 
 
 def compare_setting(
-    setting: Setting, baseline: str | None, resamples: int = RESAMPLES, *, regressions: bool = False
+    setting: Setting,
+    baseline: str | None,
+    resamples: int = RESAMPLES,
+    *,
+    regressions: bool = False,
+    mixed: bool | None = False,
+    named: Pairs = (),
 ) -> SettingComparison:
     """Compare the systems of one setting; p-values are not yet corrected.
 
@@ -63,7 +78,9 @@ def compare_setting(
         setting: with at least one system.
         baseline: one of its systems; None compares nothing.
         resamples: of the ranking's bootstrap.
-        regressions: whether to fit those of the gap, which takes longer than all else.
+        regressions: whether to fit those of the gap.
+        mixed: whether to fit the mixed-effects model; None means if it takes few seconds.
+        named: contrasts that were named beforehand; those of systems that are not here are passed over.
     """
     blocks = _Blocks(setting)
     main, context = blocks.of(setting.main_seeds), setting.context
@@ -86,6 +103,9 @@ def compare_setting(
         by_language=tuple(claim for claim in claims if claim.grouping == "language"),
         by_group=tuple(claim for claim in claims if claim.grouping not in ("average", "language")),
         notes=(*setting.notes, *notes),
+        named=tuple(_named(blocks, named)),
+        interactions=interactions(main.answers.scores, main.groups),
+        mixed=_mixed(main, baseline, mixed),
     )
 
 
@@ -142,6 +162,26 @@ def _claims(blocks: _Blocks, baseline: str) -> tuple[list[Claim], list[str]]:
     if alone := by_seeds.pop(frozenset(), []):
         notes.append(f"{', '.join(alone)}: no seed in common with {baseline}, so no differences; run the same seeds")
     return [claim for seeds, systems in by_seeds.items() for claim in _of(blocks.of(seeds), systems, baseline)], notes
+
+
+def _named(blocks: _Blocks, pairs: Pairs) -> Iterator[Claim]:
+    setting = blocks.setting
+    for system, other in pairs:
+        if system in setting.runs and other in setting.runs and (shared := setting.seeds[system] & setting.seeds[other]):
+            block = blocks.of(shared)
+            m, base = (block.answers.systems.index(name) for name in (system, other))
+            (found,) = contrasts(block.answers, [weights(block.answers, m, block.columns, base)], block.variances)
+            claim = _claim(block.answers, base, m, "average", f"{system} - {other}", block.columns, found)
+            yield replace(claim, baseline=other)
+
+
+def _mixed(block: _Block, baseline: str | None, wanted: bool | None) -> MixedModel | str | None:
+    if wanted is False or baseline is None:
+        return None
+    if baseline not in block.answers.systems:
+        return f"{baseline} lacks seeds that most systems have"
+    place = block.answers.systems.index(baseline)
+    return mixed_model(block.answers, place, list(block.columns), None if wanted else MOST)
 
 
 def _of(block: _Block, systems: Sequence[str], baseline: str) -> Iterator[Claim]:

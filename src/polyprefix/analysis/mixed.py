@@ -24,8 +24,8 @@ from polyprefix.analysis.answers import Answers
 from polyprefix.analysis.contrasts import quantile
 from polyprefix.scoring.bootstrap import Floats
 
-MOST = 30_000
-"""Answers that are fitted unless more are asked for: about three seconds."""
+MOST = 15_000
+"""Answers that are fitted unless more are asked for: about three seconds on one core."""
 FEWEST_LANGUAGES = 5
 NO_EFFECT = 1e-6
 

@@ -28,7 +28,7 @@ class Difference:
     p_value: float
     """Of "these runs do not differ", two-sided."""
     adjusted_p: float
-    """After Holm's correction over the differences of its kind in the run."""
+    """After the correction over the differences of its kind in the run."""
     mark: str
 
 

@@ -125,7 +125,7 @@ def status(file: Path, parts: tuple[str, ...], out: Path | None, as_json: bool) 
     finished = results(cells, books)
     if finished.folders:
         click.echo()
-        show_figures(finished.folders, finished.unfinished, finished.names)
+        show_figures(finished.folders, finished.unfinished, finished.names, definition.contrasts)
 
 
 @study.command()
@@ -161,7 +161,7 @@ def report(
     to = to or books.out / default_name(form)
     write_report(
         found.folders, form, to, baseline, texts=not no_texts, across_shots=across_shots, unfinished=found.unfinished,
-        names=found.names,
+        names=found.names, contrasts=definition.contrasts,
     )  # fmt: skip
 
 
