@@ -41,7 +41,7 @@ class Fit:
     """Of "groups do not differ"."""
     residual_sd: float
     log_likelihood: float
-    """Restricted, up to a constant."""
+    """Restricted, of y over its largest value, up to a constant."""
 
     def effect(self, i: int) -> tuple[float, tuple[float, float], float]:
         """Value, 95% interval and p-value of a coefficient."""
@@ -87,29 +87,28 @@ def fit_random_intercept(y: Floats, x: Floats, groups: Sequence[str]) -> Fit:
     Raises:
         ValueError: if a number is not finite, or X leaves no degree of freedom.
     """
-    if not (np.isfinite(y).all() and np.isfinite(x).all()):
-        raise ValueError("y and x must be finite")
+    if not (np.isfinite(y).all() and np.isfinite(x).all() and np.abs(y).max() < 1e100):
+        raise ValueError("y and x must be finite, and y below 1e100")
     if len(y) <= x.shape[1] or np.linalg.matrix_rank(x) < x.shape[1]:
         raise ValueError(f"{len(y)} rows are too few for {x.shape[1]} columns, or columns depend on each other")
     names = sorted(set(groups))
     z = (np.array(groups)[:, None] == np.array(names)).astype(float)
     design = _Design(x, z)
     values, vectors = design.spectrum
-    squares = (vectors.T @ (design.residual.T @ y)) ** 2
+    size = float(np.abs(y).max()) or 1.0
+    squares = (vectors.T @ (design.residual.T @ (y / size))) ** 2
     free = len(squares)
-    if squares.sum() <= 1e-20 * max(1.0, float(y @ y)):  # y lies in X: nothing is left to be shared out
+    if squares.sum() <= 1e-20:  # y lies in X: nothing is left to be shared out
         b = np.linalg.lstsq(x, y, rcond=None)[0]
         return Fit(b, np.zeros(len(b)), np.full(len(b), float(free)), 0.0, (0.0, 0.0), 1.0, 0.0, np.inf)
     known = len(names) > 1 and values.max() > 1e-9 and np.ptp(values) > 1e-9 * values.max()
     ratio = _maximise(squares, values) if known else 0.0
     top = float(_likelihood(squares, values, np.array([ratio]))[0])
-    if not np.isfinite(top):
-        raise ValueError(f"the restricted likelihood is {top}: the values of y are too large")
-    residual = float(np.sum(squares / (1 + ratio * values))) / free
+    residual = size**2 * float(np.sum(squares / (1 + ratio * values))) / free
     p, interval = _inference(squares, values, top, ratio) if known else (1.0, (0.0, np.inf))
     b, errors, degrees = _fixed(y, design, ratio, residual)
     sds = (float(np.sqrt(ratio * residual)), float(np.sqrt(residual)))
-    return Fit(b, errors, degrees, sds[0], interval, p, sds[1], top)
+    return Fit(b, errors, degrees, sds[0], (size * interval[0], size * interval[1]), p, sds[1], top)
 
 
 def _likelihood(squares: Floats, values: Floats, ratios: Floats) -> Floats:
@@ -146,8 +145,7 @@ def _inference(squares: Floats, values: Floats, top: float, ratio: float) -> tup
     free, ratios = len(values), RATIOS[1:]
     scale_VG = 1 + np.multiply.outer(values, ratios)
     rest_G, logs_G = squares @ (1 / scale_VG), np.log(scale_VG).sum(axis=0)
-    size = float(np.sqrt(squares.sum() / free))
-    sds = size * np.geomspace(1e-2, 1e2, 400)
+    sds = float(np.sqrt(squares.sum() / free)) * np.geomspace(1e-2, 1e2, 400)
     residuals = np.square(sds)[:, None] / ratios
     at = -0.5 * (free * np.log(residuals) + logs_G + rest_G / residuals)  # of the sd and the ratio together
     at -= 0.5 * (free * np.log(free) - free)  # the constant that `_likelihood` leaves out where it maximises the residual
