@@ -131,7 +131,9 @@ def _tables(simulations: int) -> Iterator[str]:
                     yield f"| {name} | {what} | {gain:g} | {rule} | {cells} |"
 
 
-def found_at_detectable(simulations: int, design: Design, found: Components, contrasts: int, kind: str) -> tuple[float, float]:
+def found_at_detectable(
+    simulations: int, design: Design, found: Components, contrasts: int, kind: str
+) -> tuple[float, float]:
     """The detectable difference, and how often it is found."""
     points = detectable(design, found, contrasts, base=kind == "base model")
     hits = 0

@@ -24,7 +24,9 @@ def made() -> str:
         {"task": task, "model": model, "components": as_dict(found)}
         for (task, model), found in of_runs(finished.folders, finished.names).items()
     ]
-    return json.dumps({"source": "studies/small.yaml, part main; squared points", "settings": settings}, indent=2) + "\n"
+    return (
+        json.dumps({"source": "studies/small.yaml, part main; squared points", "settings": settings}, indent=2) + "\n"
+    )
 
 
 if __name__ == "__main__":

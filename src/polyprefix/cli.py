@@ -273,7 +273,9 @@ def report(
 @click.option("--metric", metavar="M", help="A metric with a value for each answer; the task's main one if left out.")
 @click.option("--resamples", type=click.IntRange(100), default=10_000, show_default=True, help="Of the ranking.")
 @click.option(
-    "--mixed/--no-mixed", default=None, help="Fit the mixed-effects model of single answers.  [default: if it takes few seconds]"
+    "--mixed/--no-mixed",
+    default=None,
+    help="Fit the mixed-effects model of single answers.  [default: if it takes few seconds]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print one line a comparison, as CSV.")

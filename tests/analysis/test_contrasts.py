@@ -11,7 +11,6 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from polyprefix.analysis.answers import Answers, stack
 from polyprefix.analysis.contrasts import (
-    Contrast,
     contrast,
     contrasts,
     interval_of,
@@ -42,7 +41,9 @@ def difference_weights(answers: Answers) -> Floats:
 
 
 @pytest.mark.parametrize(("higher", "lower"), [(5, 1), (1, 5), (0, 12), (40, 21), (300, 260)])
-def test_paired_shares_are_tested_by_mcnemars_statistic_with_the_correction_for_continuity(higher: int, lower: int) -> None:
+def test_paired_shares_are_tested_by_mcnemars_statistic_with_the_correction_for_continuity(
+    higher: int, lower: int
+) -> None:
     theirs = statsmodels_mcnemar([[10, higher], [lower, 20]], exact=False, correction=True).pvalue
     (ours,) = paired_proportions(*np.array([[higher], [lower], [higher + lower + 30]]))
     assert ours.p_runs == pytest.approx(theirs, rel=1e-9)
@@ -153,7 +154,9 @@ def test_a_tables_variance_is_the_analysis_of_variance() -> None:
     table = anova_lm(smf.ols("d ~ C(s) + C(i)", frame).fit())
     ms_s, ms_i, ms_r = (table["mean_sq"][row] for row in ("C(s)", "C(i)", "Residual"))
     found = table_variance(d)
-    assert [found.ids.value, found.between.value, found.within.value] == pytest.approx([ms_i / 60, ms_s / 60, ms_r / 60])
+    assert [found.ids.value, found.between.value, found.within.value] == pytest.approx(
+        [ms_i / 60, ms_s / 60, ms_r / 60]
+    )
     assert [found.ids.degrees, found.between.degrees, found.within.degrees] == [19, 2, 38]
     between = found.between.value / (1 - 1 / 9) ** 3  # median-unbiased, of two degrees of freedom
     total = found.ids.value + between - found.within.value
@@ -167,7 +170,12 @@ def test_the_interval_of_a_difference_excludes_0_exactly_where_its_p_value_is_be
     random = np.random.default_rng(6)
     borders = checked = 0
     for _ in range(120):
-        M, S, L, ids = int(random.integers(2, 5)), int(random.integers(1, 5)), int(random.integers(2, 7)), int(random.integers(5, 40))
+        M, S, L, ids = (
+            int(random.integers(2, 5)),
+            int(random.integers(1, 5)),
+            int(random.integers(2, 7)),
+            int(random.integers(5, 40)),
+        )
         shift = random.normal(size=(M, 1, 1, 1)) * random.choice([0.02, 0.1, 0.3])
         raw = 0.5 + shift + 0.1 * random.normal(size=(M, S, 1, 1)) + 0.3 * random.normal(size=(M, S, L, ids))
         values = (raw > 0.5).astype(float) if random.random() < 0.5 else np.clip(raw, 0, 1)
@@ -178,9 +186,7 @@ def test_the_interval_of_a_difference_excludes_0_exactly_where_its_p_value_is_be
         for m in range(1, M):
             found.append(contrast(answers, weights(answers, m, range(L), minus=0)))
             found.append(contrast(answers, weights(answers, m, [0]) - weights(answers, m, range(1, L))))
-            share = ratio(
-                answers, weights(answers, m, range(1, L), minus=0), weights(answers, m, [0], minus=0)
-            )
+            share = ratio(answers, weights(answers, m, range(1, L), minus=0), weights(answers, m, [0], minus=0))
             found += [share] if share else []
         for one in found:
             assert (one.ci95[0] > 0 or one.ci95[1] < 0) == (one.p < 0.05), one

@@ -19,7 +19,11 @@ SIMULATIONS = 250
 @pytest.mark.parametrize("design", [SMALL, Design(3, 10, 20, 2, False, 20)])
 def test_the_level_is_kept(name: str, design: Design) -> None:
     for (kind, _, level), share in rates(SIMULATIONS, design, SCENARIOS[name], 0.0, {"now": p_now}).items():
-        assert binomtest(round(share * SIMULATIONS), SIMULATIONS).proportion_ci(0.999).low <= level, (kind, level, share)
+        assert binomtest(round(share * SIMULATIONS), SIMULATIONS).proportion_ci(0.999).low <= level, (
+            kind,
+            level,
+            share,
+        )
 
 
 def test_power_is_more_than_that_of_the_first_rule() -> None:
@@ -32,9 +36,7 @@ def test_power_is_more_than_that_of_the_first_rule() -> None:
 def test_components_are_found_again() -> None:
     true = Components(8.0, 6.0, 20.0, ItemComponents(200.0, 300.0, 1500.0), ItemComponents(500.0, 1500.0, 1600.0))
     design = Design(8, 12, 30, 6, True, 60)
-    found = [
-        components(simulate(np.random.default_rng(number), design, true), 0, range(12)) for number in range(40)
-    ]
+    found = [components(simulate(np.random.default_rng(number), design, true), 0, range(12)) for number in range(40)]
     assert np.mean([one.seed for one in found]) == pytest.approx(8, rel=0.25)
     assert np.mean([one.shared for one in found]) == pytest.approx(6, rel=0.5)
     assert np.mean([one.seed_language for one in found]) == pytest.approx(20, rel=0.25)

@@ -90,7 +90,12 @@ def layout(random: np.random.Generator, rows: int = 57, groups: int = 15) -> tup
     np.add.at(sizes, random.integers(1, groups, rows - sizes.sum()), 1)
     member = np.repeat(np.arange(groups), sizes)
     family = random.normal(size=groups)[member]
-    columns = np.ones(rows), random.normal(size=rows) + 0.5 * family, random.integers(0, 3, rows), (family > 0).astype(float)
+    columns = (
+        np.ones(rows),
+        random.normal(size=rows) + 0.5 * family,
+        random.integers(0, 3, rows),
+        (family > 0).astype(float),
+    )
     return np.column_stack(columns), [f"g{k}" for k in member]
 
 

@@ -41,7 +41,6 @@ class Part:
             self._compared[key] = compare_setting(view.setting, system)
         return self._compared[key]
 
-
     def answers(self, view: View) -> Answers:
         """Those of all systems that have the main seeds."""
         if view.setting is None:

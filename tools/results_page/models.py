@@ -15,7 +15,7 @@ from tools.results_page.kept import Part
 from polyprefix.analysis.claims import ALPHA, Claim, adjust
 from polyprefix.analysis.groups import beyond_english, group
 from polyprefix.analysis.interactions import Interaction, interactions
-from polyprefix.analysis.mixed import MixedModel, mixed_model
+from polyprefix.analysis.mixed import MixedModel
 from polyprefix.analysis.regression import Regression
 from polyprefix.report.format import ABSENT, interval, percent, signed
 from polyprefix.report.views import View
@@ -78,7 +78,9 @@ def interaction_tests(part: Part, view: View, pair: tuple[str, str]) -> str:
     scores = answers.scores[:, columns]
     found: dict[str, tuple[Interaction, ...]] = {"all methods": interactions(scores, groups)}
     if all(name in answers.systems for name in pair):
-        found[f"{pair[0]} minus {pair[1]}"] = interactions(scores[[answers.systems.index(name) for name in pair]], groups)
+        found[f"{pair[0]} minus {pair[1]}"] = interactions(
+            scores[[answers.systems.index(name) for name in pair]], groups
+        )
     every = [(what, one) for what, tests in found.items() for one in tests]
     p_values = adjust([one.p_value for _, one in every], "fdr_bh")
     cells = {}
@@ -102,7 +104,10 @@ def before_and_after(part: Part, base: str, prefixes: tuple[str, ...], others: t
     """Each main contrast as it was computed first and as it is computed now, and which conclusions changed."""
     old: dict[str, Any] = json.loads(BEFORE.read_text(encoding="utf-8"))
     was = {(one["model"], one["system"], one["baseline"]): one for one in old["contrasts"]}
-    rows = [row("contrast", "difference", "interval before", "p before", "interval now", "p now", "conclusion"), rule(6)]
+    rows = [
+        row("contrast", "difference", "interval before", "p before", "interval now", "p now", "conclusion"),
+        rule(6),
+    ]
     changed = []
     for view in part.views:
         trained = [method for method in view.averages if method != base]
@@ -158,5 +163,7 @@ def _families(part: Part, old: dict[str, Any]) -> list[str]:
             before = was.get((view.model, method))
             now = f"{percent(fit.family_sd)} {interval(fit.family_sd_ci95)}"
             name = f"{view.model}: {method}"
-            rows.append(row(name, ABSENT if before is None else percent(before), now, written(fit.family_p).removeprefix("= ")))
+            rows.append(
+                row(name, ABSENT if before is None else percent(before), now, written(fit.family_p).removeprefix("= "))
+            )
     return rows

@@ -7,7 +7,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import product
 
-from tools.results_page.differences import BETTER, EVEN, VERDICTS, WORSE, change, claims, figures, is_even, tested, told, verdict
+from tools.results_page.differences import (
+    BETTER,
+    EVEN,
+    VERDICTS,
+    WORSE,
+    change,
+    claims,
+    figures,
+    is_even,
+    tested,
+    told,
+    verdict,
+)
 from tools.results_page.kept import Kept, Part
 from tools.results_page.models import before_and_after, interaction_tests, mixed, row, rule
 
@@ -115,7 +127,7 @@ def finding(part: Part, view: View) -> str:
                 for word in VERDICTS
                 if (those := [f"{c.system} ({figures(c)})" for c in gains.values() if verdict(c) == word])
             ),
-            f"- Of {verdicts.total()} comparisons of a prefix method with LoRA or full fine-tuning, the prefix method is significantly better "
+            f"- Of {verdicts.total()} comparisons of a prefix method with LoRA or full fine-tuning, the prefix is significantly better "
             f"in {verdicts[BETTER]}, significantly worse in {verdicts[WORSE]}, and not significantly different in {verdicts[EVEN]}.",
         ]
     )
@@ -200,7 +212,9 @@ def groups(part: Part, view: View) -> str:
     for claim in found:
         scores = [members.get((m, claim.grouping, claim.name)) for m in view.summaries]
         figures = (percent(score.value) if score else ABSENT for score in scores)
-        rows.append(row(f"{claim.grouping}: {claim.name}", str(len(claim.languages)), *figures, change(claim.difference)))
+        rows.append(
+            row(f"{claim.grouping}: {claim.name}", str(len(claim.languages)), *figures, change(claim.difference))
+        )
     return "\n".join([f"**{view.model}**", "", *rows])
 
 
@@ -246,7 +260,7 @@ def _label_bias(view: View) -> Iterator[str]:
         given, n = Counter(one.predicted for one in asked).most_common(1)[0]
         (_, most), *_ = Counter(one.answers[0] for one in asked).most_common(1)
         yield (
-            f"- {name}: {percent(n / len(asked))}% of its answers in other languages are \"{given}\" (the most frequent right answer: "
+            f'- {name}: {percent(n / len(asked))}% of its answers in other languages are "{given}" (the most frequent right answer: '
             f"{percent(most / len(asked))}%)"
         )
 

@@ -28,7 +28,6 @@ from polyprefix.analysis.settings import Setting, read_settings
 from polyprefix.analysis.variance import Variances
 from polyprefix.errors import ConfigError, nearest
 
-
 Pairs = Sequence[tuple[str, str]]
 """Contrasts that somebody named: a system and what it is compared with."""
 
@@ -167,7 +166,11 @@ def _claims(blocks: _Blocks, baseline: str) -> tuple[list[Claim], list[str]]:
 def _named(blocks: _Blocks, pairs: Pairs) -> Iterator[Claim]:
     setting = blocks.setting
     for system, other in pairs:
-        if system in setting.runs and other in setting.runs and (shared := setting.seeds[system] & setting.seeds[other]):
+        if (
+            system in setting.runs
+            and other in setting.runs
+            and (shared := setting.seeds[system] & setting.seeds[other])
+        ):
             block = blocks.of(shared)
             m, base = (block.answers.systems.index(name) for name in (system, other))
             (found,) = contrasts(block.answers, [weights(block.answers, m, block.columns, base)], block.variances)

@@ -73,7 +73,9 @@ def _seeds(answers: Answers, moved: list[int], columns: Sequence[int]) -> tuple[
     means_KSL = answers.means[moved][:, :, columns]
     chance_KL = np.array([[_chance(answers, m, column) for column in columns] for m in moved])  # of one seed's mean
     average_SK = means_KSL.mean(axis=2).T
-    noise = float(chance_KL.mean()) / L  # of an average of one seed; disjoint and shared ids alike, as chance is of each answer
+    noise = (
+        float(chance_KL.mean()) / L
+    )  # of an average of one seed; disjoint and shared ids alike, as chance is of each answer
     centre = average_SK.mean(axis=1)
     own = float((average_SK - centre[:, None]).var(axis=0, ddof=1).sum()) / (K - 1) - noise
     shared = float(centre.var(ddof=1)) - (own + noise) / K

@@ -128,25 +128,23 @@ def score_interval(value: float, variance: Variance) -> tuple[float, float]:
 
 def p_value(value: float, variance: Variance) -> float:
     """Of "it is 0", two-sided, by the t that `interval_of` takes; where no answer differs it is certain."""
-    from scipy.stats import t
+    from scipy.special import stdtr
 
     if variance.count < 2:
         return 1.0
     if variance.total <= NEGLIGIBLE**2:
         return float(abs(value) <= NEGLIGIBLE)
-    return float(2 * t.sf(abs(value) / np.sqrt(variance.total), variance.degrees))
+    return float(2 * stdtr(variance.degrees, -abs(value) / np.sqrt(variance.total)))
 
 
 def quantile(degrees: float, level: float = LEVEL) -> float:
     """Of Student's distribution, for a two-sided interval."""
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    return float(t.ppf((1 + level) / 2, degrees))
+    return float(stdtrit(degrees, (1 + level) / 2))
 
 
-def ratio(
-    answers: Answers, over_ML: Floats, under_ML: Floats, variances: Variances | None = None
-) -> Contrast | None:
+def ratio(answers: Answers, over_ML: Floats, under_ML: Floats, variances: Variances | None = None) -> Contrast | None:
     """One weighted sum of scores divided by another, such as the gain in other languages by that in English.
 
     The interval is Fieller's (JRSS-B 16, 1954): every ratio r for which `over - r under` is not significantly different from
@@ -183,7 +181,7 @@ def language_contrasts(
     Without `systems`, of all but the baseline.
     """
     exact, seeds = len(answers.seeds) == 1 and answers.binary, len(answers.seeds) > 1
-    found = {}
+    found: dict[tuple[int, int], Contrast] = {}
     for m in range(len(answers.systems)) if systems is None else systems:
         if m == baseline:
             continue

@@ -71,18 +71,20 @@ def mixed_model(answers: Answers, baseline: int, columns: list[int], most: int |
     others = [m for m in range(len(answers.systems)) if m != baseline]
     system, seed, language, example = place
     x = np.column_stack([np.ones(len(y)), *(system == m for m in others)]).astype(float)
-    I, L = answers.present.shape[1], len(answers.languages)
+    ids, L = answers.present.shape[1], len(answers.languages)
     groups = {
         "language": language,
         "example": example,
         "example in a language": example * L + language,
         "system in a language": system * L + language,
-        "system on an example": system * I + example,
+        "system on an example": system * ids + example,
         "run": system * len(answers.seeds) + seed,
     }
     if len(answers.seeds) < 2 or not answers.moved.any():
         del groups["run"]
-    if np.all(answers.present[columns].sum(axis=0) <= 1):  # every language has examples of its own: the same levels twice
+    if np.all(
+        answers.present[columns].sum(axis=0) <= 1
+    ):  # every language has examples of its own: the same levels twice
         del groups["example in a language"]
     try:
         coefficients, errors, sds = _fit(y, x, np.column_stack(list(groups.values())))
@@ -97,7 +99,9 @@ def mixed_model(answers: Answers, baseline: int, columns: list[int], most: int |
         _effect(answers.systems[m], *pair, degrees)
         for m, pair in zip(others, zip(coefficients[1:], errors[1:], strict=True), strict=True)
     )
-    return MixedModel(answers.systems[baseline], effects, dict(zip(groups, map(float, sds), strict=True)), degrees, len(y))
+    return MixedModel(
+        answers.systems[baseline], effects, dict(zip(groups, map(float, sds), strict=True)), degrees, len(y)
+    )
 
 
 def with_adjusted(model: MixedModel, adjusted: list[float]) -> MixedModel:
@@ -115,7 +119,9 @@ def _unfit(answers: Answers, columns: list[int]) -> str:
     if len(columns) < FEWEST_LANGUAGES:
         return f"{len(columns)} languages are too few to be a sample"
     scores = answers.scores[:, columns].mean(axis=1)
-    if extreme := [name for name, score in zip(answers.systems, scores, strict=True) if not NO_EFFECT < score < 1 - NO_EFFECT]:
+    if extreme := [
+        name for name, score in zip(answers.systems, scores, strict=True) if not NO_EFFECT < score < 1 - NO_EFFECT
+    ]:
         return f"{', '.join(extreme)}: every answer is wrong or every answer right, so odds are infinite"
     return ""
 
@@ -133,7 +139,7 @@ def _rows(answers: Answers, columns: list[int]) -> tuple[tuple[NDArray[np.int64]
 
 def _fit(y: Floats, x: Floats, groups: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
     """Coefficients, standard errors, and standard deviations of the random effects."""
-    import gpboost
+    import gpboost  # type: ignore[import-untyped]
 
     model: Any = gpboost.GPModel(
         group_data=groups.astype(str), likelihood="bernoulli_logit", matrix_inversion_method="cholesky",

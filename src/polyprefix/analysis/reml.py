@@ -99,16 +99,16 @@ def fit_random_intercept(y: Floats, x: Floats, groups: Sequence[str]) -> Fit:
     squares = (vectors.T @ (design.residual.T @ (y / size))) ** 2
     free = len(squares)
     if squares.sum() <= 1e-20:  # y lies in X: nothing is left to be shared out
-        b = np.linalg.lstsq(x, y, rcond=None)[0]
+        b: Floats = np.asarray(np.linalg.lstsq(x, y, rcond=None)[0], dtype=np.float64)
         return Fit(b, np.zeros(len(b)), np.full(len(b), float(free)), 0.0, (0.0, 0.0), 1.0, 0.0, np.inf)
     known = len(names) > 1 and values.max() > 1e-9 and np.ptp(values) > 1e-9 * values.max()
     ratio = _maximise(squares, values) if known else 0.0
     top = float(_likelihood(squares, values, np.array([ratio]))[0])
     residual = size**2 * float(np.sum(squares / (1 + ratio * values))) / free
     p, interval = _inference(squares, values, top, ratio) if known else (1.0, (0.0, np.inf))
-    b, errors, degrees = _fixed(y, design, ratio, residual)
+    coefficients, errors, degrees = _fixed(y, design, ratio, residual)
     sds = (float(np.sqrt(ratio * residual)), float(np.sqrt(residual)))
-    return Fit(b, errors, degrees, sds[0], (size * interval[0], size * interval[1]), p, sds[1], top)
+    return Fit(coefficients, errors, degrees, sds[0], (size * interval[0], size * interval[1]), p, sds[1], top)
 
 
 def _likelihood(squares: Floats, values: Floats, ratios: Floats) -> Floats:
@@ -148,7 +148,9 @@ def _inference(squares: Floats, values: Floats, top: float, ratio: float) -> tup
     sds = float(np.sqrt(squares.sum() / free)) * np.geomspace(1e-2, 1e2, 400)
     residuals = np.square(sds)[:, None] / ratios
     at = -0.5 * (free * np.log(residuals) + logs_G + rest_G / residuals)  # of the sd and the ratio together
-    at -= 0.5 * (free * np.log(free) - free)  # the constant that `_likelihood` leaves out where it maximises the residual
+    at -= 0.5 * (
+        free * np.log(free) - free
+    )  # the constant that `_likelihood` leaves out where it maximises the residual
     best = at.argmax(axis=1)
     excess = 2 * (top - at.max(axis=1)) - critical_G[1:][best]
     accepted = np.flatnonzero(excess <= 0)

@@ -37,8 +37,9 @@ def scores_over_seeds(runs: Sequence[Run]) -> dict[str, Score]:
     by_seeds: dict[int, list[str]] = {}
     for code, d_SI in several.items():
         by_seeds.setdefault(len(d_SI), []).append(code)
-    for codes in by_seeds.values():
-        for code, variance in zip(codes, mean_language_variance([several[code] for code in codes]), strict=True):
+    for alike_codes in by_seeds.values():
+        tables = [several[code] for code in alike_codes]
+        for code, variance in zip(alike_codes, mean_language_variance(tables), strict=True):
             value = float(several[code].mean())
             found[code] = Score(value, several[code].shape[1], score_interval(value, variance))
     return found

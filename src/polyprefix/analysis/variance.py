@@ -147,7 +147,9 @@ class Variances:
         own = table_variance(sum((self._table(m, weights_ML[m]) for m in used), start=nothing))
         columns = np.flatnonzero(weights_ML.any(axis=0))
         counts, ids = answers.counts[columns], int(answers.present[columns].any(axis=0).sum())
-        free = min(ids - 1, int(counts.sum() - np.sum(counts > 1) - np.any(counts == 1)))  # a mean of each language is taken off
+        free = min(
+            ids - 1, int(counts.sum() - np.sum(counts > 1) - np.any(counts == 1))
+        )  # a mean of each language is taken off
         own = replace(own, ids=MeanSquare(own.ids.value, max(1, free)), count=ids)
         moved: list[int] = np.flatnonzero(answers.moved).tolist()
         mine = [m for m in used if m in moved]
@@ -231,11 +233,11 @@ def _satterthwaite(parts: Sequence[Floats], degrees: Sequence[float]) -> tuple[F
 
 def _alike(alone: Floats, degrees: Floats, pooled: Floats, pooled_degrees: Floats) -> Bools:
     """Whether a variance is no larger than `ALIKE` of those would be that estimate what the other systems show."""
-    from scipy.stats import f
+    from scipy.special import fdtri
 
     free = np.maximum(0.0, pooled_degrees - degrees)
     others = np.maximum(0.0, pooled_degrees * pooled - degrees * alone) / np.maximum(free, NEGLIGIBLE)
-    found: Bools = (free < NEGLIGIBLE) | (alone <= f.ppf(ALIKE, degrees, np.maximum(free, 1.0)) * others)
+    found: Bools = (free < NEGLIGIBLE) | (alone <= fdtri(degrees, np.maximum(free, 1.0), ALIKE) * others)
     return found
 
 
@@ -253,9 +255,13 @@ def influence(answers: Answers, m: int, weights_L: Floats) -> Floats:
     languages = len(used) / max(1, len(used) - 1)
     stretch_U = np.sqrt(np.where(single, languages, counts / np.maximum(1, counts - 1)))
     chosen_U = weights_L[used] * answers.present.shape[1] / counts
-    stretch_U /= np.sqrt(answers.present.shape[1] / max(1, answers.present.shape[1] - 1))  # what the table's own factor adds
+    stretch_U /= np.sqrt(
+        answers.present.shape[1] / max(1, answers.present.shape[1] - 1)
+    )  # what the table's own factor adds
     there = answers.present[used]
-    means_SU = np.where(single, centre_U, answers.means[m][:, used])  # of each seed, whose own deviation is not stretched
+    means_SU = np.where(
+        single, centre_U, answers.means[m][:, used]
+    )  # of each seed, whose own deviation is not stretched
     values = np.einsum("u,sui->si", chosen_U * stretch_U, answers.values[m][:, used])
     found: Floats = values - (means_SU * chosen_U * stretch_U) @ there + ((means_SU - centre_U) * chosen_U) @ there
     return found

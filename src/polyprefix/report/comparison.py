@@ -196,12 +196,16 @@ def _claim_row(name: str, claims: Mapping[str, Claim], systems: Sequence[str]) -
 def _model_tables(setting: SettingComparison) -> Iterator[Table]:
     """The mixed-effects model, and whether differences depend on properties of languages."""
     if isinstance(model := setting.mixed, MixedModel):
-        table = _table(f"\nmixed-effects logistic regression of {model.answers:,} answers: odds ratios to {model.baseline}")
+        table = _table(
+            f"\nmixed-effects logistic regression of {model.answers:,} answers: odds ratios to {model.baseline}"
+        )
         for heading in ("system", "odds ratio", "", "p"):
             table.add_column(heading, justify="left" if heading == "system" else "right", no_wrap=heading != "system")
         for effect in model.effects:
             low, high = (f"{np.exp(end):.2f}" for end in effect.ci95)
-            table.add_row(Text(effect.system), f"{np.exp(effect.log_odds):.2f}", f"[{low}, {high}]", p_value(effect.adjusted))
+            table.add_row(
+                Text(effect.system), f"{np.exp(effect.log_odds):.2f}", f"[{low}, {high}]", p_value(effect.adjusted)
+            )
         yield table
     if setting.interactions:
         table = _table("\ndo differences between systems depend on the language? (system by group, split-plot F)")
@@ -233,9 +237,7 @@ def _regression_tables(setting: SettingComparison, width: int) -> Iterator[Table
             unit = next(effect.unit for effect in effects if effect)
             figures = [f"{signed(e.value)} ±{percent(e.ci95[1] - e.value)}" if e else ABSENT for e in effects]
             table.add_row(Text(f"{name}, {unit}"), *figures)
-        families = (
-            f"{percent(fits[s].family_sd)} [{', '.join(map(percent, fits[s].family_sd_ci95))}]" for s in shown
-        )
+        families = (f"{percent(fits[s].family_sd)} [{', '.join(map(percent, fits[s].family_sd_ci95))}]" for s in shown)
         table.add_row(Text("families, standard deviation"), *families)
         table.add_row(Text("families differ, p"), *(p_value(fits[s].family_p) for s in shown))
         yield table

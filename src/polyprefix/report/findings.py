@@ -46,9 +46,7 @@ class Overall:
         """A method minus each of the others, the best of them first; corrected over all pairs, because the data chose the method."""
         systems, order = self.answers.systems, self.ranked
         keys = [(a, b) for i, a in enumerate(order) for b in order[i + 1 :]]
-        wanted = [
-            weights(self.answers, systems.index(a), self.columns, minus=systems.index(b)) for a, b in keys
-        ]
+        wanted = [weights(self.answers, systems.index(a), self.columns, minus=systems.index(b)) for a, b in keys]
         found = contrasts(self.answers, wanted)
         scores = {name: float(self.answers.scores[i, self.columns].mean()) for i, name in enumerate(systems)}
         claims = [

@@ -177,7 +177,14 @@ def read_grid(
     grid = Grid(contexts, cells, None, (), {})
     if unfinished is None:
         unfinished = [*(line for folder in folders for line in _not_finished(folder)), *_absent(grid)]
-    return Grid(contexts, cells, _baseline(grid, baseline), (*unread, *unfinished, *_holes(grid)), _notes(runs), tuple(contrasts))
+    return Grid(
+        contexts,
+        cells,
+        _baseline(grid, baseline),
+        (*unread, *unfinished, *_holes(grid)),
+        _notes(runs),
+        tuple(contrasts),
+    )
 
 
 def _not_finished(folder: Path) -> list[str]:

@@ -47,7 +47,9 @@ def show(grid: Grid, views: Sequence[View], console: Console) -> None:
     for view in views:
         for claim in view.comparison.named if view.comparison else ():
             figures = f"{signed(claim.difference.value)}{claim.mark} {interval(claim.difference.ci95, with_sign=True)}"
-            console.print(Text(f"{view.task} {view.model}, {claim.name}: {figures}, p {p_value(claim.p)} (named beforehand)"))
+            console.print(
+                Text(f"{view.task} {view.model}, {claim.name}: {figures}, p {p_value(claim.p)} (named beforehand)")
+            )
     if grid.baseline:
         console.print(Text(f"difference to {grid.baseline}: {MARKS}", style="dim"))
     if grid.missing:

@@ -174,7 +174,9 @@ def _legend(summary: Summary, layout: _Layout, averages: _Layout, console: Conso
         lines.append(f"Transfer ratio, the gain in other languages over the gain in English: {figures}")
     if layout.paired:
         count = sum(row.difference is not None for row in summary.rows)
-        lines.append(f"* significant (fixed seeds): p < 0.05 after Benjamini and Hochberg's correction over {count} languages")
+        lines.append(
+            f"* significant (fixed seeds): p < 0.05 after Benjamini and Hochberg's correction over {count} languages"
+        )
     if layout.intervals:
         lines.append("[ ] 95% intervals, clustered by example id in averages")
     lines.append("English, the language of training, counts in 'all languages' only")

@@ -101,7 +101,11 @@ def compare(grid: Grid, resamples: int = RESAMPLES, *, mixed: bool | None = Fals
     possible = {key: setting for key, setting in settings.items() if isinstance(setting, Setting)}
     compared = [
         compare_setting(
-            setting, grid.baseline if grid.baseline in setting.runs else None, resamples, mixed=mixed, named=grid.contrasts
+            setting,
+            grid.baseline if grid.baseline in setting.runs else None,
+            resamples,
+            mixed=mixed,
+            named=grid.contrasts,
         )
         for setting in possible.values()
     ]

@@ -110,15 +110,12 @@ class Study(Grid):
     resources: tuple[Resources, ...] = ()
     """For runs on a cluster; of those that match a cell, the last one holds."""
 
-
     @field_validator("contrasts", mode="before")
     @classmethod
     def _contrasts_are_pairs(cls, contrasts: Any) -> Any:
         if not isinstance(contrasts, list | tuple):
             raise ValueError("contrasts: a list of pairs such as [prefix, lora] or 'prefix - lora'")
-        return [
-            [name.strip() for name in one.split(" - ")] if isinstance(one, str) else one for one in contrasts
-        ]
+        return [[name.strip() for name in one.split(" - ")] if isinstance(one, str) else one for one in contrasts]
 
     @field_validator("contrasts")
     @classmethod

@@ -56,7 +56,11 @@ class PowerPlan:
 
 
 def power_plan(
-    cells: Sequence[Cell], contrasts: Sequence[tuple[str, str]], device: Device, source: Source, targets: Sequence[float] = TARGETS
+    cells: Sequence[Cell],
+    contrasts: Sequence[tuple[str, str]],
+    device: Device,
+    source: Source,
+    targets: Sequence[float] = TARGETS,
 ) -> PowerPlan:
     """The power of every contrast, and the cheapest designs for some differences.
 
@@ -112,7 +116,7 @@ def _setting(
     if isinstance(design, str):
         return f"{task}, {model}: {design}"
     components, whose = source.of(task, model)
-    kinds = {name: base for name, base in _kinds(systems, pairs)}
+    kinds = dict(_kinds(systems, pairs))
     points = {base: detectable(design, components, count, base=base) for base in set(kinds.values())}
     listed = tuple(Detectable(f"{a} - {b}", points[kinds[f"{a} - {b}"]]) for a, b in pairs)
     cost = _cost(systems, device)

@@ -101,7 +101,9 @@ def power(design: Design, found: Components, points: float, alpha: float, *, bas
 
 
 @lru_cache(maxsize=512)
-def _critical(design: Design, found: Components, alpha: float, base: bool) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _critical(
+    design: Design, found: Components, alpha: float, base: bool
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """What an observed difference must exceed, in simulated studies, `[SIMULATIONS]`."""
     from scipy.stats import t
 

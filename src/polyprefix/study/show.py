@@ -80,12 +80,16 @@ def show_plan(found: Plan, checks: Sequence[Check], console: Console | None = No
 def show_power(found: PowerPlan, console: Console | None = None) -> None:
     """What each contrast can see, and the cheapest designs that see more."""
     console = console or Console(markup=False)
-    which = "named in the study" if found.named else "every trained method with the base model: name others with contrasts:"
+    which = (
+        "named in the study" if found.named else "every trained method with the base model: name others with contrasts:"
+    )
     console.print(f"{found.contrasts} contrasts ({which}); 80% power, p < 0.05 after Holm's correction over them")
     for setting in found.settings:
         design = setting.design
         console.print(f"\n{setting.task}, {setting.model}: {_design(design)}, {_time(setting.seconds)}")
-        console.print(f"variances: {setting.variances}{'' if design.seeds > 1 else '; one seed: these runs only (fixed seeds)'}")
+        console.print(
+            f"variances: {setting.variances}{'' if design.seeds > 1 else '; one seed: these runs only (fixed seeds)'}"
+        )
         table = _table("cell", "detectable difference, points")
         for one in setting.contrasts:
             table.add_row(one.contrast, _points(one.points))
@@ -97,8 +101,8 @@ def show_power(found: PowerPlan, console: Console | None = None) -> None:
                 if best.design is None:
                     table.add_row(name, "", "", "", "none that was tried", "")
                     continue
-                one = best.design
-                cells = str(one.seeds), str(one.languages), str(one.each)
+                asked = best.design
+                cells = str(asked.seeds), str(asked.languages), str(asked.each)
                 table.add_row(name, *cells, _points(best.detectable), _time(best.seconds))
             console.print(table)
     for line in found.notes:

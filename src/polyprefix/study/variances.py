@@ -105,7 +105,11 @@ def from_dict(values: Mapping[str, Any]) -> Components:
 
 def _mean(found: Sequence[Components]) -> Components:
     def items(every: Sequence[ItemComponents]) -> ItemComponents:
-        return ItemComponents(*(float(np.mean(x)) for x in zip(*((i.item, i.cell, i.residual) for i in every), strict=True)))
+        return ItemComponents(
+            *(float(np.mean(x)) for x in zip(*((i.item, i.cell, i.residual) for i in every), strict=True))
+        )
 
-    seeds = (float(np.mean(x)) for x in zip(*((c.seed, c.shared, c.seed_language) for c in found), strict=True))
-    return Components(*seeds, items([c.pair for c in found]), items([c.base for c in found]))
+    seed, shared, language = (
+        float(np.mean(x)) for x in zip(*((c.seed, c.shared, c.seed_language) for c in found), strict=True)
+    )
+    return Components(seed, shared, language, items([c.pair for c in found]), items([c.base for c in found]))
