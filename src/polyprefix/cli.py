@@ -271,17 +271,24 @@ def report(
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--baseline", required=True, metavar="X", help="The method that the others are compared with.")
 @click.option("--metric", metavar="M", help="A metric with a value for each answer; the task's main one if left out.")
-@click.option("--resamples", type=click.IntRange(100), default=10_000, show_default=True, help="Of the bootstrap.")
+@click.option("--resamples", type=click.IntRange(100), default=10_000, show_default=True, help="Of the ranking.")
+@click.option(
+    "--mixed/--no-mixed",
+    default=None,
+    help="Fit the mixed-effects model of single answers.  [default: if it takes few seconds]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print one line a comparison, as CSV.")
-def compare(folder: Path, baseline: str, metric: str | None, resamples: int, as_json: bool, as_csv: bool) -> None:
+def compare(
+    folder: Path, baseline: str, metric: str | None, resamples: int, mixed: bool | None, as_json: bool, as_csv: bool
+) -> None:
     """Compare the finished runs in DIR with a baseline: paired statistics per language and on average."""
     if as_json and as_csv:
         raise ConfigError("--json and --csv: both were given; choose one")
     from polyprefix.analysis.compare import compare as compare_runs
     from polyprefix.report import comparison as shown
 
-    found = compare_runs(folder, baseline, metric, resamples)
+    found = compare_runs(folder, baseline, metric, resamples, mixed)
     if as_json:
         click.echo(json.dumps(shown.as_dict(found), ensure_ascii=False, allow_nan=False))
     elif as_csv:

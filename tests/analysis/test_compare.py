@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from tests.analysis.conftest import CODES, WriteRun, answers
 
 import polyprefix as pp
+from polyprefix.analysis.claims import FAMILIES
 from polyprefix.analysis.compare import Comparison, compare
 from polyprefix.errors import ConfigError, OutputError
 
@@ -30,7 +31,8 @@ def test_differences_gaps_and_counts_are_those_of_the_answers(write_run: WriteRu
         pairs = [(theirs[claim.name][key], none[claim.name][key]) for key in none[claim.name]]
         up, down = sum(a > b for a, b in pairs), sum(a < b for a, b in pairs)
         assert claim.difference.value == pytest.approx((up - down) / len(pairs))
-        assert claim.difference.p_runs == pytest.approx(binomtest(up, up + down).pvalue if up + down else 1.0)
+        expected = mcnemar([[0, up], [down, 0]], exact=False, correction=True).pvalue if up != down else 1.0
+        assert claim.difference.p_runs == pytest.approx(expected)
         assert claim.score - claim.baseline_score == pytest.approx(claim.difference.value)
     mean = {name: {c: np.mean(list(a[c].values())) for c in CODES} for name, a in (("none", none), ("prefix", prefix))}
     mean["zero"] = dict.fromkeys(CODES, np.float64(0))
@@ -46,16 +48,20 @@ def test_differences_gaps_and_counts_are_those_of_the_answers(write_run: WriteRu
     assert isinstance(summary.regression, str) and "too few" in summary.regression
 
 
-def test_holm_is_over_all_comparisons_of_the_call(write_run: WriteRun) -> None:
+def test_corrections_are_over_all_comparisons_of_the_call(write_run: WriteRun) -> None:
     for model in ("tiny", "small"):
         for method, share in (("none", 0.5), ("lora", 0.6), ("prefix", 0.65)):
             folder = write_run(method, answers(share, seed=len(method)), model=model)
     found = compare(folder, "none", resamples=FAST)
     groups = sum(len(setting.by_group) for setting in found.settings)
-    assert found.corrected_over == {"averages": 4, "by_language": 24, "by_group": groups}
-    claims = [claim for setting in found.settings for claim in setting.by_language]
-    expected = multipletests([claim.difference.p_runs for claim in claims], method="holm")[1]
-    assert [claim.adjusted_runs for claim in claims] == pytest.approx(list(expected))
+    assert found.corrected_over == {"averages": 4, "named": 0, "by_language": 24, "by_group": groups}
+    for family, method in FAMILIES.items():
+        claims = [claim for setting in found.settings for claim in getattr(setting, family)]
+        expected = multipletests([claim.difference.p_runs for claim in claims], method=method)[1] if claims else []
+        assert [claim.adjusted_runs for claim in claims] == pytest.approx(list(expected))
+    tests = [one for setting in found.settings for one in setting.interactions]
+    expected = multipletests([one.p_value for one in tests], method="fdr_bh")[1]
+    assert len(tests) > 4 and [one.adjusted for one in tests] == pytest.approx(list(expected))
 
 
 def test_seeds_are_a_level_and_the_unadapted_model_stands_beside_each(write_run: WriteRun) -> None:

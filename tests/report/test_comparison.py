@@ -53,7 +53,7 @@ def test_csv_has_one_line_a_comparison(comparison: Comparison) -> None:
     assert len(rows) == len(claims)
     for row, claim in zip(rows, claims, strict=True):
         assert float(row["difference"]) == claim.difference.value
-        assert float(row["p_runs_holm"]) == claim.adjusted_runs
+        assert float(row["p_runs_adjusted"]) == claim.adjusted_runs
         assert (row["system"], row["name"], row["p_seeds"]) == (claim.system, claim.name, "")
 
 

@@ -97,7 +97,7 @@ def test_figures_are_vectors_with_their_fonts(tmp_path: Path) -> None:
     content = vega.pdf(drawing)
     assert content.startswith(b"%PDF") and b"/FontFile" in content and not re.search(rb"/Subtype\s*/Image", content)
     assert vega.png(drawing).startswith(b"\x89PNG")
-    names = [chart.name for chart in paper_charts(grid, views, overall(views, FAST))]
+    names = [chart.name for chart in paper_charts(grid, views, overall(views))]
     assert len(names) == len(set(names)) >= 8
 
 

@@ -65,7 +65,7 @@ def test_a_difference_that_may_be_none_has_no_mark(write_run: WriteRun) -> None:
     base = write_run("base", CODES, 0.5, method={"name": "none"})
     text = printed(summarise(base, base), 80)
     line = next(line for line in text.splitlines() if line.startswith("  Swahili"))
-    assert line.rstrip().endswith("0.0     [0.0, 0.0]")
+    assert line.rstrip().endswith("0.0 [-12.9, +12.9]")
 
 
 def test_without_a_base_there_are_no_difference_columns(write_run: WriteRun) -> None:

@@ -78,7 +78,8 @@ def test_status_shows_the_figures_of_the_report_which_names_what_is_missing(
     for folder in find_results(out)[:1]:  # a run of nobody's study
         shutil.copytree(folder, out / "stranger")
     figures = [
-        polyprefix("study", what, file, "--out", out)[1].split("carries over")[1] for what in ("status", "report")
+        polyprefix("study", what, file, "--out", out)[1].split("has the highest average")[1]
+        for what in ("status", "report")
     ]
     assert figures[0] == figures[1] and "1 entry is missing or failed" in figures[0]
     page = (out / "report.html").read_text(encoding="utf-8")

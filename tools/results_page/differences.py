@@ -1,4 +1,4 @@
-"""Differences between systems, tested and put into words. The tests of one table or paragraph are one family of Holm's correction."""
+"""Differences between systems, tested and put into words. The tests of one table or paragraph are one family of the correction."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Literal
 
 from tools.results_page.kept import Part
 
-from polyprefix.analysis.claims import ALPHA, Claim, adjusted
+from polyprefix.analysis.claims import ALPHA, FAMILIES, Claim, adjusted
 from polyprefix.analysis.contrasts import Contrast
 from polyprefix.report.findings import points
 from polyprefix.report.format import interval, signed
 from polyprefix.report.views import View
 
-VERDICTS = BETTER, WORSE, EVEN = "better", "worse", "not told apart"
+VERDICTS = BETTER, WORSE, EVEN = "significantly better", "significantly worse", "not significantly different"
 Family = Literal["averages", "by_language", "by_group"]
 
 
@@ -33,17 +33,12 @@ def claims(
         for claim in getattr(compared, family) if compared else ():
             if claim.system == system and (not names or claim.name in names):
                 found[system, baseline, claim.name] = claim
-    return dict(zip(found, adjusted(list(found.values())), strict=True))
-
-
-def p_of(claim: Claim) -> float:
-    """The corrected p-value that counts: over seeds where there are several."""
-    return claim.adjusted_runs if claim.adjusted_seeds is None else claim.adjusted_seeds
+    return dict(zip(found, adjusted(list(found.values()), FAMILIES[family]), strict=True))
 
 
 def is_even(claim: Claim) -> bool:
-    """Whether the two are not told apart."""
-    return p_of(claim) >= ALPHA
+    """Whether the two are not significantly different."""
+    return claim.p >= ALPHA
 
 
 def verdict(claim: Claim) -> str:
@@ -60,7 +55,7 @@ def told(claim: Claim) -> str:
 
 def figures(claim: Claim) -> str:
     """The difference with its interval and the corrected p-value."""
-    return f"{points(claim.difference)}, p {written(p_of(claim))}"
+    return f"{points(claim.difference)}, p {written(claim.p)}"
 
 
 def change(found: Contrast) -> str:
@@ -72,7 +67,7 @@ def tested(claim: Claim | None) -> str:
     """The same with its p-value, bold where it is clear."""
     if claim is None:
         return ""
-    text = f"{change(claim.difference)}, p {written(p_of(claim))}"
+    text = f"{change(claim.difference)}, p {written(claim.p)}"
     return text if is_even(claim) else f"**{text}**"
 
 

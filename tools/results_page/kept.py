@@ -7,8 +7,12 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.rounds import ROOT
+from polyprefix.analysis.answers import Answers
 from polyprefix.analysis.claims import SettingComparison
 from polyprefix.analysis.compare import compare_setting
+from polyprefix.analysis.groups import beyond_english
+from polyprefix.analysis.mixed import MixedModel, mixed_model
+from polyprefix.analysis.regression import Regression
 from polyprefix.report.grid import Grid, read_grid
 from polyprefix.report.views import View, compare
 from polyprefix.study import table
@@ -26,6 +30,7 @@ class Part:
     grid: Grid
     views: tuple[View, ...]
     _compared: dict[tuple[str, str, str], SettingComparison] = field(default_factory=dict)
+    _mixed: dict[tuple[str, str, str], MixedModel | str] = field(default_factory=dict)
 
     def with_baseline(self, view: View, system: str) -> SettingComparison | None:
         """Everything in a view minus one of its systems, not yet corrected; None where that is not finished."""
@@ -35,6 +40,28 @@ class Part:
         if key not in self._compared:
             self._compared[key] = compare_setting(view.setting, system)
         return self._compared[key]
+
+    def answers(self, view: View) -> Answers:
+        """Those of all systems that have the main seeds."""
+        if view.setting is None:
+            raise ValueError(f"{view.task}, {view.model}: nothing can be compared")
+        return view.setting.answers(view.setting.main_seeds)
+
+    def mixed(self, view: View, baseline: str) -> MixedModel | str:
+        """The mixed-effects model with this system as the baseline."""
+        key = view.task, view.model, baseline
+        if key not in self._mixed:
+            answers = self.answers(view)
+            place = answers.systems.index(baseline)
+            self._mixed[key] = mixed_model(answers, place, beyond_english(answers.languages), None)
+        return self._mixed[key]
+
+    def regressions(self, view: View) -> dict[str, Regression | str | None]:
+        """Method -> regression of its gap."""
+        if view.setting is None:
+            return {}
+        found = compare_setting(view.setting, None, 100, regressions=True)
+        return {summary.system: summary.regression for summary in found.systems}
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,21 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import product
 
-from tools.results_page.differences import EVEN, VERDICTS, change, claims, figures, is_even, tested, told, verdict
+from tools.results_page.differences import (
+    BETTER,
+    EVEN,
+    VERDICTS,
+    WORSE,
+    change,
+    claims,
+    figures,
+    is_even,
+    tested,
+    told,
+    verdict,
+)
 from tools.results_page.kept import Kept, Part
+from tools.results_page.models import before_and_after, interaction_tests, mixed, row, rule
 
 from benchmarks.rounds import ROOT
 from polyprefix import languages
@@ -20,6 +33,7 @@ from polyprefix.report.format import ABSENT, duration, interval, percent, size
 from polyprefix.report.grid import Cell
 from polyprefix.report.vega import Chart
 from polyprefix.report.views import View
+from polyprefix.results.files import PREDICTIONS, read_predictions
 from polyprefix.study import table
 from polyprefix.study.devices import device
 from polyprefix.study.file import read_study
@@ -64,7 +78,10 @@ def sections(kept: Kept) -> dict[str, str]:
         "averages": "\n\n".join(map(averages, main.views)),
         "pictures": "\n\n".join(f"![{chart.description}](results/{chart.name}.svg)" for chart in charts(main)),
         "duels": "\n\n".join(duels(main, view) for view in main.views),
+        "mixed": "\n\n".join(mixed(main, view, (BASE, LORA, FULL), PREFIXES) for view in main.views),
+        "interactions": "\n\n".join(interaction_tests(main, view, (PREFIX, LORA)) for view in main.views),
         "groups": "\n\n".join(groups(main, view) for view in main.views),
+        "recomputed": before_and_after(main, BASE, PREFIXES, OTHERS),
         "tasks": tasks(kept.part(*COMPARISON[1:])),
         "shots": shots(kept.part("shots", across_shots=True)),
         "paper": agreement(main),
@@ -104,14 +121,14 @@ def finding(part: Part, view: View) -> str:
             f"**{view.model}**, {len(view.compared)} languages other than English:",
             "",
             f"- {best} has the highest average, {spread(view.averages[best], unit='%')}; among the methods that leave the model's weights as "
-            f"they are, {light}, {spread(view.averages[light], unit='%')}. The unadapted model has {spread(view.averages[BASE], unit='%')}.",
+            f"they are, {light}, {spread(view.averages[light], unit='%')}. The base model has {spread(view.averages[BASE], unit='%')}.",
             *(
-                f"- {word.capitalize()} {'from' if word == EVEN else 'than'} the unadapted model: {'; '.join(those)}."
+                f"- {word.capitalize()} {'from' if word == EVEN else 'than'} the base model: {'; '.join(those)}."
                 for word in VERDICTS
                 if (those := [f"{c.system} ({figures(c)})" for c in gains.values() if verdict(c) == word])
             ),
-            f"- Of {verdicts.total()} comparisons of a prefix method with LoRA or full fine-tuning, the prefix method is better in "
-            f"{verdicts['better']}, worse in {verdicts['worse']}, and not told apart in {verdicts[EVEN]}.",
+            f"- Of {verdicts.total()} comparisons of a prefix method with LoRA or full fine-tuning, the prefix is significantly better "
+            f"in {verdicts[BETTER]}, significantly worse in {verdicts[WORSE]}, and not significantly different in {verdicts[EVEN]}.",
         ]
     )
 
@@ -133,9 +150,9 @@ def lookup(part: Part | None) -> str:
         cell = view.cells[best[code]]
         equal = [other for other in trained if (claim := found.get((best[code], other, code))) and is_even(claim)]
         lines.append(
-            f"- **{languages.get(code).name}**, {view.model}: {best[code]}, {spread(cell.scores[code], unit='%')}; the unadapted model "
+            f"- **{languages.get(code).name}**, {view.model}: {best[code]}, {spread(cell.scores[code], unit='%')}; the base model "
             f"has {percent(view.cells[BASE].scores[code].value)}%: {told(found[best[code], BASE, code])}. Trained in {seconds(cell)} on "
-            f"one core, with {memory(cell)}. Not told apart from it: {', '.join(equal) or 'no other'}."
+            f"one core, with {memory(cell)}. Not significantly different from it: {', '.join(equal) or 'no other'}."
         )
     names = [languages.get(code).name for code in (ENGLISH, *codes)]
     rows = [row("method", *names, "trained parameters", "training", "memory"), rule(len(names) + 3)]
@@ -153,8 +170,8 @@ def averages(view: View) -> str:
         "English",
         "other languages",
         "minus the base model",
-        "lost from English",
-        "share carried",
+        "transfer gap",
+        "transfer ratio",
     )
     rows = [row("method", *columns, "training", "memory"), rule(len(columns) + 2)]
     for method, summary in view.summaries.items():
@@ -186,7 +203,7 @@ def duels(part: Part, view: View) -> str:
 
 
 def groups(part: Part, view: View) -> str:
-    """By script, family, resources and distance: the average of each method, and the prefix minus LoRA."""
+    """By script, family, resources and distance: the average of each method, and the prefix minus LoRA, which is not tested here."""
     found = [c for c in claims(part, view, [(PREFIX, LORA)], "by_group").values() if len(c.languages) >= LEAST]
     if not found:
         return f"**{view.model}.** {NOT_FINISHED}"
@@ -195,7 +212,9 @@ def groups(part: Part, view: View) -> str:
     for claim in found:
         scores = [members.get((m, claim.grouping, claim.name)) for m in view.summaries]
         figures = (percent(score.value) if score else ABSENT for score in scores)
-        rows.append(row(f"{claim.grouping}: {claim.name}", str(len(claim.languages)), *figures, tested(claim)))
+        rows.append(
+            row(f"{claim.grouping}: {claim.name}", str(len(claim.languages)), *figures, change(claim.difference))
+        )
     return "\n".join([f"**{view.model}**", "", *rows])
 
 
@@ -223,13 +242,27 @@ def ablation(part: Part | None, usual: str) -> str:
 
 
 def shots(part: Part | None) -> str:
-    """With solved examples minus without, for each method."""
+    """With few-shot examples minus without, for each method."""
     if part is None:
         return NOT_FINISHED
     (view,) = part.views
     without = {name.partition(" (")[0]: name for name in view.summaries if "shots=0" in name}
     pairs = {name: without[method] for name in view.summaries if (method := name.partition(" (")[0]) in without}
-    return _variants(part, view, {name: usual for name, usual in pairs.items() if name != usual})
+    found = _variants(part, view, {name: usual for name, usual in pairs.items() if name != usual})
+    return "\n".join([found, "", *_label_bias(view)])
+
+
+def _label_bias(view: View) -> Iterator[str]:
+    """How often each variant gives its most frequent answer, where nobody's answers are so uneven."""
+    for name, cell in view.cells.items():
+        predictions = read_predictions(cell.runs[0].folder / PREDICTIONS)[0]
+        asked = [one for one in predictions if one.language in view.compared]
+        given, n = Counter(one.predicted for one in asked).most_common(1)[0]
+        (_, most), *_ = Counter(one.answers[0] for one in asked).most_common(1)
+        yield (
+            f'- {name}: {percent(n / len(asked))}% of its answers in other languages are "{given}" (the most frequent right answer: '
+            f"{percent(most / len(asked))}%)"
+        )
 
 
 def _variants(part: Part, view: View, usual: dict[str, str]) -> str:
@@ -349,16 +382,6 @@ def heading(view: View) -> str:
 def _range(numbers: Iterable[int]) -> str:
     found = sorted(numbers)
     return " to ".join(map(str, dict.fromkeys((found[0], found[-1])))) if found else "no"
-
-
-def row(*fields: str) -> str:
-    """A line of a table."""
-    return "| " + " | ".join(fields) + " |"
-
-
-def rule(figures: int) -> str:
-    """The line under a table's head: one column of words, then figures."""
-    return "| --- |" + " ---: |" * figures
 
 
 def spread(found: Score | Contrast | None, unit: str = "") -> str:

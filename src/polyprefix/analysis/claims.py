@@ -1,26 +1,30 @@
 """What a comparison says: claims about systems, with what is left of them after correction, and summaries of systems.
 
-All p-values are corrected by Holm's method (S. Holm, Scandinavian Journal of Statistics 6, 1979) over the comparisons of
-one call, in three families: averages over all languages but English (one a system), single languages, and groups of
-languages.
+p-values are corrected for their number over the comparisons of one call (statsmodels' `multipletests`). Averages over all
+languages but English are few and each is a claim: Holm's method (Scandinavian Journal of Statistics 6, 1979) keeps the chance
+of any false one at 5%; contrasts that a study names beforehand are a family of their own. Single languages, groups and
+groupings are many and looked through: Benjamini and Hochberg's method (JRSS-B 57, 1995) keeps the expected share of false
+ones at 5%.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
+from typing import Any, Literal
 
 from polyprefix import languages
 from polyprefix.analysis.contrasts import Contrast
+from polyprefix.analysis.interactions import Interaction
+from polyprefix.analysis.mixed import MixedModel, with_adjusted
 from polyprefix.analysis.ranks import Ranking
 from polyprefix.analysis.regression import Regression
 from polyprefix.languages import Language
 
 ALPHA = 0.05
-FAMILIES = ("averages", "by_language", "by_group")
+Method = Literal["holm", "fdr_bh"]
+FAMILIES: Mapping[str, Method] = {"averages": "holm", "named": "holm", "by_language": "fdr_bh", "by_group": "fdr_bh"}
+"""Families of claims -> how they are corrected, as statsmodels calls it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +41,23 @@ class Claim:
     difference: Contrast
     cohens_h: float
     adjusted_runs: float = 1.0
-    """`difference.p_runs` after Holm's correction over its family."""
+    """`difference.p_runs` after the correction of its family."""
     adjusted_seeds: float | None = None
     """`difference.p_seeds`, likewise."""
+    baseline: str = ""
+    """The other system, where claims of a family have several."""
+
+    @property
+    def p(self) -> float:
+        """The corrected p-value that counts: with seed variance included where several seeds were run."""
+        return self.adjusted_runs if self.adjusted_seeds is None else self.adjusted_seeds
 
     @property
     def mark(self) -> str:
-        """`*` where these runs differ, whatever examples are drawn; `**` where other seeds would show it too."""
-        if self.adjusted_runs >= ALPHA:
+        """`**`: significant incl. seed variance; `*`: significant (fixed seeds), which only one seed can be."""
+        if self.p >= ALPHA:
             return ""
-        return "**" if self.adjusted_seeds is not None and self.adjusted_seeds < ALPHA else "*"
+        return "*" if self.adjusted_seeds is None else "**"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +119,12 @@ class SettingComparison:
     by_language: tuple[Claim, ...]
     by_group: tuple[Claim, ...]
     notes: tuple[str, ...]
+    named: tuple[Claim, ...] = ()
+    """Contrasts that the study named beforehand."""
+    interactions: tuple[Interaction, ...] = ()
+    """Whether differences between systems depend on properties of languages."""
+    mixed: MixedModel | str | None = None
+    """The mixed-effects model of single answers, or why it was not fitted; None where nobody asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,55 +133,72 @@ class Comparison:
 
     settings: tuple[SettingComparison, ...]
     corrected_over: Mapping[str, int]
-    """Family -> number of comparisons that Holm's correction is over."""
+    """Family -> number of comparisons that its correction is over."""
     resamples: int
     notes: tuple[str, ...]
 
 
 def corrected(compared: Sequence[SettingComparison], resamples: int, notes: tuple[str, ...] = ()) -> Comparison:
-    """Holm's correction over each family of claims, over all settings together; then languages are counted by their marks."""
+    """Each family of claims is corrected over all settings together; then languages are counted by their marks."""
     sizes = {}
-    for family in FAMILIES:
+    for family, method in FAMILIES.items():
         claims = [claim for setting in compared for claim in getattr(setting, family)]
         sizes[family] = len(claims)
-        done = iter(adjusted(claims))
+        done = iter(adjusted(claims, method))
         changes: list[dict[str, Any]] = [
             {family: tuple(next(done) for _ in getattr(setting, family))} for setting in compared
         ]
         compared = [replace(setting, **change) for setting, change in zip(compared, changes, strict=True)]
+    compared = _with_interactions(_with_mixed(compared))
     counted = tuple(
         replace(s, systems=tuple(_counted(system, s.by_language) for system in s.systems)) for s in compared
     )
     return Comparison(counted, sizes, resamples, notes)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values that keep the chance of any false claim among them at the nominal level.
-
-    With m values in rising order, `p'_(i) = max over j <= i of min(1, (m - j + 1) p_(j))`. The order of the arguments is
-    kept.
+def adjust(p_values: Sequence[float], method: Method) -> list[float]:
+    """p-values as corrected for their number, in the order of the arguments.
 
     Raises:
         ValueError: if a value is no probability.
     """
-    p = np.asarray(p_values, dtype=float)
-    if not np.all((p >= 0) & (p <= 1)):
+    if not p_values:
+        return []
+    if not all(0 <= p <= 1 for p in p_values):
         raise ValueError("p-values must lie between 0 and 1")
-    order = np.argsort(p, kind="stable")
-    stepped = np.minimum(1.0, (len(p) - np.arange(len(p))) * p[order])
-    corrected = np.empty_like(p)
-    corrected[order] = np.maximum.accumulate(stepped)
-    return [float(value) for value in corrected]
+    from statsmodels.stats.multitest import multipletests
+
+    return [float(p) for p in multipletests(p_values, method=method)[1]]
 
 
-def adjusted(claims: Sequence[Claim]) -> list[Claim]:
-    """Claims that are one family of Holm's correction: in these runs, and over seeds those that have several."""
-    runs = holm([claim.difference.p_runs for claim in claims])
+def adjusted(claims: Sequence[Claim], method: Method) -> list[Claim]:
+    """Claims that are one family: with seeds fixed, and with seed variance included those that have several seeds."""
+    runs = adjust([claim.difference.p_runs for claim in claims], method)
     several = [(i, p) for i, claim in enumerate(claims) if (p := claim.difference.p_seeds) is not None]
-    seeds = dict(zip((i for i, _ in several), holm([p for _, p in several]), strict=True))
+    seeds = dict(zip((i for i, _ in several), adjust([p for _, p in several], method), strict=True))
     return [
         replace(claim, adjusted_runs=p, adjusted_seeds=seeds.get(i))
         for i, (claim, p) in enumerate(zip(claims, runs, strict=True))
+    ]
+
+
+def _with_mixed(compared: Sequence[SettingComparison]) -> list[SettingComparison]:
+    """Effects of mixed-effects models are corrected as averages are."""
+    models = [one.mixed for one in compared if isinstance(one.mixed, MixedModel)]
+    done = iter(adjust([effect.p_value for model in models for effect in model.effects], "holm"))
+    return [
+        replace(one, mixed=with_adjusted(one.mixed, [next(done) for _ in one.mixed.effects]))
+        if isinstance(one.mixed, MixedModel)
+        else one
+        for one in compared
+    ]
+
+
+def _with_interactions(compared: Sequence[SettingComparison]) -> list[SettingComparison]:
+    done = iter(adjust([one.p_value for setting in compared for one in setting.interactions], "fdr_bh"))
+    return [
+        replace(setting, interactions=tuple(replace(one, adjusted=next(done)) for one in setting.interactions))
+        for setting in compared
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from polyprefix.analysis.answers import Answers
@@ -19,22 +19,30 @@ from polyprefix.analysis.contrasts import (
 )
 from polyprefix.analysis.effects import cohens_h
 from polyprefix.analysis.groups import ENGLISH, beyond_english, group
+from polyprefix.analysis.interactions import interactions
+from polyprefix.analysis.mixed import MOST, MixedModel, mixed_model
 from polyprefix.analysis.ranks import rank_stability
 from polyprefix.analysis.regression import Regression, gap_regression
 from polyprefix.analysis.runs import UNADAPTED, Run
 from polyprefix.analysis.settings import Setting, read_settings
+from polyprefix.analysis.variance import Variances
 from polyprefix.errors import ConfigError, nearest
-from polyprefix.scoring.bootstrap import Reals
+
+Pairs = Sequence[tuple[str, str]]
+"""Contrasts that somebody named: a system and what it is compared with."""
 
 
-def compare(folder: Path | str, baseline: str, metric: str | None = None, resamples: int = RESAMPLES) -> Comparison:
+def compare(
+    folder: Path | str, baseline: str, metric: str | None = None, resamples: int = RESAMPLES, mixed: bool | None = None
+) -> Comparison:
     """Compare every system in a folder of runs with a baseline, on the same task and model.
 
     Args:
         folder: holds the folders of runs.
         baseline: a method, or a system where a method has several (`prefix (length=10)`).
         metric: one that has a value for each answer; None is each task's main metric.
-        resamples: of the bootstrap.
+        resamples: of the ranking's bootstrap.
+        mixed: whether to fit mixed-effects models; None fits those that take few seconds.
 
     Raises:
         OutputError: if there is nothing to compare, or a file is damaged.
@@ -46,7 +54,7 @@ def compare(folder: Path | str, baseline: str, metric: str | None = None, resamp
         known = {name for setting in settings for name in (*setting.systems, *setting.methods().values())}
         raise ConfigError(f"baseline '{baseline}': not among the runs in {folder}, {nearest(baseline, known)}")
     compared = [
-        compare_setting(setting, base, resamples, regressions=True)
+        compare_setting(setting, base, resamples, regressions=True, mixed=mixed)
         for setting in settings
         if (base := bases[id(setting)]) is not None
     ]
@@ -55,19 +63,30 @@ def compare(folder: Path | str, baseline: str, metric: str | None = None, resamp
 
 
 def compare_setting(
-    setting: Setting, baseline: str | None, resamples: int = RESAMPLES, *, regressions: bool = False
+    setting: Setting,
+    baseline: str | None,
+    resamples: int = RESAMPLES,
+    *,
+    regressions: bool = False,
+    mixed: bool | None = False,
+    named: Pairs = (),
 ) -> SettingComparison:
     """Compare the systems of one setting; p-values are not yet corrected.
 
     Args:
         setting: with at least one system.
         baseline: one of its systems; None compares nothing.
-        resamples: of the bootstrap.
-        regressions: whether to fit those of the gap, which takes longer than all else.
+        resamples: of the ranking's bootstrap.
+        regressions: whether to fit those of the gap.
+        mixed: whether to fit the mixed-effects model; None means if it takes few seconds.
+        named: contrasts that were named beforehand; those of systems that are not here are passed over.
     """
-    blocks = _Blocks(setting, resamples)
+    blocks = _Blocks(setting)
     main, context = blocks.of(setting.main_seeds), setting.context
     claims, notes = _claims(blocks, baseline) if baseline else ([], [])
+    ranking = None
+    if len(main.answers.systems) > 1:
+        ranking = rank_stability(main.answers, resampled_scores(main.answers, resamples), main.columns)
     return SettingComparison(
         task=context.task,
         model=context.model,
@@ -78,11 +97,14 @@ def compare_setting(
         languages=setting.languages,
         n=int(main.answers.counts.sum()),
         systems=tuple(_summary(blocks, system, regressions) for system in setting.systems),
-        ranking=rank_stability(main.answers, main.scores, main.columns) if len(main.answers.systems) > 1 else None,
+        ranking=ranking,
         averages=tuple(claim for claim in claims if claim.grouping == "average"),
         by_language=tuple(claim for claim in claims if claim.grouping == "language"),
         by_group=tuple(claim for claim in claims if claim.grouping not in ("average", "language")),
         notes=(*setting.notes, *notes),
+        named=tuple(_named(blocks, named)),
+        interactions=interactions(main.answers.scores, main.groups),
+        mixed=_mixed(main, baseline, mixed),
     )
 
 
@@ -95,8 +117,7 @@ class _Block:
     """The systems of a setting that have some seeds."""
 
     answers: Answers
-    scores: Reals
-    """Resampled, `[R, M, L]`."""
+    variances: Variances
     columns: Columns
     """All but English."""
     groups: Mapping[tuple[str, str], Columns]
@@ -106,8 +127,8 @@ class _Block:
 class _Blocks:
     """One block for each set of seeds that somebody asks for: mostly one."""
 
-    def __init__(self, setting: Setting, resamples: int) -> None:
-        self.setting, self.resamples = setting, resamples
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
         self._found: dict[tuple[int, ...], _Block] = {}
 
     def of(self, seeds: Iterable[int]) -> _Block:
@@ -121,7 +142,7 @@ class _Blocks:
                 name: [place[code] for code in codes]
                 for name, codes in group([answers.languages[column] for column in columns]).items()
             }
-            self._found[key] = _Block(answers, resampled_scores(answers, self.resamples), columns, groups)
+            self._found[key] = _Block(answers, Variances(answers), columns, groups)
         return self._found[key]
 
 
@@ -142,18 +163,43 @@ def _claims(blocks: _Blocks, baseline: str) -> tuple[list[Claim], list[str]]:
     return [claim for seeds, systems in by_seeds.items() for claim in _of(blocks.of(seeds), systems, baseline)], notes
 
 
+def _named(blocks: _Blocks, pairs: Pairs) -> Iterator[Claim]:
+    setting = blocks.setting
+    for system, other in pairs:
+        if (
+            system in setting.runs
+            and other in setting.runs
+            and (shared := setting.seeds[system] & setting.seeds[other])
+        ):
+            block = blocks.of(shared)
+            m, base = (block.answers.systems.index(name) for name in (system, other))
+            (found,) = contrasts(block.answers, [weights(block.answers, m, block.columns, base)], block.variances)
+            claim = _claim(block.answers, base, m, "average", f"{system} - {other}", block.columns, found)
+            yield replace(claim, baseline=other)
+
+
+def _mixed(block: _Block, baseline: str | None, wanted: bool | None) -> MixedModel | str | None:
+    if wanted is False or baseline is None:
+        return None
+    if baseline not in block.answers.systems:
+        return f"{baseline} lacks seeds that most systems have"
+    place = block.answers.systems.index(baseline)
+    return mixed_model(block.answers, place, list(block.columns), None if wanted else MOST)
+
+
 def _of(block: _Block, systems: Sequence[str], baseline: str) -> Iterator[Claim]:
-    answers, scores = block.answers, block.scores
+    answers = block.answers
     base, places = answers.systems.index(baseline), [answers.systems.index(system) for system in systems]
     wanted = [
         (m, grouping, name, columns)
         for m in places
         for (grouping, name), columns in {("average", "all but English"): block.columns, **block.groups}.items()
     ]
-    found = contrasts(answers, scores, [weights(answers, m, columns, minus=base) for m, _, _, columns in wanted])
+    wanted_weights = [weights(answers, m, columns, minus=base) for m, _, _, columns in wanted]
+    found = contrasts(answers, wanted_weights, block.variances)
     for one, difference in zip(wanted, found, strict=True):
         yield _claim(answers, base, *one, difference)
-    for (m, column), difference in language_contrasts(answers, scores, base, places).items():
+    for (m, column), difference in language_contrasts(answers, base, places).items():
         yield _claim(answers, base, m, "language", answers.languages[column], [column], difference)
 
 
@@ -187,12 +233,12 @@ def _codes(answers: Answers, columns: Columns) -> tuple[str, ...]:
 def _summary(blocks: _Blocks, system: str, regressions: bool) -> SystemSummary:
     setting, seeds = blocks.setting, blocks.setting.seeds[system]
     block, run = blocks.of(seeds), setting.runs[system][0]
-    answers, scores, main = block.answers, block.scores, block.columns
+    answers, main = block.answers, block.columns
     m, english = answers.systems.index(system), answers.index(ENGLISH)
     wanted = [weights(answers, m, columns) for columns in (main, *block.groups.values())]
     if paired := english is not None and english not in main:
         wanted.append(weights(answers, m, [answers.languages.index(ENGLISH)]) - weights(answers, m, main))
-    score, *members = contrasts(answers, scores, wanted)
+    score, *members = contrasts(answers, wanted, block.variances)
     gap = members.pop() if paired else None
     return SystemSummary(
         system=system,
@@ -227,4 +273,4 @@ def _carried(setting: Setting, block: _Block, m: int) -> Contrast | None:
         return None
     english = [answers.languages.index(ENGLISH)]
     over, under = (weights(answers, m, columns, minus=unadapted[0]) for columns in (block.columns, english))
-    return ratio(answers, block.scores, over, under)
+    return ratio(answers, over, under, block.variances)

@@ -1,14 +1,13 @@
 """Differences between systems, with two sources of chance: which examples were drawn, and which seeds were run.
 
-An interval comes from 10,000 resamples of example ids, all systems and languages of an id together. Seeds are too few to
-be resampled (three of them, drawn with replacement, show a third too little variance), so the interval is stretched by
-the variance that seeds alone cause, with Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946). By chance
-three seeds often agree where others would not: a system's part counts as no less than what seeds do to all systems on
-average. Seeds of two systems are no pairs, so their parts add up, as in Welch's test.
+An interval and its p-value come from one distribution: Student's t with the standard error and the degrees of freedom of
+`polyprefix.analysis.variance`. The 95% interval of a difference therefore excludes 0 exactly where p < 0.05. Where answers
+of one seed in one language are right or wrong, both come from McNemar's statistic with the correction for
+continuity (A. Edwards, Psychometrika 13, 1948): the p-value where the difference is 0, the interval where it is anything
+else (T. Tango, Statistics in Medicine 17, 1998).
 
-A p-value answers one of two questions. "Did these runs differ, but for the choice of examples?" is a paired t-test over
-ids, or McNemar's exact test where answers are right or wrong. "Would other seeds show it too?" adds the seeds' part, as
-Student's t, whose long tail corrected claims must answer to. docs/statistics.md has the formulas and their sources.
+A p-value answers one of two questions. "Did these runs differ, but for the choice of examples?" holds seeds fixed; "would
+other seeds show it too?" includes their variance. docs/statistics.md has the formulas, their sources and simulations.
 
 M systems, S seeds, L languages, I ids, R resamples.
 """
@@ -16,19 +15,17 @@ M systems, S seeds, L languages, I ids, R resamples.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from polyprefix.analysis.answers import Answers
+from polyprefix.analysis.variance import NEGLIGIBLE, Variance, Variances, mean_language_variance
 from polyprefix.scoring.bootstrap import Floats, Reals, resampled_sums
-from polyprefix.scoring.metrics import Z95
+from polyprefix.scoring.metrics import wilson
 
 RESAMPLES = 10_000
-NEGLIGIBLE = 1e-9
-"""A standard error or a difference below this is the rounding of sums."""
+LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,41 +36,16 @@ class Contrast:
     n: int
     """Examples, over all languages."""
     ci95: tuple[float, float]
-    """Over examples, and over seeds where there are several."""
+    """Over examples, and over seeds where there are several: of the same distribution as the p-value that counts."""
     p_runs: float
     """Of "it is 0 in these runs": other examples, the same seeds."""
     p_seeds: float | None
     """Of "it is 0 on average over seeds": other examples and other seeds; None with one seed."""
 
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Standard errors of a contrast, by what causes them."""
-
-    examples: float
-    """From the draw of examples, as if no other seed could be."""
-    seed_variance: float
-    """The square of that from seeds alone: 0 on average where they do not matter, so an estimate may be negative; 0
-    with one seed, whose part nobody can know."""
-    ids: int
-    seed_degrees: int
-    """Degrees of freedom of the seeds' part."""
-
     @property
-    def seeds(self) -> float:
-        """Standard error from seeds alone."""
-        return float(np.sqrt(max(0.0, self.seed_variance)))
-
-    @property
-    def variance(self) -> float:
-        """Of the contrast, from both."""
-        return self.examples**2 + self.seeds**2
-
-    @property
-    def degrees(self) -> float:
-        """Satterthwaite's degrees of freedom of `variance`."""
-        parts = self.examples**4 / max(1, self.ids - 1) + self.seeds**4 / max(1, self.seed_degrees)
-        return self.variance**2 / parts if parts > 0 else float(max(1, self.ids - 1))
+    def p(self) -> float:
+        """The p-value of the same distribution as the interval: over seeds where there are several."""
+        return self.p_runs if self.p_seeds is None else self.p_seeds
 
 
 def resampled_scores(answers: Answers, resamples: int = RESAMPLES) -> Reals:
@@ -103,62 +75,113 @@ def weights(answers: Answers, plus: int, columns: Sequence[int], minus: int | No
     return found
 
 
-def contrast(answers: Answers, scores_RML: Reals, weights_ML: Floats) -> Contrast:
-    """A weighted sum of scores, such as an average of one system minus that of another.
+def contrast(answers: Answers, weights_ML: Floats) -> Contrast:
+    """A weighted sum of scores, such as an average of one system minus that of another."""
+    return contrasts(answers, [weights_ML])[0]
+
+
+def contrasts(answers: Answers, weights_KML: Sequence[Floats], variances: Variances | None = None) -> list[Contrast]:
+    """Several contrasts at once.
+
+    Where weights are an average of scores (none negative, their sum 1), the interval is Wilson's, which stays between 0 and 1.
 
     Args:
-        scores_RML: `resampled_scores(answers)`.
-        weights_ML: what each score counts.
+        variances: `Variances(answers)`, where there are more contrasts of the same answers.
     """
-    return contrasts(answers, scores_RML, [weights_ML])[0]
-
-
-def contrasts(answers: Answers, scores_RML: Reals, weights_KML: Sequence[Floats]) -> list[Contrast]:
-    """Several contrasts at once, which takes far less time than one after the other."""
-    samples_RK = _weighted(scores_RML, weights_KML)
-    known: dict[bytes, Floats] = {}
-    spreads = [contrast_spread(answers, weights_ML, known) for weights_ML in weights_KML]
-    values_K = np.array([np.sum(weights_ML * answers.scores) for weights_ML in weights_KML])
-    intervals_K2 = intervals(samples_RK, spreads)
-    runs_K, seeds_K = _p_values(values_K, spreads, len(answers.seeds) > 1)
+    variances = variances or Variances(answers)
     found = []
-    for k, weights_ML in enumerate(weights_KML):
+    for weights_ML in weights_KML:
+        value, variance = float(np.sum(weights_ML * answers.scores)), variances.of(weights_ML)
         n = int(answers.counts[np.any(weights_ML != 0, axis=0)].sum())
-        low, high = map(float, intervals_K2[k])
-        p_seeds = None if seeds_K is None else float(seeds_K[k])
-        found.append(Contrast(float(values_K[k]), n, (low, high), float(runs_K[k]), p_seeds))
+        is_score = bool((weights_ML >= 0).all()) and abs(float(weights_ML.sum()) - 1) < NEGLIGIBLE
+        found.append(tested(value, n, variance, len(answers.seeds) > 1, is_score=is_score))
     return found
 
 
-def ratio(answers: Answers, scores_RML: Reals, over_ML: Floats, under_ML: Floats) -> Contrast | None:
+def tested(value: float, n: int, variance: Variance, seeds: bool, *, is_score: bool = False) -> Contrast:
+    """A value with its interval and p-values."""
+    p_runs = p_value(value, variance.without_seeds)
+    counts = variance if seeds else variance.without_seeds
+    interval = score_interval(value, counts) if is_score else interval_of(value, counts)
+    return Contrast(value, n, interval, p_runs, p_value(value, counts) if seeds else None)
+
+
+def interval_of(value: float, variance: Variance, level: float = LEVEL) -> tuple[float, float]:
+    """`value ± t error`; of one id anything between -1 and 1."""
+    if variance.count < 2:
+        return -1.0, 1.0
+    half = quantile(variance.degrees, level) * float(np.sqrt(variance.total))
+    return value - half, value + half
+
+
+def score_interval(value: float, variance: Variance) -> tuple[float, float]:
+    """Wilson's interval, with t in place of z, of as many examples as would give one run that precision.
+
+    That number is `p (1 - p) / variance` (E. Korn and B. Graubard, Survey Methodology 24, 1998). Where no answer differs from
+    another it is the number of ids.
+    """
+    chance = value * (1 - value)
+    if chance < NEGLIGIBLE or variance.total < NEGLIGIBLE**2:
+        return wilson(value, max(1, variance.count))
+    return wilson(value, chance / variance.total, quantile(variance.degrees))
+
+
+def p_value(value: float, variance: Variance) -> float:
+    """Of "it is 0", two-sided, by the t that `interval_of` takes; where no answer differs it is certain."""
+    from scipy.special import stdtr
+
+    if variance.count < 2:
+        return 1.0
+    if variance.total <= NEGLIGIBLE**2:
+        return float(abs(value) <= NEGLIGIBLE)
+    return float(2 * stdtr(variance.degrees, -abs(value) / np.sqrt(variance.total)))
+
+
+def quantile(degrees: float, level: float = LEVEL) -> float:
+    """Of Student's distribution, for a two-sided interval."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, (1 + level) / 2))
+
+
+def ratio(answers: Answers, over_ML: Floats, under_ML: Floats, variances: Variances | None = None) -> Contrast | None:
     """One weighted sum of scores divided by another, such as the gain in other languages by that in English.
 
-    None where the 95% interval of the divisor holds 0: the share of nothing is no number. The seeds' part is that of the
-    linearised ratio, `(over - value * under) / divisor` (the delta method).
+    The interval is Fieller's (JRSS-B 16, 1954): every ratio r for which `over - r under` is not significantly different from
+    0, with the degrees of freedom of `over`. It excludes 0 exactly where `over` does.
+
+    Returns:
+        None where the 95% interval of the divisor holds 0: the share of nothing is no number.
     """
-    numerator, divisor = contrasts(answers, scores_RML, [over_ML, under_ML])
-    if divisor.ci95[0] <= 0 <= divisor.ci95[1]:
+    variances = variances or Variances(answers)
+    numerator, divisor = contrasts(answers, [over_ML, under_ML], variances)
+    over, under, apart = (variances.of(x) for x in (over_ML, under_ML, over_ML - under_ML))
+    if divisor.ci95[0] <= 0 <= divisor.ci95[1] or under.count < 2:
         return None
-    value = float(np.sum(over_ML * answers.scores)) / divisor.value
-    linear = (over_ML - value * under_ML) / divisor.value
-    overs, unders = _weighted(scores_RML, [over_ML, under_ML]).T
-    samples = overs / np.where(np.abs(unders) < 1e-9, np.nan, unders)
-    low, high = map(float, intervals(samples[np.isfinite(samples), None], [contrast_spread(answers, linear)])[0])
+    t2, both = quantile(over.degrees) ** 2, (over.total + under.total - apart.total) / 2
+    both = float(np.clip(both, -np.sqrt(over.total * under.total), np.sqrt(over.total * under.total)))
+    a, b, c = (
+        divisor.value**2 - t2 * under.total,
+        numerator.value * divisor.value - t2 * both,
+        numerator.value**2 - t2 * over.total,
+    )
+    if a <= 0 or b**2 < a * c:
+        return None
+    root = float(np.sqrt(b**2 - a * c))
     n = int(answers.counts[np.any((over_ML != 0) | (under_ML != 0), axis=0)].sum())
-    return Contrast(value, n, (low, high), numerator.p_runs, numerator.p_seeds)  # a share is 0 where its numerator is
+    interval = (b - root) / a, (b + root) / a
+    return Contrast(numerator.value / divisor.value, n, interval, numerator.p_runs, numerator.p_seeds)
 
 
 def language_contrasts(
-    answers: Answers, scores_RML: Reals, baseline: int, systems: Sequence[int] | None = None
+    answers: Answers, baseline: int, systems: Sequence[int] | None = None
 ) -> dict[tuple[int, int], Contrast]:
     """(system, language) -> how much higher the system's score is than the baseline's, on that language's examples.
 
     Without `systems`, of all but the baseline.
-
-    Three seeds say little about their spread in one language: its square is the mean over all languages.
     """
-    exact = len(answers.seeds) == 1 and answers.binary
-    found = {}
+    exact, seeds = len(answers.seeds) == 1 and answers.binary, len(answers.seeds) > 1
+    found: dict[tuple[int, int], Contrast] = {}
     for m in range(len(answers.systems)) if systems is None else systems:
         if m == baseline:
             continue
@@ -166,153 +189,47 @@ def language_contrasts(
             (answers.values[m, :, column] - answers.values[baseline, :, column])[:, present]
             for column, present in enumerate(answers.present)
         ]
-        spreads = [crossed_spread(d_SI) for d_SI in columns]
-        pooled = float(np.mean([spread.seed_variance for spread in spreads]))
-        spreads = [replace(spread, seed_variance=pooled) for spread in spreads]
-        values_L = np.array([d_SI.mean() for d_SI in columns])
-        intervals_L2 = intervals(scores_RML[:, m] - scores_RML[:, baseline], spreads)
-        runs_L, seeds_L = _p_values(values_L, spreads, len(answers.seeds) > 1)
         if exact:
-            runs_L = mcnemar(*(np.array([np.sum(sign * d_SI > 0) for d_SI in columns]) for sign in (1, -1)))
-        for column, d_SI in enumerate(columns):
-            low, high = map(float, intervals_L2[column])
-            p_seeds = None if seeds_L is None else float(seeds_L[column])
-            found[m, column] = Contrast(
-                float(values_L[column]), d_SI.shape[1], (low, high), float(runs_L[column]), p_seeds
-            )
+            pairs = np.array([[np.sum(d_SI > 0), np.sum(d_SI < 0), d_SI.shape[1]] for d_SI in columns])
+            found |= {(m, column): one for column, one in enumerate(paired_proportions(*pairs.T))}
+            continue
+        moved = answers.moved[[m, baseline]].any()
+        for column, (d_SI, variance) in enumerate(zip(columns, mean_language_variance(columns), strict=True)):
+            counted = variance if moved else variance.without_seeds
+            found[m, column] = tested(float(d_SI.mean()), d_SI.shape[1], counted, seeds)
     return found
 
 
-def intervals(samples_RK: Reals, spreads: Sequence[Spread]) -> Floats:
-    """The middle 95% of resampled values, stretched by what another choice of seeds may have brought, `[K, 2]`.
+def paired_proportions(higher: Floats, lower: Floats, n: Floats) -> list[Contrast]:
+    """Differences of two shares of right answers to the same n examples, by McNemar's statistic as corrected for continuity.
 
-    With variances A of examples and B of seeds the factor is `sqrt((A + B) / A) t / z`, the 97.5% points of Student's
-    distribution with Satterthwaite's degrees of freedom and of the normal one. Without A, it is B's t interval.
+    With b and c examples that one side alone got right and D a true difference, the statistic is
+    `(|b - c - n D| - 1) / sqrt(n (2 q + D (1 - D)))`, q the most likely share of examples that the other side alone gets right
+    if D is true. The interval holds every D for which it is below 1.96.
     """
-    from scipy.stats import t
+    from scipy.stats import norm
 
-    centre_K = samples_RK.mean(axis=0, dtype=np.float64)
-    bounds_K2: Floats = np.percentile(samples_RK, (2.5, 97.5), axis=0).T - centre_K[:, None]
-    seeded = np.flatnonzero([spread.seeds > NEGLIGIBLE for spread in spreads])
-    if seeded.size:
-        chosen = [spreads[int(k)] for k in seeded]
-        a, b = (np.array(column) for column in zip(*((x.examples**2, x.seeds**2) for x in chosen), strict=True))
-        points = t.ppf(0.975, [spread.degrees for spread in chosen])
-        known = a > NEGLIGIBLE**2
-        stretched = bounds_K2[seeded] * (np.sqrt((a + b) / np.where(known, a, 1.0)) * points / Z95)[:, None]
-        alone = (points * np.sqrt(b))[:, None] * np.array([-1.0, 1.0])
-        bounds_K2[seeded] = np.where(known[:, None], stretched, alone)
-    return centre_K[:, None] + bounds_K2
-
-
-def contrast_spread(answers: Answers, weights_ML: Floats, known: dict[bytes, Floats] | None = None) -> Spread:
-    """Spread of a weighted sum of scores.
-
-    From examples that of `crossed_spread`. From seeds the sum over systems of what their own seeds do, or of what seeds do to
-    all systems on average where that is more; systems that are the same with every seed, such as the unadapted model,
-    have no part in it.
-
-    Args:
-        known: what seeds do to each system, by weights of languages; filled and used again.
-    """
-    S, known = len(answers.seeds), {} if known is None else known
-    own = shared = 0.0
-    degrees = 0
-    weighted: list[int] = np.flatnonzero(weights_ML.any(axis=1)).tolist()
-    for m in (m for m in weighted if answers.moved[m]):
-        key = weights_ML[m].tobytes()
-        if key not in known:
-            each = (_influence(answers, other, weights_ML[m]) for other in range(len(answers.systems)))
-            known[key] = np.array([_seed_variance(d_SI) for d_SI in each])
-        own += float(known[key][m])
-        shared += float(known[key][answers.moved].mean())
-        degrees += S - 1
-    nothing = np.zeros((S, answers.values.shape[-1]))
-    spread = crossed_spread(sum((_influence(answers, m, weights_ML[m]) for m in weighted), start=nothing))
-    return replace(spread, seed_variance=max(own, shared), seed_degrees=degrees)
+    higher, lower, n = (np.asarray(x, dtype=np.float64) for x in (higher, lower, n))
+    value = (higher - lower) / n
+    z = float(norm.ppf((1 + LEVEL) / 2))
+    p = 2 * norm.sf(_tango(np.zeros_like(value), higher, lower, n))
+    bounds = []
+    for end in (-1.0, 1.0):
+        inside, outside = value.copy(), np.full_like(value, end)
+        for _ in range(60):
+            middle = (inside + outside) / 2
+            accepted = _tango(middle, higher, lower, n) < z
+            inside, outside = np.where(accepted, middle, inside), np.where(accepted, outside, middle)
+        bounds.append(outside)
+    rows = zip(value, n, *bounds, p, strict=True)
+    return [Contrast(float(v), int(k), (float(a), float(b)), float(q), None) for v, k, a, b, q in rows]
 
 
-def crossed_spread(d_SI: Floats) -> Spread:
-    """Spread of the mean of values that vary with their seed and their example, both drawn at random.
-
-    With mean squares MS_s over seeds, MS_i over examples and MS_r of what is left, the mean's variance is
-    `MS_i / SI` from examples and `max(0, MS_s - MS_r) / SI` from seeds.
-    """
-    S, ids = d_SI.shape
-    by_example = float(d_SI.mean(axis=0).var(ddof=1)) / ids if ids > 1 else 0.0
-    return Spread(float(np.sqrt(by_example)), _seed_variance(d_SI), ids, S - 1)
-
-
-def mcnemar(higher: ArrayLike, lower: ArrayLike) -> Floats:
-    """McNemar's exact test (Psychometrika 12, 1947): of the examples that one side alone got right, is half a fair share?
-
-    Two-sided: `min(1, 2 P(X <= min(higher, lower)))` for X heads of `higher + lower` fair coins.
-    """
-    from scipy.stats import binom
-
-    p: Floats = np.minimum(1.0, 2 * binom.cdf(np.minimum(higher, lower), np.add(higher, lower), 0.5))
-    return p
-
-
-def _seed_variance(d_SI: Floats) -> float:
-    """`(MS_s - MS_r) / SI`; 0 where it cannot be known."""
-    S, ids = d_SI.shape
-    if S < 2 or ids < 2:
-        return 0.0
-    by_seed = d_SI.mean(axis=1)
-    rest = d_SI - d_SI.mean(axis=0) - by_seed[:, None] + d_SI.mean()
-    ms_r = float(np.sum(rest**2)) / ((S - 1) * (ids - 1))
-    return float(by_seed.var(ddof=1)) / S - ms_r / (S * ids)
-
-
-@cache
-def _gauss_hermite() -> tuple[Floats, Floats]:
-    """Nodes and weights for an integral over a normal value."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(64)
-    return nodes, weights
-
-
-def _weighted(scores_RML: Reals, weights_KML: Sequence[Floats]) -> Floats:
-    """The weighted sums in each resample, `[R, K]`; looks at little that weighs 0."""
-    weights_KC = np.array([weights_ML.ravel() for weights_ML in weights_KML], dtype=np.float32)
-    used = np.flatnonzero(weights_KC.any(axis=0))
-    scores_RC = scores_RML.reshape(len(scores_RML), -1)
-    if len(used) < scores_RC.shape[1] / 2:  # else a copy takes longer than the product
-        scores_RC, weights_KC = scores_RC[:, used], weights_KC[:, used]
-    return np.asarray(scores_RC @ weights_KC.T, dtype=np.float64)
-
-
-def _influence(answers: Answers, m: int, weights_L: Floats) -> Floats:
-    """What each seed and id adds to a weighted sum of one system's scores, `[S, I]`; its mean is 0 and its spread that of the sum."""
-    used = np.flatnonzero(weights_L)
-    chosen = (weights_L * answers.present.shape[1] / answers.counts)[used]
-    values = np.einsum("u,sui->si", chosen, answers.values[m][:, used])
-    influence: Floats = values - (answers.scores[m, used] * chosen) @ answers.present[used]
-    return influence
-
-
-def _p_values(values_K: Floats, spreads: Sequence[Spread], seeds: bool) -> tuple[Floats, Floats | None]:
-    """Of "it is 0", two-sided: in these runs, and with other seeds; the second is None with one seed.
-
-    The first is a t-test over examples. The second is the chance that `a T + b Z` is as far from 0, with T of Student's
-    distribution with the seeds' degrees of freedom, Z normal, a and b the standard errors of seeds and examples; integrated
-    over Z by Gauss and Hermite.
-    """
-    from scipy.stats import t
-
-    distance_K = np.abs(values_K)
-    examples_K = np.array([spread.examples for spread in spreads])
-    seeds_K = np.array([spread.seeds for spread in spreads])
-    ids_K = np.array([spread.ids for spread in spreads])
-    certain = (distance_K > NEGLIGIBLE) & (ids_K > 1)  # where no answer differs, or all by the same amount
-    degrees_K = np.maximum(1, ids_K - 1)
-    ratio_K = distance_K / np.where(examples_K > NEGLIGIBLE, examples_K, 1.0)
-    runs_K = np.where(examples_K > NEGLIGIBLE, 2 * t.sf(ratio_K, degrees_K), np.where(certain, 0.0, 1.0))
-    freedom_K = np.array([spread.seed_degrees for spread in spreads])
-    if not seeds:
-        return runs_K, None
-    nodes, weights = _gauss_hermite()
-    scale_K = np.where(seeds_K > NEGLIGIBLE, seeds_K, 1.0)
-    z_KN = (distance_K[:, None] - examples_K[:, None] * nodes) / scale_K[:, None]
-    tail_K = t.sf(z_KN, np.maximum(1, freedom_K)[:, None]) @ weights / weights.sum()
-    return runs_K, np.where(seeds_K > NEGLIGIBLE, np.minimum(1.0, 2 * tail_K), runs_K)
+def _tango(difference: Floats, b: Floats, c: Floats, n: Floats) -> Floats:
+    """The statistic for each true difference."""
+    linear = (2 * n - b + c) * difference - b - c
+    root = np.sqrt(np.maximum(0.0, linear**2 + 8 * n * c * difference * (1 - difference)))
+    variance = n * (2 * (root - linear) / (4 * n) + difference * (1 - difference))
+    distance = np.maximum(0.0, np.abs(b - c - n * difference) - 1)
+    found: Floats = np.where(distance > 0, distance / np.sqrt(np.maximum(variance, NEGLIGIBLE)), 0.0)
+    return found

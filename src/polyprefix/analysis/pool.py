@@ -12,6 +12,7 @@ import numpy as np
 from polyprefix.analysis.answers import Answers
 from polyprefix.analysis.groups import beyond_english
 from polyprefix.analysis.settings import Setting
+from polyprefix.analysis.variance import influence
 
 
 def pool(settings: Mapping[tuple[str, str], Setting]) -> Answers | None:
@@ -41,9 +42,11 @@ def pool(settings: Mapping[tuple[str, str], Setting]) -> Answers | None:
     for (task, _), part in parts.items():
         columns = beyond_english(part.languages)
         means_ML = part.scores[:, columns]
-        scale_L = len(keys) / (total * part.counts[columns])
-        centred = (part.values[:, :, columns] - means_ML[:, None, :, None]) * part.present[columns]
-        values_MSI[..., [place[task, key] for key in part.ids]] += np.einsum("msli,l->msi", centred, scale_L)
+        share_L = np.zeros(len(part.languages))
+        share_L[columns] = len(keys) / (total * len(part.ids))
+        here = [place[task, key] for key in part.ids]
+        for m in range(len(systems)):
+            values_MSI[m][:, here] += influence(part, m, share_L)
         mean_M += means_ML.sum(axis=1) / total
     values_MSI += mean_M[:, None, None]
     names = tuple(f"{task} {key}" for task, key in keys)

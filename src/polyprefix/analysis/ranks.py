@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from polyprefix.analysis.answers import Answers
-from polyprefix.analysis.contrasts import contrast_spread
+from polyprefix.analysis.variance import Variances
 from polyprefix.scoring.bootstrap import SEED, Floats, Reals
 
 
@@ -57,13 +57,12 @@ def rank_stability(answers: Answers, scores_RML: Reals, columns: Sequence[int]) 
     drawn_RL = random.multinomial(L, np.full(L, 1 / L), size=R) / L
     averages_RM = np.matmul(scores_RML[:, :, columns], drawn_RL.astype(scores_RML.dtype)[..., None])[..., 0]
     if len(answers.seeds) > 1:
-        known: dict[bytes, Floats] = {}
+        variances = Variances(answers)
         for m in range(M):
             weights = np.zeros((M, len(answers.languages)))
             weights[m, columns] = 1 / L
-            averages_RM[:, m] += contrast_spread(answers, weights, known).seeds * random.standard_t(
-                len(answers.seeds) - 1, R
-            )
+            found = variances.of(weights)
+            averages_RM[:, m] += np.sqrt(max(0.0, found.seeds)) * random.standard_t(found.between.degrees, R)
     from scipy.stats import rankdata
 
     observed = rankdata(-answers.scores[:, columns].mean(axis=1))

@@ -3,24 +3,22 @@
     gap_l = b0 + b1 distance_l + b2 resources_l + b3 script_l + b4 fertility_l + family_f(l) + e_l
 
 with a random intercept per family (N. M. Laird and J. H. Ware, Biometrics 38, 1982), fitted by restricted maximum
-likelihood through statsmodels' MixedLM. Languages of a family are alike, so without it every relative would count as
-new evidence. Intervals take Student's t with as many degrees of freedom as languages minus coefficients, because normal
-ones are too short for a handful of languages.
+likelihood (`polyprefix.analysis.reml`). Languages of a family are alike, so without it every relative would count as
+new evidence. Intervals take Student's t with Satterthwaite's degrees of freedom, because normal ones are too short for a
+handful of languages.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from polyprefix import languages
 from polyprefix.analysis.groups import ENGLISH
+from polyprefix.analysis.reml import fit_random_intercept
 from polyprefix.languages import Language
-from polyprefix.scoring.bootstrap import Floats
 
 LEVELS = {"low": 0.0, "medium": 1.0, "high": 2.0}
 SPARE = 5
@@ -48,6 +46,9 @@ class Regression:
     families: int
     family_sd: float
     """Standard deviation of the random intercept; 0 where families differ no more than their languages do."""
+    family_sd_ci95: tuple[float, float]
+    family_p: float
+    """Of "families do not differ"."""
     residual_sd: float
     left_out: Mapping[str, str]
     """Language or predictor -> why it is not in the fit."""
@@ -90,10 +91,11 @@ def gap_regression(gaps: Mapping[str, float], fertility: Mapping[str, float]) ->
     if np.linalg.matrix_rank(x) < x.shape[1]:
         return f"the predictors {', '.join(predictors)} say the same about these languages"
     groups = [str(wanted[code].family) for code in complete]
-    fit = fit_mixed(y, x, groups)
+    fit = fit_random_intercept(y, x, groups)
     names = ["intercept", *predictors]
     effects = tuple(Effect(name, unit, *fit.effect(i)) for i, (name, unit) in enumerate(zip(names, units, strict=True)))
-    return Regression(effects, len(complete), len(set(groups)), fit.group_sd, fit.residual_sd, left_out)
+    family = fit.group_sd, fit.group_sd_ci95, fit.group_p
+    return Regression(effects, len(complete), len(set(groups)), *family, fit.residual_sd, left_out)
 
 
 UNITS = {"resource level": "per level (low, medium, high)", "other script": "other than Latin"}
@@ -113,51 +115,3 @@ def _predictors(known: Mapping[str, Language], fertility: Mapping[str, float]) -
         "other script": {code: float(not language.latin) for code, language in known.items()},
         "fertility": {code: float(np.log(fertility[code])) for code in known if fertility.get(code, 0) > 0},
     }
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """Coefficients with their standard errors."""
-
-    coefficients: Floats
-    errors: Floats
-    degrees: int
-    group_sd: float
-    residual_sd: float
-
-    def effect(self, i: int) -> tuple[float, tuple[float, float], float]:
-        """Value, 95% interval and p-value of a coefficient."""
-        from scipy.stats import t
-
-        value, error = float(self.coefficients[i]), float(self.errors[i])
-        half = float(t.ppf(0.975, self.degrees)) * error
-        p = float(2 * t.sf(abs(value) / error, self.degrees)) if error > 0 else float(value == 0)
-        return value, (value - half, value + half), p
-
-
-def fit_mixed(y: Floats, x: Floats, groups: list[str]) -> Fit:
-    """A linear model with a random intercept per group; ordinary least squares where groups do not differ.
-
-    Args:
-        y: `[n]`.
-        x: `[n, p]` of full rank, with a column of ones.
-        groups: the group of each row.
-    """
-    import statsmodels.api as sm
-
-    degrees = len(y) - x.shape[1]
-    if 1 < len(set(groups)) < len(y):
-        found: Any = None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a variance at its border, which is looked at below
-            try:
-                found = sm.MixedLM(y, x, groups=groups).fit(reml=True, method=["lbfgs", "powell"])
-            except (np.linalg.LinAlgError, ValueError):
-                found = None
-        if found is not None and found.converged:
-            variance, errors = float(found.cov_re[0, 0]), np.asarray(found.bse_fe)
-            if variance > 1e-4 * found.scale and np.isfinite(errors).all():
-                sds = float(np.sqrt(variance)), float(np.sqrt(found.scale))
-                return Fit(np.asarray(found.fe_params), errors, degrees, *sds)
-    plain = sm.OLS(y, x).fit()
-    return Fit(np.asarray(plain.params), np.asarray(plain.bse), degrees, 0.0, float(np.sqrt(plain.scale)))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from polyprefix.analysis.contrasts import NEGLIGIBLE, Spread, crossed_spread
+from polyprefix.analysis.contrasts import score_interval
 from polyprefix.analysis.runs import Run
+from polyprefix.analysis.variance import mean_language_variance
 from polyprefix.records import Score
 from polyprefix.scoring.bootstrap import Floats
-from polyprefix.scoring.metrics import wilson
 
 
 def scores_over_seeds(runs: Sequence[Run]) -> dict[str, Score]:
@@ -19,7 +18,7 @@ def scores_over_seeds(runs: Sequence[Run]) -> dict[str, Score]:
 
     With several seeds the interval is Wilson's, with Student's t in place of z and the number of examples that as
     precise a mean of a single seed would have, `p (1 - p) / variance` (E. Korn and B. Graubard, Survey Methodology 24,
-    1998); the variance is that of examples and seeds (`polyprefix.analysis.contrasts`), the seeds' part the mean over
+    1998); the variance is that of examples and seeds (`polyprefix.analysis.variance`), the seeds' part the mean over
     languages. A run with other examples in a language than the first run is left out there.
 
     Args:
@@ -35,19 +34,12 @@ def scores_over_seeds(runs: Sequence[Run]) -> dict[str, Score]:
         found[code] = first.scores[code]
         if len(alike) > 1:
             several[code] = np.array([[run.correctness[code][key] for key in ids] for run in alike])
-    spreads = {code: crossed_spread(d_SI) for code, d_SI in several.items()}
-    pooled = float(np.mean([spread.seed_variance for spread in spreads.values()])) if spreads else 0.0
+    by_seeds: dict[int, list[str]] = {}
     for code, d_SI in several.items():
-        spread = replace(spreads[code], seed_variance=pooled)
-        value = float(d_SI.mean())
-        found[code] = Score(value, d_SI.shape[1], _interval(value, spread))
+        by_seeds.setdefault(len(d_SI), []).append(code)
+    for alike_codes in by_seeds.values():
+        tables = [several[code] for code in alike_codes]
+        for code, variance in zip(alike_codes, mean_language_variance(tables), strict=True):
+            value = float(several[code].mean())
+            found[code] = Score(value, several[code].shape[1], score_interval(value, variance))
     return found
-
-
-def _interval(value: float, spread: Spread) -> tuple[float, float]:
-    from scipy.stats import t
-
-    chance = value * (1 - value)
-    if chance < NEGLIGIBLE or spread.variance < NEGLIGIBLE**2:
-        return wilson(value, spread.ids)
-    return wilson(value, chance / spread.variance, float(t.ppf(0.975, spread.degrees)))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from polyprefix.analysis.claims import Claim, SettingComparison, SystemSummary
-from polyprefix.analysis.contrasts import Contrast, contrast, resampled_scores, weights
+from polyprefix.analysis.contrasts import Contrast, contrast, weights
 from polyprefix.analysis.groups import ENGLISH
 from polyprefix.analysis.settings import Setting
 from polyprefix.records import Score
@@ -28,7 +28,7 @@ class Difference:
     p_value: float
     """Of "these runs do not differ", two-sided."""
     adjusted_p: float
-    """After Holm's correction over the differences of its kind in the run."""
+    """After the correction over the differences of its kind in the run."""
     mark: str
 
 
@@ -69,12 +69,12 @@ class Compared:
     def over_all(self) -> tuple[Score, Score | None, Claim | None]:
         """Of the adapted model, the base and their difference: the average over all languages, English among them."""
         answers = self.setting.answers(self.setting.main_seeds)
-        scores, every = resampled_scores(answers), range(len(answers.languages))
-        adapted = contrast(answers, scores, weights(answers, 0, every))
+        every = range(len(answers.languages))
+        adapted = contrast(answers, weights(answers, 0, every))
         if len(answers.systems) == 1:
             return as_score(adapted), None, None
-        base = contrast(answers, scores, weights(answers, 1, every))
-        change = contrast(answers, scores, weights(answers, 0, every, minus=1))
+        base = contrast(answers, weights(answers, 1, every))
+        change = contrast(answers, weights(answers, 0, every, minus=1))
         claim = Claim(
             ADAPTED, "languages", "all languages", answers.languages, adapted.value, base.value, change, 0.0, change.p_runs
         )  # fmt: skip

@@ -19,10 +19,10 @@ def report_options(command: Command) -> Command:
             "--no-texts", is_flag=True, help="Leave out texts of the benchmarks, for a page that is published."
         ),
         click.option(
-            "--across-shots", is_flag=True, help="Compare runs with different numbers of solved examples with each other."
+            "--across-shots", is_flag=True, help="Compare runs with different numbers of few-shot examples with each other."
         ),
         click.option(
-            "--baseline", metavar="METHOD", help="What others are compared with.  [default: the unadapted model]"
+            "--baseline", metavar="METHOD", help="What others are compared with.  [default: the base model]"
         ),
         click.option(
             "--format", "form", type=click.Choice(FORMATS), default="html", show_default=True,
@@ -48,6 +48,7 @@ def write_report(
     across_shots: bool = False,
     unfinished: Sequence[str] | None = None,
     names: Mapping[str, str] | None = None,
+    contrasts: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Write the report of many runs, and print its finding and averages.
 
@@ -60,6 +61,7 @@ def write_report(
         across_shots: as `read_grid`.
         unfinished: as `read_grid`.
         names: as `read_grid`.
+        contrasts: as `read_grid`.
 
     Raises:
         OutputError: if there is no run that can be read, or a file cannot be written.
@@ -68,7 +70,7 @@ def write_report(
     from polyprefix.report.grid import read_grid
     from polyprefix.report.views import compare
 
-    grid = read_grid(folders, baseline, unfinished, names=names, across_shots=across_shots)
+    grid = read_grid(folders, baseline, unfinished, names=names, across_shots=across_shots, contrasts=contrasts)
     views = compare(grid)
     if form == "html":
         from polyprefix.report.page import write_page
@@ -82,12 +84,17 @@ def write_report(
     _show(grid, views)
 
 
-def show_figures(folders: Sequence[Path], unfinished: Sequence[str], names: Mapping[str, str]) -> None:
+def show_figures(
+    folders: Sequence[Path],
+    unfinished: Sequence[str],
+    names: Mapping[str, str],
+    contrasts: Sequence[tuple[str, str]] = (),
+) -> None:
     """Print what the report of these runs would print."""
     from polyprefix.report.grid import read_grid
     from polyprefix.report.views import compare
 
-    grid = read_grid(folders, None, unfinished, names=names)
+    grid = read_grid(folders, None, unfinished, names=names, contrasts=contrasts)
     _show(grid, compare(grid))
 
 

@@ -9,16 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from polyprefix.analysis.claims import ALPHA, Claim, Comparison, SettingComparison, SystemSummary, language_of
+from polyprefix.analysis.claims import ALPHA, FAMILIES, Claim, Comparison, SettingComparison, SystemSummary, language_of
 from polyprefix.analysis.contrasts import Contrast
+from polyprefix.analysis.mixed import MixedModel
 from polyprefix.analysis.ranks import Rank
 from polyprefix.analysis.regression import Regression
-from polyprefix.report.format import ABSENT, interval, percent, signed
+from polyprefix.report.format import ABSENT, interval, p_value, percent, signed
 
 WIDE = 104
 NAME, CELL = 24, 10
@@ -33,7 +35,7 @@ def render(comparison: Comparison, console: Console) -> None:
         for title, claims in (("languages", setting.by_language), ("groups", setting.by_group)):
             for table in _claim_tables(setting, title, claims, console.width):
                 console.print(table)
-        for table in _regression_tables(setting, console.width):
+        for table in (*_model_tables(setting), *_regression_tables(setting, console.width)):
             console.print(table)
         _print_lines(console, [f"Note: {note}" for note in setting.notes])
     _print_lines(console, ["", *_legend(comparison)])
@@ -51,25 +53,26 @@ def as_csv(comparison: Comparison) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for setting in comparison.settings:
-        for claim in (*setting.averages, *setting.by_language, *setting.by_group):
-            writer.writerow(_line(setting, claim))
+        for family, method in FAMILIES.items():
+            for claim in getattr(setting, family):
+                writer.writerow(_line(setting, claim, method))
     return text.getvalue()
 
 
 COLUMNS = (
     "task", "model", "shots", "metric", "seeds", "baseline", "system", "grouping", "name", "languages", "n", "score",
-    "baseline_score", "difference", "ci95_low", "ci95_high", "p_runs", "p_runs_holm", "p_seeds", "p_seeds_holm",
-    "cohens_h",
+    "baseline_score", "difference", "ci95_low", "ci95_high", "p_runs", "p_runs_adjusted", "p_seeds", "p_seeds_adjusted",
+    "cohens_h", "correction",
 )  # fmt: skip
 
 
-def _line(setting: SettingComparison, claim: Claim) -> tuple[Any, ...]:
+def _line(setting: SettingComparison, claim: Claim, correction: str) -> tuple[Any, ...]:
     difference = claim.difference
     return (
-        setting.task, setting.model, setting.shots, setting.metric, len(setting.seeds), setting.baseline, claim.system,
+        setting.task, setting.model, setting.shots, setting.metric, len(setting.seeds), claim.baseline or setting.baseline, claim.system,
         claim.grouping, claim.name, len(claim.languages), difference.n, claim.score, claim.baseline_score,
         difference.value, *difference.ci95, difference.p_runs, claim.adjusted_runs, difference.p_seeds,
-        claim.adjusted_seeds, claim.cohens_h,
+        claim.adjusted_seeds, claim.cohens_h, correction,
     )  # fmt: skip
 
 
@@ -108,7 +111,7 @@ def _system_table(setting: SettingComparison, width: int) -> Table:
     table = _table("\nsystems, on average over all languages but English")
     table.add_column("system", overflow="fold")
     headings = ["score", "difference", "", "p", "+ = −"]
-    headings += ["h", "English", "gap", "carried", "rank", "best"] if wide else ["gap"]
+    headings += ["h", "English", "gap", "ratio", "rank", "best"] if wide else ["gap"]
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     claims = {claim.system: claim for claim in setting.averages}
@@ -138,17 +141,12 @@ def _claim_cells(claim: Claim | None, system: SystemSummary) -> list[Text | str]
         return [Text("baseline", style="dim"), "", "", ""]
     figure = _figure(claim)
     figure.append(f" {interval(claim.difference.ci95, with_sign=True)}", style="dim")
-    p = claim.adjusted_runs if claim.adjusted_seeds is None else claim.adjusted_seeds
-    return [figure, claim.mark, _p(p), f"{system.wins} {system.ties} {system.losses}"]
+    return [figure, claim.mark, p_value(claim.p), f"{system.wins} {system.ties} {system.losses}"]
 
 
 def _figure(claim: Claim) -> Text:
     style = ("green" if claim.difference.value > 0 else "red") if claim.mark else ""
     return Text(signed(claim.difference.value), style=style)
-
-
-def _p(value: float) -> str:
-    return "<.001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
 
 
 def _rank_cells(rank: Rank | None) -> list[str]:
@@ -195,6 +193,30 @@ def _claim_row(name: str, claims: Mapping[str, Claim], systems: Sequence[str]) -
     return cells
 
 
+def _model_tables(setting: SettingComparison) -> Iterator[Table]:
+    """The mixed-effects model, and whether differences depend on properties of languages."""
+    if isinstance(model := setting.mixed, MixedModel):
+        table = _table(
+            f"\nmixed-effects logistic regression of {model.answers:,} answers: odds ratios to {model.baseline}"
+        )
+        for heading in ("system", "odds ratio", "", "p"):
+            table.add_column(heading, justify="left" if heading == "system" else "right", no_wrap=heading != "system")
+        for effect in model.effects:
+            low, high = (f"{np.exp(end):.2f}" for end in effect.ci95)
+            table.add_row(
+                Text(effect.system), f"{np.exp(effect.log_odds):.2f}", f"[{low}, {high}]", p_value(effect.adjusted)
+            )
+        yield table
+    if setting.interactions:
+        table = _table("\ndo differences between systems depend on the language? (system by group, split-plot F)")
+        for heading in ("grouping", "groups", "F", "df", "p"):
+            table.add_column(heading, justify="left" if heading == "grouping" else "right", no_wrap=True)
+        for one in setting.interactions:
+            degrees = ", ".join(f"{value:.1f}" for value in one.degrees)
+            table.add_row(Text(one.grouping), str(one.groups), f"{one.f:.2f}", degrees, p_value(one.adjusted))
+        yield table
+
+
 def _regression_tables(setting: SettingComparison, width: int) -> Iterator[Table]:
     """Coefficients of the gap's regression: one column a system."""
     fits = {s.system: s.regression for s in setting.systems if isinstance(s.regression, Regression)}
@@ -215,6 +237,9 @@ def _regression_tables(setting: SettingComparison, width: int) -> Iterator[Table
             unit = next(effect.unit for effect in effects if effect)
             figures = [f"{signed(e.value)} ±{percent(e.ci95[1] - e.value)}" if e else ABSENT for e in effects]
             table.add_row(Text(f"{name}, {unit}"), *figures)
+        families = (f"{percent(fits[s].family_sd)} [{', '.join(map(percent, fits[s].family_sd_ci95))}]" for s in shown)
+        table.add_row(Text("families, standard deviation"), *families)
+        table.add_row(Text("families differ, p"), *(p_value(fits[s].family_p) for s in shown))
         yield table
 
 
@@ -222,16 +247,15 @@ def _legend(comparison: Comparison) -> list[str]:
     sizes = comparison.corrected_over
     several = any(len(setting.seeds) > 1 for setting in comparison.settings)
     lines = [
-        f"* these runs differ (p < {ALPHA} after Holm's correction over {sizes['averages']} averages, "
-        f"{sizes['by_language']} languages, {sizes['by_group']} groups)",
-        "** so it is with other seeds in mind, after the same correction"
-        if several
-        else "One seed: nothing here says what another seed would give",
-        f"[ ] 95% intervals over examples{' and seeds' if several else ''}, {comparison.resamples:,} resamples, "
-        "clustered by example id over languages",
-        "+ = − languages marked higher, not marked, marked lower; gap: English minus the other languages;",
-        "carried: share of the gain in English over the unadapted model that the others have; h: Cohen's h;",
-        "rank with its 95% interval and best: share of resamples of languages, examples and seeds in which it is first",
+        f"{'** significant incl. seed variance' if several else '* significant (fixed seeds)'}: p < {ALPHA}, corrected by Holm's "
+        f"method over {sizes['averages']} averages, by Benjamini and Hochberg's over {sizes['by_language']} languages and "
+        f"{sizes['by_group']} groups",
+        *(() if several else ("One seed: nothing here says what another seed would give",)),
+        f"[ ] 95% intervals over examples{' and seeds' if several else ''}, clustered by example id over languages",
+        "+ = − languages significantly higher, not significant, significantly lower; gap: transfer gap, English minus the others;",
+        "ratio: transfer ratio, the gain in other languages over the gain in English, each over the base model; h: Cohen's h;",
+        f"rank with its 95% interval and best: share of {comparison.resamples:,} resamples of languages, examples and seeds in which "
+        "it is first",
     ]
     for setting in comparison.settings:
         if ranking := setting.ranking:
@@ -239,6 +263,8 @@ def _legend(comparison: Comparison) -> list[str]:
                 f"{setting.task}, {setting.model}: Kendall's W {ranking.kendalls_w:.2f} between languages, "
                 f"tau {ranking.tau:.2f} between resampled rankings"
             )
+        if isinstance(setting.mixed, str):
+            lines.append(f"{setting.task}, {setting.model}: no mixed-effects model, {setting.mixed}")
         reasons = {s.regression for s in setting.systems if isinstance(s.regression, str)}
         lines += [f"{setting.task}, {setting.model}: no regression, {reason}" for reason in sorted(reasons)]
     return [*lines, *(f"Note: {note}" for note in comparison.notes)]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 
 from polyprefix.analysis.answers import Answers
-from polyprefix.analysis.contrasts import RESAMPLES, Contrast, contrast, resampled_scores, weights
+from polyprefix.analysis.claims import ALPHA, Claim, adjusted
+from polyprefix.analysis.contrasts import Contrast, contrast, contrasts, weights
 from polyprefix.analysis.groups import beyond_english
 from polyprefix.analysis.pool import pool
 from polyprefix.report.format import interval, percent, signed
 from polyprefix.report.grid import Grid
 from polyprefix.report.views import View
-from polyprefix.scoring.bootstrap import Reals
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,6 @@ class Overall:
 
     answers: Answers
     """With one column, the mean over every language other than English of every task and model; of one task and model its own."""
-    scores: Reals
-    """Resampled."""
     columns: tuple[int, ...] = (0,)
     """Whose mean is meant."""
 
@@ -36,26 +35,44 @@ class Overall:
     def average(self, method: str, minus: str | None = None) -> Contrast:
         """Of a method, or its difference to another."""
         plus, base = self.answers.systems.index(method), None if minus is None else self.answers.systems.index(minus)
-        return contrast(self.answers, self.scores, weights(self.answers, plus, self.columns, minus=base))
+        return contrast(self.answers, weights(self.answers, plus, self.columns, minus=base))
+
+    @property
+    def pairs(self) -> int:
+        """Number of pairs of methods."""
+        return comb(len(self.answers.systems), 2)
+
+    def against(self, method: str) -> list[Claim]:
+        """A method minus each of the others, the best of them first; corrected over all pairs, because the data chose the method."""
+        systems, order = self.answers.systems, self.ranked
+        keys = [(a, b) for i, a in enumerate(order) for b in order[i + 1 :]]
+        wanted = [weights(self.answers, systems.index(a), self.columns, minus=systems.index(b)) for a, b in keys]
+        found = contrasts(self.answers, wanted)
+        scores = {name: float(self.answers.scores[i, self.columns].mean()) for i, name in enumerate(systems)}
+        claims = [
+            Claim(a, "average", f"{a} - {b}", (), scores[a], scores[b], one, 0.0, baseline=b)
+            for (a, b), one in zip(keys, found, strict=True)
+        ]
+        return [claim for claim in adjusted(claims, "holm") if claim.system == method]
 
 
-def overall(views: Sequence[View], resamples: int = RESAMPLES) -> Overall | None:
+def overall(views: Sequence[View]) -> Overall | None:
     """All views together; None where no method can be compared in all of them."""
     settings = {(view.task, view.model): view.setting for view in views if view.setting and view.compared}
     pooled = pool(settings)
     if pooled is None or len(settings) < len(views):
         return None
     if len(settings) > 1:
-        return Overall(pooled, resampled_scores(pooled, resamples))
+        return Overall(pooled)
     (setting,) = (
         settings.values()
     )  # pooling takes a mean of ratios for linear: its figures would differ from the tables' in a digit
     answers = setting.answers(pooled.seeds, pooled.systems)
-    return Overall(answers, resampled_scores(answers, resamples), tuple(beyond_english(answers.languages)))
+    return Overall(answers, tuple(beyond_english(answers.languages)))
 
 
 def finding(grid: Grid, views: Sequence[View], whole: Overall | None) -> tuple[str, str]:
-    """Which method carries over best and by how much; how sure that is.
+    """Which method has the highest average; from which others it differs significantly.
 
     Args:
         grid: what was run.
@@ -72,12 +89,8 @@ def finding(grid: Grid, views: Sequence[View], whole: Overall | None) -> tuple[s
     mean = whole.average(best)
     rest = [method for method in grid.methods if method not in whole.ranked]
     of = f" of the {len(whole.ranked)} methods that every task and model has" if others and rest else ""
-    first = (
-        f"{best} carries over {'best' if others else 'from English as follows'}{of}: "
-        f"{percent(mean.value)}% {interval(mean.ci95)} on average over {_extent(views)}"
-    )
-    if grid.baseline in others:
-        first += f", {points(whole.average(best, minus=grid.baseline))} against {grid.baseline}"
+    highest = f"{best} has the highest average{of}" if others else f"The average of {best}"
+    first = f"{highest}: {percent(mean.value)}% {interval(mean.ci95)} over {_extent(views)}"
     if others:
         return first + ".", _certainty(grid, views, whole) + (_left_out(rest, views) if rest else "")
     reason = "The study holds no other method" if len(grid.methods) == 1 else "No other method has all these cells"
@@ -111,19 +124,25 @@ def _left_out(methods: Sequence[str], views: Sequence[View]) -> str:
 
 
 def _certainty(grid: Grid, views: Sequence[View], whole: Overall) -> str:
-    best, second = whole.ranked[:2]
-    lead = whole.average(best, minus=second)
-    apart = lead.ci95[0] > 0 or lead.ci95[1] < 0
-    told = "excludes 0" if apart else "does not exclude 0: the two are not told apart"
-    leads = f"Its lead over the next best, {second}, is {points(lead)}, which"
-    subject = "That difference" if second == grid.baseline else leads
-    text = f"{subject} {told}{'' if len(whole.answers.seeds) > 1 else ', and what other seeds would give is not known'}"
+    best = whole.ranked[0]
+    found = whole.against(best)
+    seeds = len(whole.answers.seeds) > 1
+    kind = "incl. seed variance" if seeds else "fixed seeds: what other seeds would give is not known"
+    parts = [
+        f"{words} {', '.join(f'{claim.baseline} ({points(claim.difference)})' for claim in those)}"
+        for words, those in (
+            ("significantly higher than", [claim for claim in found if claim.mark and claim.difference.value > 0]),
+            ("not significantly different from", [claim for claim in found if not claim.mark]),
+        )
+        if those
+    ]
+    text = f"It is {'; '.join(parts)} ({kind}; p < {ALPHA}, Holm over all {whole.pairs} pairs of methods)"
     claims = [claim for view in views for (method, _), claim in view.differences.items() if method == best]
-    if not claims:
+    if not claims or best == grid.baseline:
         return text + "."
     better = sum(bool(claim.mark) and claim.difference.value > 0 for claim in claims)
     worse = sum(bool(claim.mark) and claim.difference.value < 0 for claim in claims)
     return (
-        f"{text}; against {grid.baseline}, language by language, it is clearly better in {better} and clearly worse in "
-        f"{worse} of {len(claims)} comparisons (p < 0.05, corrected for their number)."
+        f"{text}. Language by language it is significantly better than {grid.baseline} in {better} and significantly worse in "
+        f"{worse} of {len(claims)} comparisons (Benjamini-Hochberg)."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 ABSENT = "–"
-MARKS = "* these runs differ (p < 0.05 after Holm's correction), ** so it is with other seeds in mind"
+MARKS = "** significant incl. seed variance (corrected p < 0.05), * significant (fixed seeds), where one seed was run"
 """What the marks of claims say (`polyprefix.analysis.claims`)."""
 
 
@@ -25,6 +25,14 @@ def signed(share: float) -> str:
     """
     text = f"{100 * share:+.1f}"
     return "0.0" if text in ("+0.0", "-0.0") else text
+
+
+def p_value(p: float) -> str:
+    """
+    >>> p_value(0.0312), p_value(0.00001), p_value(1)
+    ('.031', '<.001', '1.000')
+    """
+    return "<.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
 
 
 def interval(ci95: tuple[float, float], with_sign: bool = False) -> str:

@@ -87,6 +87,8 @@ class Grid:
     """Cells, seeds and languages that some runs have and others lack, runs that did not finish, and files that cannot be read."""
     notes: Mapping[str, tuple[str, ...]]
     """What the runs say of themselves -> the ids of the runs that say it."""
+    contrasts: tuple[tuple[str, str], ...] = ()
+    """Pairs of methods whose difference the study named beforehand."""
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -137,6 +139,7 @@ def read_grid(
     *,
     names: Mapping[str, str] | None = None,
     across_shots: bool = False,
+    contrasts: Sequence[tuple[str, str]] = (),
 ) -> Grid:
     """Read all finished runs in some folders.
 
@@ -151,6 +154,7 @@ def read_grid(
         names: as `group_runs`.
         across_shots: whether runs with different numbers of shots are compared with each other; else a task with shots is
             a task of its own.
+        contrasts: pairs of methods whose difference was named beforehand.
 
     Raises:
         OutputError: if there is no run that can be read.
@@ -173,7 +177,14 @@ def read_grid(
     grid = Grid(contexts, cells, None, (), {})
     if unfinished is None:
         unfinished = [*(line for folder in folders for line in _not_finished(folder)), *_absent(grid)]
-    return Grid(contexts, cells, _baseline(grid, baseline), (*unread, *unfinished, *_holes(grid)), _notes(runs))
+    return Grid(
+        contexts,
+        cells,
+        _baseline(grid, baseline),
+        (*unread, *unfinished, *_holes(grid)),
+        _notes(runs),
+        tuple(contrasts),
+    )
 
 
 def _not_finished(folder: Path) -> list[str]:

@@ -11,7 +11,6 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from polyprefix.analysis.contrasts import RESAMPLES
 from polyprefix.atomic import output_errors, write_text
 from polyprefix.report import format as figures
 from polyprefix.report.summary import Summary
@@ -23,7 +22,7 @@ def write_html(summary: Summary, path: Path) -> None:
     Raises:
         OutputError: if the file cannot be written.
     """
-    page = _environment().get_template("report.html.j2").render(summary=summary, resamples=RESAMPLES)
+    page = _environment().get_template("report.html.j2").render(summary=summary)
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, page)

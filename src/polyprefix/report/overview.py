@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from polyprefix.report.findings import finding, overall
-from polyprefix.report.format import ABSENT, MARKS, interval, percent
+from polyprefix.report.format import ABSENT, MARKS, interval, p_value, percent, signed
 from polyprefix.report.grid import Grid
 from polyprefix.report.views import View
 
@@ -44,6 +44,12 @@ def show(grid: Grid, views: Sequence[View], console: Console) -> None:
         console.print(table)
     console.print()
     console.print(Text("averages over languages other than English, %", style="dim"))
+    for view in views:
+        for claim in view.comparison.named if view.comparison else ():
+            figures = f"{signed(claim.difference.value)}{claim.mark} {interval(claim.difference.ci95, with_sign=True)}"
+            console.print(
+                Text(f"{view.task} {view.model}, {claim.name}: {figures}, p {p_value(claim.p)} (named beforehand)")
+            )
     if grid.baseline:
         console.print(Text(f"difference to {grid.baseline}: {MARKS}", style="dim"))
     if grid.missing:

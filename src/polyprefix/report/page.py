@@ -17,7 +17,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from polyprefix import languages
-from polyprefix.analysis.contrasts import RESAMPLES
 from polyprefix.analysis.groups import GROUPINGS
 from polyprefix.atomic import output_errors, write_text
 from polyprefix.languages import Language
@@ -91,7 +90,7 @@ def _environment() -> Environment:
     )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     for helper in (
-        figures.percent, figures.signed, figures.interval, figures.duration, shade, limits, reach, group_names,
+        figures.percent, figures.signed, figures.interval, figures.p_value, figures.duration, shade, limits, reach, group_names,
         across_seeds, facts,
     ):  # fmt: skip
         environment.globals[helper.__name__] = helper
@@ -101,7 +100,6 @@ def _environment() -> Environment:
         "language": languages.get,
         "light": {name: colour for name, colour in vega.PAPER.items() if name in DARK},
         "groupings": SHOWN_GROUPS,
-        "resamples": RESAMPLES,
         "MARKS": figures.MARKS,
         "colours": vega.METHOD_COLOURS,
     }

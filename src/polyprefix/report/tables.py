@@ -183,7 +183,7 @@ def _letter(letter: str) -> str:
 
 SCORES = ("task", "model", "method", "trained_parameters", "language", "language_name", "family", "script",
           "resource_level", "metric", "value", "ci95_low", "ci95_high", "n", "seeds", "runs",
-          "difference", "difference_ci95_low", "difference_ci95_high", "p_runs", "p_runs_holm", "p_seeds", "p_seeds_holm",
+          "difference", "difference_ci95_low", "difference_ci95_high", "p_runs", "p_runs_adjusted", "p_seeds", "p_seeds_adjusted",
           "mark")  # fmt: skip
 
 

@@ -171,10 +171,12 @@ def _legend(summary: Summary, layout: _Layout, averages: _Layout, console: Conso
             lines.append(f"English minus the other languages, {name}: {figures}")
     if summary.carried:
         figures = f"{percent(summary.carried.value)}% {interval(summary.carried.ci95)}"
-        lines.append(f"Share of the gain in English that the other languages have: {figures}")
+        lines.append(f"Transfer ratio, the gain in other languages over the gain in English: {figures}")
     if layout.paired:
         count = sum(row.difference is not None for row in summary.rows)
-        lines.append(f"* p < 0.05 after Holm's correction over {count} languages; one seed says nothing of other seeds")
+        lines.append(
+            f"* significant (fixed seeds): p < 0.05 after Benjamini and Hochberg's correction over {count} languages"
+        )
     if layout.intervals:
         lines.append("[ ] 95% intervals, clustered by example id in averages")
     lines.append("English, the language of training, counts in 'all languages' only")

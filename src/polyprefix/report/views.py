@@ -89,12 +89,24 @@ class View:
         return frozenset(method for method, score in self.averages.items() if score.value == top)
 
 
-def compare(grid: Grid, resamples: int = RESAMPLES) -> tuple[View, ...]:
-    """Every view of a grid; p-values are corrected over all of them."""
+def compare(grid: Grid, resamples: int = RESAMPLES, *, mixed: bool | None = False) -> tuple[View, ...]:
+    """Every view of a grid; p-values are corrected over all of them.
+
+    Args:
+        grid: what was run.
+        resamples: of the ranking's bootstrap.
+        mixed: as `compare_setting`.
+    """
     settings = {key: _setting(grid.contexts[key]) for key in grid.views}
     possible = {key: setting for key, setting in settings.items() if isinstance(setting, Setting)}
     compared = [
-        compare_setting(setting, grid.baseline if grid.baseline in setting.runs else None, resamples)
+        compare_setting(
+            setting,
+            grid.baseline if grid.baseline in setting.runs else None,
+            resamples,
+            mixed=mixed,
+            named=grid.contrasts,
+        )
         for setting in possible.values()
     ]
     comparisons = dict(zip(possible, corrected(compared, resamples).settings, strict=True))

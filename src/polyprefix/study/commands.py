@@ -39,12 +39,25 @@ def study() -> None:
 @click.option(
     "--device", "name", default="here", show_default=True, help="here, rtx-4090, l4, a100-40, a100-80, h100 or h200."
 )
+@click.option("--power", is_flag=True, help="Say which differences the study can see, and which design sees more.")
+@click.option("--variances", type=PATH, metavar="DIR", help="Finished runs whose variances --power takes.")
 @json_option
-def plan(file: Path, parts: tuple[str, ...], out: Path | None, name: str, as_json: bool) -> None:
+def plan(
+    file: Path, parts: tuple[str, ...], out: Path | None, name: str, power: bool, variances: Path | None, as_json: bool
+) -> None:
     """Count what every cell of STUDY.yaml trains, needs and takes on a device; loads no weights, needs no network.
 
-    Where cells are finished in the folder of results, estimates are checked against them.
+    Where cells are finished in the folder of results, estimates are checked against them. With --power: the difference
+    that each contrast finds in 80% of studies, and the cheapest design that finds 2, 4 and 6 points; variances are those
+    of --variances, else of the study's own finished runs, else of the project's.
     """
+    from polyprefix.errors import ConfigError
+
+    if variances is not None and not power:
+        raise ConfigError("--variances: give --power with it")
+    if power:
+        _plan_power(file, parts, out, name, variances, as_json)
+        return
     from polyprefix.study.bookkeeping import Bookkeeping
     from polyprefix.study.devices import device, here
     from polyprefix.study.plan import check
@@ -125,7 +138,7 @@ def status(file: Path, parts: tuple[str, ...], out: Path | None, as_json: bool) 
     finished = results(cells, books)
     if finished.folders:
         click.echo()
-        show_figures(finished.folders, finished.unfinished, finished.names)
+        show_figures(finished.folders, finished.unfinished, finished.names, definition.contrasts)
 
 
 @study.command()
@@ -161,7 +174,7 @@ def report(
     to = to or books.out / default_name(form)
     write_report(
         found.folders, form, to, baseline, texts=not no_texts, across_shots=across_shots, unfinished=found.unfinished,
-        names=found.names,
+        names=found.names, contrasts=definition.contrasts,
     )  # fmt: skip
 
 
@@ -192,6 +205,34 @@ def keep(file: Path, parts: tuple[str, ...], out: Path | None, to: Path, texts: 
         books.copy_diverged(cell.config.run_id(), Bookkeeping(to))
     size = sum(path.stat().st_size for folder in copies for path in folder.iterdir())
     click.echo(f"{to}: {len(copies)} runs, {size / 1e6:.1f} MB")
+
+
+def _plan_power(
+    file: Path, parts: tuple[str, ...], out: Path | None, name: str, variances: Path | None, as_json: bool
+) -> None:
+    from polyprefix.study.bookkeeping import Bookkeeping
+    from polyprefix.study.devices import device
+    from polyprefix.study.grid import MAIN
+    from polyprefix.study.plan_power import power_plan
+    from polyprefix.study.show import show_power
+    from polyprefix.study.table import results
+    from polyprefix.study.variances import source
+
+    definition, cells = _read(file, parts or ((MAIN,) if _has_main(file) else ()))
+    books = Bookkeeping(_out(definition, out))
+    finished = results(cells, books) if books.out.is_dir() else None
+    found = source(variances, finished.folders if finished else (), finished.names if finished else {})
+    plan = power_plan(cells, definition.contrasts, device(name), found)
+    if as_json:
+        click.echo(json.dumps(asdict(plan), default=dict).replace("Infinity", "null").replace("NaN", "null"))
+    else:
+        show_power(plan)
+
+
+def _has_main(file: Path) -> bool:
+    from polyprefix.study.file import read_study
+
+    return bool(read_study(file).axes)
 
 
 def _tracker(name: str | None, definition: Study) -> Callable[[Path], None]:

@@ -13,6 +13,7 @@ exclude:                                      cells that are not run
   - {model: smollm2-135m, method: [full, lora-small]}
 parts:                                        more grids in the same study, such as ablations; `base`, `seeds`,
   length: {axes: {method: [prefix], method.length: [4, 16]}}    `overrides` and `exclude` above hold for them too
+contrasts: [prefix - lora, [lora, full]]       differences between methods that the study is there to test, named beforehand
 tune: ...                                     see polyprefix.study.tuning
 """
 
@@ -23,9 +24,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from polyprefix.config import Settings, read_yaml, validate
+from polyprefix.errors import nearest
 
 Scalar = str | int | float | bool
 Conditions = Mapping[str, Scalar | tuple[Scalar, ...]]
@@ -100,10 +102,42 @@ class Study(Grid):
     """What it is called; None means the file's name."""
     parts: Mapping[str, Grid] = {}
     """More grids; the one above is the part `main`."""
+    contrasts: tuple[tuple[str, str], ...] = ()
+    """Pairs of labels of the axis `method`, `[prefix, lora]` or `prefix - lora`: what the main comparison tests, corrected by
+    Holm's method over these alone."""
     tune: Tune | None = None
     """How some settings are chosen."""
     resources: tuple[Resources, ...] = ()
     """For runs on a cluster; of those that match a cell, the last one holds."""
+
+    @field_validator("contrasts", mode="before")
+    @classmethod
+    def _contrasts_are_pairs(cls, contrasts: Any) -> Any:
+        if not isinstance(contrasts, list | tuple):
+            raise ValueError("contrasts: a list of pairs such as [prefix, lora] or 'prefix - lora'")
+        return [[name.strip() for name in one.split(" - ")] if isinstance(one, str) else one for one in contrasts]
+
+    @field_validator("contrasts")
+    @classmethod
+    def _contrasts_are_of_methods(
+        cls, contrasts: tuple[tuple[str, str], ...], info: ValidationInfo
+    ) -> tuple[tuple[str, str], ...]:
+        axes = [info.data.get("axes") or {}, *(grid.axes for grid in (info.data.get("parts") or {}).values())]
+        known = [str(label) for one in axes for label in one.get("method", ())]
+        seen: set[frozenset[str]] = set()
+        for pair in contrasts:
+            where = f"contrast '{pair[0]} - {pair[1]}'"
+            for name in pair:
+                if not known:
+                    raise ValueError(f"{where}: the study has no axis 'method'")
+                if name not in known:
+                    raise ValueError(f"{where}: no method is called '{name}', {nearest(name, sorted(set(known)))}")
+            if pair[0] == pair[1]:
+                raise ValueError(f"{where}: a method is compared with itself")
+            if frozenset(pair) in seen:
+                raise ValueError(f"{where}: given twice")
+            seen.add(frozenset(pair))
+        return contrasts
 
 
 def read_study(path: Path) -> Study:

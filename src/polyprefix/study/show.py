@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from math import isfinite
 from statistics import median
 
 from rich.console import Console
 from rich.table import Table
 
 from polyprefix.study.plan import Check, Plan
+from polyprefix.study.plan_power import PowerPlan
+from polyprefix.study.power import Design
 from polyprefix.study.status import Status
 from polyprefix.study.table import Row
 
@@ -72,6 +75,52 @@ def show_plan(found: Plan, checks: Sequence[Check], console: Console | None = No
             console.print(f"{quantity}: {len(errors)} finished cells, typical error {typical:.0%}, worst {worst:+.0%}")
     for line in found.notes:
         console.print(f"note: {line}")
+
+
+def show_power(found: PowerPlan, console: Console | None = None) -> None:
+    """What each contrast can see, and the cheapest designs that see more."""
+    console = console or Console(markup=False)
+    which = (
+        "named in the study" if found.named else "every trained method with the base model: name others with contrasts:"
+    )
+    console.print(f"{found.contrasts} contrasts ({which}); 80% power, p < 0.05 after Holm's correction over them")
+    for setting in found.settings:
+        design = setting.design
+        console.print(f"\n{setting.task}, {setting.model}: {_design(design)}, {_time(setting.seconds)}")
+        console.print(
+            f"variances: {setting.variances}{'' if design.seeds > 1 else '; one seed: these runs only (fixed seeds)'}"
+        )
+        table = _table("cell", "detectable difference, points")
+        for one in setting.contrasts:
+            table.add_row(one.contrast, _points(one.points))
+        console.print(table)
+        for kind, designs in setting.cheapest.items():
+            table = _table("cell", "seeds", "languages", "examples of each", "sees, points", "time")
+            for best in designs:
+                name = f"{best.points:g} points, {kind}"
+                if best.design is None:
+                    table.add_row(name, "", "", "", "none that was tried", "")
+                    continue
+                asked = best.design
+                cells = str(asked.seeds), str(asked.languages), str(asked.each)
+                table.add_row(name, *cells, _points(best.detectable), _time(best.seconds))
+            console.print(table)
+    for line in found.notes:
+        console.print(f"note: {line}")
+
+
+def _design(design: Design) -> str:
+    own = " of its own" if design.disjoint else ", the same"
+    seeds = "1 seed" if design.seeds == 1 else f"{design.seeds} seeds"
+    return f"{seeds}, {design.languages} languages with {design.each} examples{own}, {design.systems} trained methods"
+
+
+def _points(points: float) -> str:
+    return f"{points:.1f}" if isfinite(points) else "over 100"
+
+
+def _time(seconds: float) -> str:
+    return duration(seconds) if isfinite(seconds) else "time not known"
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,169 @@
+"""The mixed-effects model, the tests of interactions, and what changed when intervals and p-values were computed anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import product
+from math import exp
+from pathlib import Path
+from typing import Any
+
+from tools.results_page.differences import claims, written
+from tools.results_page.kept import Part
+
+from polyprefix.analysis.claims import ALPHA, Claim, adjust
+from polyprefix.analysis.groups import beyond_english, group
+from polyprefix.analysis.interactions import Interaction, interactions
+from polyprefix.analysis.mixed import MixedModel
+from polyprefix.analysis.regression import Regression
+from polyprefix.report.format import ABSENT, interval, percent, signed
+from polyprefix.report.views import View
+
+BEFORE = Path(__file__).with_name("before.json")
+"""Figures of the same runs as the code at the commit that it names computed them."""
+
+
+def row(*fields: str) -> str:
+    """A line of a table."""
+    return "| " + " | ".join(fields) + " |"
+
+
+def rule(figures: int) -> str:
+    """The line under a table's head: one column of words, then figures."""
+    return "| --- |" + " ---: |" * figures
+
+
+def mixed(part: Part, view: View, baselines: tuple[str, ...], systems: tuple[str, ...]) -> str:
+    """Odds ratios of the base model's and the rivals' contrasts; corrected over the table."""
+    answers = part.answers(view)
+    found: dict[str, MixedModel] = {}
+    for baseline in baselines:
+        fit = part.mixed(view, baseline)
+        if isinstance(fit, str):
+            return f"**{view.model}**: not fitted, {fit}."
+        found[baseline] = fit
+    # of each baseline but the first, only the contrasts of the systems that are compared with it
+    wanted = {
+        (effect.system, baseline): effect
+        for i, baseline in enumerate(baselines)
+        for effect in found[baseline].effects
+        if effect.system not in baselines[:1] and (i == 0 or effect.system in systems)
+    }
+    p_values = dict(zip(wanted, adjust([effect.p_value for effect in wanted.values()], "holm"), strict=True))
+    names = [name for name in view.summaries if any(system == name for system, _ in wanted)]
+    rows = [row("odds ratio", *(f"to {baseline}" for baseline in baselines)), rule(len(baselines))]
+    for name in names:
+        cells = []
+        for baseline in baselines:
+            if (effect := wanted.get((name, baseline))) is None:
+                cells.append("")
+                continue
+            low, high = (f"{exp(end):.2f}" for end in effect.ci95)
+            p = p_values[name, baseline]
+            text = f"{exp(effect.log_odds):.2f} [{low}, {high}], p {written(p)}"
+            cells.append(f"**{text}**" if p < ALPHA else text)
+        rows.append(row(name, *cells))
+    sds = ", ".join(f"{name} {sd:.2f}" for name, sd in found[baselines[0]].sds.items())
+    head = f"**{view.model}**: {found[baselines[0]].answers:,} answers in {len(beyond_english(answers.languages))} languages."
+    return "\n".join([head, "", *rows, "", f"Standard deviations of the random effects, in log-odds: {sds}."])
+
+
+def interaction_tests(part: Part, view: View, pair: tuple[str, str]) -> str:
+    """Whether differences depend on properties of languages: of all systems, and of one pair."""
+    answers = part.answers(view)
+    columns = beyond_english(answers.languages)
+    place = {answers.languages[column]: i for i, column in enumerate(columns)}
+    groups = {key: [place[code] for code in codes] for key, codes in group(place).items()}
+    scores = answers.scores[:, columns]
+    found: dict[str, tuple[Interaction, ...]] = {"all methods": interactions(scores, groups)}
+    if all(name in answers.systems for name in pair):
+        found[f"{pair[0]} minus {pair[1]}"] = interactions(
+            scores[[answers.systems.index(name) for name in pair]], groups
+        )
+    every = [(what, one) for what, tests in found.items() for one in tests]
+    p_values = adjust([one.p_value for _, one in every], "fdr_bh")
+    cells = {}
+    for (what, one), p in zip(every, p_values, strict=True):
+        text = f"F({one.degrees[0]:.1f}, {one.degrees[1]:.1f}) = {one.f:.2f}, p {written(p)}"
+        cells[what, one.grouping] = f"**{text}**" if p < ALPHA else text
+    rows = [row("grouping", "groups", *found), rule(len(found) + 1)]
+    for one in found["all methods"]:
+        rows.append(row(one.grouping, str(one.groups), *(cells.get((what, one.grouping), "") for what in found)))
+    return "\n".join([f"**{view.model}**", "", *rows])
+
+
+def families(part: Part, view: View) -> Iterator[tuple[str, Regression]]:
+    """(system, regression of its gap), of those that can be fitted."""
+    for method, summary in part.regressions(view).items():
+        if isinstance(summary, Regression):
+            yield method, summary
+
+
+def before_and_after(part: Part, base: str, prefixes: tuple[str, ...], others: tuple[str, ...]) -> str:
+    """Each main contrast as it was computed first and as it is computed now, and which conclusions changed."""
+    old: dict[str, Any] = json.loads(BEFORE.read_text(encoding="utf-8"))
+    was = {(one["model"], one["system"], one["baseline"]): one for one in old["contrasts"]}
+    rows = [
+        row("contrast", "difference", "interval before", "p before", "interval now", "p now", "conclusion"),
+        rule(6),
+    ]
+    changed = []
+    for view in part.views:
+        trained = [method for method in view.averages if method != base]
+        for pairs in (product(trained, [base]), product(prefixes, others)):
+            for (system, baseline, _), claim in claims(part, view, pairs).items():
+                before = was[view.model, system, baseline]
+                told = _change(before, claim)
+                if told != "same":
+                    changed.append(f"{view.model}, {system} minus {baseline}: {told}")
+                rows.append(
+                    row(
+                        f"{view.model}: {system} minus {baseline}", signed(claim.difference.value),
+                        interval(tuple(before["ci95"]), with_sign=True), written(before["adjusted_seeds"]).removeprefix("= "),
+                        interval(claim.difference.ci95, with_sign=True), written(claim.p).removeprefix("= "), told,
+                    )
+                )  # fmt: skip
+    odd = sum(_disagrees(one["ci95"], one["p_seeds"]) for one in was.values())
+    lines = [
+        f"Of {len(was)} contrasts, {len(changed)} have another conclusion at p < {ALPHA}, corrected: {'; '.join(changed) or 'none'}. "
+        f"Before (commit {old['commit']}), the interval and the uncorrected p of {odd} of them contradicted each other; now of "
+        f"{sum(_disagrees(claim.difference.ci95, claim.difference.p) for claim in _all(part, base, prefixes, others))}.",
+        "",
+        *rows,
+        "",
+        *_families(part, old),
+    ]
+    return "\n".join(lines)
+
+
+def _all(part: Part, base: str, prefixes: tuple[str, ...], others: tuple[str, ...]) -> Iterator[Claim]:
+    for view in part.views:
+        trained = [method for method in view.averages if method != base]
+        for pairs in (product(trained, [base]), product(prefixes, others)):
+            yield from claims(part, view, pairs).values()
+
+
+def _disagrees(ci95: tuple[float, float], p: float) -> bool:
+    return (ci95[0] > 0 or ci95[1] < 0) != (p < ALPHA)
+
+
+def _change(before: dict[str, Any], claim: Claim) -> str:
+    was, now = before["adjusted_seeds"] < ALPHA, claim.p < ALPHA
+    if was == now:
+        return "same"
+    return "now significant" if now else "no longer significant"
+
+
+def _families(part: Part, old: dict[str, Any]) -> list[str]:
+    was = {(one["model"], one["system"]): one["family_sd"] for one in old["families"]}
+    rows = [row("families of languages, gap to English", "standard deviation before", "now", "p"), rule(3)]
+    for view in part.views:
+        for method, fit in families(part, view):
+            before = was.get((view.model, method))
+            now = f"{percent(fit.family_sd)} {interval(fit.family_sd_ci95)}"
+            name = f"{view.model}: {method}"
+            rows.append(
+                row(name, ABSENT if before is None else percent(before), now, written(fit.family_p).removeprefix("= "))
+            )
+    return rows
