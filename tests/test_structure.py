@@ -22,6 +22,7 @@ FLOORS = (
         "interruption",
         "progress",
         "yaml12",
+        "safe_files",
         "languages",
         "data",
         "models",
