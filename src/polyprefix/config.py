@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from functools import reduce
@@ -60,9 +61,12 @@ class TrainConfig(Settings):
     learning_rate: float | None = Field(default=None, ge=0, le=1000)
     """Peak learning rate of AdamW."""
     epochs: float | None = Field(default=None, ge=0, le=10_000)
-    """Passes over the training examples; None means as many as make `steps`, and at least one."""
+    """Passes over the training examples; None means as many as make `steps`."""
     steps: int | None = Field(default=None, ge=0, le=MOST_STEPS)
-    """Optimiser steps, at least, where `epochs` is not given; 0 trains nothing."""
+    """Optimiser steps, exactly, where `epochs` is not given; 0 trains nothing. The method's default means at least one pass too."""
+    whole_pass: bool | None = None
+    """Whether at least one pass over the training examples is made, however few the steps; filled in: true where the steps are the
+    method's default."""
     batch_size: int = Field(default=16, ge=1, le=1_000_000)
     """Training examples per optimiser step, whatever the token budget."""
     token_budget: int | None = Field(default=None, ge=16, le=MOST_TOKENS)
@@ -84,6 +88,14 @@ class TrainConfig(Settings):
     cache_lower_layers: bool | None = None
     """Keep what the frozen layers below the lowest adapted one give for each text, for later passes over the data; None means where it
     pays: a quarter of the layers or more, in a quarter of the free memory. Results do not depend on it."""
+
+
+    def total_steps(self, examples: int) -> int:
+        """Optimiser steps over so many training examples; asked after the method's defaults are filled in."""
+        once = math.ceil(examples / min(self.batch_size, examples))
+        if self.epochs is not None:
+            return math.ceil(once * self.epochs)
+        return max(1, self.steps or 0, once if self.whole_pass else 0)
 
 
 class EvalConfig(Settings):
@@ -192,6 +204,8 @@ class RunConfig(Settings):
             del settings["protocol"]  # ids from before there were protocols stay
         if self.train.cache_lower_layers is None:
             del settings["train"]["cache_lower_layers"]  # so do those from before there was this
+        if self.train.whole_pass is not False:
+            del settings["train"]["whole_pass"]
         if self.eval_ids == "same":
             del settings["eval_ids"]
         for key in ("model_digest", "adapter_digest"):

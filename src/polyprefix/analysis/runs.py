@@ -16,7 +16,7 @@ from polyprefix.results.files import PREDICTIONS, find_results, read_correctness
 UNADAPTED = "none"
 NOT_OF_THE_SYSTEM = (
     "task", "protocol", "model", "shots", "seed", "languages", "eval_size", "eval_ids", "eval.", "runtime.", "train.token_budget",
-    "train.gradient_checkpointing", "train.cache_lower_layers",
+    "train.gradient_checkpointing", "train.cache_lower_layers", "train.whole_pass",
 )  # fmt: skip
 """Settings, or beginnings of them, that make no other system: the setting itself, what is averaged over, how it is computed."""
 

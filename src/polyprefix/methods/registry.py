@@ -62,6 +62,11 @@ def build(settings: Mapping[str, Any]) -> Method:
     return validate(kind(settings["name"]), values, f"method '{settings['name']}'")
 
 
+def _is_longer(config: RunConfig, steps: int) -> bool:
+    """Whether one pass over the training examples may take more steps than these."""
+    return config.train_size is None or config.train_size > steps * config.train.batch_size
+
+
 def settle(config: RunConfig) -> RunConfig:
     """The configuration with all of the method's settings and defaults written out, so that equal runs have equal ids.
 
@@ -80,4 +85,8 @@ def settle(config: RunConfig) -> RunConfig:
             update={"method": settings, "train": idle, "train_size": None, "seed": config.seed if config.shots else 0}
         )
     given = {key: value for key, value in config.train if value is not None}
+    if config.train.steps is None:
+        given.setdefault("whole_pass", True)
+    elif config.train.steps == method.tuned().steps and _is_longer(config, config.train.steps):
+        given.setdefault("whole_pass", False)  # another number says by itself that it was chosen
     return config.model_copy(update={"method": settings, "train": TrainConfig(**{**asdict(method.tuned()), **given})})
