@@ -23,6 +23,7 @@ FLOORS = (
         "progress",
         "yaml12",
         "safe_files",
+        "terminal",
         "languages",
         "data",
         "models",

@@ -123,6 +123,8 @@ class RuntimeConfig(Settings):
     """transformers' attention implementation underneath the prefix; `auto` takes sdpa where the model allows it."""
     quantize: Literal["none", "4bit", "8bit"] = "none"
     """Round frozen weights to 4 bits (NF4) or 8 bits (LLM.int8()) while loading; needs bitsandbytes."""
+    allow_pickle: bool = False
+    """Also read weights that are pickled (`.bin`), a form that can run code; safetensors cannot."""
 
 
 class PredictConfig(Settings):
@@ -204,6 +206,7 @@ class RunConfig(Settings):
             del settings["protocol"]  # ids from before there were protocols stay
         if self.train.cache_lower_layers is None:
             del settings["train"]["cache_lower_layers"]  # so do those from before there was this
+        del settings["runtime"]["allow_pickle"]  # the same weights, whatever holds them
         if self.train.whole_pass is not False:
             del settings["train"]["whole_pass"]
         if self.eval_ids == "same":

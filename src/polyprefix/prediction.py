@@ -12,11 +12,9 @@ from typing import Any
 
 from polyprefix.config import PredictConfig
 from polyprefix.data.files import Faults, Row, read_table
-from polyprefix.engine.evaluate import predict as answer_all
 from polyprefix.errors import AdapterError, DataError
 from polyprefix.languages import find
-from polyprefix.methods.files import find_adapter, load_adapter, read_settings
-from polyprefix.models.load import load_model
+from polyprefix.methods.saved import find_adapter, read_settings
 from polyprefix.progress import SILENT, Reporter
 from polyprefix.records import Example, Prediction
 from polyprefix.tasks import registry as tasks
@@ -67,6 +65,11 @@ def predict(
     asked = tasks.get(task) if task else tasks.restore(kept)
     rows = _rows(questions, asked)
     examples = _questions(rows, asked, find(language).code)
+
+    # after all that can be said without them: these load torch
+    from polyprefix.engine.evaluate import predict as answer_all
+    from polyprefix.methods.files import load_adapter
+    from polyprefix.models.load import load_model
 
     base = load_model(model or saved["base"]["name"], **settings.runtime.model_dump())
     adapted = load_adapter(base, folder)
