@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from functools import reduce
 from pathlib import Path
@@ -219,11 +220,10 @@ class RunConfig(Settings):
         if self.task_digest:  # content and not place makes a task
             del settings["task"]
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
-        model = re.sub(r"[^a-z0-9]+", "-", Path(self.model).stem.lower() if "/" in self.model else self.model.lower())
-        task = re.sub(r"[^a-z0-9]+", "-", task_name(self.task).lower())
+        model, task = slug(without_suffix(self.model.replace("\\", "/").rstrip("/").rpartition("/")[2])), slug(task_name(self.task))
         if self.protocol != DEFAULT_PROTOCOL:
             task += f"-{self.protocol}"
-        return f"{task}-{self.method['name']}-{model.strip('-')}-s{self.seed}-{digest}"
+        return f"{task}-{self.method['name']}-{model}-s{self.seed}-{digest}"
 
 
 def task_title(config: Mapping[str, Any]) -> str:
@@ -243,7 +243,28 @@ def task_name(task: str) -> str:
     ('xnli', 'news', 'news', 'news')
     """
     path = Path(task)
-    return (path.stem if path.name != TASK_FILE else path.absolute().parent.name) or path.absolute().name
+    return (without_suffix(path.name) if path.name != TASK_FILE else path.absolute().parent.name) or path.absolute().name
+
+
+def without_suffix(name: str) -> str:
+    """The name of a file without what says its type; a version such as `3.1` is none.
+
+    >>> without_suffix("news.yaml"), without_suffix("Llama-3.1-8B"), without_suffix("m.Q4_K.gguf")
+    ('news', 'Llama-3.1-8B', 'm.Q4_K')
+    """
+    return re.sub(r"\.(ya?ml|py|gguf|safetensors|bin)$", "", name, flags=re.IGNORECASE) if not name.startswith(".") else name
+
+
+def slug(name: str) -> str:
+    """A name as a part of a folder's name: letters and digits of every script, points inside, all else a hyphen; at most 80 bytes.
+
+    >>> slug("Llama-3.1 8B"), slug("новости"), slug("my_task")
+    ('llama-3.1-8b', 'новости', 'my-task')
+    """
+    text = unicodedata.normalize("NFC", name).lower()
+    kept = (c if c.isalnum() or c == "." or unicodedata.category(c).startswith("M") else "-" for c in text)
+    text = re.sub("-+", "-", "".join(kept))
+    return text.encode()[:80].decode(errors="ignore").strip("-.") or "-"
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)

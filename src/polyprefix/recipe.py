@@ -76,7 +76,7 @@ def run(
         The folder of the finished run, and of the base model's where it was asked for.
 
     Raises:
-        UserError: a mistake in what was asked; nothing that looks like a result is left.
+        UserError: a mistake in what was asked; no partial result is written.
     """
     config = with_digests(tasks.settle(methods.settle(config)))
     inputs = load_inputs(config, Source(hub_from_environment(hub)))
@@ -151,8 +151,9 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
     with group.main_first():
         _found(inputs, config, out)
         folder = RunFolder(
-            out, config.run_id(), made_by() | {"weights": base.identity.weights, "data": inputs.data_digest(config)}
-        )
+            out, config.run_id(), made_by() | {"weights": base.identity.weights, "data": inputs.data_digest(config)},
+            alone=group.main,
+        )  # fmt: skip
         folder.write_config(config)
 
     if config.adapter:

@@ -95,7 +95,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     fields.body = [n for n in fields.body if isinstance(n, ast.AnnAssign) and "ClassVar" not in ast.unparse(n.annotation)]
     fields.body = fields.body or [ast.Pass()]
     known: dict[str, Any] = {"Settings": Settings, "Field": Field, "Literal": Literal, "Any": Any, "__name__": module}
-    exec(compile(ast.fix_missing_locations(ast.Module([fields], [])), module, "exec"), known)
+    source = ast.fix_missing_locations(ast.Module([fields], []))
+    exec(compile(source, module, "exec", dont_inherit=True), known)  # with annotations that are types
     kind: type[Settings] = known[named]
     validate(kind, {key: value for key, value in settings.items() if key != "name"}, f"method '{name}'")
 
