@@ -44,7 +44,8 @@ def test_equal_settings_have_equal_ids_and_others_do_not() -> None:
 
 def test_the_default_protocol_leaves_ids_as_they_were_and_another_is_part_of_them() -> None:
     without = {key: value for key, value in config().model_dump(mode="json").items() if key != "protocol"}
-    del without["train"]["cache_lower_layers"], without["eval_ids"], without["model_digest"], without["adapter_digest"]
+    del without["train"]["cache_lower_layers"], without["train"]["whole_pass"], without["runtime"]["allow_pickle"]
+    del without["eval_ids"], without["model_digest"], without["adapter_digest"]
     digest = hashlib.sha256(json.dumps(without, sort_keys=True).encode()).hexdigest()[:8]
     assert config().run_id() == config(protocol="default").run_id() == f"terms-prefix-m-s0-{digest}"
     assert config(protocol="lm-eval").run_id().startswith("terms-lm-eval-prefix-m-s0-")
@@ -52,7 +53,13 @@ def test_the_default_protocol_leaves_ids_as_they_were_and_another_is_part_of_the
 
 def test_how_lower_layers_are_computed_leaves_ids_as_they_were_unless_somebody_says_it() -> None:
     values = config().model_dump(mode="json")
-    del values["protocol"], values["train"]["cache_lower_layers"], values["eval_ids"]
+    del (
+        values["protocol"],
+        values["train"]["cache_lower_layers"],
+        values["train"]["whole_pass"],
+        values["runtime"]["allow_pickle"],
+        values["eval_ids"],
+    )
     del values["model_digest"], values["adapter_digest"]
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
     assert config().run_id() == f"terms-prefix-m-s0-{digest}"

@@ -22,6 +22,8 @@ FLOORS = (
         "interruption",
         "progress",
         "yaml12",
+        "safe_files",
+        "terminal",
         "languages",
         "data",
         "models",

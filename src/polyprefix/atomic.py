@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from polyprefix.errors import OutputError
+
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+"""What the system says where there is no room."""
 
 
 @contextmanager
@@ -53,8 +57,13 @@ def output_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
-        advice = "free some space or choose another place with --out"
-        raise OutputError(f"{path}: cannot be written ({reason}; {_free_space(path)}); {advice}") from error
+        if error.errno in FULL or error.errno is None:
+            said, advice = f"{reason}; {_free_space(path)}", "free some space or choose another place with --out"
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            said, advice = reason, "choose a place that you may write, with --out"
+        else:
+            said, advice = reason, "choose another place with --out"
+        raise OutputError(f"{path}: cannot be written ({said}); {advice}") from error
 
 
 def sync(path: Path) -> None:

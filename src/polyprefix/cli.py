@@ -18,6 +18,7 @@ from polyprefix.errors import ConfigError, UserError, nearest
 from polyprefix.interruption import loading
 from polyprefix.report.command import default_name, report_options, write_report
 from polyprefix.study.commands import study
+from polyprefix.terminal import protect_streams
 
 QUICKSTART: dict[str, Any] = {"model": "gemma-3-270m", "task": "terms", "method": "prefix", "eval_size": 60}
 """What the first command runs: the embedded model and task, 20 test items of each class."""
@@ -35,10 +36,17 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="polyprefix", prog_name="polyprefix")
-def command() -> None:
+@click.pass_context
+def command(context: click.Context) -> None:
     """Adapt a language model with English data, and see what carries over to other languages."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 command.add_command(study)
@@ -58,6 +66,7 @@ def shared_options(function: Any) -> Any:
         click.option("--hub", type=click.Path(path_type=Path), metavar="DIR", help="A local mirror of the Hub."),
         click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of all runs."),
         click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
+        click.option("--allow-pickle", is_flag=True, help="Also read pickled weights (.bin), a form that can run code."),
     )  # fmt: skip
     for option in reversed(options):
         function = option(function)
@@ -95,10 +104,13 @@ def run(
     as_json: bool,
     base: bool,
     assignments: tuple[str, ...],
+    allow_pickle: bool,
     **flags: Any,
 ) -> None:
     """Train with English data, evaluate in every language."""
     from polyprefix.config import override, read_yaml
+
+    assignments += ("runtime.allow_pickle=true",) if allow_pickle else ()
 
     given = {key: value for key, value in flags.items() if value is not None}
     for settings in [read_yaml(path) for path in configs] or [{}]:
@@ -118,15 +130,16 @@ def evaluate(
     out: Path,
     as_json: bool,
     assignments: tuple[str, ...],
+    allow_pickle: bool,
     **flags: Any,
 ) -> None:
     """Evaluate a saved ADAPTER (its folder, or that of its run) without training."""
-    with loading():
-        from polyprefix.config import override
-        from polyprefix.methods.files import find_adapter, read_settings
+    from polyprefix.config import override
+    from polyprefix.methods.saved import find_adapter, read_settings
 
     folder = find_adapter(adapter)
     saved = read_settings(folder)
+    assignments += ("runtime.allow_pickle=true",) if allow_pickle else ()
     given = {key: value for key, value in flags.items() if value is not None}
     settings = {
         "model": model or saved["base"]["name"],
@@ -154,6 +167,7 @@ def evaluate(
 @click.option("--language", default="en", show_default=True, help="Of the questions, as people write it.")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="A setting of eval or runtime.")
 @click.option("--out", type=click.Path(path_type=Path), help="The JSONL file to write; by default standard output.")
+@click.option("--allow-pickle", is_flag=True, help="Also read pickled weights (.bin), a form that can run code.")
 def predict(
     adapter: Path,
     texts: tuple[str, ...],
@@ -161,12 +175,14 @@ def predict(
     file: Path | None,
     assignments: tuple[str, ...],
     out: Path | None,
+    allow_pickle: bool,
     **flags: Any,
 ) -> None:
     """Ask a saved ADAPTER (its folder, or that of its run); one line of JSON an answer."""
     from polyprefix.config import PredictConfig, override, validate
 
-    settings = validate(PredictConfig, override({}, assignments), "predict")
+    pickled = ("runtime.allow_pickle=true",) if allow_pickle else ()
+    settings = validate(PredictConfig, override({}, (*assignments, *pickled)), "predict")
     if sum(map(bool, (texts, inputs, file))) != 1:
         raise ConfigError("predict: give questions with one of --text, --input and --file")
     named = dict(pair.partition("=")[::2] for pair in inputs)
@@ -194,13 +210,19 @@ def predict(
 @click.option("--model", help="The base model, where it is not found under the name that it was trained with.")
 def export(adapter: Path, form: str, out: Path, model: str | None) -> None:
     """Write a saved ADAPTER in another tool's format."""
-    with loading():
-        from polyprefix.interop import export_adapter
-        from polyprefix.methods.files import find_adapter, load_adapter, read_settings
-        from polyprefix.models.load import load_model
+    from polyprefix.interop import check_format, export_adapter
+    from polyprefix.methods.saved import find_adapter, read_settings
 
+    check_format(form)
     folder = find_adapter(adapter)
-    base = load_model(model or read_settings(folder)["base"]["name"])
+    name = model or read_settings(folder)["base"]["name"]
+    with loading():
+        from polyprefix.methods.files import load_adapter
+        from polyprefix.models.load import load_model
+        from polyprefix.models.locate import check_name
+
+    check_name(name)
+    base = load_model(name)
     click.echo(f"wrote {export_adapter(load_adapter(base, folder), form, out)}")
 
 
@@ -209,14 +231,22 @@ def export(adapter: Path, form: str, out: Path, model: str | None) -> None:
 @click.option("--format", "form", default="peft", show_default=True, help="The format of FOLDER.")
 @click.option("--model", required=True, help="The base model of the adapter.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
-def import_(folder: Path, form: str, model: str, out: Path) -> None:
+@click.option("--allow-pickle", is_flag=True, help="Also read pickled tensors (.bin), a form that can run code.")
+def import_(folder: Path, form: str, model: str, out: Path, allow_pickle: bool) -> None:
     """Read an adapter that another tool saved in FOLDER."""
+    from polyprefix.interop import check_format, import_adapter
+    from polyprefix.models.locate import check_name
+
+    check_format(form, to_read=True)
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder; give one that holds an adapter")
+    check_name(model)
     with loading():
-        from polyprefix.interop import import_adapter
         from polyprefix.methods.files import save_adapter
         from polyprefix.models.load import load_model
 
-    click.echo(f"wrote {save_adapter(import_adapter(load_model(model), form, folder), out)}")
+    base = load_model(model, allow_pickle=allow_pickle)
+    click.echo(f"wrote {save_adapter(import_adapter(base, form, folder, allow_pickle=allow_pickle), out)}")
 
 
 @command.command(name="list")
@@ -294,14 +324,16 @@ def compare(
     elif as_csv:
         click.echo(shown.as_csv(found), nl=False)
     else:
-        from rich.console import Console
+        from polyprefix.terminal import console
 
-        shown.render(found, Console())
+        shown.render(found, console())
 
 
 def _run(settings: dict[str, Any], *, hub: Path | None, out: Path, as_json: bool, base: bool = True) -> None:
     from polyprefix.config import RunConfig, validate
+    from polyprefix.data.hub import hub_from_environment
     from polyprefix.methods import registry as methods
+    from polyprefix.models.locate import check_name
     from polyprefix.tasks import registry as tasks
     from polyprefix.text.prepare import choose_languages
     from polyprefix.text.shots import choose_shot_languages
@@ -309,7 +341,9 @@ def _run(settings: dict[str, Any], *, hub: Path | None, out: Path, as_json: bool
     config = validate(RunConfig, settings, "run")
     task = tasks.get(config.task, config.protocol)  # what was mistyped is said before seconds of loading
     choose_shot_languages(task, choose_languages(task, config.languages), config)
-    methods.check(config.method["name"])
+    methods.check_settings(config.method)
+    check_name(config.model)
+    hub_from_environment(hub)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("polyprefix").setLevel(logging.INFO)
     click.echo(f"{config.task}, {config.method['name']}, {config.model}: loading libraries", err=True)
@@ -328,14 +362,20 @@ def _run(settings: dict[str, Any], *, hub: Path | None, out: Path, as_json: bool
     if as_json:
         click.echo(json.dumps(as_dict(summary), ensure_ascii=False))
         return
-    from rich.console import Console
+    from polyprefix.terminal import console
 
-    render(summary, Console())
+    render(summary, console())
     click.echo(f"\nresult  {folders[0]}\nreport  {folders[0] / 'report.html'}")
 
 
 def main() -> None:
     """Run the command and end with its exit status."""
+    with protect_streams():
+        status = _main()
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _main() -> Any:
     try:
         status = command.main(standalone_mode=False)
         sys.stdout.flush()
@@ -343,12 +383,19 @@ def main() -> None:
         _say(error.format_message() if isinstance(error, click.ClickException) else str(error))
         status = 2
     except (KeyboardInterrupt, click.Abort):
-        _say("interrupted; nothing that looks like a result was left, the same command starts again")
+        _say("interrupted; no partial result was written; run the same command to resume")
         status = 130
     except BrokenPipeError:  # the reader of our output went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
-    sys.exit(status if isinstance(status, int) else 0)
+    except (
+        OSError
+    ) as error:  # a place that cannot be reached: no right to read, a name that is too long, a loop of links
+        if error.filename is None:
+            raise
+        _say(f"{error.filename}: {error.strerror}; choose another place, or mend this one")
+        status = 2
+    return status
 
 
 def _say(message: str) -> None:

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Callable, Mapping
 from functools import reduce
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from polyprefix.errors import ConfigError, nearest
-from polyprefix.yaml12 import Loader
+from polyprefix.safe_files import read_text
+from polyprefix.yaml12 import MOST_BYTES, YamlError, load, load_written
 
 TASK_FILE = "task.yaml"
 """What the file is called in a folder that holds a task."""
@@ -31,33 +33,56 @@ DEFAULT_PROTOCOL = "default"
 class Settings(BaseModel):
     """Base of all settings: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False
+    )
+
+
+def _nameable(value: str) -> str:
+    if any(ord(character) < 32 or "\x7f" <= character <= "\x9f" for character in value):
+        raise ValueError("expected a name without control characters")
+    if len(value) > 4096 or any(len(part.encode(errors="replace")) > 255 for part in re.split(r"[/\\]", value)):
+        raise ValueError("expected a shorter name")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_nameable)]
+"""A name or a path: what a file system and a terminal can be given."""
+MOST_STEPS = 10_000_000
+"""Of an optimiser: a year at three a second."""
+MOST_EXAMPLES = 1_000_000_000
+MOST_TOKENS = 1 << 31
+MOST_SEED = (1 << 63) - 1
+"""What torch, numpy and Python accept alike."""
 
 
 class TrainConfig(Settings):
     """How an adapter is trained. `None` means the method's own default, tuned on English validation data (docs/methods.md)."""
 
-    learning_rate: float | None = Field(default=None, ge=0)
+    learning_rate: float | None = Field(default=None, ge=0, le=1000)
     """Peak learning rate of AdamW."""
-    epochs: float | None = Field(default=None, ge=0)
-    """Passes over the training examples; None means as many as make `steps`, and at least one."""
-    steps: int | None = Field(default=None, ge=0)
-    """Optimiser steps, at least, where `epochs` is not given; 0 trains nothing."""
-    batch_size: int = Field(default=16, ge=1)
+    epochs: float | None = Field(default=None, ge=0, le=10_000)
+    """Passes over the training examples; None means as many as make `steps`."""
+    steps: int | None = Field(default=None, ge=0, le=MOST_STEPS)
+    """Optimiser steps, exactly, where `epochs` is not given; 0 trains nothing. The method's default means at least one pass too."""
+    whole_pass: bool | None = None
+    """Whether at least one pass over the training examples is made, however few the steps; filled in: true where the steps are the
+    method's default."""
+    batch_size: int = Field(default=16, ge=1, le=1_000_000)
     """Training examples per optimiser step, whatever the token budget."""
-    token_budget: int | None = Field(default=None, ge=16)
+    token_budget: int | None = Field(default=None, ge=16, le=MOST_TOKENS)
     """Tokens in one forward pass; None means as many as memory holds. Results do not depend on it."""
-    weight_decay: float | None = Field(default=None, ge=0)
+    weight_decay: float | None = Field(default=None, ge=0, le=1000)
     """AdamW weight decay."""
     warmup: float = Field(default=0.1, ge=0, le=1)
     """Share of the steps in which the learning rate rises from 0."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """How the learning rate falls after the warm-up."""
-    max_grad_norm: float = Field(default=1.0, gt=0)
+    max_grad_norm: float = Field(default=1.0, gt=0, le=1e9)
     """Gradients are scaled down to this norm."""
-    validation_size: int = Field(default=200, ge=0)
+    validation_size: int = Field(default=200, ge=0, le=MOST_EXAMPLES)
     """English validation examples; 0 keeps the last weights."""
-    validations: int = Field(default=4, ge=1)
+    validations: int = Field(default=4, ge=1, le=10_000)
     """How often in a run validation is measured and the best weights are kept."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
@@ -65,25 +90,32 @@ class TrainConfig(Settings):
     """Keep what the frozen layers below the lowest adapted one give for each text, for later passes over the data; None means where it
     pays: a quarter of the layers or more, in a quarter of the free memory. Results do not depend on it."""
 
+    def total_steps(self, examples: int) -> int:
+        """Optimiser steps over so many training examples; asked after the method's defaults are filled in."""
+        once = math.ceil(examples / min(self.batch_size, examples))
+        if self.epochs is not None:
+            return math.ceil(once * self.epochs)
+        return max(1, self.steps or 0, once if self.whole_pass else 0)
+
 
 class EvalConfig(Settings):
     """How predictions are made."""
 
-    token_budget: int | None = Field(default=None, ge=16)
+    token_budget: int | None = Field(default=None, ge=16, le=MOST_TOKENS)
     """Tokens in one forward pass; None means as many as memory holds. Results do not depend on it."""
 
 
 class TextConfig(Settings):
     """How prompts become tokens."""
 
-    max_length: int | None = Field(default=None, ge=16)
+    max_length: int | None = Field(default=None, ge=16, le=MOST_TOKENS)
     """The most tokens of a prompt with its answer; longer contexts are cut where the task allows it. None means what the model reads."""
 
 
 class RuntimeConfig(Settings):
     """Where and in which precision the model runs. Not part of what is compared, but part of the record."""
 
-    device: str = "auto"
+    device: Name = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, ..."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of frozen weights; `auto` is bfloat16 where the processor computes in it. Adapters are always float32."""
@@ -91,6 +123,8 @@ class RuntimeConfig(Settings):
     """transformers' attention implementation underneath the prefix; `auto` takes sdpa where the model allows it."""
     quantize: Literal["none", "4bit", "8bit"] = "none"
     """Round frozen weights to 4 bits (NF4) or 8 bits (LLM.int8()) while loading; needs bitsandbytes."""
+    allow_pickle: bool = False
+    """Also read weights that are pickled (`.bin`), a form that can run code; safetensors cannot."""
 
 
 class PredictConfig(Settings):
@@ -103,36 +137,36 @@ class PredictConfig(Settings):
 class RunConfig(Settings):
     """One run: a model, a task, a method, and everything that decides the outcome."""
 
-    model: str
+    model: Name
     """A hub id, a folder, a GGUF file, or an embedded name (`polyprefix list models`)."""
     model_digest: str | None = None
     """Of the files of a folder or a GGUF file; filled in when a run reads them, so that other weights are never taken for the same model."""
-    task: str
+    task: Name
     """A name from `polyprefix list tasks`, or the path of a task file (docs/custom-tasks.md)."""
     task_digest: str | None = None
     """Of a task file and its data; filled in when a run reads them, so that edited data is never taken for the same run."""
-    protocol: str = DEFAULT_PROTOCOL
+    protocol: Name = DEFAULT_PROTOCOL
     """Whose prompts and scoring: `default`, or `lm-eval` for those of lm-evaluation-harness (docs/tasks.md)."""
     method: Mapping[str, Any] = Field(default_factory=lambda: {"name": "prefix"})
     """`name` and the method's own settings (`polyprefix list methods`); a bare name is accepted."""
-    adapter: str | None = None
+    adapter: Name | None = None
     """A saved adapter to evaluate; nothing is trained then."""
     adapter_digest: str | None = None
     """Of its files; filled in when a run reads them."""
     languages: tuple[str, ...] | Literal["all"] = "all"
     """Test languages; English is always among them."""
-    train_size: int | None = Field(default=None, ge=1)
+    train_size: int | None = Field(default=None, ge=1, le=MOST_EXAMPLES)
     """English training examples; None means all."""
-    eval_size: int | None = Field(default=None, ge=1)
+    eval_size: int | None = Field(default=None, ge=1, le=MOST_EXAMPLES)
     """Test examples per language; None means all."""
     eval_ids: Literal["same", "spread"] = "same"
     """Which examples those are: the same ids in every language, or each language's own. Spread out, as many answers rest on more examples,
     so averages over languages are surer (docs/statistics.md); English, which every loss is measured from, has ten times as many."""
-    shots: int = Field(default=0, ge=0)
+    shots: int = Field(default=0, ge=0, le=1000)
     """Solved examples in front of each question."""
-    shot_language: str = "english"
+    shot_language: Name = "english"
     """The language of the solved examples: one of the task's, or `target` for that of each question. Training keeps to English."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=MOST_SEED)
     """Seeds the choice of examples, their order and random initial values."""
     train: TrainConfig = TrainConfig()
     eval: EvalConfig = EvalConfig()
@@ -172,6 +206,9 @@ class RunConfig(Settings):
             del settings["protocol"]  # ids from before there were protocols stay
         if self.train.cache_lower_layers is None:
             del settings["train"]["cache_lower_layers"]  # so do those from before there was this
+        del settings["runtime"]["allow_pickle"]  # the same weights, whatever holds them
+        if self.train.whole_pass is not False:
+            del settings["train"]["whole_pass"]
         if self.eval_ids == "same":
             del settings["eval_ids"]
         for key in ("model_digest", "adapter_digest"):
@@ -182,11 +219,13 @@ class RunConfig(Settings):
         if self.task_digest:  # content and not place makes a task
             del settings["task"]
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
-        model = re.sub(r"[^a-z0-9]+", "-", Path(self.model).stem.lower() if "/" in self.model else self.model.lower())
-        task = re.sub(r"[^a-z0-9]+", "-", task_name(self.task).lower())
+        model, task = (
+            slug(without_suffix(self.model.replace("\\", "/").rstrip("/").rpartition("/")[2])),
+            slug(task_name(self.task)),
+        )
         if self.protocol != DEFAULT_PROTOCOL:
             task += f"-{self.protocol}"
-        return f"{task}-{self.method['name']}-{model.strip('-')}-s{self.seed}-{digest}"
+        return f"{task}-{self.method['name']}-{model}-s{self.seed}-{digest}"
 
 
 def task_title(config: Mapping[str, Any]) -> str:
@@ -206,7 +245,34 @@ def task_name(task: str) -> str:
     ('xnli', 'news', 'news', 'news')
     """
     path = Path(task)
-    return (path.stem if path.name != TASK_FILE else path.absolute().parent.name) or path.absolute().name
+    return (
+        without_suffix(path.name) if path.name != TASK_FILE else path.absolute().parent.name
+    ) or path.absolute().name
+
+
+def without_suffix(name: str) -> str:
+    """The name of a file without what says its type; a version such as `3.1` is none.
+
+    >>> without_suffix("news.yaml"), without_suffix("Llama-3.1-8B"), without_suffix("m.Q4_K.gguf")
+    ('news', 'Llama-3.1-8B', 'm.Q4_K')
+    """
+    return (
+        re.sub(r"\.(ya?ml|py|gguf|safetensors|bin)$", "", name, flags=re.IGNORECASE)
+        if not name.startswith(".")
+        else name
+    )
+
+
+def slug(name: str) -> str:
+    """A name as a part of a folder's name: letters and digits of every script, points inside, all else a hyphen; at most 80 bytes.
+
+    >>> slug("Llama-3.1 8B"), slug("новости"), slug("my_task")
+    ('llama-3.1-8b', 'новости', 'my-task')
+    """
+    text = unicodedata.normalize("NFC", name).lower()
+    kept = (c if c.isalnum() or c == "." or unicodedata.category(c).startswith("M") else "-" for c in text)
+    text = re.sub("-+", "-", "".join(kept))
+    return text.encode()[:80].decode(errors="ignore").strip("-.") or "-"
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -225,14 +291,16 @@ def validate(kind: type[AnySettings], values: Mapping[str, Any], where: str) -> 
 
 
 def _explain(kind: type[Settings], error: Any) -> str:
-    path = [str(part) for part in error["loc"]]
+    path = [str(part)[:80] for part in error["loc"]]
     if error["type"] == "extra_forbidden":
         section = reduce(_inside, error["loc"][:-1], kind)
         hint = nearest(path[-1], section.model_fields) if section is not None else "leave it out"
         return f"unknown key '{'.'.join(path)}', {hint}"
     if error["type"] == "missing":
         return f"'{'.'.join(path)}' is missing"
-    return f"'{'.'.join(path)}' is {error['input']!r}: {error['msg'].removeprefix('Value error, ')}"
+    found = repr(error["input"])
+    found = found if len(found) <= 200 else found[:199] + "…"
+    return f"'{'.'.join(path)}' is {found}: {error['msg'].removeprefix('Value error, ')}"
 
 
 def _inside(section: Any, key: str | int) -> Any:
@@ -250,23 +318,37 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: if it is missing, is not YAML, or holds something else.
     """
+    return _mapping(path, load)
+
+
+def read_yaml_as_written(path: Path) -> dict[str, Any]:
+    """As `read_yaml`, with the text of every scalar as it was written.
+
+    Raises:
+        ConfigError: as `read_yaml`.
+    """
+    return _mapping(path, load_written)
+
+
+def _mapping(path: Path, read: Callable[[str], Any]) -> dict[str, Any]:
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader)
+        values = read(read_text(path, MOST_BYTES))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; give the path of a YAML file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); give the path of a YAML file") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{line}: not YAML ({getattr(error, 'problem', error)}); mend that line") from None
+    except YamlError as error:
+        line = f":{error.line}" if error.line else ""
+        reason = error.reason if error.reason.startswith("not YAML") else f"found {error.reason}"
+        raise ConfigError(f"{path}{line}: {reason}; mend that line") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{path}: cannot be read ({reason}); give the path of a YAML file") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: holds {type(values).__name__}, expected keys and values such as 'task: xnli'")
     return values
 
 
 def override(values: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:
-    """Apply `section.key=value` assignments; values are read as YAML (`1e-3` as a number too).
+    """Apply `section.key=value` assignments; values are read as YAML.
 
     Raises:
         ConfigError: if an assignment has no `=` or runs through something that is not a section.
@@ -289,7 +371,7 @@ def override(values: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[st
 
 
 def _value(raw: str) -> Any:
-    try:  # YAML 1.1 reads 1e-3 as a string; people mean the number
-        return float(raw) if re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", raw) else yaml.load(raw, Loader)
-    except yaml.YAMLError:
+    try:
+        return load(raw)
+    except YamlError:
         return raw

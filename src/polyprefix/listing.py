@@ -85,9 +85,9 @@ def languages(script: str | None, family: str | None) -> Rows:
 
 def show(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print rows as a table; where the terminal is too narrow for one, each row as a paragraph. No line is cut."""
-    from rich.console import Console
+    from polyprefix.terminal import console as safe_console
 
-    console = Console(markup=False, highlight=False)  # what rows say in brackets is no markup
+    console = safe_console(markup=False, highlight=False)  # what rows say in brackets is no markup
     columns = [key for key in rows[0] if any(row[key] not in (None, "") for row in rows)]
     texts = [{key: "" if row[key] is None else _text(row[key]) for key in columns} for row in rows]
     if _fits(texts, columns, console.width):

@@ -12,18 +12,17 @@ from typing import Any
 
 from polyprefix.config import PredictConfig
 from polyprefix.data.files import Faults, Row, read_table
-from polyprefix.engine.evaluate import predict as answer_all
 from polyprefix.errors import AdapterError, DataError
 from polyprefix.languages import find
-from polyprefix.methods.files import find_adapter, load_adapter, read_settings
-from polyprefix.models.load import load_model
+from polyprefix.methods.saved import SETTINGS, find_adapter, read_settings
 from polyprefix.progress import SILENT, Reporter
 from polyprefix.records import Example, Prediction
+from polyprefix.results.files import RESULT, read_result
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks._custom_rows import question, read_inputs, require_columns
 from polyprefix.tasks.base import Task
 from polyprefix.text.shots import text_in_front
-from polyprefix.text.tokens import encode
+from polyprefix.text.tokens import encode, encode_apart
 
 PREDICTION, PROBABILITIES, CUT = "prediction", "probabilities", "context_cut"
 """What an answer adds to the columns of its question."""
@@ -42,7 +41,7 @@ def predict(
     """Ask an adapter what it was trained to answer.
 
     Args:
-        adapter: its folder, or that of its run.
+        adapter: its folder, or that of its run; the run of a base model asks the base model.
         questions: texts, where the task has a single input; else mappings with the task's inputs; or the path of a
             JSONL, CSV or Parquet file with a column for each.
         task: a name or a task file; by default what the adapter was trained on.
@@ -59,8 +58,9 @@ def predict(
         DataError: if questions lack inputs, with all that is wrong with them, or are too long for the model.
         ConfigError, LanguageError, ModelError: for a task, language or model that cannot be found.
     """
-    folder = find_adapter(Path(adapter))
-    saved, settings = read_settings(folder), settings or PredictConfig()
+    folder, settings = find_adapter(Path(adapter)), settings or PredictConfig()
+    unadapted = _base_run(folder)
+    saved = unadapted or read_settings(folder)
     kept = saved.get("task") or {}
     if not task and "name" not in kept:
         raise AdapterError(f"{folder}: does not say what it was trained on; name the task with --task")
@@ -68,11 +68,21 @@ def predict(
     rows = _rows(questions, asked)
     examples = _questions(rows, asked, find(language).code)
 
+    # after all that can be said without them: these load torch
+    from polyprefix.engine.evaluate import predict as answer_all
+    from polyprefix.methods.adapted import attach
+    from polyprefix.methods.files import load_adapter
+    from polyprefix.methods.registry import build
+    from polyprefix.models.load import load_model
+
     base = load_model(model or saved["base"]["name"], **settings.runtime.model_dump())
-    adapted = load_adapter(base, folder)
+    adapted = attach(base, build(saved["method"])) if unadapted else load_adapter(base, folder)
     shots = "" if task else str(kept.get("shots", ""))
     prompts = text_in_front(shots, list(map(asked.prompt, examples)))
-    encoded = encode(prompts, base.tokenizer, base.max_length)
+    if task or unadapted:  # no training says whether choices had an end
+        encoded = encode_apart(prompts, base.tokenizer, base.max_length)
+    else:
+        encoded = encode(prompts, base.tokenizer, base.max_length, end=str(kept.get("end", "")))
     answers = answer_all(
         adapted, {language: examples}, {language: encoded}, settings.eval.token_budget, reporter, "predict"
     )
@@ -80,6 +90,27 @@ def predict(
         {**row.cells, **_answer(example, prediction), **({CUT: True} if item.cut else {})}
         for row, example, prediction, item in zip(rows, examples, answers.predictions[language], encoded, strict=True)
     ]
+
+
+def _base_run(folder: Path) -> dict[str, Any] | None:
+    """What `adapter.json` would say of the run of a base model, which has no adapter; None for other folders.
+
+    Raises:
+        OutputError: if the result in the folder is damaged.
+        AdapterError: if its prompts had shots, which only adapters keep.
+    """
+    if (folder / SETTINGS).exists() or not (folder / RESULT).is_file():
+        return None
+    config = read_result(folder).config
+    method = config.get("method")
+    if not isinstance(method, Mapping) or method.get("name") != "none" or config.get("adapter"):
+        return None
+    if config.get("shots"):
+        raise AdapterError(
+            f"{folder}: a base model with {config['shots']} shots, which are not kept; ask an adapter's run"
+        )
+    task = {"name": str(config.get("task")), "protocol": str(config.get("protocol", "default"))}
+    return {"base": {"name": str(config.get("model"))}, "method": {"name": "none"}, "task": task}
 
 
 def _rows(questions: Sequence[str | Mapping[str, Any]] | Path, task: Task) -> list[Row]:

@@ -9,6 +9,8 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from polyprefix.terminal import console as safe_console
+
 
 class Bar(Protocol):
     """A phase under way."""
@@ -45,7 +47,7 @@ class Terminal:
     """Bars on standard error, so that standard output stays clean for results."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or safe_console(stderr=True)
 
     @contextmanager
     def phase(self, title: str, total: int) -> Iterator[Bar]:

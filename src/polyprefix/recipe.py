@@ -9,6 +9,7 @@ import gc
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -77,7 +78,7 @@ def run(
         The folder of the finished run, and of the base model's where it was asked for.
 
     Raises:
-        UserError: a mistake in what was asked; nothing that looks like a result is left.
+        UserError: a mistake in what was asked; no partial result is written.
     """
     config = with_digests(tasks.settle(methods.settle(config)))
     inputs = load_inputs(config, Source(hub_from_environment(hub)))
@@ -123,7 +124,7 @@ def load_inputs(config: RunConfig, source: Source, earlier: Inputs | None = None
     return Inputs(task, source, examples, base, tokens, config, time.perf_counter() - start)
 
 
-def _loading(config: RunConfig) -> dict[str, str]:
+def _loading(config: RunConfig) -> dict[str, Any]:
     """The runtime settings; a model that is sharded is loaded where no device needs to hold all of it."""
     return config.runtime.model_dump() | ({"device": "cpu"} if processes().sharded else {})
 
@@ -152,8 +153,9 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
     with group.main_first():
         _found(inputs, config, out)
         folder = RunFolder(
-            out, config.run_id(), made_by() | {"weights": base.identity.weights, "data": inputs.data_digest(config)}
-        )
+            out, config.run_id(), made_by() | {"weights": base.identity.weights, "data": inputs.data_digest(config)},
+            alone=group.main,
+        )  # fmt: skip
         folder.write_config(config)
 
     if config.adapter:

@@ -20,5 +20,5 @@ def test_records_are_appended(tmp_path: Path) -> None:
 
 
 def test_a_log_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"train\.jsonl: cannot be written \(No such file or directory; .* free\)"):
+    with pytest.raises(OutputError, match=r"train\.jsonl: cannot be written \(No such file or directory\)"):
         JsonlLog(tmp_path / "nowhere" / "train.jsonl").write({})

@@ -16,7 +16,7 @@ from polyprefix.results.files import PREDICTIONS, find_results, read_correctness
 UNADAPTED = "none"
 NOT_OF_THE_SYSTEM = (
     "task", "protocol", "model", "shots", "seed", "languages", "eval_size", "eval_ids", "eval.", "runtime.", "train.token_budget",
-    "train.gradient_checkpointing", "train.cache_lower_layers",
+    "train.gradient_checkpointing", "train.cache_lower_layers", "train.whole_pass",
 )  # fmt: skip
 """Settings, or beginnings of them, that make no other system: the setting itself, what is averaged over, how it is computed."""
 
@@ -29,6 +29,13 @@ class Run:
     result: RunResult
     metric: str
     correctness: ByLanguage
+    more: tuple[Path, ...] = ()
+    """Folders of other runs with the same adapter, which have more of its languages (polyprefix.analysis.joined)."""
+
+    @property
+    def predictions(self) -> tuple[Path, ...]:
+        """The files of its answers."""
+        return tuple(folder / PREDICTIONS for folder in (self.folder, *self.more))
 
     @property
     def scores(self) -> dict[str, Score]:
@@ -64,7 +71,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def read_runs(folders: Sequence[Path], metric: str | None = None) -> tuple[list[Run], list[str]]:
-    """All finished runs in some folders, and what is wrong with those that cannot be read.
+    """All finished runs in some folders, each once, and a line for each folder that is left out or joined to another.
 
     Runs that were tested in no language, such as those that choose settings in a study, are passed over.
 
@@ -85,7 +92,10 @@ def read_runs(folders: Sequence[Path], metric: str | None = None) -> tuple[list[
                 runs.append(_run(folder, result, metric))
         except OutputError as error:
             unread.append(str(error))
-    return runs, unread
+    from polyprefix.analysis.joined import joined
+
+    once, notes = joined(runs)
+    return once, [*unread, *notes]
 
 
 def read_run(folder: Path, metric: str | None = None) -> Run:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -124,13 +124,13 @@ def read_settings(folder: Path, metric: str | None = None) -> list[Setting]:
         metric: one that has a value for each answer; None is each task's main metric.
 
     Raises:
-        OutputError: if there are fewer than two runs or systems to compare, if nothing is common to them, or a file is
-            damaged.
+        OutputError: if there are fewer than two runs or systems to compare, if nothing is common to them, or too few
+            can be read; what else cannot be read is noted.
         ConfigError: if a run has no such metric, or the metric has no value for a single answer.
     """
-    runs, unread = read_runs([folder], metric)
-    if unread:
-        raise OutputError(unread[0])
+    runs, notes = read_runs([folder], metric)
+    if len(runs) < 2 and notes:
+        raise OutputError(f"{folder}: {len(runs)} finished runs that can be compared; {notes[0]}")
     if not runs:
         raise OutputError(f"{folder}: no finished runs; give a folder that holds some (polyprefix run --out {folder})")
     if len(runs) == 1:
@@ -141,7 +141,10 @@ def read_settings(folder: Path, metric: str | None = None) -> list[Setting]:
     if not comparable:
         found = "; ".join(f"{context.name}: {', '.join(context.systems)}" for context in contexts)
         raise OutputError(f"{folder}: no two systems on the same task and model ({found}); run another method there")
-    return [setting_of(context) for context in comparable]
+    settings = [setting_of(context) for context in comparable]
+    return [
+        replace(setting, notes=(*setting.notes, *notes)) if n == 0 else setting for n, setting in enumerate(settings)
+    ]
 
 
 def group_runs(

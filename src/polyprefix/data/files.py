@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import ast
 import csv
+import datetime
+import decimal
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from polyprefix.errors import DataError, UserError
+from polyprefix.safe_files import read_bytes, require_regular
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
+SEPARATORS = (",", "\t", ";")
+"""Of the cells of a CSV file: the first of these that its first line has."""
+MOST_BYTES = 4 << 30
+"""Of a JSONL or CSV file, which is read whole."""
+MOST_LIST = 100_000
+"""Characters of a cell that is read as a list."""
 MOST = 20
 """So many faults are told; of more, the number."""
 
@@ -35,6 +46,40 @@ class Table:
     columns: tuple[str, ...]
     """Every name that a row has, in the order of the file."""
     rows: tuple[Row, ...]
+
+
+class Whole(int):
+    """A whole number that remembers how it was written."""
+
+    written: str
+
+
+class Real(float):
+    """A number with a point or an exponent that remembers how it was written."""
+
+    written: str
+
+
+def as_written(kind: type[Whole] | type[Real], text: str) -> Any:
+    """A number, and its text."""
+    number = kind(text)
+    number.written = text
+    return number
+
+
+def is_data_file(path: Path) -> bool:
+    """Whether a name is that of data, and not of what editors, notebooks, archives and systems leave beside it.
+
+    >>> [is_data_file(Path(name)) for name in ("sw.csv", "._sw.csv", ".ipynb_checkpoints/sw.csv", "sw.csv~", "a/Thumbs.db")]
+    [True, False, False, False, False]
+    """
+    return not any(
+        (part.startswith((".", "~$", "#")) and part not in (".", ".."))
+        or part.endswith(("~", ".swp", ".swo", ".bak", ".orig", ".tmp", ".part", ".crdownload"))
+        or part.lower()
+        in ("thumbs.db", "desktop.ini", "icon\r", "__macosx", "__pycache__", "$recycle.bin", "lost+found")
+        for part in path.parts
+    )
 
 
 class Faults:
@@ -65,16 +110,17 @@ def read_table(path: Path, faults: Faults) -> Table:
     Args:
         path: ends in one of `SUFFIXES`. Text is UTF-8, a byte order mark allowed. A CSV file has its names in the first line.
     """
-    if path.suffix not in SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
         faults.add(str(path), f"a file of another kind ({path.suffix or 'no suffix'})", " or ".join(SUFFIXES))
         return Table(str(path), (), ())
-    if path.suffix == ".parquet":
+    if suffix == ".parquet":
         table = _parquet(path, faults)
     else:
         text = _text(path, faults)
         if text is None:
             return Table(str(path), (), ())
-        table = _csv(path, text, faults) if path.suffix == ".csv" else _jsonl(path, text, faults)
+        table = _csv(path, text, faults) if suffix == ".csv" else _jsonl(path, text, faults)
     if table is not None and not table.rows:
         faults.add(str(path), "no rows", "at least one")
     return table or Table(str(path), (), ())
@@ -83,11 +129,14 @@ def read_table(path: Path, faults: Faults) -> Table:
 def cell_text(value: object) -> str | None:
     """The text of a cell without white space around it; None where there is none, or where the value is no text.
 
-    Numbers and truth values are text as JSON writes them; a whole number is the same with and without `.0`.
+    Numbers are text as the file has them. Numbers that no file wrote and truth values are text as JSON writes them; there, a whole
+    number is the same with and without `.0`.
 
-    >>> cell_text(" a "), cell_text(3.0), cell_text(True), cell_text(""), cell_text(["a"])
-    ('a', '3', 'true', None, None)
+    >>> cell_text(" a "), cell_text(3.0), cell_text(True), cell_text(""), cell_text(["a"]), cell_text(as_written(Real, "1.50"))
+    ('a', '3', 'true', None, None, '1.50')
     """
+    if isinstance(value, Whole | Real):
+        return value.written
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -105,16 +154,21 @@ def shown(value: object) -> str:
     """A value as a fault tells it: short, on one line, with its type where that is not text."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return "nothing"
-    text = ascii(value) if isinstance(value, str) and cell_text(value) is None else repr(value)
+    if isinstance(value, Whole | Real):
+        value_text = value.written
+    else:
+        value_text = repr(value)
+    text = ascii(value) if isinstance(value, str) and cell_text(value) is None else value_text
     text = text if len(text) <= 60 else text[:59] + "…"
-    return text if isinstance(value, str) else f"{text} ({type(value).__name__})"
+    kind = "int" if isinstance(value, Whole) else "float" if isinstance(value, Real) else type(value).__name__
+    return text if isinstance(value, str) else f"{text} ({kind})"
 
 
 def _text(path: Path, faults: Faults) -> str | None:
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        faults.add(str(path), f"no file that can be read ({error.strerror})", "a file")
+        raw = read_bytes(path, MOST_BYTES)
+    except (OSError, ValueError) as error:
+        faults.add(str(path), f"no file that can be read ({getattr(error, 'strerror', None) or error})", "a file")
         return None
     try:
         return raw.decode("utf-8-sig")
@@ -131,7 +185,7 @@ def _jsonl(path: Path, text: str, faults: Faults) -> Table:
             continue
         where = f"{path}:{number}"
         try:
-            cells = json.loads(line)
+            cells = _JSON.decode(line)
         except ValueError as error:
             column = f", character {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
             faults.add(where + column, f"no JSON ({getattr(error, 'msg', error)})", "one JSON object a line")
@@ -153,8 +207,7 @@ def _csv(path: Path, text: str, faults: Faults) -> Table | None:
     if header is None:
         return Table(str(path), (), ())
     where, names = header
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        faults.add(where, f"the column '{twice[0]}' twice", "names that differ")
+    if _has_twice(where, names, faults):
         return None
     rows = []
     for where_row, cells in lines:
@@ -169,7 +222,12 @@ def _csv(path: Path, text: str, faults: Faults) -> Table | None:
 
 def _records(path: Path, text: str, faults: Faults) -> Iterator[tuple[str, list[str]]]:
     """Records with the place where each begins; empty lines are skipped."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    csv.field_size_limit(
+        min(sys.maxsize, (1 << 31) - 1)
+    )  # a context may be longer than 131,072 characters; the file bounds it
+    first = next((line for line in text[: 1 << 20].splitlines() if line.strip()), "")
+    separator = next((mark for mark in SEPARATORS if mark in first), ",")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     while True:
         where = f"{path}:{reader.line_num + 1}"
         try:
@@ -183,18 +241,105 @@ def _records(path: Path, text: str, faults: Faults) -> Iterator[tuple[str, list[
             yield where, record
 
 
+def _has_twice(where: str, names: Sequence[str], faults: Faults) -> bool:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        faults.add(where, f"the column '{twice[0]}' twice", "names that differ")
+    return bool(twice)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose names differ; of two with one name JSON keeps the last in silence."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the column '{next(name for name in names if names.count(name) > 1)}' twice")
+    return found
+
+
+def _whole(text: str) -> Any:
+    try:
+        return as_written(Whole, text)
+    except ValueError:  # more digits than Python reads as a number
+        return text
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_object, parse_int=_whole, parse_float=lambda text: as_written(Real, text))
+
+
+def written_list(text: str) -> list[Any] | None:
+    """The items of a list that was written as text, as JSON or Python writes it; None where the text is no such list.
+
+    >>> written_list('["a", 1.50]'), written_list("['a', 'b']"), written_list("[citation needed]"), written_list("a")
+    (['a', 1.5], ['a', 'b'], None, None)
+    """
+    text = text.strip()
+    if not (text.startswith("[") and text.endswith("]")) or len(text) > MOST_LIST:
+        return None
+    for read in (_JSON.decode, ast.literal_eval):
+        try:
+            found = read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(found, list):
+            return found
+    return None
+
+
 def _parquet(path: Path, faults: Faults) -> Table | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
+        require_regular(path)
         content = pq.ParquetFile(path).read()
+        if _has_twice(str(path), content.column_names, faults):
+            return None
+        columns = [_cells(column) for column in content.columns]
     except FileNotFoundError:
         faults.add(str(path), "no file that can be read (No such file or directory)", "a file")
         return None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         faults.add(str(path), f"no Parquet ({reason})", "a whole Parquet file; write it again")
         return None
-    rows = tuple(Row(f"{path}, row {number}", cells) for number, cells in enumerate(content.to_pylist(), 1))
-    return Table(rows[0].where if rows else str(path), tuple(content.column_names), rows)
+    names = tuple(content.column_names)
+    rows = tuple(
+        Row(f"{path}, row {number}", dict(zip(names, cells, strict=True)))
+        for number, cells in enumerate(zip(*columns, strict=True), 1)
+    )
+    return Table(rows[0].where if rows else str(path), names, rows)
+
+
+def _cells(column: Any) -> list[Any]:
+    """The values of a column as JSON has them: dates and times as ISO 8601 writes them, decimals with all their digits."""
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_timestamp(kind) or pa.types.is_time64(kind):  # Python knows no nanoseconds
+        column = column.cast(
+            pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else pa.time64("us"), safe=False
+        )
+    return [_plain(value, kind) for value in column.to_pylist()]
+
+
+def _plain(value: Any, kind: Any) -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if isinstance(value, list) and hasattr(kind, "value_type"):
+        return [_plain(item, kind.value_type) for item in value]
+    if isinstance(value, dict) and pa.types.is_struct(kind):
+        return {field.name: _plain(value[field.name], field.type) for field in kind}
+    if isinstance(value, datetime.date | datetime.time):  # a moment is a date too
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return format(value, "f")
+    narrow = np.float32 if pa.types.is_float32(kind) else np.float16 if pa.types.is_float16(kind) else None
+    if narrow and value is not None and math.isfinite(value) and not float(value).is_integer():
+        number = Real(value)
+        number.written = str(narrow(value))  # the shortest text that gives the same number of this width again
+        return number
+    return value

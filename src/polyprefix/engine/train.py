@@ -99,8 +99,7 @@ def train(
     if not run.trains:
         return TrainReport()
     per_step = min(config.batch_size, len(examples))
-    once = math.ceil(len(examples) / per_step)
-    total = max(1, config.steps or 0, once) if config.epochs is None else math.ceil(once * config.epochs)
+    total = config.total_steps(len(examples))
     validated = {round(total * (n + 1) / config.validations) for n in range(config.validations)}
     if config.gradient_checkpointing:
         _checkpoint(model.model)

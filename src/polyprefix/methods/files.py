@@ -22,11 +22,12 @@ from polyprefix.atomic import output_errors, write_text, writing
 from polyprefix.errors import AdapterError, ConfigError
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
+from polyprefix.methods.saved import FORMAT, SETTINGS, TENSORS, find_adapter, read_settings
 from polyprefix.models.identity import ModelIdentity
 from polyprefix.models.load import BaseModel
+from polyprefix.safe_files import require_regular
 
-FORMAT = 1
-TENSORS, SETTINGS = "adapter.safetensors", "adapter.json"
+__all__ = ["FORMAT", "SETTINGS", "TENSORS", "find_adapter", "load_adapter", "read_settings", "save_adapter"]
 
 
 def save_adapter(
@@ -81,40 +82,18 @@ def load_adapter(base: BaseModel, path: str | Path, *, force: bool = False) -> A
         method = registry.build(settings["method"])
     except ConfigError as error:
         raise AdapterError(f"{folder / SETTINGS}: {error}; update polyprefix, or export it again") from None
+    try:
+        require_regular(folder / TENSORS)
+    except OSError as error:
+        raise AdapterError(f"{folder / TENSORS}: cannot be read ({error.strerror}); export it again") from None
     model = attach(base, method)
     try:
         model.adapter.load_tensors({name: t.to(model.device) for name, t in load_file(folder / TENSORS).items()})
-    except (SafetensorError, RuntimeError, OSError) as error:
+    except (SafetensorError, RuntimeError, OSError, LookupError, AttributeError, TypeError, ValueError) as error:
         raise AdapterError(
-            f"{folder / TENSORS}: does not fit its settings ({str(error).splitlines()[0]}); export it again"
+            f"{folder / TENSORS}: does not fit its settings ({(str(error) or type(error).__name__).splitlines()[0]}); export it again"
         ) from None
     return model
-
-
-def find_adapter(path: Path) -> Path:
-    """The adapter's folder: the path itself, or `adapter` in the folder of a run."""
-    inside = path / "adapter"
-    return inside if inside.is_dir() and not (path / SETTINGS).exists() else path
-
-
-def read_settings(folder: Path) -> dict[str, Any]:
-    """The contents of `adapter.json`.
-
-    Raises:
-        AdapterError: if it is missing, damaged, or of a later format.
-    """
-    try:
-        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-        if settings["format"] > FORMAT:
-            raise AdapterError(
-                f"{folder / SETTINGS}: format {settings['format']} is newer than {FORMAT}; update polyprefix"
-            )
-        settings["base"]["fingerprint"], settings["method"]["name"]
-    except FileNotFoundError:
-        raise AdapterError(f"{folder}: no {SETTINGS} there; give the 'adapter' folder of a finished run") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise AdapterError(f"{folder / SETTINGS}: damaged ({error}); train or export it again") from None
-    return settings
 
 
 def _whole(tensor: Tensor) -> Tensor:

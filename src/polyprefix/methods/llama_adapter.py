@@ -41,9 +41,9 @@ class LlamaAdapter(Method):
     source: ClassVar[str] = "arXiv 2303.16199"
     defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=5e-2, steps=60)
 
-    length: int = Field(default=10, ge=1)
+    length: int = Field(default=10, ge=1, le=16_384)
     """P, the number of virtual tokens a layer."""
-    layers: str = "2-"
+    layers: str = Field(default="2-", max_length=1000)
     """`all`, `top:N`, `bottom:N`, `2-29`, `2-`, or a list."""
     variant: Literal["original-training", "original-inference", "peft", "litgpt"] | None = None
     """A published form by name; sets `gate`, `tanh` and, for litgpt, `layers`, where they are not given."""

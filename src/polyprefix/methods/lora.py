@@ -34,9 +34,9 @@ class LoRA(Method):
     defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=3e-3, steps=60)
     changes_base: ClassVar[bool] = True
 
-    rank: int = Field(default=8, ge=1)
+    rank: int = Field(default=8, ge=1, le=16_384)
     """r."""
-    alpha: int = Field(default=8, gt=0)
+    alpha: int = Field(default=8, gt=0, le=1_000_000)
     """The update is scaled by alpha / r, or alpha / sqrt(r) with rsLoRA."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """On the input of A."""

@@ -37,9 +37,9 @@ class PrefixTuning(Method):
     source: ClassVar[str] = "arXiv 2101.00190, 2110.07602"
     defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=3e-2, steps=60)
 
-    length: int = Field(default=16, ge=1)
+    length: int = Field(default=16, ge=1, le=16_384)
     """P, the number of virtual tokens."""
-    layers: str = "all"
+    layers: str = Field(default="all", max_length=1000)
     """`all`, `top:N`, `bottom:N`, `2-29`, `2-`, or a list."""
     parametrization: Literal["raw", "projected", "mlp"] = "raw"
     """What is trained."""
@@ -47,7 +47,7 @@ class PrefixTuning(Method):
     """From the keys and values of real text, or N(0, 1) at their scale."""
     init_text: str | None = None
     """The text to start from; None means the task's instruction."""
-    hidden: int = Field(default=512, ge=1)
+    hidden: int = Field(default=512, ge=1, le=65_536)
     """Width of the MLP (mlp only)."""
 
     def tuned(self) -> TrainDefaults:
@@ -93,7 +93,7 @@ def _begin(text: Tensor, init: str, start: Start, salt: int) -> Tensor:
     """The text's own values, or random ones of the same spread."""
     if init == "text":
         return text.clone()
-    generator = torch.Generator().manual_seed(start.seed * 100_003 + salt)
+    generator = torch.Generator().manual_seed((start.seed * 100_003 + salt) % (1 << 64))
     return torch.randn(text.shape, generator=generator).to(text.device) * text.std()
 
 

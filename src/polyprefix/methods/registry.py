@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from polyprefix.config import RunConfig, TrainConfig, validate
+from pydantic import Field
+
+from polyprefix.config import RunConfig, Settings, TrainConfig, validate
 from polyprefix.errors import ConfigError, nearest
 
 if TYPE_CHECKING:  # torch is not needed to know the names
@@ -16,7 +21,7 @@ if TYPE_CHECKING:  # torch is not needed to know the names
 
 FILES = {"prefix_tuning": "prefix"}
 """Files whose name is not their method's."""
-SUPPORT = ("base", "adapted", "registry", "files")
+SUPPORT = ("base", "adapted", "registry", "files", "saved")
 
 
 def modules() -> dict[str, str]:
@@ -59,7 +64,45 @@ def build(settings: Mapping[str, Any]) -> Method:
         ConfigError: if the name or a setting is unknown or impossible.
     """
     values = {key: value for key, value in settings.items() if key != "name"}
+    if not isinstance(settings.get("name"), str):
+        raise ConfigError(
+            f"'method.name' is {settings.get('name')!r}: expected a method's name, {nearest('', names())}"
+        )
     return validate(kind(settings["name"]), values, f"method '{settings['name']}'")
+
+
+def _is_longer(config: RunConfig, steps: int) -> bool:
+    """Whether one pass over the training examples may take more steps than these."""
+    return config.train_size is None or config.train_size > steps * config.train.batch_size
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Check the settings of a method without loading torch: its fields are read from its file, and nothing else of it is run.
+
+    What two settings mean together is left to `build`.
+
+    Raises:
+        ConfigError: as `build`.
+    """
+    name = settings.get("name")
+    if not isinstance(name, str):
+        raise ConfigError(f"'method.name' is {name!r}: expected a method's name, {nearest(str(name), names())}")
+    module = check(name)
+    spec = importlib.util.find_spec(module)
+    tree = ast.parse(Path(str(spec and spec.origin)).read_text(encoding="utf-8"))
+    named = next(n.value.id for n in tree.body if isinstance(n, ast.Assign) and isinstance(n.value, ast.Name)
+                 and any(isinstance(t, ast.Name) and t.id == "METHOD" for t in n.targets))  # fmt: skip
+    fields = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == named)
+    fields.bases, fields.decorator_list = [ast.Name("Settings", ast.Load())], []
+    fields.body = [
+        n for n in fields.body if isinstance(n, ast.AnnAssign) and "ClassVar" not in ast.unparse(n.annotation)
+    ]
+    fields.body = fields.body or [ast.Pass()]
+    known: dict[str, Any] = {"Settings": Settings, "Field": Field, "Literal": Literal, "Any": Any, "__name__": module}
+    source = ast.fix_missing_locations(ast.Module([fields], []))
+    exec(compile(source, module, "exec", dont_inherit=True), known)  # with annotations that are types
+    kind: type[Settings] = known[named]
+    validate(kind, {key: value for key, value in settings.items() if key != "name"}, f"method '{name}'")
 
 
 def settle(config: RunConfig) -> RunConfig:
@@ -80,4 +123,8 @@ def settle(config: RunConfig) -> RunConfig:
             update={"method": settings, "train": idle, "train_size": None, "seed": config.seed if config.shots else 0}
         )
     given = {key: value for key, value in config.train if value is not None}
+    if config.train.steps is None:
+        given.setdefault("whole_pass", True)
+    elif config.train.steps == method.tuned().steps and _is_longer(config, config.train.steps):
+        given.setdefault("whole_pass", False)  # another number says by itself that it was chosen
     return config.model_copy(update={"method": settings, "train": TrainConfig(**{**asdict(method.tuned()), **given})})

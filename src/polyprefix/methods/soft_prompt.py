@@ -27,7 +27,7 @@ class SoftPrompt(Method):
     source: ClassVar[str] = "arXiv 2104.08691"
     defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=1e-1, steps=60)
 
-    length: int = Field(default=16, ge=1)
+    length: int = Field(default=16, ge=1, le=16_384)
     """P, the number of virtual tokens."""
     init: Literal["text", "vocabulary", "random"] = "text"
     """From the embeddings of real text, of sampled tokens, or N(0, 1) at the scale of the embeddings."""

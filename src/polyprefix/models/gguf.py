@@ -23,6 +23,7 @@ from polyprefix.errors import ModelError
 from polyprefix.models import cache as model_cache
 from polyprefix.models.decoders import refuse_other_than_decoders
 from polyprefix.models.quiet import quiet_transformers
+from polyprefix.safe_files import require_regular
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ def converted(path: Path, digest: str | None = None) -> tuple[Path, str]:
 def check_magic(path: Path) -> None:
     """Raises ModelError if there is no such file, or if it does not begin as a GGUF file does."""
     try:
+        require_regular(path)
         with path.open("rb") as file:
             start = file.read(4)
     except OSError as error:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
+
 from polyprefix.errors import ModelError
 from polyprefix.models import gguf
 from polyprefix.models.decoders import ADVICE, refuse_other_than_decoders
+from polyprefix.models.foreign import check_folder, check_shape
 from polyprefix.models.identity import ModelIdentity, identify
 from polyprefix.models.locate import Place, advice, locate
 from polyprefix.models.quantized import choose_quantization
 from polyprefix.models.quiet import quiet_transformers
 from polyprefix.models.runtime import choose_attention, choose_device, choose_dtype
 from polyprefix.network import hub_answers
+from polyprefix.safe_files import read_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -46,8 +49,9 @@ class BaseModel:
 
 
 def load_model(
-    name: str, *, device: str = "auto", dtype: str = "auto", attention: str = "auto", quantize: str = "none"
-) -> BaseModel:
+    name: str, *, device: str = "auto", dtype: str = "auto", attention: str = "auto", quantize: str = "none",
+    allow_pickle: bool = False,
+) -> BaseModel:  # fmt: skip
     """Load a causal decoder.
 
     Args:
@@ -55,6 +59,7 @@ def load_model(
         device: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`, ...
         dtype: precision of the weights: `float32`, `bfloat16`, or `auto`: bfloat16 where the device computes in it.
         attention: transformers' implementation; `auto` is sdpa where that computes what the model needs.
+        allow_pickle: also weights in pickled form (`.bin`), which can run code.
         quantize: `4bit` or `8bit` to round frozen weights while loading; `none` leaves them as the files have them.
 
     Raises:
@@ -66,16 +71,20 @@ def load_model(
     on = choose_device(device)
     precision = choose_dtype(dtype, on)
     place = locate(name)
+    if place.kind == "folder":
+        check_folder(name, Path(place.where), allow_pickle)
     options: dict[str, Any] = {"trust_remote_code": False}
     if place.kind != "hub" or not hub_answers():
         options["local_files_only"] = True
     with quiet_transformers():
         config = _config(name, place, options)
         refuse_other_than_decoders(config, name)
+        check_shape(name, config)
         quantization = choose_quantization(quantize, name, config, precision)
         with _explained(name):
             tokenizer = _tokenizer(place, options)
-        model = _model(name, place, config, {**options, **quantization, "dtype": precision}, on, attention)
+        options |= {**quantization, "dtype": precision} | ({} if allow_pickle else {"use_safetensors": True})
+        model = _model(name, place, config, options, on, attention)
     _settle_padding(name, model, tokenizer)
     revision = place.revision or getattr(model.config, "_commit_hash", None)
     return BaseModel(name, model, tokenizer, identify(name, revision, model, _weight_files(place, options)))
@@ -92,7 +101,7 @@ def _weight_files(place: Place, options: dict[str, Any]) -> list[Path]:
         folder = Path(found).parent if found else Path()
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        names = set(read_json(index)["weight_map"].values())
         return [folder / name for name in sorted(names)]
     return [path for path in [folder / "model.safetensors"] if path.is_file()]
 
@@ -112,7 +121,7 @@ def _config(name: str, place: Place, options: dict[str, Any]) -> Any:
         raise ModelError(
             f"model '{name}': not found on the Hub, or not open to you ({_first_line(error)}); {advice(name)}"
         ) from error
-    except (ValueError, KeyError) as error:
+    except Exception as error:  # values of the wrong type can raise anything in the class of a config
         if "trust_remote_code" in str(error):
             raise ModelError(f"model '{name}': brings code of its own, which is never run here; {ADVICE}") from None
         raise ModelError(
@@ -170,6 +179,11 @@ def _explained(name: str) -> Iterator[None]:
     ) as error:  # files that are missing, damaged or too large raise anything, tokenizers plain Exception
         if "trust_remote_code" in str(error):
             raise ModelError(f"model '{name}': brings code of its own, which is never run here; {ADVICE}") from None
+        if "safetensors" in str(error) and not isinstance(error, SafetensorError) and "no file named" in str(error):
+            raise ModelError(
+                f"model '{name}': has no weights in safetensors, and pickled ones can run code; "
+                "convert it with save_pretrained, or set runtime.allow_pickle=true"
+            ) from error
         raise ModelError(
             f"model '{name}': cannot be loaded ({_first_line(error)}); check its files, or fetch it again"
         ) from error

@@ -50,9 +50,22 @@ def locate(name: str) -> Place:
     return Place(name, "hub")
 
 
+def check_name(name: str) -> None:
+    """Raises ModelError if a name can mean no model; nothing is read or converted."""
+    path = Path(name).expanduser()
+    if name in embedded.EMBEDDED or path.suffix.lower() == ".gguf" or HUB_ID.fullmatch(name):
+        if path.suffix.lower() == ".gguf":
+            gguf.check_magic(path)
+        return
+    if path.is_dir():
+        _folder(name, path)
+    elif not path.is_file():
+        locate(name)
+
+
 def advice(name: str) -> str:
     """What else to write instead of a name that nobody knows."""
-    return f"{nearest(name, embedded.EMBEDDED)}; or give a folder with config.json, or a GGUF file"
+    return f"{nearest(name, embedded.EMBEDDED)}; or give --model a folder with config.json, or a GGUF file"
 
 
 def _folder(name: str, path: Path) -> Place:

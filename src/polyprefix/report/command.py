@@ -99,8 +99,7 @@ def show_figures(
 
 
 def _show(grid: Any, views: Any) -> None:
-    from rich.console import Console
-
     from polyprefix.report.overview import show
+    from polyprefix.terminal import console
 
-    show(grid, views, Console())
+    show(grid, views, console())

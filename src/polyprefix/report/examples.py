@@ -16,7 +16,7 @@ from polyprefix.languages.lookup import tag
 from polyprefix.records import Prediction
 from polyprefix.report.grid import Cell
 from polyprefix.report.views import View
-from polyprefix.results.files import PREDICTIONS, count_answers, read_predictions
+from polyprefix.results.files import count_answers, read_predictions
 
 MOST = 8
 """Examples a language at most."""
@@ -102,14 +102,17 @@ def _ids(cells: Iterable[Cell], code: str) -> set[str]:
 
 def _answers(cell: Cell, ids: set[str]) -> dict[tuple[str, str], tuple[Prediction, float]]:
     """(language, id) -> answer and how right it is, of the first seed."""
-    predictions, correctness = read_predictions(cell.runs[0].folder / PREDICTIONS, ids)
-    return {(p.language, p.example_id): (p, right) for p, right in zip(predictions, correctness, strict=True)}
+    found: dict[tuple[str, str], tuple[Prediction, float]] = {}
+    for path in cell.runs[0].predictions:
+        for prediction, right in zip(*read_predictions(path, ids), strict=True):
+            found.setdefault((prediction.language, prediction.example_id), (prediction, right))
+    return found
 
 
 def _labelled(view: View) -> set[str]:
     """The languages whose answers are labels in every cell."""
     free = set()
     for cell in view.cells.values():
-        counts = count_answers(cell.runs[0].folder / PREDICTIONS)
-        free |= {code for code, count in counts.items() if count > LABELS}
+        for path in cell.runs[0].predictions:
+            free |= {code for code, count in count_answers(path).items() if count > LABELS}
     return set(view.languages) - free

@@ -1,15 +1,19 @@
 """The summary of a run as one HTML file that needs nothing else: no network, no fonts, no pictures; readable without JavaScript.
 
-All text is escaped by the template engine; the page also forbids itself every request (Content-Security-Policy).
+All text is escaped by the template engine; the page also forbids itself every request and every script
+but its own (Content-Security-Policy with the script's hash).
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from polyprefix.atomic import output_errors, write_text
 from polyprefix.report import format as figures
@@ -22,7 +26,13 @@ def write_html(summary: Summary, path: Path) -> None:
     Raises:
         OutputError: if the file cannot be written.
     """
-    page = _environment().get_template("report.html.j2").render(summary=summary)
+    environment = _environment()
+    script = environment.get_template("report.js").render()
+    page = environment.get_template("report.html.j2").render(
+        summary=summary,
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(f"\n{script}\n".encode()).digest()).decode(),
+    )
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, page)

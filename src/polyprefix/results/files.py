@@ -20,12 +20,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import yaml
 
 from polyprefix.atomic import write_text, writing
 from polyprefix.config import RunConfig
 from polyprefix.errors import OutputError
 from polyprefix.records import Prediction, RunResult, Score
+from polyprefix.safe_files import read_json, require_regular
+from polyprefix.yaml12 import dump
 
 RESULT = "result.json"
 CONFIG = "config.yaml"
@@ -69,7 +70,7 @@ def read_result(folder: Path) -> RunResult:
     """
     path = folder / RESULT
     try:
-        values = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        values = read_json(path)
     except (FileNotFoundError, NotADirectoryError):
         raise OutputError(f"{path}: no such file, so this is not a finished run; give the folder of one") from None
     except (OSError, ValueError) as error:  # bytes that are no UTF-8 and text that is no JSON are ValueErrors
@@ -92,7 +93,7 @@ def write_config(folder: Path, config: RunConfig) -> None:
         OutputError: if the folder cannot be written.
     """
     settings = config.model_dump(mode="json")
-    write_text(folder / CONFIG, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+    write_text(folder / CONFIG, dump(settings))
 
 
 def write_predictions(path: Path, predictions: Sequence[Prediction], correctness: Sequence[float]) -> None:
@@ -178,6 +179,7 @@ def _hidden(path: Path) -> bool:
 def _read_columns(path: Path, columns: list[str]) -> pa.Table:
     expected = pa.schema([PREDICTION_COLUMNS.field(name) for name in columns])
     try:
+        require_regular(path)
         with pq.ParquetFile(path) as file:
             if missing := [name for name in columns if name not in file.schema_arrow.names]:
                 raise OutputError(f"{path}: lacks the columns {', '.join(missing)}; run it again")
@@ -189,10 +191,6 @@ def _read_columns(path: Path, columns: list[str]) -> pa.Table:
     if any(table[name].null_count for name in columns):
         raise OutputError(f"{path}: has empty cells; run it again")
     return table
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON number")
 
 
 def _result(path: Path, values: Mapping[str, Any]) -> RunResult:

@@ -13,7 +13,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from polyprefix.atomic import output_errors, sync
 from polyprefix.config import RunConfig
@@ -26,23 +29,29 @@ from polyprefix.results.unfinished import UNFINISHED, Unfinished
 class RunFolder:
     """The folder that a run writes into; `finish` makes it a result.
 
-    Two processes must not write the same run at the same time: the later one would mix its files with the other's.
+    Two processes must not write the same run at the same time, so the folder is locked until the run is finished or its process ends.
     """
 
-    def __init__(self, out: Path, run_id: str, made_by: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self, out: Path, run_id: str, made_by: Mapping[str, object] | None = None, *, alone: bool = True
+    ) -> None:
         """Create the hidden folder, with its parents.
 
         Args:
             out: the folder of all runs.
             run_id: the name that the result will have in it.
+            alone: whether this process keeps others from the folder; of several that compute one run together, one does.
             made_by: versions of the code; with them, what an interrupted run of the same versions left is kept.
 
         Raises:
-            OutputError: if the folder cannot be created.
+            OutputError: if the folder cannot be created, or another process writes this run.
         """
         self.out = out
         self.run_id = run_id
         self.path = out / f".{run_id}.partial"
+        with output_errors(self.path):
+            out.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(out / f".{run_id}.lock", self.path) if alone else None
         with output_errors(self.path):
             finished_folder(out, run_id)
             if self.path.exists() and made_by is None:
@@ -86,6 +95,12 @@ class RunFolder:
         """
         if result.run_id != self.run_id:
             raise ValueError(f"the result of {result.run_id} cannot finish the folder of {self.run_id}")
+        try:
+            return self._finish(result)
+        finally:
+            self._release()
+
+    def _finish(self, result: RunResult) -> Path:
         with output_errors(self.path):
             for path in self.path.rglob("*"):
                 sync(path)
@@ -105,6 +120,30 @@ class RunFolder:
             sync(self.out)
         shutil.rmtree(replaced, ignore_errors=True)
         return final
+
+    def _release(self) -> None:
+        """Let others write this run."""
+        if self._lock is not None:
+            with suppress(OSError):
+                Path(self._lock.lock_file).unlink()
+            self._lock.release(force=True)
+
+
+def _locked(path: Path, folder: Path) -> FileLock:
+    """The lock of a run, which its process keeps; the system frees that of a dead one.
+
+    Raises:
+        OutputError: if another process has it.
+    """
+    lock = FileLock(path, is_singleton=True)  # a run that failed may be begun again in its process
+    with output_errors(path):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise OutputError(
+                f"{folder}: another process is writing this run; wait until it is finished, or choose another place with --out"
+            ) from None
+    return lock
 
 
 def require_same(folder: Path, model: str | None, data: str) -> None:

@@ -182,8 +182,7 @@ class _Counting:
         c = self.config.train
         count = min(self.train.examples, self.config.train_size or self.train.examples)
         per_step = min(c.batch_size, count)
-        once = math.ceil(count / per_step)
-        return count, per_step, max(1, c.steps or 0, once) if c.epochs is None else math.ceil(once * c.epochs)
+        return count, per_step, c.total_steps(count)
 
     def kept(self) -> float:
         """Bytes of what the layers below the lowest adapted one gave for each text; 0 where the engine does not keep it."""

@@ -15,13 +15,14 @@ from polyprefix.study.plan_power import PowerPlan
 from polyprefix.study.power import Design
 from polyprefix.study.status import Status
 from polyprefix.study.table import Row
+from polyprefix.terminal import console as safe_console
 
 STATES = ("done", "running", "failed", "diverged", "undecided", "to do")
 
 
 def show_status(found: Status, console: Console | None = None) -> None:
     """Counts a part, then what runs, what failed, and the time left."""
-    console = console or Console(markup=False)
+    console = console or safe_console(markup=False)
     states = [state for state in STATES if any(state in part for part in found.counts.values())]
     table = _table("part", *states)
     for part, counts in found.counts.items():
@@ -43,7 +44,7 @@ def show_status(found: Status, console: Console | None = None) -> None:
 
 def show_cells(rows: Sequence[Row], console: Console | None = None) -> None:
     """One line a finished cell."""
-    console = console or Console(markup=False)
+    console = console or safe_console(markup=False)
     table = _table("part", "cell", "validation accuracy", "log-likelihood", "time")
     for row in rows:
         name = cell_name({**row.labels, **row.chosen})
@@ -53,7 +54,7 @@ def show_cells(rows: Sequence[Row], console: Console | None = None) -> None:
 
 def show_plan(found: Plan, checks: Sequence[Check], console: Console | None = None) -> None:
     """One line for cells that differ in their seed only, the sum, and how well estimates hold here."""
-    console = console or Console(markup=False)
+    console = console or safe_console(markup=False)
     table = _table("part", "cell", "seeds", "trained", "memory", "time each", f"fits {found.device.name}")
     for row in found.rows:
         cost = row.cost

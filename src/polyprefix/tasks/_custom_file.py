@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from polyprefix.config import read_yaml
-from polyprefix.data.files import Faults, shown
+from polyprefix.config import read_yaml, read_yaml_as_written
+from polyprefix.data.files import Faults, is_data_file, shown
 from polyprefix.errors import ConfigError, LanguageError, nearest
 from polyprefix.languages import find
 from polyprefix.records import Split
@@ -19,6 +19,10 @@ from polyprefix.tasks._custom_shapes import KINDS
 from polyprefix.tasks._rows import ENGLISH
 from polyprefix.yaml12 import line_of
 
+TYPED = ("parallel", "max_new_tokens")
+"""Keys whose values are no text."""
+LABELS = ("labels", "choices")
+"""Keys in which even `null` is text; left out, a value is missing."""
 Located = Mapping[Split, Mapping[str, Path]]
 """Split -> language (or `ANY`) -> data file."""
 
@@ -29,7 +33,7 @@ def read_definition(path: Path) -> Definition:
     Raises:
         ConfigError: with all unknown, missing and impossible keys, or else with all parts that contradict each other.
     """
-    values = {str(key): value for key, value in read_yaml(path).items()}
+    values = _with_text(read_yaml(path), read_yaml_as_written(path))
     faults = Faults()
     shape = values.get("shape")
     if shape not in KINDS:  # without it nobody knows which other keys there may be
@@ -83,7 +87,7 @@ def _named(path: Path, split: str, paths: Mapping[str, str], faults: Faults) -> 
         where = f"{path}:{line_of(path, keys)}, key '{'.'.join(keys)}'"
         before, pattern, after = name.partition(LANGUAGE)
         if language == ANY and pattern:
-            files = sorted(path.parent.glob(f"{glob.escape(before)}*{glob.escape(after)}"))
+            files = _matching(path.parent, before, after)
             if not files:
                 faults.add(where, f"no file like {name}", "one for each language")
             for file in files:
@@ -95,6 +99,37 @@ def _named(path: Path, split: str, paths: Mapping[str, str], faults: Faults) -> 
             yield "", ANY, path.parent / name, where
         else:
             yield from _of_language(language, path.parent / name, where, faults)
+
+
+def _matching(folder: Path, before: str, after: str) -> list[Path]:
+    """The data files whose path has something in place of the language, that alone decides whether it is data."""
+    found = []
+    try:
+        paths = sorted(folder.glob(f"{glob.escape(before)}*{glob.escape(after)}"))
+    except (ValueError, NotImplementedError, OSError):  # an empty, an absolute or an impossible pattern
+        return []
+    for file in paths:
+        written = str(file.relative_to(folder)).removeprefix(before).removesuffix(after)
+        named = file.relative_to(folder).parts[len(Path(before + "x").parts) - 1 :]
+        if file.is_file() and is_data_file(Path(written)) and is_data_file(Path(*named)):
+            found.append(file)
+    return found
+
+
+def _with_text(values: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a task file with the text that was written where text is meant: everywhere but in `TYPED` keys."""
+    return {
+        key: value if key in TYPED or value is None else _text(value, written[key], key in LABELS)
+        for key, value in values.items()
+    }
+
+
+def _text(value: Any, written: Any, label: bool) -> Any:
+    if isinstance(value, dict):
+        return {key: _text(item, written[key], label) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_text(item, text, label) for item, text in zip(value, written, strict=True)]
+    return written if label or value is not None else None
 
 
 def _of_language(written: str, file: Path, where: str, faults: Faults) -> Iterator[tuple[str, str, Path, str]]:

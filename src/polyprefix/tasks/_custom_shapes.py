@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from polyprefix.data.files import Faults, Row, cell_text, shown
+from polyprefix.data.files import Faults, Real, Row, Whole, cell_text, shown, written_list
 from polyprefix.errors import nearest
 from polyprefix.records import Prediction, Score
 from polyprefix.scoring.answers import SPAN_METRICS, exact_match, f1
@@ -22,7 +22,9 @@ def _texts(value: Any) -> Any:
     if not isinstance(value, list | Mapping):
         raise ValueError("expected a list of texts, or a mapping of what the data says to texts")
     pairs = list(value.items()) if isinstance(value, Mapping) else [(item, item) for item in value]
-    texts = {cell_text(key) or str(key): cell_text(text) or text for key, text in pairs}
+    if any(cell_text(part) is None for pair in pairs for part in pair):
+        raise ValueError("expected texts that differ and are not empty")
+    texts = {str(cell_text(key)): cell_text(text) for key, text in pairs}
     if len(texts) != len(pairs):
         raise ValueError("expected texts that differ")
     return texts
@@ -32,6 +34,7 @@ def _one_or_more(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+MOST_NEW_TOKENS = 1_000_000
 Texts = Annotated[dict[str, str], BeforeValidator(_texts), Field(min_length=2)]
 
 
@@ -164,14 +167,23 @@ class Written(Definition):
     """The main metric; `number` compares the last number that is written with the last one of the answer."""
     stop: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_one_or_more)] = ("\n",)
     """A written answer ends before the first of these strings."""
-    max_new_tokens: int = Field(default=64, ge=1)
+    max_new_tokens: int = Field(default=64, ge=1, le=MOST_NEW_TOKENS)
     """And after at most so many tokens."""
+    answer_format: Literal["text", "list"] | None = None
+    """What a text means that reads as a list, such as `["a", "b"]`: that text, or its items as accepted answers. It is refused where this
+    does not say it."""
 
     def answer(self, row: Row, inputs: Mapping[str, str], faults: Faults) -> Answer | None:
         """No choices, and the accepted answers: a text, or a list of texts, the first of which is learned."""
         value, where = row.cells.get(self.columns.answer), f"{row.where}, column '{self.columns.answer}'"
         if isinstance(value, Mapping) and "text" in value:  # as SQuAD's files have it
             value = value["text"]
+        if isinstance(value, str) and self.answer_format != "text" and (items := written_list(value)) is not None:
+            if self.answer_format is None:
+                expected = "one answer or a list of them: set 'answer_format: list' for its items, 'answer_format: text' for the text"
+                faults.add(where, f"a text that reads as a list, {shown(value)}", expected)
+                return None
+            value = items
         texts = [cell_text(item) for item in (value if isinstance(value, list) else [value])]
         if not texts or None in texts:
             faults.add(where, shown(value), "a text, or a list of texts")
@@ -228,7 +240,7 @@ class Span(Written):
     """The column of the text that holds the answer, and that may be cut."""
     metric: Literal["f1", "exact_match", "f1_language_aware", "exact_match_language_aware"] = "f1"
     """The main metric; the other three are reported beside it."""
-    max_new_tokens: int = Field(default=48, ge=1)
+    max_new_tokens: int = Field(default=48, ge=1, le=MOST_NEW_TOKENS)
     """A written answer has at most so many tokens."""
 
     def answer(self, row: Row, inputs: Mapping[str, str], faults: Faults) -> Answer | None:
@@ -272,6 +284,8 @@ MEASURES: Mapping[str, Callable[[Prediction], float]] = {
 def _key(row: Row, column: str, known: Mapping[str, str], faults: Faults) -> str | None:
     value = row.cells.get(column)
     key = cell_text(value)
+    if key not in known and isinstance(value, Whole | Real):  # 1.0 in the data is the label 1
+        key = cell_text(float(value)) if isinstance(value, Real) else str(int(value))
     if key in known:
         return key
     close = nearest(key or "", known)

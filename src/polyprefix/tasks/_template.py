@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping
 
 from polyprefix.tasks._rows import stripped
@@ -17,10 +18,18 @@ def fill(template: str, inputs: Mapping[str, str], cuttable: str | None) -> tupl
 
     >>> fill("Passage: {passage}\\nQuestion: {question}", {"passage": "It rained.", "question": "Did it?"}, "passage")
     ('Passage: It rained.\\nQuestion: Did it?', (9, 19))
+    >>> fill("{{x}} {x}", {"x": "it"}, "x")
+    ('{x} it', (4, 6))
     """
     inputs = stripped(inputs)
-    text = template.format(**inputs)
-    if cuttable is None:
-        return text, None
-    start = len(template.partition(f"{{{cuttable}}}")[0].format(**inputs))
-    return text, (start, start + len(inputs[cuttable]))
+    text, span = "", None
+    for literal, name, _, _ in string.Formatter().parse(
+        template
+    ):  # parsed, not searched: a doubled brace is a brace itself
+        text += literal
+        if name is None:
+            continue
+        if name == cuttable and span is None:
+            span = (len(text), len(text) + len(inputs[name]))
+        text += inputs[name]
+    return text, span

@@ -90,7 +90,7 @@ def settle(config: RunConfig) -> RunConfig:
 def saved(config: RunConfig, task: Task) -> dict[str, Any]:
     """What an adapter keeps of the task that it learned: how it was asked for, or all that its file says."""
     if isinstance(task, CustomTask):
-        return {"name": task.info.name, "definition": task.definition.model_dump(mode="json")}
+        return {"name": task.info.name, "definition": task.definition.model_dump(mode="json", exclude_none=True)}
     return {"name": config.task, "protocol": config.protocol}
 
 

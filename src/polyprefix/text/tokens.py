@@ -71,6 +71,12 @@ def encode(
     return encoded
 
 
+def encode_apart(prompts: Sequence[Prompt], tokenizer: Any, max_length: int) -> list[Encoded]:
+    """The same, with an end after every choice where one begins with another."""
+    encoded = encode(prompts, tokenizer, max_length)
+    return encoded if needs_end(encoded) is None else encode(prompts, tokenizer, max_length, end=END)
+
+
 def needs_end(items: Iterable[Encoded]) -> tuple[str, str] | None:
     """Two choices of a prompt of which one begins with all tokens of the other, such as `1` and `10`; None where there are none.
 

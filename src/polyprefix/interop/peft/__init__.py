@@ -52,7 +52,7 @@ def to_peft(model: AdaptedModel, path: str | Path) -> Path:
     return write(Path(path), saved, model.base.name)
 
 
-def from_peft(base: BaseModel, path: str | Path) -> AdaptedModel:
+def from_peft(base: BaseModel, path: str | Path, *, allow_pickle: bool = False) -> AdaptedModel:
     """Attach an adapter that PEFT saved in the folder `path`.
 
     Raises:
@@ -60,7 +60,7 @@ def from_peft(base: BaseModel, path: str | Path) -> AdaptedModel:
         ModelError: if the base model cannot be served.
     """
     folder = Path(path)
-    saved = read(folder)
+    saved = read(folder, allow_pickle=allow_pickle)
     kind = saved.config["peft_type"]
     loaders = dict(CONVERTERS.values())
     if kind not in loaders:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from polyprefix.atomic import output_errors, write_text, writing
 from polyprefix.errors import AdapterError
+from polyprefix.safe_files import read_json, require_regular
 
+TYPES: dict[str, tuple[type, ...]] = {
+    "base_model_name_or_path": (str,), "r": (int,), "lora_alpha": (int, float), "lora_dropout": (int, float),
+    "use_dora": (bool,), "use_rslora": (bool,), "num_virtual_tokens": (int,), "adapter_len": (int,), "adapter_layers": (int,),
+    "prefix_projection": (bool,), "init_lora_weights": (bool, str), "token_dim": (int,), "num_layers": (int,),
+    "num_attention_heads": (int,),
+}  # fmt: skip
+"""Of PEFT's settings, where they are given."""
 CONFIG, TENSORS, PICKLED = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 
 
@@ -70,30 +76,53 @@ def write(folder: Path, saved: Saved, base: str) -> Path:
     return folder
 
 
-def read(folder: Path) -> Saved:
-    """Read both files; a pickled one with torch's loader for weights only, which runs no code.
+def read(folder: Path, *, allow_pickle: bool = False) -> Saved:
+    """Read both files.
+
+    Args:
+        allow_pickle: also tensors in pickled form, with torch's loader for weights only.
 
     Raises:
-        AdapterError: if one is missing or damaged.
+        AdapterError: if one is missing or damaged, or tensors are pickled and that is not allowed.
     """
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        config = read_json(folder / CONFIG)
+    except (FileNotFoundError, NotADirectoryError):
         raise AdapterError(f"{folder}: no {CONFIG} there; give a folder that PEFT's save_pretrained wrote") from None
     except (OSError, ValueError) as error:
         raise AdapterError(f"{folder / CONFIG}: damaged ({_line(error)}); save the adapter again") from None
     if not isinstance(config, dict) or not isinstance(config.get("peft_type"), str):
         raise AdapterError(f"{folder / CONFIG}: names no peft_type; give a folder that PEFT's save_pretrained wrote")
+    _check_types(config, folder / CONFIG)
     path = folder / TENSORS if (folder / TENSORS).exists() else folder / PICKLED
     try:
+        require_regular(path)
+        if path.name == PICKLED and not allow_pickle:
+            raise AdapterError(
+                f"{path}: pickled, a form that can run code; save the adapter as {TENSORS}, or allow it with --allow-pickle"
+            )
         tensors = load_file(path) if path.name == TENSORS else torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise AdapterError(f"{folder}: no {TENSORS} there; copy it next to {CONFIG}") from None
-    except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except AdapterError:
+        raise
+    except Exception as error:  # a damaged archive of torch raises anything
         raise AdapterError(f"{path}: damaged ({_line(error)}); save the adapter again") from None
     if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
         raise AdapterError(f"{path}: holds something other than tensors by name; save the adapter again")
     return Saved(config, tensors, folder)
+
+
+def _check_types(config: dict[str, Any], path: Path) -> None:
+    """The settings that converters read have the types that PEFT writes.
+
+    Raises:
+        AdapterError: if not.
+    """
+    for key, kinds in TYPES.items():
+        value = config.get(key)
+        if value is not None and (not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)):
+            raise AdapterError(f"{path}: {key} is {type(value).__name__} ({str(value)[:40]!r}); save the adapter again")
 
 
 def only_tensor(saved: Saved, name: str) -> Tensor:
