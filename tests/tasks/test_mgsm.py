@@ -57,7 +57,9 @@ def test_shared_problems_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch
     serve(monkeypatch, question="the same question")
     source = Source()
     assert len(Mgsm().examples("train", "eng_Latn", source)) == 7_472
-    assert source.notes == ["MGSM train: 1 of 7,473 rows share a question with the test set and are dropped."]
+    assert source.notes == [
+        "MGSM train: 1 of 7,473 rows share a question with the test set and are dropped, such as 'the same question'."
+    ]
 
 
 def test_a_solution_without_a_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,9 @@ def test_training_rows_with_a_test_text_are_dropped_and_counted(monkeypatch: pyt
     )
     source = Source()
     assert len(Sib200().examples("train", "eng_Latn", source)) == 700
-    assert source.notes == ["SIB-200 train: 1 of 701 rows share a text with the test set and are dropped."]
+    assert source.notes == [
+        "SIB-200 train: 1 of 701 rows share a text with the test set and are dropped, such as 'the same text.....'."
+    ]
 
 
 @pytest.mark.parametrize(

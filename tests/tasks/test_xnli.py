@@ -98,7 +98,10 @@ def test_training_rows_with_a_premise_of_the_test_set_are_dropped_and_counted(mo
     serve(monkeypatch, premise="The same  premise.")
     source = Source()
     assert "train-7" not in {e.id for e in Xnli().examples("train", "eng_Latn", source)}
-    assert source.notes[-1] == "XNLI train: 1 of 1,000 rows share a premise with the test set and are dropped."
+    assert (
+        source.notes[-1]
+        == "XNLI train: 1 of 1,000 rows share a premise with the test set and are dropped, such as 'The same premise.'."
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from typing import Any
 
 from polyprefix.config import TASK_FILE, task_name, validate
 from polyprefix.data.files import Faults
+from polyprefix.data.same_text import same_text
 from polyprefix.errors import ConfigError, DataError
 from polyprefix.records import Example, Prediction, Prompt, Score, Split
 from polyprefix.scoring.metrics import accuracy
@@ -23,7 +24,7 @@ from polyprefix.tasks._custom_definition import ANY, Definition
 from polyprefix.tasks._custom_file import Located, locate, read_definition
 from polyprefix.tasks._custom_rows import Placed, read_examples
 from polyprefix.tasks._custom_shapes import KINDS
-from polyprefix.tasks._rows import ENGLISH, letters, require_language
+from polyprefix.tasks._rows import ENGLISH, divided, dropped_note, require_language
 from polyprefix.tasks._template import fill
 from polyprefix.tasks.base import Source, Task, TaskInfo
 
@@ -85,13 +86,14 @@ class CustomTask(Task):
         if not rows:
             raise DataError(f"{self._file}, key 'files.{split}': found no English rows, expected some ({ENGLISH})")
         asked = {self._asks(item.example) for item in placed}
-        kept = [example for example in rows if self._asks(example) not in asked]
+        kept, dropped = divided(rows, lambda example: self._asks(example) in asked)
         if not kept:
             raise DataError(
                 f"{self._file}, key 'files.{split}': found only rows that the English test set has, expected others too"
             )
         if split == "train":
-            source.note(*self._held_out_note(), self._dropped_note(len(rows) - len(kept), len(rows)))
+            reason = "ask what the English test set asks"
+            source.note(*self._held_out_note(), dropped_note(f"{self.info.name} train", dropped, len(rows), reason))
         return kept
 
     def prompt(self, example: Example) -> Prompt:
@@ -185,7 +187,7 @@ class CustomTask(Task):
         return [e for e in rows if e.id not in held], [e for e in rows if e.id in held]
 
     def _asks(self, example: Example) -> str:
-        return "|".join(letters(example.inputs[name]) for name in self.definition.asked())
+        return "|".join(same_text(example.inputs[name]) for name in self.definition.asked())
 
     def _held_out_note(self) -> tuple[str, ...]:
         learned, held = self._train()
@@ -193,11 +195,6 @@ class CustomTask(Task):
             return ()
         share = f"{len(held):,} of {len(held) + len(learned):,} English rows are held out for validation"
         return (f"{self.info.name} train: {share}, by the hash of their ids.",)
-
-    def _dropped_note(self, dropped: int, rows: int) -> str:
-        return (
-            f"{self.info.name} train: {dropped:,} of {rows:,} rows ask what the English test set asks and are dropped."
-        )
 
     def _check_parallel(self, placed: list[Placed], language: str) -> None:
         """Where ids are parallel, the same id has the same choice in every language; if not, rows are out of step."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from polyprefix.data.same_text import same_text
 from polyprefix.errors import DataError, LanguageError, nearest
 from polyprefix.records import Example, Split
 from polyprefix.tasks.base import ENGLISH
+
+SHOWN = 60
+"""Characters of a dropped row in a note."""
 
 
 def require_language(task: str, split: Split, language: str, known: Sequence[str], elsewhere: Split = "test") -> None:
@@ -60,30 +63,50 @@ def without_shared(
 ) -> tuple[list[Example], str]:
     """The training examples that share none of these pieces of text with the test set, and a note of how many do.
 
-    A piece is compared with the same field of the test set, by its letters and digits alone.
+    A piece is compared with the same field of the test set, by `same_text`.
 
     Args:
         where: task and split, for the note.
         fields: names of inputs.
     """
-    known = {field: {letters(example.inputs[field]) for example in test} for field in fields}
+    known = {field: {same_text(example.inputs[field]) for example in test} for field in fields}
     seen: dict[str, str] = {}  # passages repeat, and folding them takes most of the time
 
     def shares(example: Example) -> bool:
         for field in fields:
             text = example.inputs[field]
             if text not in seen:
-                seen[text] = letters(text)
+                seen[text] = same_text(text)
             if seen[text] in known[field]:
                 return True
         return False
 
-    kept = [example for example in train if not shares(example)]
-    dropped = len(train) - len(kept)
-    shared = " or ".join(fields)
-    return kept, f"{where}: {dropped:,} of {len(train):,} rows share a {shared} with the test set and are dropped."
+    kept, dropped = divided(train, shares)
+    shared = f"share a {' or '.join(fields)} with the test set"
+    return kept, dropped_note(where, dropped, len(train), shared, fields)
 
 
-def letters(text: str) -> str:
-    """The letters and digits of a text alone, in lower case: what is compared to find a row again."""
-    return re.sub(r"[\W_]+", "", text.casefold())
+def divided(examples: Iterable[Example], drop: Callable[[Example], bool]) -> tuple[list[Example], list[Example]]:
+    """The examples that stay, and those that are dropped."""
+    kept: list[Example] = []
+    dropped: list[Example] = []
+    for example in examples:
+        (dropped if drop(example) else kept).append(example)
+    return kept, dropped
+
+
+def dropped_note(
+    where: str, dropped: Sequence[Example], rows: int, reason: str, fields: Sequence[str] | None = None
+) -> str:
+    """How many rows were dropped and why, with one of them.
+
+    Args:
+        rows: of which they are.
+        reason: what they have in common, as a verb.
+        fields: names of the inputs to show; None means all.
+    """
+    note = f"{where}: {len(dropped):,} of {rows:,} rows {reason} and are dropped"
+    if not dropped:
+        return f"{note}."
+    text = " ".join(" · ".join(dropped[0].inputs[name] for name in fields or dropped[0].inputs).split())
+    return f"{note}, such as '{text if len(text) <= SHOWN else text[:SHOWN] + '…'}'."

@@ -11,10 +11,12 @@ from dataclasses import replace
 
 from polyprefix.config import DEFAULT_PROTOCOL, RunConfig
 from polyprefix.data.hub import MissingDataError
+from polyprefix.data.same_text import same_text
 from polyprefix.data.select import training_sample
 from polyprefix.errors import DataError, LanguageError
 from polyprefix.languages import find, get
 from polyprefix.records import Example, Prompt
+from polyprefix.tasks._rows import divided, dropped_note
 from polyprefix.tasks.base import ENGLISH, Source, Task
 
 TARGET = "target"
@@ -53,7 +55,9 @@ def load_shots(task: Task, languages: Sequence[str], config: RunConfig, source: 
     """
     shots = {}
     for language in languages:
-        pool = _untested(task, language, source)
+        pool, dropped, rows = _untested(task, language, source)
+        if dropped:
+            source.note(dropped_note(f"{task.info.name} shots, {language}", dropped, rows, "are in the test set"))
         if len(pool) < config.shots:
             raise DataError(
                 f"{config.shots} shots: the development data of {task.info.name} in {language} has {len(pool)}; "
@@ -63,15 +67,19 @@ def load_shots(task: Task, languages: Sequence[str], config: RunConfig, source: 
     return shots
 
 
-def _untested(task: Task, language: str, source: Source) -> list[Example]:
-    """The development examples of a language whose id and text its test split does not have."""
+def _untested(task: Task, language: str, source: Source) -> tuple[list[Example], list[Example], int]:
+    """The development examples of a language whose id and text its test split does not have; those that it has; how many there are."""
     try:
         test = task.examples("test", language, source)
     except MissingDataError:  # then it is not tested either
         test = ()
-    ids, texts = {example.id for example in test}, {tuple(example.inputs.values()) for example in test}
+    ids, texts = {example.id for example in test}, {_asked(example) for example in test}
     pool = task.shot_pool(language, source)
-    return [e for e in pool if e.id not in ids and tuple(e.inputs.values()) not in texts]
+    return *divided(pool, lambda example: example.id in ids or _asked(example) in texts), len(pool)
+
+
+def _asked(example: Example) -> tuple[str, ...]:
+    return tuple(same_text(text) for text in example.inputs.values())
 
 
 def solved_text(task: Task, shots: Sequence[Example]) -> str:
