@@ -23,8 +23,9 @@ _INVISIBLE = dict.fromkeys(INVISIBLE[0] + INVISIBLE[1])
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 _RAISED_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
 _DASHES = dict.fromkeys(map(ord, "‐‑‒−﹣－"), "-")
-_NO_SPACES = "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u2e80-\u303f\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_WRITES_NO_SPACES = re.compile(rf"\s*([{_NO_SPACES}])\s*")
+NO_SPACES = "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u2e80-\u303f\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff"
+"""Ranges of the scripts that write no spaces between words, for a class of a regular expression."""
+_WRITESNO_SPACES = re.compile(rf"\s*([{NO_SPACES}])\s*")
 _HYPHEN = re.compile(r"(?<=[^\W\d_])[-_]+(?=[^\W\d_])")
 _MARKS = re.compile(
     r"""(?<!\d)[.,:](?<!\s\.)(?<!^\.) | (?<!^)(?<!\s)[.,:](?!\d) | [.](?!\w)   # not within a number, not before a word (.NET)
@@ -63,7 +64,7 @@ def same_text(text: str) -> str:
     if not folded.isascii():
         folded = folded.translate(_sentence_marks())
     folded = " ".join(_MARKS.sub(" ", folded).split())
-    return folded if folded.isascii() else _WRITES_NO_SPACES.sub(r"\1", folded)
+    return folded if folded.isascii() else _WRITESNO_SPACES.sub(r"\1", folded)
 
 
 @cache

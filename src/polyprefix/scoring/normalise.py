@@ -7,7 +7,8 @@ it can be compared; but it leaves "北京。" and "北京" different.
 `language_aware` follows the official evaluation of MLQA (P. Lewis et al., ACL 2020) exactly in its seven languages,
 with its oddity: Arabic loses every "ال", not only the article at the start of a word. Other languages get the same
 steps, with two additions that MLQA's languages must not have, lest the figures differ: digits of every script become
-ASCII, and words come from a dictionary where spaces do not show them (`segment`).
+ASCII, and words come from a dictionary where spaces do not show them (`segment`). In all of them a text counts as it is
+seen: in one normal form of Unicode, without joiners, marks of direction and of byte order. `squad` stays as published.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import unicodedata
 from functools import cache
 
+from polyprefix.data.same_text import visible
 from polyprefix.scoring.numbers import ascii_digits
 from polyprefix.scoring.segment import words
 
@@ -61,7 +63,7 @@ def language_aware(text: str, language: str) -> str:
     ('北 京', 'löwe')
     """
     iso = language.partition("_")[0]
-    plain = text.lower().translate(_unicode_punctuation())
+    plain = visible(text).lower().translate(_unicode_punctuation())
     if iso not in MLQA:
         plain = ascii_digits(plain)
     if iso in ARABIC:
