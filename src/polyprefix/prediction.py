@@ -80,9 +80,10 @@ def predict(
     shots = "" if task else str(kept.get("shots", ""))
     prompts = text_in_front(shots, list(map(asked.prompt, examples)))
     if task or unadapted:  # no training says whether choices had an end
-        encoded = encode_apart(prompts, base.tokenizer, base.max_length)
+        encoded = encode_apart(prompts, base.tokenizer, base.max_length, base.vocabulary)
     else:
-        encoded = encode(prompts, base.tokenizer, base.max_length, end=str(kept.get("end", "")))
+        end = str(kept.get("end", ""))
+        encoded = encode(prompts, base.tokenizer, base.max_length, end=end, vocabulary=base.vocabulary)
     answers = answer_all(
         adapted, {language: examples}, {language: encoded}, settings.eval.token_budget, reporter, "predict"
     )

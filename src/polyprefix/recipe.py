@@ -120,7 +120,7 @@ def load_inputs(config: RunConfig, source: Source, earlier: Inputs | None = None
         base = load_model(config.model, **_loading(config))
     if tokens is None or base.identity != tokenised_for:
         limit = min(base.max_length, config.text.max_length or base.max_length)
-        tokens = tokenise(task, examples, base.tokenizer, limit)
+        tokens = tokenise(task, examples, base.tokenizer, limit, base.vocabulary)
     return Inputs(task, source, examples, base, tokens, config, time.perf_counter() - start)
 
 

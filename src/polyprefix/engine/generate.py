@@ -11,7 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteriaList, StopStringCriteria
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+    StopStringCriteria,
+)
 
 from polyprefix.engine import memory
 from polyprefix.engine.predict import not_finite
@@ -120,10 +126,34 @@ class _Finite(LogitsProcessor):
         raise not_finite(self.name, "the logits of an answer")
 
 
+class _Written(StoppingCriteria):
+    """A row has ended when its last token completes a stop string, by what the tokens write."""
+
+    LOOK_BACK = 16
+    """Tokens that are written out; a stop string is a line break or a few words."""
+
+    def __init__(self, tokenizer: Any, stops: Sequence[str]) -> None:
+        self.tokenizer, self.stops = tokenizer, stops
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any) -> torch.BoolTensor:
+        rows = input_ids[:, -self.LOOK_BACK :].tolist()
+        ended = [self._count(row) > self._count(row[:-1]) for row in rows]
+        return torch.tensor(ended, dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]
+
+    def _count(self, row: list[int]) -> int:
+        text = self.tokenizer.decode(row)
+        return sum(text.count(stop) for stop in self.stops)
+
+
 @lru_cache(maxsize=8)
 def _ends(tokenizer: Any, stops: tuple[str, ...]) -> StoppingCriteriaList:
     """When a row has ended; made once, for it takes seconds to look through a large vocabulary."""
-    return StoppingCriteriaList([StopStringCriteria(tokenizer, list(stops))] if stops else [])
+    if not stops:
+        return StoppingCriteriaList()
+    try:
+        return StoppingCriteriaList([StopStringCriteria(tokenizer, list(stops))])
+    except ValueError:  # its tokens do not write back what they were read from
+        return StoppingCriteriaList([_Written(tokenizer, stops)])
 
 
 def _lengths(model: AdaptedModel, prompts: Sequence[tuple[int, ...]], new: int, budget: int) -> list[int]:

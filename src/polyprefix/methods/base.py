@@ -102,7 +102,8 @@ class Method(Settings):
 
 def tokens_of_length(base: BaseModel, text: str, length: int) -> Tensor:
     """Exactly `length` tokens of a text, repeated as often as needed, [1, P]."""
-    ids = base.tokenizer(text, add_special_tokens=False)["input_ids"] or [0]
+    known = base.vocabulary
+    ids = [token for token in base.tokenizer(text, add_special_tokens=False)["input_ids"] if token < known] or [0]
     repeated = (ids * (length // len(ids) + 1))[:length]
     return torch.tensor([repeated], device=embedding_table(base.model).device)
 

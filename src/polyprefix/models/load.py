@@ -14,6 +14,7 @@ from polyprefix.errors import ModelError
 from polyprefix.models import gguf
 from polyprefix.models.decoders import ADVICE, refuse_other_than_decoders
 from polyprefix.models.foreign import check_folder, check_shape
+from polyprefix.models.head import embedding_table
 from polyprefix.models.identity import ModelIdentity, identify
 from polyprefix.models.locate import Place, advice, locate
 from polyprefix.models.quantized import choose_quantization
@@ -39,6 +40,11 @@ class BaseModel:
     tokenizer: PreTrainedTokenizerBase
     """Pads on the left, and always has a padding token."""
     identity: ModelIdentity
+
+    @property
+    def vocabulary(self) -> int:
+        """V, the number of tokens that the model has embeddings for; a tokenizer may have more."""
+        return embedding_table(self.model).shape[0]
 
     @property
     def max_length(self) -> int:

@@ -139,7 +139,7 @@ def _training_data(
     return train, evaluation_subset(unused, config.train.validation_size)
 
 
-def tokenise(task: Task, examples: Examples, tokenizer: Any, max_length: int) -> Tokens:
+def tokenise(task: Task, examples: Examples, tokenizer: Any, max_length: int, vocabulary: int | None = None) -> Tokens:
     """Prompt and tokenise everything; contexts that are too long are cut where the task allows it, and counted.
 
     Where one choice of any prompt begins with another, an end is scored and trained with every choice, in all languages.
@@ -148,7 +148,7 @@ def tokenise(task: Task, examples: Examples, tokenizer: Any, max_length: int) ->
         DataError: if a prompt is too long for the model, or labels are the same tokens.
     """
 
-    tokens = _encoded(task, examples, tokenizer, max_length, "")
+    tokens = _encoded(task, examples, tokenizer, max_length, vocabulary, "")
     alike = needs_end(item for items in (tokens.train, tokens.validation, *tokens.test.values()) for item in items)
     if alike is None:
         return tokens
@@ -156,14 +156,16 @@ def tokenise(task: Task, examples: Examples, tokenizer: Any, max_length: int) ->
         f"The choice '{alike[0]}' begins the choice '{alike[1]}' for this tokenizer: a line break ends every choice, "
         "and is scored and trained with it."
     )
-    tokens = _encoded(task, examples, tokenizer, max_length, END)
+    tokens = _encoded(task, examples, tokenizer, max_length, vocabulary, END)
     return replace(tokens, notes=(*tokens.notes, note), end=END)
 
 
-def _encoded(task: Task, examples: Examples, tokenizer: Any, max_length: int, end: str) -> Tokens:
+def _encoded(
+    task: Task, examples: Examples, tokenizer: Any, max_length: int, vocabulary: int | None, end: str
+) -> Tokens:
     def tokens(items: Sequence[Example], shots: Sequence[Example], training: bool) -> list[Encoded]:
         prompts = in_front(task, shots, [task.prompt(example) for example in items])
-        return encode(prompts, tokenizer, max_length, training=training, end=end)
+        return encode(prompts, tokenizer, max_length, training=training, end=end, vocabulary=vocabulary)
 
     train = tokens(examples.train, examples.train_shots, True)
     validation = tokens(examples.validation, examples.train_shots, True)

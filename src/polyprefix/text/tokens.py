@@ -43,7 +43,13 @@ END = "\n"
 
 
 def encode(
-    prompts: Sequence[Prompt], tokenizer: Any, max_length: int, *, training: bool = False, end: str = ""
+    prompts: Sequence[Prompt],
+    tokenizer: Any,
+    max_length: int,
+    *,
+    training: bool = False,
+    end: str = "",
+    vocabulary: int | None = None,
 ) -> list[Encoded]:
     """Tokenise prompts with their continuations; contexts that are too long are cut where the prompt allows it.
 
@@ -51,6 +57,7 @@ def encode(
         tokenizer: a fast transformers tokenizer.
         max_length: the most tokens that the model can read.
         training: leave the answer in a context that is cut; otherwise leave room for the answer that is to be written.
+        vocabulary: how many tokens the model has embeddings for; None does not check.
         end: follows every choice, and the target of a prompt with choices (see `needs_end`); not where a prompt is verbatim.
 
     Raises:
@@ -62,6 +69,8 @@ def encode(
     long = {n: shorter for n, item in enumerate(encoded) if (shorter := _cut(item, tokenizer, max_length, training))}
     for n, item in zip(long, _encode(list(long.values()), tokenizer), strict=True):
         encoded[n] = replace(item, cut=True)
+    if vocabulary is not None:
+        _check_embedded(encoded, tokenizer, vocabulary)
     for item in encoded:
         if item.length > max_length:
             raise DataError(
@@ -71,10 +80,14 @@ def encode(
     return encoded
 
 
-def encode_apart(prompts: Sequence[Prompt], tokenizer: Any, max_length: int) -> list[Encoded]:
+def encode_apart(
+    prompts: Sequence[Prompt], tokenizer: Any, max_length: int, vocabulary: int | None = None
+) -> list[Encoded]:
     """The same, with an end after every choice where one begins with another."""
-    encoded = encode(prompts, tokenizer, max_length)
-    return encoded if needs_end(encoded) is None else encode(prompts, tokenizer, max_length, end=END)
+    encoded = encode(prompts, tokenizer, max_length, vocabulary=vocabulary)
+    if needs_end(encoded) is None:
+        return encoded
+    return encode(prompts, tokenizer, max_length, end=END, vocabulary=vocabulary)
 
 
 def needs_end(items: Iterable[Encoded]) -> tuple[str, str] | None:
@@ -103,7 +116,7 @@ def _encode(prompts: Sequence[Prompt], tokenizer: Any) -> list[Encoded]:
         return []
     start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
     alone = _ids(tokenizer, [p.text for p in prompts])
-    starts = [() if head else (start,) for head in alone]
+    starts = [() if head or start is None else (start,) for head in alone]
     heads = [before + head for before, head in zip(starts, alone, strict=True)]
     targets = [p.target if p.choices or not p.stop else p.target + p.stop[0] for p in prompts]
     pairs = [(n, c) for n, p in enumerate(prompts) for c in dict.fromkeys((targets[n], *p.choices))]
@@ -141,6 +154,10 @@ def _cut(item: Encoded, tokenizer: Any, max_length: int, training: bool) -> Prom
 
 def _check(item: Encoded) -> None:
     known: dict[tuple[int, ...], str] = {}
+    if not item.ids:
+        raise DataError(
+            f"{_where(item)}: the prompt is empty after tokenisation, and the tokenizer has no token to begin with"
+        )
     for label, ids in zip(item.prompt.choices, item.choices, strict=True):
         if not ids:
             raise DataError(f"{_where(item)}: the label {label!r} is empty after tokenisation; use another label")
@@ -154,6 +171,18 @@ def _check(item: Encoded) -> None:
         raise DataError(
             f"{_where(item)}: the answer is empty after tokenisation; remove the example or give it an answer"
         )
+
+
+def _check_embedded(items: Iterable[Encoded], tokenizer: Any, vocabulary: int) -> None:
+    """Raises DataError if a tokenizer gives a token that the model has no embedding for."""
+    for item in items:
+        largest = max(max(row, default=0) for row in (item.ids, item.target, *item.choices))
+        if largest >= vocabulary:
+            token = tokenizer.convert_ids_to_tokens(largest)
+            raise DataError(
+                f"{_where(item)}: the token {token!r} has the id {largest}, and the model has {vocabulary} embeddings; "
+                "give the tokenizer that belongs to the model (--model)"
+            )
 
 
 def _where(item: Encoded) -> str:
