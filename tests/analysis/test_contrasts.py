@@ -158,7 +158,9 @@ def test_a_tables_variance_is_the_analysis_of_variance() -> None:
         [ms_i / 60, ms_s / 60, ms_r / 60]
     )
     assert [found.ids.degrees, found.between.degrees, found.within.degrees] == [19, 2, 38]
-    between = found.between.value / (1 - 1 / 9) ** 3  # median-unbiased, of two degrees of freedom
+    between = (
+        found.between.value / (1 - 1 / 9 - 0.6745 / 3) ** 3
+    )  # as if it were the lower quartile, of two degrees of freedom
     total = found.ids.value + between - found.within.value
     expected = total**2 / (found.ids.value**2 / 19 + between**2 / 2 + found.within.value**2 / 38)
     assert found.degrees == pytest.approx(expected) and found.total == pytest.approx((ms_i + ms_s - ms_r) / 60)

@@ -74,7 +74,8 @@ def test_the_finding_says_what_the_tables_say(model: str) -> None:
         if f"**{model}**" in one
     )
     said = {}
-    for words, lines in re.findall(r"^- (Significantly better|Significantly worse|Not significantly different) \w+ the base model: (.*)\.$", part, re.MULTILINE):  # fmt: skip
+    verdicts = "Significantly better|Significantly worse|Not significantly different"
+    for words, lines in re.findall(rf"^- ({verdicts}) \w+ the base model: (.*)\.$", part, re.MULTILINE):
         for method, p in re.findall(r"([\w-]+) \([^)]*?(p [=<] [\d.]+)\)", lines):
             said[method] = words
             assert (p_of(p) or 0.0) < 0.05 if words.startswith("Sig") else (p_of(p) or 0.0) >= 0.05
@@ -105,7 +106,8 @@ def test_the_report_marks_and_claims_only_what_its_tests_support() -> None:
     for _, mark, low, high in marks:
         assert not mark or float(low) * float(high) > 0
     finding = html.unescape(re.search(r'<p class="finding">(.*?)</p>', page, re.DOTALL)[1])  # type: ignore[index]
-    for method, low, high in re.findall(r"([\w-]+) \([+-][\d.]+ points \[([^,]+), ([^\]]+)\]\)", finding.partition(";")[0].split("than")[-1]):  # fmt: skip
+    higher = finding.partition(";")[0].split("than")[-1]
+    for method, low, high in re.findall(r"([\w-]+) \([+-][\d.]+ points \[([^,]+), ([^\]]+)\]\)", higher):
         assert float(low) * float(high) > 0, method
     one_seed = "fixed seeds" in finding
     assert not (one_seed and "significantly" in finding)
