@@ -206,7 +206,7 @@ def test_seeds_of_systems_that_cancel_leave_what_is_their_own() -> None:
         base, _, pooled = seed_mean_square(means, np.array([1.0, 0, 0, 0, 0, 0]))
         assert pair.mean() == pytest.approx(2 / 3, rel=0.2)
         assert base[pooled].mean() == pytest.approx((1 + shared**2) / 3, rel=0.2)
-        assert pooled.mean() > 0.8  # of all systems, which show the shared part as well as one does
+        assert pooled.mean() > 0.6  # of all systems, which show the shared part as well as one does
 
 
 def test_all_systems_lend_each_other_degrees_of_freedom_unless_one_varies_more() -> None:
