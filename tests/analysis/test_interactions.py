@@ -28,11 +28,11 @@ def test_two_systems_are_an_analysis_of_variance_of_differences() -> None:
 @pytest.mark.parametrize("systems", [2, 3, 8])
 def test_the_level_is_kept_where_systems_vary_unequally_and_real_interactions_are_found(systems: int) -> None:
     random = np.random.default_rng(1)
-    sds, false, true, studies = np.linspace(0.5, 2, systems)[:, None], 0, 0, 400
+    sds, false, true, studies = np.geomspace(0.3, 3, systems)[:, None], 0, 0, 400
     for _ in range(studies):
         scores = random.normal(size=(1, sum(SIZES))) + sds * random.normal(size=(systems, sum(SIZES)))
         null = interaction("family", scores, GROUPS)
-        scores[0, GROUPS[0]] += 3
+        scores[0, GROUPS[0]] += 5
         found = interaction("family", scores, GROUPS)
         assert null is not None and found is not None
         false += null.p_value < 0.05

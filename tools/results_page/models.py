@@ -15,7 +15,7 @@ from tools.results_page.kept import Part
 from polyprefix.analysis.claims import ALPHA, Claim, adjust
 from polyprefix.analysis.groups import beyond_english, group
 from polyprefix.analysis.interactions import Interaction, interactions
-from polyprefix.analysis.mixed import MixedModel
+from polyprefix.analysis.mixed import OddsRatio
 from polyprefix.analysis.regression import Regression
 from polyprefix.report.format import ABSENT, interval, percent, signed
 from polyprefix.report.views import View
@@ -34,38 +34,69 @@ def rule(figures: int) -> str:
     return "| --- |" + " ---: |" * figures
 
 
-def mixed(part: Part, view: View, baselines: tuple[str, ...], systems: tuple[str, ...]) -> str:
-    """Odds ratios of the base model's and the rivals' contrasts; corrected over the table."""
-    answers = part.answers(view)
-    found: dict[str, MixedModel] = {}
-    for baseline in baselines:
+def _effects(
+    part: Part, view: View, baselines: tuple[str, ...], systems: tuple[str, ...]
+) -> dict[tuple[str, str], tuple[OddsRatio, float]] | str:
+    """(system, baseline) -> its odds ratio and corrected p-value: all to the first baseline, `systems` to the others."""
+    found: dict[tuple[str, str], OddsRatio] = {}
+    for i, baseline in enumerate(baselines):
         fit = part.mixed(view, baseline)
         if isinstance(fit, str):
-            return f"**{view.model}**: not fitted, {fit}."
-        found[baseline] = fit
-    # of each baseline but the first, only the contrasts of the systems that are compared with it
-    wanted = {
-        (effect.system, baseline): effect
-        for i, baseline in enumerate(baselines)
-        for effect in found[baseline].effects
-        if effect.system not in baselines[:1] and (i == 0 or effect.system in systems)
-    }
-    p_values = dict(zip(wanted, adjust([effect.p_value for effect in wanted.values()], "holm"), strict=True))
-    names = [name for name in view.summaries if any(system == name for system, _ in wanted)]
+            return fit
+        found |= {
+            (one.system, baseline): one
+            for one in fit.effects
+            if one.system != baselines[0] and (i == 0 or one.system in systems)
+        }
+    p_values = adjust([one.p_value for one in found.values()], "holm")
+    return {key: (one, p) for (key, one), p in zip(found.items(), p_values, strict=True)}
+
+
+def agreement_of_models(part: Part, base: str, systems: tuple[str, ...], rivals: tuple[str, ...]) -> str:
+    """Where the mixed-effects model and the test of averages come to different conclusions."""
+    total, odd = 0, []
+    for view in part.views:
+        effects = _effects(part, view, (base, *rivals), systems)
+        if isinstance(effects, str):
+            continue
+        averages = dict(_claims(part, view, base, systems, (*rivals, "lora-small")))
+        for (system, baseline), (_, p) in effects.items():
+            claim = averages[system, baseline]
+            total += 1
+            if (p < ALPHA) != (claim.p < ALPHA):
+                which = "the mixed-effects model" if p < ALPHA else "the test of averages"
+                odd.append(f"{view.model}, {system} to {baseline}: significant by {which} alone")
+    text = f"The two come to the same conclusion in {total - len(odd)} of {total} contrasts."
+    if odd:
+        text += (
+            f" In the others this page claims nothing ({'; '.join(odd)}): the mixed-effects model takes seeds of all methods to be equally "
+            "variable, the test of averages does not."
+        )
+    return text
+
+
+def mixed(part: Part, view: View, baselines: tuple[str, ...], systems: tuple[str, ...]) -> str:
+    """Odds ratios of the base model's and the rivals' contrasts; corrected over the table."""
+    effects = _effects(part, view, baselines, systems)
+    if isinstance(effects, str):
+        return f"**{view.model}**: not fitted, {effects}."
+    names = [name for name in view.summaries if any(system == name for system, _ in effects)]
     rows = [row("odds ratio", *(f"to {baseline}" for baseline in baselines)), rule(len(baselines))]
     for name in names:
         cells = []
         for baseline in baselines:
-            if (effect := wanted.get((name, baseline))) is None:
+            if (found := effects.get((name, baseline))) is None:
                 cells.append("")
                 continue
+            effect, p = found
             low, high = (f"{exp(end):.2f}" for end in effect.ci95)
-            p = p_values[name, baseline]
             text = f"{exp(effect.log_odds):.2f} [{low}, {high}], p {written(p)}"
             cells.append(f"**{text}**" if p < ALPHA else text)
         rows.append(row(name, *cells))
-    sds = ", ".join(f"{name} {sd:.2f}" for name, sd in found[baselines[0]].sds.items())
-    head = f"**{view.model}**: {found[baselines[0]].answers:,} answers in {len(beyond_english(answers.languages))} languages."
+    fit = part.mixed(view, baselines[0])
+    assert not isinstance(fit, str)
+    sds = ", ".join(f"{name} {sd:.2f}" for name, sd in fit.sds.items())
+    head = f"**{view.model}**: {fit.answers:,} answers in {len(view.compared)} languages."
     return "\n".join([head, "", *rows, "", f"Standard deviations of the random effects, in log-odds: {sds}."])
 
 
@@ -104,31 +135,32 @@ def before_and_after(part: Part, base: str, prefixes: tuple[str, ...], others: t
     """Each main contrast as it was computed first and as it is computed now, and which conclusions changed."""
     old: dict[str, Any] = json.loads(BEFORE.read_text(encoding="utf-8"))
     was = {(one["model"], one["system"], one["baseline"]): one for one in old["contrasts"]}
+    of_base = [one for one in was.values() if one["baseline"] == base]
+    for one, p in zip(of_base, adjust([one["p_seeds"] for one in of_base], "holm"), strict=True):
+        one["adjusted_seeds"] = p  # over all models, as they are corrected now
     rows = [
         row("contrast", "difference", "interval before", "p before", "interval now", "p now", "conclusion"),
         rule(6),
     ]
     changed = []
-    for view in part.views:
-        trained = [method for method in view.averages if method != base]
-        for pairs in (product(trained, [base]), product(prefixes, others)):
-            for (system, baseline, _), claim in claims(part, view, pairs).items():
-                before = was[view.model, system, baseline]
-                told = _change(before, claim)
-                if told != "same":
-                    changed.append(f"{view.model}, {system} minus {baseline}: {told}")
-                rows.append(
-                    row(
-                        f"{view.model}: {system} minus {baseline}", signed(claim.difference.value),
-                        interval(tuple(before["ci95"]), with_sign=True), written(before["adjusted_seeds"]).removeprefix("= "),
-                        interval(claim.difference.ci95, with_sign=True), written(claim.p).removeprefix("= "), told,
-                    )
-                )  # fmt: skip
+    every = [(view, *found) for view in part.views for found in _claims(part, view, base, prefixes, others)]
+    for view, (system, baseline), claim in every:
+        before = was[view.model, system, baseline]
+        told = _change(before, claim)
+        if told != "same":
+            changed.append(f"{view.model}, {system} minus {baseline}: {told}")
+        rows.append(
+            row(
+                f"{view.model}: {system} minus {baseline}", signed(claim.difference.value),
+                interval(tuple(before["ci95"]), with_sign=True), written(before["adjusted_seeds"]).removeprefix("= "),
+                interval(claim.difference.ci95, with_sign=True), written(claim.p).removeprefix("= "), told,
+            )
+        )  # fmt: skip
     odd = sum(_disagrees(one["ci95"], one["p_seeds"]) for one in was.values())
     lines = [
         f"Of {len(was)} contrasts, {len(changed)} have another conclusion at p < {ALPHA}, corrected: {'; '.join(changed) or 'none'}. "
         f"Before (commit {old['commit']}), the interval and the uncorrected p of {odd} of them contradicted each other; now of "
-        f"{sum(_disagrees(claim.difference.ci95, claim.difference.p) for claim in _all(part, base, prefixes, others))}.",
+        f"{sum(_disagrees(claim.difference.ci95, claim.difference.p) for _, _, claim in every)}.",
         "",
         *rows,
         "",
@@ -137,11 +169,12 @@ def before_and_after(part: Part, base: str, prefixes: tuple[str, ...], others: t
     return "\n".join(lines)
 
 
-def _all(part: Part, base: str, prefixes: tuple[str, ...], others: tuple[str, ...]) -> Iterator[Claim]:
-    for view in part.views:
-        trained = [method for method in view.averages if method != base]
-        for pairs in (product(trained, [base]), product(prefixes, others)):
-            yield from claims(part, view, pairs).values()
+def _claims(
+    part: Part, view: View, base: str, systems: tuple[str, ...], rivals: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, str], Claim]]:
+    """(system, baseline) -> claim: every method minus the base model, corrected over all models; and `systems` minus `rivals`."""
+    yield from (((system, base), claim) for system, claim in view.mean_differences.items())
+    yield from (((a, b), claim) for (a, b, _), claim in claims(part, view, product(systems, rivals)).items())
 
 
 def _disagrees(ci95: tuple[float, float], p: float) -> bool:

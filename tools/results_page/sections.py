@@ -21,7 +21,7 @@ from tools.results_page.differences import (
     verdict,
 )
 from tools.results_page.kept import Kept, Part
-from tools.results_page.models import before_and_after, interaction_tests, mixed, row, rule
+from tools.results_page.models import agreement_of_models, before_and_after, interaction_tests, mixed, row, rule
 
 from benchmarks.rounds import ROOT
 from polyprefix import languages
@@ -78,6 +78,7 @@ def sections(kept: Kept) -> dict[str, str]:
         "averages": "\n\n".join(map(averages, main.views)),
         "pictures": "\n\n".join(f"![{chart.description}](results/{chart.name}.svg)" for chart in charts(main)),
         "duels": "\n\n".join(duels(main, view) for view in main.views),
+        "mixed-agreement": agreement_of_models(main, BASE, PREFIXES, (LORA, FULL)),
         "mixed": "\n\n".join(mixed(main, view, (BASE, LORA, FULL), PREFIXES) for view in main.views),
         "interactions": "\n\n".join(interaction_tests(main, view, (PREFIX, LORA)) for view in main.views),
         "groups": "\n\n".join(groups(main, view) for view in main.views),
@@ -108,7 +109,7 @@ def state(kept: Kept) -> str:
 def finding(part: Part, view: View) -> str:
     """Which method is best, how sure that is, and how often a prefix method beats the others."""
     trained = [method for method in view.averages if method != BASE]
-    gains = claims(part, view, product(trained, [BASE]))
+    gains = view.mean_differences  # of all models together, as every other table of these figures
     if not gains:
         return f"**{view.model}.** {NOT_FINISHED}"
     best, light = (

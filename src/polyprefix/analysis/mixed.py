@@ -139,7 +139,7 @@ def _rows(answers: Answers, columns: list[int]) -> tuple[tuple[NDArray[np.int64]
 
 def _fit(y: Floats, x: Floats, groups: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
     """Coefficients, standard errors, and standard deviations of the random effects."""
-    import gpboost  # type: ignore[import-untyped]
+    import gpboost
 
     model: Any = gpboost.GPModel(
         group_data=groups.astype(str), likelihood="bernoulli_logit", matrix_inversion_method="cholesky",

@@ -126,23 +126,28 @@ def _left_out(methods: Sequence[str], views: Sequence[View]) -> str:
 def _certainty(grid: Grid, views: Sequence[View], whole: Overall) -> str:
     best = whole.ranked[0]
     found = whole.against(best)
-    seeds = len(whole.answers.seeds) > 1
-    kind = "incl. seed variance" if seeds else "fixed seeds: what other seeds would give is not known"
+    rule = f"p < {ALPHA}, Holm over all {whole.pairs} pairs of methods"
+    if len(whole.answers.seeds) > 1:
+        higher, even = "significantly higher than", "not significantly different from"
+        kind = f" (incl. seed variance; {rule})"
+    else:  # what one seed shows is no finding about methods
+        higher, even = "higher than", "no different, but for the choice of examples, from"
+        kind = f" (fixed seeds; {rule}). All of them share one seed only, so it is not said that another seed would show it"
     parts = [
         f"{words} {', '.join(f'{claim.baseline} ({points(claim.difference)})' for claim in those)}"
         for words, those in (
-            ("significantly higher than", [claim for claim in found if claim.mark and claim.difference.value > 0]),
-            ("not significantly different from", [claim for claim in found if not claim.mark]),
+            (higher, [claim for claim in found if claim.mark and claim.difference.value > 0]),
+            (even, [claim for claim in found if not claim.mark]),
         )
         if those
     ]
-    text = f"It is {'; '.join(parts)} ({kind}; p < {ALPHA}, Holm over all {whole.pairs} pairs of methods)"
+    text = f"{'It is' if len(whole.answers.seeds) > 1 else 'In these runs it is'} {'; '.join(parts)}{kind}"
     claims = [claim for view in views for (method, _), claim in view.differences.items() if method == best]
     if not claims or best == grid.baseline:
         return text + "."
     better = sum(bool(claim.mark) and claim.difference.value > 0 for claim in claims)
     worse = sum(bool(claim.mark) and claim.difference.value < 0 for claim in claims)
     return (
-        f"{text}. Language by language it is significantly better than {grid.baseline} in {better} and significantly worse in "
-        f"{worse} of {len(claims)} comparisons (Benjamini-Hochberg)."
+        f"{text}. Language by language it is marked better than {grid.baseline} in {better} and marked worse in "
+        f"{worse} of {len(claims)} comparisons."
     )
