@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,9 @@ from polyprefix.interruption import loading
 from polyprefix.report.command import default_name, report_options, write_report
 from polyprefix.study.commands import study
 from polyprefix.terminal import protect_streams
+
+if TYPE_CHECKING:
+    from polyprefix.config import RunConfig
 
 QUICKSTART: dict[str, Any] = {"model": "gemma-3-270m", "task": "terms", "method": "prefix", "eval_size": 60}
 """What the first command runs: the embedded model and task, 20 test items of each class."""
@@ -329,7 +332,12 @@ def compare(
         shown.render(found, console())
 
 
-def _run(settings: dict[str, Any], *, hub: Path | None, out: Path, as_json: bool, base: bool = True) -> None:
+def checked(settings: dict[str, Any], hub: Path | None) -> RunConfig:
+    """The configuration of a run, with all that can be said against it without loading libraries.
+
+    Raises:
+        UserError: an unknown or impossible setting, or a task, language, method, model or folder that is not there.
+    """
     from polyprefix.config import RunConfig, validate
     from polyprefix.data.hub import hub_from_environment
     from polyprefix.methods import registry as methods
@@ -344,6 +352,11 @@ def _run(settings: dict[str, Any], *, hub: Path | None, out: Path, as_json: bool
     methods.check_settings(config.method)
     check_name(config.model)
     hub_from_environment(hub)
+    return config
+
+
+def _run(settings: dict[str, Any], *, hub: Path | None, out: Path, as_json: bool, base: bool = True) -> None:
+    config = checked(settings, hub)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("polyprefix").setLevel(logging.INFO)
     click.echo(f"{config.task}, {config.method['name']}, {config.model}: loading libraries", err=True)

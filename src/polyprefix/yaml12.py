@@ -20,7 +20,7 @@ MOST_BYTES = 1 << 20
 """Of a file: configurations, studies and tasks are some kilobytes."""
 MOST_DEPTH = 40
 """Of nested lists and mappings."""
-MOST_VALUES = 100_000
+MOST_VALUES = 50_000
 """Of a document, what aliases repeat counted as often as it is repeated."""
 MOST_DIGITS = 300
 """Of a whole number: what still fits a float."""
@@ -109,7 +109,8 @@ def _text(dumper: Any, text: str) -> Any:
         is_text = _value(Node(0, text, plain=True)) is text
     except YamlError:
         is_text = False
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_text else "'")
+    style = '"' if set(text) & {"\x85", "\u2028", "\u2029"} else None if is_text else "'"  # which YAML folds as line ends
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _text)

@@ -120,6 +120,8 @@ def _run(folder: Path, result: RunResult, metric: str | None) -> Run:
         if key not in result.config:
             raise OutputError(f"{folder}: the config in result.json lacks '{key}'; run it again")
     metrics = list(next(iter(result.scores.values())))
+    if not metrics:
+        raise OutputError(f"{folder}: result.json has no scores of its first language; run it again")
     if metric is not None and metric not in metrics:
         raise ConfigError(f"metric '{metric}': {folder} has none of that name, {nearest(metric, metrics)}")
     main = metric in (None, metrics[0])

@@ -59,7 +59,7 @@ class LlamaAdapter(Method):
     @model_validator(mode="before")
     @classmethod
     def _expand_variant(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("variant") in VARIANTS:
+        if isinstance(values, dict) and isinstance(values.get("variant"), str) and values["variant"] in VARIANTS:
             return {**VARIANTS[values["variant"]], **values}
         return values
 

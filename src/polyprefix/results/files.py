@@ -35,6 +35,13 @@ TRAIN_LOG = "train.jsonl"
 ADAPTER = "adapter"
 
 SCHEMA_VERSION = 1
+CONFIG_TYPES: Mapping[str, tuple[type, ...]] = {
+    "model": (str,), "task": (str,), "method": (dict,), "protocol": (str,), "seed": (int,), "shots": (int,), "shot_language": (str,),
+    "adapter": (str, type(None)), "task_digest": (str, type(None)), "model_digest": (str, type(None)), "languages": (str, list),
+    "train_size": (int, type(None)), "eval_size": (int, type(None)), "eval_ids": (str,), "train": (dict,), "eval": (dict,),
+    "text": (dict,), "runtime": (dict,),
+}  # fmt: skip
+"""Of the settings in a result that its readers use."""
 ADDED = {"fertility"}
 """Keys that results of earlier versions lack."""
 
@@ -184,10 +191,12 @@ def _read_columns(path: Path, columns: list[str]) -> pa.Table:
             if missing := [name for name in columns if name not in file.schema_arrow.names]:
                 raise OutputError(f"{path}: lacks the columns {', '.join(missing)}; run it again")
             table = file.read(columns=columns).select(columns).cast(expected)
+            table.validate(full=True)  # text that is no UTF-8, lists that reach beyond their values
     except FileNotFoundError:
         raise OutputError(f"{path}: no such file; run it again to compare or report it") from None
-    except (OSError, pa.ArrowException) as error:
-        raise OutputError(f"{path}: damaged or unreadable ({str(error).splitlines()[0]}); run it again") from None
+    except (OSError, ValueError, pa.ArrowException) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise OutputError(f"{path}: damaged or unreadable ({reason}); run it again") from None
     if any(table[name].null_count for name in columns):
         raise OutputError(f"{path}: has empty cells; run it again")
     return table
@@ -201,6 +210,7 @@ def _result(path: Path, values: Mapping[str, Any]) -> RunResult:
         raise OutputError(f"{path}: the keys {', '.join(missing)} are missing; run it again")
     if values["status"] != "finished":
         raise OutputError(f"{path}: status is {values['status']!r}, expected 'finished'; run it again")
+    _check_types(path, values)
     try:
         return RunResult(
             **{
@@ -211,8 +221,37 @@ def _result(path: Path, values: Mapping[str, Any]) -> RunResult:
                 "fertility": {code: float(value) for code, value in values.get("fertility", {}).items()},
             }
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise OutputError(f"{path}: scores, baselines or notes are malformed ({error}); run it again") from None
+
+
+def _check_types(path: Path, values: Mapping[str, Any]) -> None:
+    """What readers of a result rely on, whoever wrote it; a setting may be missing, of an earlier version.
+
+    Raises:
+        OutputError: if something is of another type.
+    """
+    wanted: list[tuple[str, Any, tuple[type, ...]]] = [
+        (key, values[key], kinds)
+        for key, kinds in {"run_id": (str,), "config": (dict,), "provenance": (dict,), "parameters": (dict,), "cost": (dict,),
+                           "scores": (dict,), "baselines": (dict,), "notes": (list,)}.items()
+    ]  # fmt: skip
+    config = values["config"] if isinstance(values["config"], dict) else {}
+    wanted += [(f"config.{key}", config[key], kinds) for key, kinds in CONFIG_TYPES.items() if key in config]
+    method = config.get("method")
+    if isinstance(method, dict):
+        wanted.append(("config.method.name", method.get("name"), (str,)))
+    for key in ("parameters", "cost"):
+        if isinstance(values[key], dict):
+            wanted += [(f"{key}.{name}", number, (int, float, type(None))) for name, number in values[key].items()]
+    if isinstance(values["notes"], list):
+        wanted += [("notes", note, (str,)) for note in values["notes"]]
+    for where, value, kinds in wanted:
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            names = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in kinds)
+            raise OutputError(f"{path}: {where} is {type(value).__name__}, expected {names}; run it again")
+        if isinstance(value, int) and abs(value) >= 1 << 63:
+            raise OutputError(f"{path}: {where} is no number of a run; run it again")
 
 
 def _scores(values: Mapping[str, Any]) -> dict[str, dict[str, Score]]:
@@ -222,4 +261,6 @@ def _scores(values: Mapping[str, Any]) -> dict[str, dict[str, Score]]:
 
 def _score(value: float, n: int, ci95: Sequence[float]) -> Score:
     low, high = ci95
+    if any(isinstance(x, bool) or not isinstance(x, int | float) for x in (value, n, low, high)) or not 0 <= n < 1 << 63:
+        raise ValueError("a score is no number")
     return Score(float(value), int(n), (float(low), float(high)))

@@ -36,7 +36,7 @@ def read_definition(path: Path) -> Definition:
     values = _with_text(read_yaml(path), read_yaml_as_written(path))
     faults = Faults()
     shape = values.get("shape")
-    if shape not in KINDS:  # without it nobody knows which other keys there may be
+    if not isinstance(shape, str) or shape not in KINDS:  # without it nobody knows which other keys there may be
         where = f"{path}:{line_of(path, ('shape',))}, key 'shape'"
         faults.add(where, shown(shape), f"one of {len(SHAPES)} shapes, {nearest(str(shape or ''), SHAPES)}")
         faults.check(ConfigError)

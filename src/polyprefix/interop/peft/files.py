@@ -15,11 +15,13 @@ from polyprefix.atomic import output_errors, write_text, writing
 from polyprefix.errors import AdapterError
 from polyprefix.safe_files import read_json, require_regular
 
+MOST_LENGTH = 16_384
+"""Of lengths, ranks and layers, as in the settings of our methods."""
 TYPES: dict[str, tuple[type, ...]] = {
     "base_model_name_or_path": (str,), "r": (int,), "lora_alpha": (int, float), "lora_dropout": (int, float),
     "use_dora": (bool,), "use_rslora": (bool,), "num_virtual_tokens": (int,), "adapter_len": (int,), "adapter_layers": (int,),
     "prefix_projection": (bool,), "init_lora_weights": (bool, str), "token_dim": (int,), "num_layers": (int,),
-    "num_attention_heads": (int,),
+    "num_attention_heads": (int,), "prompt_tuning_init": (str,), "prompt_tuning_init_text": (str,),
 }  # fmt: skip
 """Of PEFT's settings, where they are given."""
 CONFIG, TENSORS, PICKLED = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
@@ -41,9 +43,9 @@ class Saved:
             AdapterError: if it is missing or anything else.
         """
         value = self.config.get(key)
-        if not isinstance(value, int) or value < 1:
+        if not isinstance(value, int) or not 1 <= value <= MOST_LENGTH:
             where = self.folder / CONFIG
-            raise AdapterError(f"{where}: {key} is {value!r}, not a positive number; save the adapter again")
+            raise AdapterError(f"{where}: {key} is {value!r}, not a number from 1 to {MOST_LENGTH:,}; save the adapter again")
         return value
 
     def misfit(self, found: str, expected: str) -> AdapterError:
