@@ -22,7 +22,7 @@ FLOORS = (
         "interruption",
         "progress",
         "yaml12",
-        "safe_files",
+        "safe_files", "serialize",
         "terminal",
         "languages",
         "data",

@@ -53,6 +53,8 @@ def test_output_that_is_not_utf8_fails_at_no_character(encoding: str, tmp_path: 
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     name = "новости-\u202e\x1b[2J"
     for words in (["list", "languages"], ["run", "--task", name], ["report", name]):
-        done = subprocess.run([sys.executable, "-m", "polyprefix", *words], capture_output=True, env=environment, cwd=tmp_path)
+        done = subprocess.run(
+            [sys.executable, "-m", "polyprefix", *words], capture_output=True, env=environment, cwd=tmp_path
+        )
         assert b"Traceback" not in done.stderr and done.returncode in (0, 2)
         assert b"\x1b" not in done.stdout + done.stderr

@@ -15,7 +15,26 @@ from polyprefix.errors import ConfigError
 from polyprefix.yaml12 import MOST_DEPTH, MOST_VALUES, YamlError, dump, line_of, load
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufeff"), max_size=20) | st.sampled_from(
-    ["1e-3", "0o17", "0x1F", "9:30", "null", "~", "true", "on", "2020-01-01", "=", "<<", "1_0", ".5", "-.inf", "", "- a", "a: b", "#"]
+    [
+        "1e-3",
+        "0o17",
+        "0x1F",
+        "9:30",
+        "null",
+        "~",
+        "true",
+        "on",
+        "2020-01-01",
+        "=",
+        "<<",
+        "1_0",
+        ".5",
+        "-.inf",
+        "",
+        "- a",
+        "a: b",
+        "#",
+    ]
 )
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**40), 10**40) | st.floats(allow_nan=False) | TEXTS,

@@ -5,7 +5,6 @@ Exit status: 0 done, 2 a mistake in what was asked (one line), 1 anything else, 
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -17,6 +16,7 @@ import click
 from polyprefix.errors import ConfigError, UserError, nearest
 from polyprefix.interruption import loading
 from polyprefix.report.command import default_name, report_options, write_report
+from polyprefix.serialize import to_json
 from polyprefix.study.commands import study
 from polyprefix.terminal import protect_streams
 
@@ -198,7 +198,7 @@ def predict(
 
     questions = file or (list(texts) if texts else [named])
     answers = prediction.predict(adapter, questions, settings=settings, reporter=Terminal(), **flags)
-    lines = "".join(json.dumps(answer, ensure_ascii=False, default=str) + "\n" for answer in answers)
+    lines = "".join(to_json(answer) + "\n" for answer in answers)
     if out is None:
         click.echo(lines, nl=False)
     else:
@@ -263,7 +263,7 @@ def list_(what: str, script: str | None, family: str | None, as_json: bool) -> N
 
     rows = listing.languages(script, family) if what == "languages" else getattr(listing, what)()
     if as_json:
-        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        click.echo(to_json(rows, indent=1))
     else:
         listing.show(rows)
 
@@ -279,7 +279,7 @@ def doctor(as_json: bool) -> None:
 
     rows = [asdict(check) for check in examine()]
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(to_json(rows, indent=1))
     else:
         listing.show(rows)
 
@@ -323,7 +323,7 @@ def compare(
 
     found = compare_runs(folder, baseline, metric, resamples, mixed)
     if as_json:
-        click.echo(json.dumps(shown.as_dict(found), ensure_ascii=False, allow_nan=False))
+        click.echo(to_json(shown.as_dict(found)))
     elif as_csv:
         click.echo(shown.as_csv(found), nl=False)
     else:
@@ -373,7 +373,7 @@ def _run(settings: dict[str, Any], *, hub: Path | None, out: Path, as_json: bool
     summary = summarise(*folders)
     write_html(summary, folders[0] / "report.html")
     if as_json:
-        click.echo(json.dumps(as_dict(summary), ensure_ascii=False))
+        click.echo(to_json(as_dict(summary)))
         return
     from polyprefix.terminal import console
 

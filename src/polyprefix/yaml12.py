@@ -109,7 +109,9 @@ def _text(dumper: Any, text: str) -> Any:
         is_text = _value(Node(0, text, plain=True)) is text
     except YamlError:
         is_text = False
-    style = '"' if set(text) & {"\x85", "\u2028", "\u2029"} else None if is_text else "'"  # which YAML folds as line ends
+    style = (
+        '"' if set(text) & {"\x85", "\u2028", "\u2029"} else None if is_text else "'"
+    )  # which YAML folds as line ends
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

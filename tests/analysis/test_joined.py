@@ -81,7 +81,9 @@ def test_a_run_without_answers_is_left_out_by_all_and_named(runs: Path, damage: 
     grid = read_grid([runs])
     assert grid.methods == ("none", "prefix") and any("predictions.parquet" in line for line in grid.missing)
     found = compare(runs, "none", resamples=FAST)
-    assert len(found.settings[0].systems) == 2 and any("predictions.parquet" in note for note in found.settings[0].notes)
+    assert len(found.settings[0].systems) == 2 and any(
+        "predictions.parquet" in note for note in found.settings[0].notes
+    )
     shutil.rmtree(next(runs.glob("*prefix*")))
     with pytest.raises(OutputError, match=r"predictions\.parquet"):
         compare(runs, "none", resamples=FAST)

@@ -1,8 +1,8 @@
 """`make fuzz`: damaged inputs for some minutes; every one that ends in neither a result nor one line is printed with its number.
 
-    python -m tests.fuzz --seconds 600
-    python -m tests.fuzz --count 10000
-    python -m tests.fuzz --only study --seed 17        one input, with its traceback
+python -m tests.fuzz --seconds 600
+python -m tests.fuzz --count 10000
+python -m tests.fuzz --only study --seed 17        one input, with its traceback
 """
 
 from __future__ import annotations

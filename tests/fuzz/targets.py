@@ -43,7 +43,16 @@ TASKS: list[dict[str, Any]] = [
     {"shape": "span", "template": "{context} {text}", "files": {"test": "span.jsonl"}, "stop": ["\n"], "max_new_tokens": 9, "metric": "f1"},
     {"shape": "generation", "template": "{text}", "files": {"test": {"en": "all.jsonl"}}, "metric": "number", "answer_format": "list"},
 ]  # fmt: skip
-ROW = {"id": "1", "text": "a question", "answer": "yes", "a": "x", "b": "y", "context": "yes it is 5", "language": "en", "n": 1.50}
+ROW = {
+    "id": "1",
+    "text": "a question",
+    "answer": "yes",
+    "a": "x",
+    "b": "y",
+    "context": "yes it is 5",
+    "language": "en",
+    "n": 1.50,
+}
 
 
 def _values(text: str, folder: Path, name: str) -> Path:
@@ -70,8 +79,18 @@ def config(rng: random.Random, folder: Path) -> None:
 
 def assignment(rng: random.Random, folder: Path) -> None:
     """Values of `--set`."""
-    names = [*map(".".join, (p for p in places(CONFIG) if p and all(isinstance(k, str) for k in p))), "a", "", ".", "train", "method.name", "x.y.z"]
-    pairs = tuple(f"{rng.choice(names)}{rng.choice(['=', '=', '=', '==', ''])}{_text(rng)}" for _ in range(rng.choice([1, 1, 2])))
+    names = [
+        *map(".".join, (p for p in places(CONFIG) if p and all(isinstance(k, str) for k in p))),
+        "a",
+        "",
+        ".",
+        "train",
+        "method.name",
+        "x.y.z",
+    ]
+    pairs = tuple(
+        f"{rng.choice(names)}{rng.choice(['=', '=', '=', '==', ''])}{_text(rng)}" for _ in range(rng.choice([1, 1, 2]))
+    )
     if rng.random() < 0.2:
         validate(PredictConfig, override({}, pairs), "predict")
     else:
@@ -183,9 +202,15 @@ def adapter(rng: random.Random, folder: Path) -> None:
     file = place / ("adapter.json" if is_ours else "adapter_config.json")
     kind = rng.random()
     if kind < 0.55:
-        file.write_bytes(json.dumps(changed(json.loads(file.read_text()), rng), ensure_ascii=False).encode(errors="surrogatepass"))
+        file.write_bytes(
+            json.dumps(changed(json.loads(file.read_text()), rng), ensure_ascii=False).encode(errors="surrogatepass")
+        )
     elif kind < 0.8:
-        file.write_bytes(damaged(file.read_text(), rng, ["[" * 100_000, "1" * 6000, "NaN", "{" * 3000]).encode(errors="surrogatepass"))
+        file.write_bytes(
+            damaged(file.read_text(), rng, ["[" * 100_000, "1" * 6000, "NaN", "{" * 3000]).encode(
+                errors="surrogatepass"
+            )
+        )
     else:
         tensors = next(place.glob("*.safetensors"))
         tensors.write_bytes(flipped(tensors.read_bytes(), rng))
@@ -196,7 +221,12 @@ def adapter(rng: random.Random, folder: Path) -> None:
             return
         saved = read_settings(find_adapter(folder))
         if rng.random() < 0.5:
-            settings = {"model": saved["base"]["name"], "task": "terms", "method": saved["method"], "adapter": str(place)}
+            settings = {
+                "model": saved["base"]["name"],
+                "task": "terms",
+                "method": saved["method"],
+                "adapter": str(place),
+            }
             checked(override(settings, ()), None)
         if saved.get("task") and "name" in saved["task"]:
             tasks.restore(saved["task"])
@@ -222,7 +252,9 @@ def run_folder(rng: random.Random, folder: Path) -> None:
         values = changed(json.loads(result.read_text()), rng)
         result.write_bytes(json.dumps(values, ensure_ascii=False).encode(errors="surrogatepass"))
     elif kind < 0.8:
-        result.write_bytes(damaged(result.read_text(), rng, ["[" * 100_000, "1" * 6000, "NaN"]).encode(errors="surrogatepass"))
+        result.write_bytes(
+            damaged(result.read_text(), rng, ["[" * 100_000, "1" * 6000, "NaN"]).encode(errors="surrogatepass")
+        )
     else:
         answers = result.with_name("predictions.parquet")
         answers.write_bytes(flipped(answers.read_bytes(), rng))
@@ -247,16 +279,23 @@ def model_folder(rng: random.Random, folder: Path) -> None:
     place = folder / "model"
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(kept, place)
-    name = rng.choice(["config.json"] * 5 + ["model.safetensors.index.json", "tokenizer_config.json", "tokenizer.json", "model.safetensors"])
+    name = rng.choice(
+        ["config.json"] * 5
+        + ["model.safetensors.index.json", "tokenizer_config.json", "tokenizer.json", "model.safetensors"]
+    )
     file = place / name
     if name != "model.safetensors.index.json":
         (place / "model.safetensors.index.json").unlink()
     if name.endswith(".safetensors"):
         file.write_bytes(flipped(file.read_bytes(), rng))
     elif rng.random() < 0.8:
-        file.write_bytes(json.dumps(changed(json.loads(file.read_text()), rng), ensure_ascii=False).encode(errors="surrogatepass"))
+        file.write_bytes(
+            json.dumps(changed(json.loads(file.read_text()), rng), ensure_ascii=False).encode(errors="surrogatepass")
+        )
     else:
-        file.write_bytes(damaged(file.read_text(), rng, ["[" * 100_000, "1" * 6000, "NaN"]).encode(errors="surrogatepass"))
+        file.write_bytes(
+            damaged(file.read_text(), rng, ["[" * 100_000, "1" * 6000, "NaN"]).encode(errors="surrogatepass")
+        )
     load_model(str(place), device="cpu", dtype="float32")
 
 

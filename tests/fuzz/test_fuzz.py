@@ -11,7 +11,17 @@ import pytest
 from tests.fuzz.run import outcome
 from tests.fuzz.targets import TARGETS
 
-COUNTS = {"config": 120, "assignment": 120, "study": 80, "task": 80, "data": 150, "adapter": 60, "run_folder": 60, "model_folder": 40, "language": 60}
+COUNTS = {
+    "config": 120,
+    "assignment": 120,
+    "study": 80,
+    "task": 80,
+    "data": 150,
+    "adapter": 60,
+    "run_folder": 60,
+    "model_folder": 40,
+    "language": 60,
+}
 FAILED_ONCE = [
     ("task", 46), ("task", 99), ("adapter", 54), ("study", 58), ("study", 99), ("model_folder", 69), ("run_folder", 9), ("run_folder", 18),
     ("run_folder", 26), ("run_folder", 28), ("run_folder", 77), ("run_folder", 87), ("run_folder", 154), ("run_folder", 201), ("adapter", 1416), ("adapter", 1511), ("adapter", 1800),

@@ -261,6 +261,9 @@ def _scores(values: Mapping[str, Any]) -> dict[str, dict[str, Score]]:
 
 def _score(value: float, n: int, ci95: Sequence[float]) -> Score:
     low, high = ci95
-    if any(isinstance(x, bool) or not isinstance(x, int | float) for x in (value, n, low, high)) or not 0 <= n < 1 << 63:
+    if (
+        any(isinstance(x, bool) or not isinstance(x, int | float) for x in (value, n, low, high))
+        or not 0 <= n < 1 << 63
+    ):
         raise ValueError("a score is no number")
     return Score(float(value), int(n), (float(low), float(high)))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from polyprefix.atomic import output_errors
+from polyprefix.serialize import to_json
 
 
 class JsonlLog:
@@ -23,7 +24,7 @@ class JsonlLog:
             OutputError: if the file cannot be written.
         """
         with output_errors(self.path), self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            file.write(to_json(record) + "\n")
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:

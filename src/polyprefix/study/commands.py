@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from polyprefix.report.command import default_name, report_options, show_figures, write_report
+from polyprefix.serialize import to_json
 
 if TYPE_CHECKING:
     from polyprefix.study.file import Study
@@ -69,9 +69,7 @@ def plan(
     books = Bookkeeping(_out(definition, out))
     checks = check(cells, books, here()) if books.out.is_dir() else []
     if as_json:
-        click.echo(
-            json.dumps({**asdict(found), "seconds": found.seconds, "checks": [asdict(c) for c in checks]}, default=dict)
-        )
+        click.echo(to_json({**asdict(found), "seconds": found.seconds, "checks": list(checks)}))
     else:
         show_plan(found, checks)
 
@@ -132,7 +130,7 @@ def status(file: Path, parts: tuple[str, ...], out: Path | None, as_json: bool) 
     books = Bookkeeping(_out(definition, out))
     found = look(cells, books)
     if as_json:
-        click.echo(json.dumps(found.as_dict(), ensure_ascii=False))
+        click.echo(to_json(found.as_dict()))
         return
     show_status(found)
     finished = results(cells, books)
@@ -224,7 +222,7 @@ def _plan_power(
     found = source(variances, finished.folders if finished else (), finished.names if finished else {})
     plan = power_plan(cells, definition.contrasts, device(name), found)
     if as_json:
-        click.echo(json.dumps(asdict(plan), default=dict).replace("Infinity", "null").replace("NaN", "null"))
+        click.echo(to_json(plan))
     else:
         show_power(plan)
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from polyprefix.data.files import Faults, Real, Row, Whole, cell_text, shown, written_list
+from polyprefix.data.same_text import visible
 from polyprefix.errors import nearest
 from polyprefix.records import Prediction, Score
 from polyprefix.scoring.answers import SPAN_METRICS, exact_match, f1
@@ -246,7 +247,8 @@ class Span(Written):
     def answer(self, row: Row, inputs: Mapping[str, str], faults: Faults) -> Answer | None:
         """The accepted answers, each of which the context holds."""
         found = super().answer(row, inputs, faults)
-        outside = [text for text in found[1] if text not in inputs.get(self.context, text)] if found else []
+        context = visible(inputs[self.context]) if self.context in inputs else None
+        outside = [text for text in found[1] if context is not None and visible(text) not in context] if found else []
         if outside:
             where = f"{row.where}, column '{self.columns.answer}'"
             faults.add(where, shown(outside[0]), f"words of the column '{self.context}', letter by letter")
@@ -286,8 +288,9 @@ def _key(row: Row, column: str, known: Mapping[str, str], faults: Faults) -> str
     key = cell_text(value)
     if key not in known and isinstance(value, Whole | Real):  # 1.0 in the data is the label 1
         key = cell_text(float(value)) if isinstance(value, Real) else str(int(value))
-    if key in known:
-        return key
+    alike = {visible(name): name for name in known}  # one text may be written in several of Unicode's forms
+    if key is not None and visible(key) in alike:
+        return alike[visible(key)]
     close = nearest(key or "", known)
     faults.add(f"{row.where}, column '{column}'", shown(value), f"one of {len(known)} values, {close}")
     return None

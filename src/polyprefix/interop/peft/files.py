@@ -45,7 +45,9 @@ class Saved:
         value = self.config.get(key)
         if not isinstance(value, int) or not 1 <= value <= MOST_LENGTH:
             where = self.folder / CONFIG
-            raise AdapterError(f"{where}: {key} is {value!r}, not a number from 1 to {MOST_LENGTH:,}; save the adapter again")
+            raise AdapterError(
+                f"{where}: {key} is {value!r}, not a number from 1 to {MOST_LENGTH:,}; save the adapter again"
+            )
         return value
 
     def misfit(self, found: str, expected: str) -> AdapterError:
