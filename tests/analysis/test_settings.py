@@ -73,3 +73,11 @@ def test_runs_that_were_tested_in_no_language_are_passed_over(write_run: WriteRu
     write_run("none", answers(0.3))
     runs, unread = read_runs([folder])
     assert [run.method for run in runs] == ["none"] and unread == []
+
+
+def test_models_of_one_name_and_other_weights_are_other_models() -> None:
+    """A run of an earlier version, which recorded no weights, belongs to the name."""
+    from polyprefix.analysis.settings import _by_content
+
+    assert _by_content([("m", "a" * 64), ("m", "a" * 64), ("m", "")]) == ["m", "m", "m"]
+    assert _by_content([("m", "a" * 64), ("m", "b" * 64), ("n", "c" * 64)]) == ["m [aaaaaaaa]", "m [bbbbbbbb]", "n"]

@@ -161,10 +161,10 @@ def group_runs(
         across_shots: whether the number of shots tells systems of one setting apart, so that they can be compared.
     """
     groups: dict[tuple[str, str, int], dict[str, list[Run]]] = {}
-    for run, task in zip(runs, _tasks(runs), strict=True):
+    for run, task, model in zip(runs, _tasks(runs), _models(runs), strict=True):
         shots = int(run.result.config.get("shots", 0))
         settings = run.settings | ({"shots": shots} if across_shots else {})
-        key = task, str(run.result.config["model"]), 0 if across_shots else shots
+        key = task, model, 0 if across_shots else shots
         groups.setdefault(key, {}).setdefault(json.dumps(settings, sort_keys=True), []).append(run)
     kept = {key: _with_enough(systems) for key, systems in groups.items()}
     telling = _telling(systems for systems, _ in kept.values())
@@ -188,10 +188,21 @@ def setting_of(context: Context) -> Setting:
 
 def _tasks(runs: Sequence[Run]) -> list[str]:
     """The task of each run; of task files with one name and different content, the name and the start of the digest."""
-    titles = [(task_title(run.result.config), str(run.result.config.get("task_digest") or "")) for run in runs]
-    digests = set(titles)
-    several = {title for title, _ in digests if sum(title == other for other, _ in digests) > 1}
-    return [f"{title} [{digest[:8]}]" if title in several and digest else title for title, digest in titles]
+    return _by_content([(task_title(run.result.config), str(run.result.config.get("task_digest") or "")) for run in runs])
+
+
+def _models(runs: Sequence[Run]) -> list[str]:
+    """The model of each run; of models with one name and other weights, the name and the start of the weights' digest."""
+    known = [run.result.provenance.get("model") for run in runs]
+    weights = [str(model.get("weights") or "") if isinstance(model, Mapping) else "" for model in known]
+    return _by_content(list(zip((str(run.result.config["model"]) for run in runs), weights, strict=True)))
+
+
+def _by_content(named: Sequence[tuple[str, str]]) -> list[str]:
+    """Names with digests: the name alone where it has one digest, or none that is known."""
+    digests = {(name, digest) for name, digest in named if digest}
+    several = {name for name, _ in digests if sum(name == other for other, _ in digests) > 1}
+    return [f"{name} [{digest[:8]}]" if name in several and digest else name for name, digest in named]
 
 
 def _telling(groups: Iterable[Mapping[str, list[Run]]]) -> dict[str, list[str]]:
