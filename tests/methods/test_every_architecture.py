@@ -187,3 +187,21 @@ def test_weights_that_are_no_numbers_are_not_blamed_on_the_architecture() -> Non
     with pytest.raises(ModelError, match="its logits are not finite numbers; its weights are damaged") as error:
         attach(base, registry.build({"name": "prefix"}))
     assert "architecture" not in str(error.value) and "cannot be served" not in str(error.value)
+
+
+@pytest.mark.parametrize("variant", [v for v in VARIANTS if v != "none"])
+def test_initial_values_depend_on_the_seed_alone(variant: str) -> None:
+    """Not on what a process learned about the architecture before."""
+    from polyprefix.models.text_part import unreached_by_text
+    from polyprefix.prefix.lengths import _of_copy
+
+    base = tiny_copy("llama")
+    assert isinstance(base, BaseModel)
+    found = []
+    for _ in range(2):
+        unreached_by_text.cache_clear()
+        _of_copy.cache_clear()
+        for _ in range(2):  # first measured, then remembered
+            model = attach(copy_of(base), registry.build({"name": variant.split()[0], **VARIANTS[variant]}), seed=3)
+            found.append([p.detach().clone() for _, p in model.trainable()])
+    assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))

@@ -53,10 +53,11 @@ class LoRA(Method):
         Raises:
             ConfigError: if the model has no module of a given name.
         """
+        config = self.peft_config(base.model)  # before the seed: nothing but initial values may take random numbers after it
         with torch.random.fork_rng():
             torch.manual_seed(start.seed)
             try:
-                inject_adapter_in_model(self.peft_config(base.model), base.model)
+                inject_adapter_in_model(config, base.model)
             except ValueError as error:
                 raise ConfigError(f"method.targets: {_reason(base.model, error)}") from None
         return LowRank(base.model)
