@@ -275,6 +275,8 @@ def slug(name: str) -> str:
     return text.encode()[:80].decode(errors="ignore").strip("-.") or "-"
 
 
+MOST_MISTAKES = 20
+"""So many are told; of more, the number."""
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
@@ -287,7 +289,9 @@ def validate(kind: type[AnySettings], values: Mapping[str, Any], where: str) -> 
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
-        raise ConfigError(f"{where}: " + "; ".join(_explain(kind, item) for item in error.errors())) from None
+        mistakes = list(dict.fromkeys(_explain(kind, item) for item in error.errors()))
+        more = f"; ... and {len(mistakes) - MOST_MISTAKES} more" if len(mistakes) > MOST_MISTAKES else ""
+        raise ConfigError(f"{where}: " + "; ".join(mistakes[:MOST_MISTAKES]) + more) from None
 
 
 def _explain(kind: type[Settings], error: Any) -> str:
