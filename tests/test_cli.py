@@ -132,7 +132,8 @@ MISTAKES = [
     ("run", "--task", "terms", "--set", "trian.steps=2"), ("run", "--task", "terms", "--set", "method.lenght=2"),
     ("run", "--task", "terms", "--set", "method.length=1e9"), ("run", "--task", "terms", "--method", "prefx"), ("run", "--task", "term"),
     ("run", "--task", "terms", "--model", "./nowhere"), ("run", "--task", "terms", "--languages", "Klingonish"), ("run", "nowhere.yaml"),
-    ("predict", "nowhere", "--text", "a"), ("evaluate", "nowhere", "--task", "terms"), ("export", "nowhere", "--format", "pefft", "--out", "x"),
+    ("predict", "nowhere", "--text", "a"), ("evaluate", "nowhere", "--task", "terms"), ("export", "nowhere", "--format", "pefft",
+    "--out", "x"),
     ("import", "nowhere", "--model", "gemma-3-270m", "--out", "x"), ("report", "nowhere"), ("compare", "nowhere", "--baseline", "none"),
 ]  # fmt: skip
 

@@ -71,12 +71,15 @@ def _nested(path: str, number: float) -> dict[str, Any]:
 @pytest.mark.parametrize("seed", [0, 2**31, 2**32 + 1, 2**63 - 1])
 def test_every_seed_in_the_range_is_a_seed_everywhere(seed: int) -> None:
     import torch
-    from tests.tiny import tiny_base
 
     from polyprefix.methods.adapted import attach
+    from tests.tiny import tiny_base
 
     base = tiny_base("llama-gqa-tied")
-    for name in ({"name": "prefix", "init": "random", "length": 2}, {"name": "soft-prompt", "init": "random", "length": 2}):
+    for name in (
+        {"name": "prefix", "init": "random", "length": 2},
+        {"name": "soft-prompt", "init": "random", "length": 2},
+    ):
         attach(base, methods.build(name), seed=seed)
     torch.manual_seed(seed)
     assert validate(RunConfig, {**BASE, "seed": seed}, "run").seed == seed
@@ -115,7 +118,18 @@ def test_any_name_makes_a_folder_or_one_line(name: str) -> None:
     assert "/" not in run_id and "\0" not in run_id and len(run_id.encode()) < 250 and run_id.isprintable()
 
 
-@pytest.mark.parametrize("text", ["[" * (MOST_DEPTH + 2) + "]" * (MOST_DEPTH + 2), "[" * 200_000, "1" * 5000, "NaN", "-Infinity", "1e999", '"\\ud800"'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * (MOST_DEPTH + 2) + "]" * (MOST_DEPTH + 2),
+        "[" * 200_000,
+        "1" * 5000,
+        "NaN",
+        "-Infinity",
+        "1e999",
+        '"\\ud800"',
+    ],
+)
 def test_json_of_others_has_limits(text: str) -> None:
     with pytest.raises(ValueError):
         parse_json(text)

@@ -55,11 +55,14 @@ def loop(folder: Path) -> None:
 
 
 DAMAGE: dict[str, Callable[[Path], Any]] = {
-    "a million layers": config(num_hidden_layers=10**6), "no heads": config(num_attention_heads=0), "minus heads": config(num_key_value_heads=-1),
-    "a wide model": config(hidden_size=10**9), "a vocabulary": config(vocab_size=10**12), "text for a number": config(num_hidden_layers="many"),
+    "a million layers": config(num_hidden_layers=10**6), "no heads": config(num_attention_heads=0),
+    "minus heads": config(num_key_value_heads=-1),
+    "a wide model": config(hidden_size=10**9), "a vocabulary": config(vocab_size=10**12),
+    "text for a number": config(num_hidden_layers="many"),
     "a list of heads": config(num_attention_heads=[]), "no type": config(model_type=7), "a type that is a list": config(model_type=["llama"]),
     "outside": index("../outside.safetensors"), "absolute": index("/etc/passwd"), "a number": index(3),  # type: ignore[arg-type]
-    "a file that is not there": index("b.safetensors"), "a pipe for tensors": pipe("model.safetensors"), "a pipe for settings": pipe("config.json"),
+    "a file that is not there": index("b.safetensors"), "a pipe for tensors": pipe("model.safetensors"),
+    "a pipe for settings": pipe("config.json"),
     "a pipe for a tokenizer": pipe("tokenizer.json"), "a loop": loop, "deep": lambda f: (f / "config.json").write_text('{"a":' * 10_000),
     "a list": lambda f: (f / "config.json").write_text("[]"), "nothing": lambda f: (f / "config.json").write_text(""),
 }  # fmt: skip
