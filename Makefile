@@ -1,6 +1,7 @@
 # Two commands for a fresh machine with Python 3.11+, make and a package index:
 #   make quickstart   the embedded model and task, from installation to report
 #   make test         all tests
+#   make fuzz         damaged files of every kind, for ten minutes
 # Documentation as a site, in build/site:
 #   make docs
 # Speed (docs/performance.md; hours, on a machine that does nothing else):
@@ -11,7 +12,11 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: quickstart test check compare docs bench bench-gpu clean
+# damaged files of every kind for ten minutes; each that ends in neither a result nor one line is printed
+fuzz: $(VENV)/.tested
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.fuzz --seconds 600 --start $$(date +%s)
+
+.PHONY: fuzz quickstart test check compare docs bench bench-gpu clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/polyprefix quickstart

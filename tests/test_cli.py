@@ -126,3 +126,38 @@ def test_after_an_interruption_the_same_command_works(
         assert not list(tmp_path.glob("terms-prefix-*"))
     assert polyprefix(*words)[0] == 0
     assert len(list(tmp_path.glob("terms-prefix-*/result.json"))) == 1
+
+
+MISTAKES = [
+    ("run", "--task", "terms", "--set", "trian.steps=2"), ("run", "--task", "terms", "--set", "method.lenght=2"),
+    ("run", "--task", "terms", "--set", "method.length=1e9"), ("run", "--task", "terms", "--method", "prefx"), ("run", "--task", "term"),
+    ("run", "--task", "terms", "--model", "./nowhere"), ("run", "--task", "terms", "--languages", "Klingonish"), ("run", "nowhere.yaml"),
+    ("predict", "nowhere", "--text", "a"), ("evaluate", "nowhere", "--task", "terms"), ("export", "nowhere", "--format", "pefft",
+    "--out", "x"),
+    ("import", "nowhere", "--model", "gemma-3-270m", "--out", "x"), ("report", "nowhere"), ("compare", "nowhere", "--baseline", "none"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", MISTAKES, ids=" ".join)
+def test_mistakes_are_said_before_libraries_load(words: tuple[str, ...], tmp_path: Path) -> None:
+    model = () if words[0] != "run" or "--model" in words or len(words) == 2 else ("--model", "gemma-3-270m")
+    code = (
+        "import sys\nfrom polyprefix.cli import main\ntry:\n    main()\nexcept SystemExit as end:\n"
+        "    heavy = {'torch', 'transformers', 'peft', 'datasets'} & set(sys.modules)\n    print(end.code, sorted(heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words, *model], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "2 []", done.stderr
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("polyprefix: ")
+
+
+def test_the_command_alone_prints_its_help() -> None:
+    done = subprocess.run([sys.executable, "-m", "polyprefix"], capture_output=True, text=True)
+    assert done.returncode == 0 and "Commands:" in done.stdout and not done.stderr
+
+
+def test_the_run_of_a_base_model_can_be_asked(polyprefix: Command, tiny_folder: Path, tmp_path: Path) -> None:
+    status, _, err = polyprefix("run", "--model", tiny_folder, *TINY, "--method", "none", "--out", tmp_path)
+    assert status == 0, err
+    [folder] = tmp_path.glob("terms-none-*")
+    status, out, err = polyprefix("predict", folder, "--text", "Ujerumani")
+    assert status == 0 and json.loads(out)["prediction"] and json.loads(out)["probabilities"], err

@@ -76,7 +76,8 @@ def test_any_text_is_plain_values_or_one_reason(text: str) -> None:
     ("text", "value"),
     [
         ("9:30", "9:30"), ("010", 10), ("0o17", 15), ("0x1F", 31), ("1e-3", 0.001), ("1_000", "1_000"), ("no", "no"), ("on", "on"),
-        ("2020-01-01", "2020-01-01"), ("True", True), ("~", None), ("", None), (".5", 0.5), ("+1", 1), ("=", "="), ("'1'", "1"), ("!!str 1", "1"),
+        ("2020-01-01", "2020-01-01"), ("True", True), ("~", None), ("", None), (".5", 0.5), ("+1", 1), ("=", "="), ("'1'", "1"),
+        ("!!str 1", "1"),
         ("! 1", "1"), (".inf", float("inf")), ("{}", {}), ("[]", []), ("&a 1", 1), ("[&a 1, *a]", [1, 1]),
     ],
 )  # fmt: skip
@@ -86,9 +87,12 @@ def test_scalars_are_those_of_the_core_schema(text: str, value: Any) -> None:
 
 BOMB = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12))
 REFUSED = {
-    "a tag": "a: !!python/object/apply:os.system ['true']", "a set": "a: !!set {b}", "bytes": "a: !!binary aGk=", "a date tag": "a: !!timestamp 2020-01-01",
-    "a cycle": "a: &a [*a]", "a cycle of mappings": "a: &a\n  b: *a", "an unknown alias": "a: *b", "a merge": "a: {<<: {b: 1}}", "a key twice": "a: 1\na: 2",
-    "a key that is a list": "? [a]\n: b", "depth": "[" * (MOST_DEPTH + 1), "great depth": "[" * 100_000, "aliases": BOMB, "digits": "a: " + "1" * 5000,
+    "a tag": "a: !!python/object/apply:os.system ['true']", "a set": "a: !!set {b}", "bytes": "a: !!binary aGk=",
+    "a date tag": "a: !!timestamp 2020-01-01",
+    "a cycle": "a: &a [*a]", "a cycle of mappings": "a: &a\n  b: *a", "an unknown alias": "a: *b", "a merge": "a: {<<: {b: 1}}",
+    "a key twice": "a: 1\na: 2",
+    "a key that is a list": "? [a]\n: b", "depth": "[" * (MOST_DEPTH + 1), "great depth": "[" * 100_000, "aliases": BOMB,
+    "digits": "a: " + "1" * 5000,
     "two documents": "a: 1\n---\nb: 2", "half a character": '"\\ud800"', "a control": "a: \x00", "size": "- a\n" * MOST_VALUES * 2,
 }  # fmt: skip
 
@@ -98,7 +102,7 @@ def test_what_is_more_than_plain_values_is_refused_in_a_line(what: str, tmp_path
     path = tmp_path / "a.yaml"
     path.write_text(REFUSED[what], encoding="utf-8")
     start = time.perf_counter()
-    with pytest.raises(ConfigError, match="a.yaml") as caught:
+    with pytest.raises(ConfigError, match=r"a\.yaml") as caught:
         read_yaml(path)
     assert "\n" not in str(caught.value) and time.perf_counter() - start < 10
 

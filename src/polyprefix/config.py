@@ -10,7 +10,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -275,6 +275,8 @@ def slug(name: str) -> str:
     return text.encode()[:80].decode(errors="ignore").strip("-.") or "-"
 
 
+MOST_MISTAKES = 20
+"""So many are told; of more, the number."""
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
@@ -287,7 +289,14 @@ def validate(kind: type[AnySettings], values: Mapping[str, Any], where: str) -> 
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
-        raise ConfigError(f"{where}: " + "; ".join(_explain(kind, item) for item in error.errors())) from None
+        mistakes = list(dict.fromkeys(_explain(kind, item) for item in error.errors()))
+        raise ConfigError(f"{where}: {listed(mistakes)}") from None
+
+
+def listed(mistakes: Sequence[str]) -> str:
+    """All mistakes in one line, or the first `MOST_MISTAKES` and the number of the others."""
+    more = f"; ... and {len(mistakes) - MOST_MISTAKES} more" if len(mistakes) > MOST_MISTAKES else ""
+    return "; ".join(mistakes[:MOST_MISTAKES]) + more
 
 
 def _explain(kind: type[Settings], error: Any) -> str:

@@ -28,7 +28,7 @@ def require_regular(path: Path) -> os.stat_result:
     Raises:
         OSError: if it is missing, a folder, a pipe, a socket or a device.
     """
-    found = os.stat(path)
+    found = path.stat()
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(found.st_mode):
@@ -46,7 +46,7 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     require_regular(path)
     # without waiting: the path may have become a pipe since
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with open(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         content = file.read(most + 1)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import copy
-import json
 import random
 from typing import Any
 
 ODD: list[Any] = [
     None, True, False, 0, -1, 1, 2, 10**9, 2**63, 2**64, 10**400, -(10**30), 0.5, -0.0, 1e308, -1e308, float("nan"), float("inf"), 5e-324,
-    "", " ", "a", "x" * 300, "x" * 5000, "\0", "\x1b]52;c;eA==\x07", "\u202e", "\ud800", "../../etc/passwd", "/dev/zero", "/dev/stdin", "~", ".",
+    "", " ", "a", "x" * 300, "x" * 5000, "\0", "\x1b]52;c;eA==\x07", "\u202e", "\ud800", "../../etc/passwd", "/dev/zero", "/dev/stdin",
+    "~", ".",
     "..", "/", "a/b", "{", "}", "{}", "{{", "{0}", "{a.b}", "{a!r:>9999999999}", "{text}", "%s", "[]", "null", "9:30", "010", "1e999", "on",
     "9999-99-99", "٣", "é", "no", "<script>", "--help", "=", "all", "none", "prefix", "*", "[", "1-2,3-", "top:99999999999999999999",
     [], {}, [[]], [None], [1, 2, 3], ["a", "a"], {"a": 1}, {"": ""}, {"name": "prefix"}, {"name": {}}, {"name": "lora", "targets": [1]}, [{}],
     {"en": 1}, {"\0": 1}, [[[[[[[[[[]]]]]]]]]], list(range(500)),
 ]  # fmt: skip
 YAML = [
-    "!!python/object/apply:os.system ['true']", "!!set {a, b}", "!!binary aGk=", "!!timestamp 2020-01-01", "!!float abc", "!!int x", "&a [*a]",
-    "&a {<<: *a}", "*unknown", "2020-01-01", "9:30:61", "0x", "0b2", "0o9", "1" * 5000, "." * 50, "[" * 3000, "{a: " * 500, "- " * 2000, "? [a]\n: b",
-    "<<: 1", "\t", "%YAML 1.1\n---\n", "---\n---\n", "'", '"\\ud800"', '"\\x"', "\x00", "\x85", "|9", ">-", "!<x> a", "a: b: c", "@", "`", "=",
+    "!!python/object/apply:os.system ['true']", "!!set {a, b}", "!!binary aGk=", "!!timestamp 2020-01-01", "!!float abc", "!!int x",
+    "&a [*a]",
+    "&a {<<: *a}", "*unknown", "2020-01-01", "9:30:61", "0x", "0b2", "0o9", "1" * 5000, "." * 50, "[" * 3000, "{a: " * 500, "- " * 2000,
+    "? [a]\n: b",
+    "<<: 1", "\t", "%YAML 1.1\n---\n", "---\n---\n", "'", '"\\ud800"', '"\\x"', "\x00", "\x85", "|9", ">-", "!<x> a", "a: b: c", "@",
+    "`", "=",
     "2020-13-45", "1e1000000", "-.inf", ".nan", "0x" + "f" * 4000, "&a a: *a", "? ", "- ? - ?", "!!null x", "!!bool maybe", "1__0", "0:0:0",
 ]  # fmt: skip
 

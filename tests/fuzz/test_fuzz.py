@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from tests.fuzz.run import outcome
 from tests.fuzz.targets import TARGETS
 
@@ -24,7 +25,8 @@ COUNTS = {
 }
 FAILED_ONCE = [
     ("task", 46), ("task", 99), ("adapter", 54), ("study", 58), ("study", 99), ("model_folder", 69), ("run_folder", 9), ("run_folder", 18),
-    ("run_folder", 26), ("run_folder", 28), ("run_folder", 77), ("run_folder", 87), ("run_folder", 154), ("run_folder", 201), ("adapter", 1416), ("adapter", 1511), ("adapter", 1800),
+    ("run_folder", 26), ("run_folder", 28), ("run_folder", 77), ("run_folder", 87), ("run_folder", 154), ("run_folder", 201),
+    ("adapter", 1416), ("adapter", 1511), ("adapter", 1800),
 ]  # fmt: skip
 """Numbers of inputs that ended in a traceback or hung."""
 

@@ -249,7 +249,7 @@ def _check_types(path: Path, values: Mapping[str, Any]) -> None:
     for where, value, kinds in wanted:
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             names = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in kinds)
-            raise OutputError(f"{path}: {where} is {type(value).__name__}, expected {names}; run it again")
+            raise OutputError(f"{path}: {where} is {type(value).__name__}, expected {names}: malformed; run it again")
         if isinstance(value, int) and abs(value) >= 1 << 63:
             raise OutputError(f"{path}: {where} is no number of a run; run it again")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from polyprefix.config import RunConfig, validate
+from polyprefix.config import RunConfig, listed, validate
 from polyprefix.errors import ConfigError, UserError, nearest
 from polyprefix.methods import registry as methods
 from polyprefix.models.digest import with_digests
@@ -77,7 +77,7 @@ def cells(study: Study, where: str, only: Collection[str] = ()) -> tuple[Cell, .
     if not parts:
         mistakes["no axes and no parts; give at least one axis, such as 'axes: {method: [none, prefix]}'"] = None
     if mistakes:
-        raise ConfigError(f"{where}: " + "; ".join(mistakes))
+        raise ConfigError(f"{where}: {listed(list(mistakes))}")
     unique: dict[str, Cell] = {}
     tuning = [_tuning(cell, candidate) for cell in found for candidate in cell.candidates]
     for cell in (*tuning, *found):
