@@ -188,7 +188,9 @@ def setting_of(context: Context) -> Setting:
 
 def _tasks(runs: Sequence[Run]) -> list[str]:
     """The task of each run; of task files with one name and different content, the name and the start of the digest."""
-    return _by_content([(task_title(run.result.config), str(run.result.config.get("task_digest") or "")) for run in runs])
+    return _by_content(
+        [(task_title(run.result.config), str(run.result.config.get("task_digest") or "")) for run in runs]
+    )
 
 
 def _models(runs: Sequence[Run]) -> list[str]:

@@ -53,7 +53,9 @@ class LoRA(Method):
         Raises:
             ConfigError: if the model has no module of a given name.
         """
-        config = self.peft_config(base.model)  # before the seed: nothing but initial values may take random numbers after it
+        config = self.peft_config(
+            base.model
+        )  # before the seed: nothing but initial values may take random numbers after it
         with torch.random.fork_rng():
             torch.manual_seed(start.seed)
             try:
