@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from polyprefix.study.run import Outcomes
 
 PATH = click.Path(path_type=Path)
-file_argument = click.argument("file", type=PATH, metavar="STUDY.yaml")
+
+
+def _checked(context: click.Context, parameter: click.Parameter, file: Path) -> Path:
+    """The file, once it was read as a study: a mistake in it is said before anything heavy is imported."""
+    from polyprefix.study.file import read_study
+
+    read_study(file)
+    return file
+
+
+file_argument = click.argument("file", type=PATH, metavar="STUDY.yaml", callback=_checked)
 out_option = click.option("--out", type=PATH, metavar="DIR", help="Folder of the results.  [default: runs/NAME]")
 part_option = click.option(
     "--part", "parts", multiple=True, metavar="PART", help="Of the study; main is its own axes; may be repeated."
