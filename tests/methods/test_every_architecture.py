@@ -193,7 +193,7 @@ def test_weights_that_are_no_numbers_are_not_blamed_on_the_architecture() -> Non
 def test_initial_values_depend_on_the_seed_alone(variant: str) -> None:
     """Not on what a process learned about the architecture before."""
     from polyprefix.models.text_part import unreached_by_text
-    from polyprefix.prefix.lengths import _of_copy
+    from polyprefix.prefix.limits import _of_copy
 
     base = tiny_copy("llama")
     assert isinstance(base, BaseModel)

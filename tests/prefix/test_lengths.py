@@ -42,7 +42,7 @@ def ids_of(length: int, vocabulary: int) -> tuple[int, ...]:
 
 def lengths_around(base: BaseModel) -> list[int]:
     """Below, at and beyond each switch."""
-    switches = Seam.of(base.model).switch_lengths
+    switches = Seam.of(base.model).lengths.switches
     found = {COMMON + 3, COMMON + 9, *(n + more for n in switches for more in (-3, -1, 0, 1, 2, 7))}
     return sorted(n for n in found if n > COMMON + 1)
 
@@ -76,7 +76,7 @@ def close(found: Tensor, wanted: Tensor) -> None:
 
 def served(model: AdaptedModel, lengths: list[int]) -> list[int]:
     """Those that are not refused."""
-    return [n for n in lengths if n + 1 <= model.seam.limits.alone]
+    return [n for n in lengths if n + 1 <= model.seam.lengths.limits.alone]
 
 
 def test_most_architectures_can_be_built_tiny() -> None:
@@ -120,7 +120,7 @@ def test_an_adapted_model_too(kind: str, method: str) -> None:
     for ranked, ids in zip(rank_choices(model, [item(t[:-1], ((t[-1],),)) for t in texts], 4096), texts, strict=True):
         wanted = alone(model, ids[:-1]).log_softmax(-1)[-1, ids[-1]]
         close(torch.tensor(ranked.log_likelihoods[0]), wanted)
-    rows = [ids for ids in texts if len(ids) <= model.seam.limits.together]
+    rows = [ids for ids in texts if len(ids) <= model.seam.lengths.limits.together]
     width = max(map(len, rows))
     padded = torch.tensor([(0,) * (width - len(ids)) + ids for ids in rows])
     mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in rows])
@@ -138,7 +138,7 @@ def test_written_answers_are_those_without_a_cache_one_by_one(kind: str) -> None
     model = attach(base, registry.build({"name": "soft-prompt", "length": 3}), seed=1)
     base.model.generation_config.eos_token_id = None
     vocabulary = base.model.get_input_embeddings().weight.shape[0]
-    prompts = [ids_of(n, vocabulary) for n in lengths_around(base) if n + NEW <= model.seam.limits.alone]
+    prompts = [ids_of(n, vocabulary) for n in lengths_around(base) if n + NEW <= model.seam.lengths.limits.alone]
     found = write_answers(model, [item(ids) for ids in prompts], 4096)
     for ids, answer in zip(prompts, found, strict=True):
         whole = ids
@@ -152,7 +152,7 @@ def test_common_tokens_are_read_with_the_phases_of_the_text(kind: str) -> None:
     base = tiny_copy(kind)
     assert isinstance(base, BaseModel)
     model = attach(base, registry.build({"name": "soft-prompt", "length": 3}), seed=1)
-    switch = model.seam.rope.switches[0]
+    switch = model.seam.lengths.rope.switches[0]
     for length in (switch, switch + 1, switch + 9):
         ids = ids_of(length, 260)
         shared = torch.tensor(ids[:COMMON])
@@ -188,10 +188,10 @@ def test_limits_are_in_the_real_models_tokens() -> None:
         no_rope_layers=[1, 1, 1, 0], pad_token_id=0, bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
     model, _ = shrunken(llama4, "sdpa")
-    assert Seam.of(model).limits.together < UNLIMITED, "temperature by the place in a row is not noticed"
+    assert Seam.of(model).lengths.limits.together < UNLIMITED, "temperature by the place in a row is not noticed"
     torch.manual_seed(0)
     seam = Seam.of(AutoModelForCausalLM.from_config(llama4).eval())
-    assert seam.limits == Limits(shared=4095, together=4095, row=4095)
+    assert seam.lengths.limits == Limits(shared=4095, together=4095, row=4095)
 
 
 def test_a_window_limits_what_is_shared_and_nothing_else() -> None:
@@ -200,14 +200,14 @@ def test_a_window_limits_what_is_shared_and_nothing_else() -> None:
         num_local_experts=2, num_experts_per_tok=2, num_hidden_layers=2, sliding_window=100, pad_token_id=0, bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
     seam = Seam.of(AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval())
-    assert seam.limits == Limits(shared=100)
+    assert seam.lengths.limits == Limits(shared=100)
 
 
 def test_longer_texts_than_are_served_are_refused_by_name() -> None:
     base = tiny_copy("llama longrope")
     assert isinstance(base, BaseModel)
     model = attach(base, registry.build({"name": "none"}))
-    model.seam.__dict__["limits"] = Limits(shared=20, together=30, alone=40)
+    model.seam.lengths.__dict__["limits"] = Limits(shared=20, together=30, alone=40)
     with pytest.raises(ModelError, match="LlamaForCausalLM: sequences of 41 tokens are not served exactly"):
         model(torch.tensor([ids_of(41, 260)]))
     with pytest.raises(ModelError, match="not served exactly"):

@@ -163,7 +163,7 @@ def test_each_layer_sees_its_prefix_beyond_the_window(kind: str) -> None:
     """The last layer's prefix can reach a token only through that token's own attention."""
     model = tiny_model(kind)
     seam = Seam.of(model)
-    assert seam.window == WINDOW
+    assert seam.lengths.window == WINDOW
     last = seam.layers - 1
     groups, k, v = seam.kv_shape(last)
     values = torch.zeros(1, groups, P, v, requires_grad=True)

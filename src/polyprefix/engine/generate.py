@@ -53,7 +53,7 @@ def write_answers(
     stops = tuple(sorted({stop for item in encoded for stop in item.prompt.stop}))
     ended = _ends(tokenizer, stops)
     answers: dict[int, str] = {}
-    for rows in model.seam.passes([(len(item.ids), len(item.ids) + new - 1) for item in encoded]):
+    for rows in model.seam.lengths.passes([(len(item.ids), len(item.ids) + new - 1) for item in encoded]):
         items = [encoded[row] for row in rows]
         answers.update(zip(rows, _write(model, items, new, token_budget, ended, advance, work), strict=True))
     return [answers[i] for i in range(len(encoded))]
@@ -78,7 +78,7 @@ def _write(
         budget = memory.token_budget(model, token_budget, training=False)
         prompts = [item.ids[shared:] for item in encoded]
         settings = greedy_settings(model.model, tokenizer, new)
-        prefills = model.seam.caches_what_it_attends_to() and model.seam.branches(shortest, longest)
+        prefills = model.seam.caches_what_it_attends_to() and model.seam.lengths.branches(shortest, longest)
 
         def write(rows: list[int]) -> list[str]:
             chosen = [prompts[i] for i in rows]

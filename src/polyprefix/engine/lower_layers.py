@@ -25,7 +25,7 @@ from polyprefix.engine.processes import processes
 from polyprefix.engine.work import decoder_layers
 from polyprefix.errors import ConfigError
 from polyprefix.methods.adapted import AdaptedModel
-from polyprefix.prefix.seam import probe_ids, spread_apart
+from polyprefix.prefix.probe import normalized_rmse, probe_ids
 
 SHARE = 0.25
 """Of the free memory at most, for what is kept; a pass takes half of it (polyprefix.engine.memory)."""
@@ -59,7 +59,7 @@ class LowerLayers:
         """Text -> [T, D]."""
         with torch.no_grad(), self._listening(stop=False) as outputs:
             longest = shared_ids.numel() + max((text.size for text in texts), default=0)
-            self._context = model.context(shared_ids, longest if model.seam.rope.switches else None)
+            self._context = model.context(shared_ids, longest if model.seam.lengths.rope.switches else None)
         self._shared = shared_ids.numel() > 0
         shared = outputs[-1:] if shared_ids.numel() else []
         self._head, self._apart = ([states[0] for states in shared], []) if in_row else ([], shared)
@@ -117,7 +117,7 @@ class LowerLayers:
                 )  # whatever else lower layers leave behind is now another text's
                 with self._handing_out([first]):
                     short = self.adapted(ids, context=context).logits
-            return max(spread_apart(first, again), spread_apart(whole, short)) < SAME
+            return max(normalized_rmse(first, again), normalized_rmse(whole, short)) < SAME
         except (RuntimeError, TypeError, ValueError, AttributeError):  # its layers are called in a way of their own
             return False
         finally:

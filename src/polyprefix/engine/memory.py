@@ -32,7 +32,7 @@ def token_budget(model: AdaptedModel, wanted: int | None, *, training: bool, sha
         shared: tokens that stand at the head of the row besides.
     """
     tokens = _budget(model, wanted, training)
-    return max(1, model.seam.row(tokens + shared) - shared) if model.seam.flattens() else tokens
+    return max(1, model.seam.lengths.row(tokens + shared) - shared) if model.seam.flattens() else tokens
 
 
 def _budget(model: AdaptedModel, wanted: int | None, training: bool) -> int:

@@ -54,7 +54,7 @@ def rank_choices(
     parts = [part for items in scored for part in items]
     whole = len(parts) == len(encoded)
     ranked: dict[int, tuple[float, ...]] = {}
-    for rows in model.seam.passes([_lengths(part) for part in parts]):
+    for rows in model.seam.lengths.passes([_lengths(part) for part in parts]):
         told = advance if whole else lambda count: None
         values = _log_likelihoods(model, [parts[row] for row in rows], token_budget, work, told)
         ranked.update(zip(rows, values, strict=True))
@@ -85,7 +85,7 @@ def _each_alone(model: AdaptedModel, item: Encoded) -> list[Encoded]:
     """The prompt with all its choices; where these may not share a pass, once with each."""
     shortest, longest = _lengths(item)
     size = tensors.Text(item.ids, item.choices).size
-    if len(item.choices) == 1 or model.seam.branches(shortest, longest, size):
+    if len(item.choices) == 1 or model.seam.lengths.branches(shortest, longest, size):
         return [item]
     return [replace(item, choices=(choice,)) for choice in item.choices]
 

@@ -36,7 +36,7 @@ def prefill(
     parts, end = [], 0
     for rows in by_token_budget([tree.size for tree in trees], budget):
         inputs = tensors.batch([trees[row] for row in rows], model)
-        with model.seam.for_length(context.shared_length + width + 1):
+        with model.seam.lengths.for_length(context.shared_length + width + 1):
             parts.append(
                 model.seam.read(
                     inputs.input_ids, start=context.shared_length, before=context.prefix, packed=inputs.packed

@@ -24,11 +24,11 @@ def reading(
     model.eval()
     model.adapter.merge()
     try:
-        common = shared_length([item.ids for item in encoded]) if model.seam.branches(shortest, longest) else 0
+        common = shared_length([item.ids for item in encoded]) if model.seam.lengths.branches(shortest, longest) else 0
         shared = model.shareable(common, longest)
         yield (
             shared,
-            model.context(torch.tensor(encoded[0].ids[:shared]), longest if model.seam.rope.switches else None),
+            model.context(torch.tensor(encoded[0].ids[:shared]), longest if model.seam.lengths.rope.switches else None),
         )
     finally:
         model.adapter.unmerge()

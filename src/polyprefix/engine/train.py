@@ -158,7 +158,7 @@ class Optimizer:
         self.parameters = [parameter for _, parameter in self.trainable]
         self.lengths = [len(item.ids) + len(item.target) - 1 for item in examples]
         """Tokens of each example that go through the model; the answer's last one does not."""
-        apart = len(model.seam.passes([(n, n) for n in self.lengths])) > 1
+        apart = len(model.seam.lengths.passes([(n, n) for n in self.lengths])) > 1
         common = shared_length([item.ids for item in examples])
         self.shared = 0 if apart else model.shareable(common, max(self.lengths))
         self.texts = [tensors.Text(item.ids[self.shared :], [item.target]) for item in examples]
@@ -286,7 +286,7 @@ class Optimizer:
 
     def _passes(self, rows: Sequence[int]) -> list[list[int]]:
         """Which of these rows go through the model together, as indices of `rows`."""
-        groups = self.adapted.seam.passes([(self.lengths[row], self.lengths[row]) for row in rows])
+        groups = self.adapted.seam.lengths.passes([(self.lengths[row], self.lengths[row]) for row in rows])
         batches = [[group[i] for i in part] for group in groups for part in self._batches([rows[i] for i in group])]
         return batches
 

@@ -14,7 +14,7 @@ def warn_of_window(seam: Seam, length: int, tool: str) -> None:
     Raises:
         AdapterError: if the window is full with the prefix alone.
     """
-    window = seam.window
+    window = seam.lengths.window
     if window is None:
         return
     if length >= window:

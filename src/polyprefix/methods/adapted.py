@@ -66,8 +66,8 @@ class AdaptedModel(nn.Module):
         Args:
             length: tokens of the sequences that it will stand before, shared ones included, where rotary phases depend on that.
         """
-        regime = self.seam.regime(length or 0)
-        with self.seam.for_length(length):
+        regime = self.seam.lengths.regime(length or 0)
+        with self.seam.lengths.for_length(length):
             learned = self.adapter.prefix(self.seam) or KVPrefix()
             if shared_ids is None or shared_ids.numel() == 0:
                 return Context(learned, 0, regime)
@@ -80,7 +80,7 @@ class AdaptedModel(nn.Module):
 
         All or none: beyond a sliding window or a chunk of attention, later tokens must not see them, and a prefix is seen by all.
         """
-        return shared if self.seam.shares(longest) else 0
+        return shared if self.seam.lengths.shares(longest) else 0
 
     def forward(
         self,
@@ -125,24 +125,24 @@ class AdaptedModel(nn.Module):
         before = context.shared_length if context else 0 if shared_ids is None else shared_ids.numel()
         lengths = packed.lengths if packed is not None else self._lengths(position_ids)
         lengths = [before + length for length in lengths]
-        if packed is None and len({self.seam.regime(length) for length in lengths}) > 1:
+        if packed is None and len({self.seam.lengths.regime(length) for length in lengths}) > 1:
             rows = (input_ids, attention_mask, position_ids)
             return self._apart(rows, lengths, shared_ids, plain=not (context or kwargs or at is not None))
         texts = (
             packed.lengths if packed is not None else input_ids if input_ids is not None else kwargs["inputs_embeds"]
         )
         row = packed.position.numel() if packed is not None else 0
-        self.seam.check(lengths, shared=before, together=len(texts) > 1, row=row)
-        length = max(lengths) if self.seam.rope.switches else None
+        self.seam.lengths.check(lengths, shared=before, together=len(texts) > 1, row=row)
+        length = max(lengths) if self.seam.lengths.rope.switches else None
         context = context or self.context(shared_ids, length)
-        if context.regime != self.seam.regime(length or 0):
+        if context.regime != self.seam.lengths.regime(length or 0):
             raise ValueError(
                 f"the context was not made for sequences of {length} tokens: give their length to context()"
             )
         kwargs.setdefault("use_cache", False)
         self.seam.set(context.prefix, packed)
         try:
-            with packing(packed), only_at(self.model, at), self.seam.for_length(length):
+            with packing(packed), only_at(self.model, at), self.seam.lengths.for_length(length):
                 return self.model(
                     input_ids=input_ids,
                     attention_mask=attention_mask,
@@ -158,7 +158,9 @@ class AdaptedModel(nn.Module):
     def _lengths(self, position_ids: Tensor) -> list[int]:
         """Tokens of each row, or of each sequence in a row whose positions restart; the width of all rows where that is enough."""
         width = int(position_ids.shape[-1])
-        if self.seam.first_switch is None or (width < self.seam.first_switch and not self.seam.rope.switches):
+        if self.seam.lengths.first_switch is None or (
+            width < self.seam.lengths.first_switch and not self.seam.lengths.rope.switches
+        ):
             return [width]
         return sorted({int(n) for n in (position_ids.amax(-1) + 1).tolist()})
 
@@ -170,10 +172,10 @@ class AdaptedModel(nn.Module):
         if not plain or ids is None or len(positions) != len(ids):
             raise ValueError(
                 f"rows of {min(lengths)} to {max(lengths)} tokens: the rotary phases of {self.base.name} depend on the length, "
-                f"so that rows on both sides of {self.seam.rope.switches[0]} tokens need passes of their own"
+                f"so that rows on both sides of {self.seam.lengths.rope.switches[0]} tokens need passes of their own"
             )
         shared = 0 if shared_ids is None else shared_ids.numel()
-        regimes = [self.seam.regime(shared + int(n)) for n in (positions.amax(-1) + 1).tolist()]
+        regimes = [self.seam.lengths.regime(shared + int(n)) for n in (positions.amax(-1) + 1).tolist()]
         logits: Tensor | None = None
         for regime in sorted(set(regimes)):
             chosen = torch.tensor([n for n, own in enumerate(regimes) if own == regime], device=ids.device)
@@ -206,17 +208,17 @@ class AdaptedModel(nn.Module):
         new = kwargs.get("max_new_tokens") or getattr(settings, "max_new_tokens", None) or 0
         before = context.shared_length if context else 0 if shared_ids is None else shared_ids.numel()
         lengths = [before + n for n in (self._lengths(_positions(input_ids, attention_mask, {})))]
-        self.seam.check([n + new for n in lengths], shared=before, together=len(input_ids) > 1)
-        length = max(lengths) if self.seam.rope.switches else None
+        self.seam.lengths.check([n + new for n in lengths], shared=before, together=len(input_ids) > 1)
+        length = max(lengths) if self.seam.lengths.rope.switches else None
         if (
             length is not None
             and not before
-            and len({self.seam.regime(n + k) for n in lengths for k in range(new or 1)}) > 1
+            and len({self.seam.lengths.regime(n + k) for n in lengths for k in range(new or 1)}) > 1
         ):
             return self._generate_in_regimes(input_ids, attention_mask, shared_ids, **{**kwargs, "max_new_tokens": new})
         context = context or self.context(shared_ids, length)
         positions = _positions(input_ids, attention_mask, {}) + context.shared_length
-        with self.seam.using(context.prefix), self.seam.for_length(length):
+        with self.seam.using(context.prefix), self.seam.lengths.for_length(length):
             return self.model.generate(
                 input_ids=input_ids, attention_mask=attention_mask, position_ids=positions, **kwargs
             )
@@ -237,7 +239,10 @@ class AdaptedModel(nn.Module):
             start, left = ids.shape[1], max_new_tokens
             while left:
                 now = shared + ids.shape[1]
-                run = next((k for k in range(1, left) if self.seam.regime(now + k) != self.seam.regime(now)), left)
+                run = next(
+                    (k for k in range(1, left) if self.seam.lengths.regime(now + k) != self.seam.lengths.regime(now)),
+                    left,
+                )
                 settings.max_new_tokens = run
                 ids = self.generate(ids, shared_ids=shared_ids, generation_config=settings, **kwargs)
                 left = max_new_tokens - (ids.shape[1] - start)

@@ -1,44 +1,20 @@
-"""Up to which length a model is served exactly: measured on both sides of every length at which it changes.
+"""Which sequences may share a forward pass, and in which way: the rules that the engine keeps to.
 
-A model changes at a window, a chunk of attention, an original context, a floor of attention temperature, a number of tokens that sparse
-attention chooses. Its config names these lengths; what happens there is measured, on a tiny random copy of the architecture whose
-lengths are a few tokens each (polyprefix.models.shrink), or on the model itself where there is no copy. A sequence of n tokens is read
-
-    shared      with its first tokens given as keys and values that all sequences of a batch have in common
-    together    beside others: left-padded, and packed into one row
-    row         packed with other short ones into a row of n tokens
-    alone       by itself
-
-and each must give the logits that the model gives without a prefix. What fails from some length on is not done there: long sequences are
-then read without a common prefix, then one at a time, and then refused by name.
+A model may change beyond a window, a chunk of attention, an original context or the like (polyprefix.prefix.limits measures what is exact
+there). Up to its limits, sequences stand side by side; beyond them they go through the model one at a time, and then not at all.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
 
-import torch
-from torch import Tensor
-
-from polyprefix.models.head import embedding_table
-from polyprefix.models.shrink import ConfigKey, shrunken
-from polyprefix.prefix.kv import KVPrefix
-from polyprefix.prefix.packed import Packed, Tree, packing
-
-if TYPE_CHECKING:
-    from polyprefix.prefix.seam import Seam
+from polyprefix.errors import ModelError
+from polyprefix.prefix.rope_scaling import RotaryRegimes
 
 UNLIMITED = 1 << 30
-FRONT = 4
-"""Tokens that are given as keys and values."""
-TOLERANCE = 1e-3
-"""Normalised RMSE in float32 and up to which logits are the same; 0.2 in less."""
-MOST_MEASURED = 2048
-"""Tokens of a sequence that is tried on the model itself."""
 END_OF_POSITIONS = ("max_position", "n_positions", "max_seq", "context_length")
 """A model reads no more tokens than these: they are no switch unless its rotary phases change there."""
 
@@ -69,145 +45,122 @@ def switch_lengths(named: Mapping[str, int], switches: tuple[int, ...], window: 
     return tuple(sorted(kept | set(switches) | ({window} if window else set())))
 
 
-def measure_limits(seam: Seam) -> Limits:
-    """Compare logits on both sides of each of the model's lengths."""
-    config = seam.model.config.get_text_config()
-    attention = "eager" if seam.model.config._attn_implementation.endswith("eager") else "sdpa"
-    found = _of_copy(ConfigKey(config, attention))
-    return found if found is not None else _measured(seam, {n: n for n in seam.switch_lengths})
+class LengthRules:
+    """What may be done with sequences of some length; of one model."""
 
+    def __init__(
+        self,
+        name: str,
+        rope: RotaryRegimes,
+        switches: tuple[int, ...],
+        window: int | None,
+        measure: Callable[[], Limits],
+    ) -> None:
+        """Keep what is known of a model.
 
-@lru_cache(maxsize=64)
-def _of_copy(key: ConfigKey) -> Limits | None:
-    """The limits of an architecture, in the real model's tokens; None where there is no copy of it."""
-    from polyprefix.errors import ModelError
-    from polyprefix.prefix.seam import Seam
+        Args:
+            name: of its class, for messages.
+            rope: its rotary modules.
+            switches: lengths at which it may change.
+            window: the smallest sliding window of its layers.
+            measure: gives the limits; asked when the first sequence is as long as the first switch.
+        """
+        self._name, self._measure = name, measure
+        self.rope, self.switches, self.window = rope, switches, window
 
-    try:
-        model, real = shrunken(key.config, key.attention)
-        seam = Seam(model)
-    except ModelError:
-        return None
-    except Exception:  # a config whose parts depend on each other in ways of its own
-        return None
-    return _measured(seam, {short: real.get(short, short) for short in seam.switch_lengths})
+    @cached_property
+    def limits(self) -> Limits:
+        """Up to which length sequences are served exactly; measured when it is first asked, for few texts are that long."""
+        return self._measure() if self.switches else NO_LIMITS
 
+    @property
+    def first_switch(self) -> int | None:
+        """The shortest length at which the model changes; nothing needs care where all sequences are shorter."""
+        return min(self.switches, default=None)
 
-def _measured(seam: Seam, real: Mapping[int, int]) -> Limits:
-    """The limits of a model, where `real` gives for each of its lengths the one to report."""
-    plain = copy.deepcopy(seam.model)
-    plain.set_attn_implementation(seam.model.config._attn_implementation.removeprefix("polyprefix_"))
-    checks = {"shared": _shared, "together": _together, "row": _row, "alone": _alone}
-    limits = {}
-    for way, check in checks.items():
-        limits[way] = UNLIMITED
-        for switch in sorted(real):
-            failed = _first_failure(seam, plain, check, switch)
-            if failed is not None:
-                limits[way] = min(limits[way], real[switch] - (failed <= switch))
-                break
-    limits["together"] = min(limits["together"], limits["alone"])
-    limits["shared"] = min(limits["shared"], limits["together"])
-    return Limits(**limits)
-
-
-Check = Callable[["Seam", Any, int], bool]
-
-
-@torch.no_grad()
-def _first_failure(seam: Seam, plain: Any, check: Check, switch: int) -> int | None:
-    for length in (switch, switch + 1, switch + FRONT + 1, 2 * switch - 2):
-        if length > MOST_MEASURED:
-            return length
-        try:
-            if not check(seam, plain, length):
-                return length
-        except (RuntimeError, TypeError, ValueError, KeyError, IndexError):
-            return length
-        finally:
-            seam.set(None)
-    return None
-
-
-def _ids(model: Any, length: int) -> Tensor:
-    """Random tokens without the first few of the vocabulary, [1, T], the same for the same length."""
-    table = embedding_table(model)
-    generator = torch.Generator().manual_seed(length)
-    return torch.randint(3, table.shape[0], (1, length), generator=generator).to(table.device)
-
-
-def _by_itself(plain: Any, ids: Tensor) -> Tensor:
-    """Logits [1, T, V] of the model as it was loaded, which no earlier sequence has left anything in."""
-    return copy.deepcopy(plain)(input_ids=ids, use_cache=False).logits
-
-
-def _same(seam: Seam, found: Tensor, wanted: Tensor) -> bool:
-    from polyprefix.prefix.seam import spread_apart
-
-    return spread_apart(found, wanted) <= (TOLERANCE if seam.dtype == torch.float32 else 0.2)
-
-
-def _alone(seam: Seam, plain: Any, length: int) -> bool:
-    ids = _ids(seam.model, length)
-    seam.set(KVPrefix())
-    with seam.for_length(length):
-        return _same(seam, seam.model(input_ids=ids, use_cache=False).logits, _by_itself(plain, ids))
-
-
-def _shared(seam: Seam, plain: Any, length: int) -> bool:
-    """The first tokens as keys and values, and, where all of it is in sight, keys and values at negative positions."""
-    ids = _ids(seam.model, length)
-    wanted = _by_itself(plain, ids)[:, FRONT:]
-    positions = torch.arange(FRONT, length, device=ids.device)[None]
-    with seam.for_length(length):
-        context = seam.read(input_ids=ids[:, :FRONT], start=0)
-        with seam.using(context):
-            found = seam.model(input_ids=ids[:, FRONT:], position_ids=positions, use_cache=False).logits
-    if seam.rope.continuous_from is None:
-        with seam.for_length(length), seam.using(seam.read(input_ids=ids[:, :FRONT], start=-FRONT)):
-            moved = seam.model(input_ids=ids[:, FRONT:], use_cache=False).logits
-        if not _same(seam, moved, wanted):
+    def shares(self, length: int) -> bool:
+        """Whether sequences of so many tokens may have their first tokens given as keys and values."""
+        if self.window is not None and length > self.window:
             return False
-    return _same(seam, found, wanted)
+        return self.first_switch is None or length < self.first_switch or length <= self.limits.shared
 
+    def check(self, lengths: Sequence[int], *, shared: int, together: bool, row: int = 0) -> None:
+        """Refuse sequences that would not be served exactly.
 
-def _together(seam: Seam, plain: Any, length: int) -> bool:
-    """Left-padded beside a shorter sequence of the same regime, and, where the model allows it, packed in one row with it."""
-    partner = next((n for n in (FRONT + 2, length - 1) if seam.regime(n) == seam.regime(length)), length)
-    rows = [_ids(seam.model, n) for n in (partner, length)]
-    wanted = torch.cat([_by_itself(plain, row) for row in rows], 1)
-    pad = length - partner
-    ids = torch.cat([torch.nn.functional.pad(rows[0], (pad, 0)), rows[1]])
-    mask = torch.ones_like(ids)
-    mask[0, :pad] = 0
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    seam.set(None)
-    with seam.for_length(length):
-        out = seam.model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False).logits
-        if not _same(seam, torch.cat([out[:1, pad:], out[1:]], 1), wanted):
-            return False
-        if not seam.flattens():
+        Args:
+            lengths: of the sequences of a pass, shared tokens included.
+            shared: how many first tokens are given as keys and values.
+            together: whether other sequences, or padding, are in the pass.
+            row: tokens of a packed row that holds them.
+
+        Raises:
+            ModelError: if no such sequence can be served.
+            ValueError: if it can be, in another way.
+        """
+        longest = max(lengths)
+        if self.first_switch is None or max(longest, row) < self.first_switch:
+            return
+        name = self._name
+        if longest > self.limits.alone:
+            raise ModelError(
+                f"{name}: sequences of {longest} tokens are not served exactly, those of up to {self.limits.alone} are; "
+                "shorten them (--set text.max_length=...)"
+            )
+        if shared and not self.shares(longest):
+            most = min(self.limits.shared, self.window or self.limits.shared)
+            raise ValueError(
+                f"{longest} tokens exceed the {'sliding window' if self.window else 'chunk'} of {most}: shared tokens would stay "
+                "visible too long; put them in front of each text instead (see shareable())"
+            )
+        if together and row > self.limits.row:
+            raise ModelError(
+                f"{name}: packed rows hold {self.limits.row} tokens at most, not {row}; give a lower token_budget"
+            )
+        if together and longest > self.limits.together:
+            raise ModelError(
+                f"{name}: sequences of more than {self.limits.together} tokens depend on what is read beside them; "
+                f"give one of {longest} tokens by itself, without padding"
+            )
+
+    def regime(self, length: int) -> int:
+        """Equal for sequences of this many tokens whose rotary phases are the same: one forward pass serves one regime."""
+        return self.rope.regime(length)
+
+    def branches(self, shortest: int, longest: int, size: int = 0) -> bool:
+        """Whether a text may have several continuations in one pass.
+
+        Args:
+            shortest, longest: tokens of the text with one of them.
+            size: tokens of the text with all of them.
+        """
+        if self.first_switch is None or max(longest, size) < self.first_switch:
             return True
-        return _same(seam, _packed(seam, rows), wanted)
+        fits = longest <= self.limits.together and size <= self.limits.row
+        return fits and self.regime(shortest) == self.regime(longest)
 
+    def row(self, tokens: int) -> int:
+        """How many of so many tokens may stand in one packed row."""
+        return tokens if self.first_switch is None or tokens < self.first_switch else min(tokens, self.limits.row)
 
-def _row(seam: Seam, plain: Any, length: int) -> bool:
-    """Short sequences whose row is as long."""
-    if not seam.flattens():
-        return True
-    sizes = [FRONT + 1] * (length // (FRONT + 1))
-    sizes[-1] += length - sum(sizes)
-    rows = [_ids(seam.model, n) for n in sizes]
-    with seam.for_length(max(sizes)):
-        return _same(seam, _packed(seam, rows), torch.cat([_by_itself(plain, row) for row in rows], 1))
+    def passes(self, lengths: Sequence[tuple[int, int]]) -> list[list[int]]:
+        """Which sequences may share forward passes and first tokens, as their indices; all of them in most models.
 
+        Args:
+            lengths: tokens of the shortest and of the longest sequence of each text: a prompt with its shortest and longest choice.
 
-def _packed(seam: Seam, rows: Sequence[Tensor]) -> Tensor:
-    """Logits [1, N, V] of sequences in one row, each but its last token the trunk of its last token."""
-    packed = Packed.of([Tree(row.shape[1] - 1, [Tree(1)]) for row in rows], rows[0].device)
-    row = torch.cat(list(rows), 1)
-    seam.set(None, packed)
-    with packing(packed):
-        return seam.model(
-            input_ids=row, attention_mask=torch.ones_like(row), position_ids=packed.position[None], use_cache=False
-        ).logits
+        Raises:
+            ModelError: if one is longer than the model is served exactly.
+        """
+        longest = max((longest for _, longest in lengths), default=0)
+        if self.first_switch is None or longest < self.first_switch:
+            return [list(range(len(lengths)))] if lengths else []
+        self.check([longest], shared=0, together=False)
+        groups: dict[tuple[int, int], list[int]] = {}
+        for n, (shortest, longest) in enumerate(lengths):
+            together = self.branches(shortest, longest)
+            groups.setdefault((self.regime(longest), -1 if together else n), []).append(n)
+        return list(groups.values())
+
+    def for_length(self, length: int | None) -> AbstractContextManager[None]:
+        """Inside the block, phases are those of sequences of `length` tokens, also of what stands before them."""
+        return self.rope.at(length)

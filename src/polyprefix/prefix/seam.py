@@ -7,15 +7,16 @@ things for any architecture, without a list of names and without touching a mode
     read(tokens)          the keys and values that the model makes of tokens, by layer
     project(hidden)       the keys and values that each layer's frozen projections make of given hidden states
 
-Before an architecture is accepted, `verify` asks it for the same logits with tokens in front of the text and with their keys and values
-as a prefix. Absolute positions, recurrent layers and attention that bypasses the interface fail that and are refused by name.
+Before an architecture is accepted, it is asked for the same logits with tokens in front of the text and with their keys and values
+as a prefix (polyprefix.prefix.probe). Absolute positions, recurrent layers and attention that bypasses the interface fail that and are
+refused by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -25,15 +26,14 @@ from transformers import PreTrainedModel
 from polyprefix.errors import ModelError
 from polyprefix.models.head import embedding_table
 from polyprefix.models.shrink import lengths_of
+from polyprefix.prefix import probe
 from polyprefix.prefix.attention import IMPLEMENTATIONS, SLOT, Slot, ours
 from polyprefix.prefix.kv import KVPrefix, LayerKV
-from polyprefix.prefix.lengths import NO_LIMITS, Limits, measure_limits, switch_lengths
-from polyprefix.prefix.packed import Packed, Tree, packing
+from polyprefix.prefix.lengths import LengthRules, switch_lengths
+from polyprefix.prefix.limits import measure_limits
+from polyprefix.prefix.packed import Packed, packing
+from polyprefix.prefix.probe import PROBE_TOKENS, first_line, probe_ids, refusal
 from polyprefix.prefix.rope_scaling import RotaryRegimes, rotary_calls
-
-PROBE_TOKENS = 8
-TOLERANCE = {True: 1e-3, False: 0.2}
-"""In float32 and in less. Rounding to 8 bits gave 0.07 on Gemma 3 270M; tokens in the wrong place move logits by their own size, 1."""
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional and keyword arguments of an attention module."""
@@ -46,19 +46,16 @@ class Seam:
         self.model = model
         self.modules: list[nn.Module] = []
         """The attention modules, in the order in which a forward pass calls them."""
-        self.window: int | None = None
-        """The smallest sliding window of any layer. Text that is given as a prefix is exact only as long as all of it is in view."""
+        self.lengths: LengthRules
+        """What may be done with sequences of some length."""
         self._kv_shapes: list[tuple[int, int, int]] = []
         self._query_heads: list[int] = []
-        self._packs: bool | None = None
-        self._flattens: bool | None = None
-        self._caches: bool | None = None
         self._calls: dict[tuple[tuple[int, ...], torch.device, torch.dtype, int], list[Call]] = {}
-        self.rope = RotaryRegimes([], [])
+        self._rope = RotaryRegimes([], [])
         self._implementation = model.config._attn_implementation
         try:
             self._install()
-            self._verify()
+            probe.verify(self)
         except BaseException:
             self.remove()
             raise
@@ -67,7 +64,7 @@ class Seam:
         """Leave the model as it was: its own attention, and nothing of ours on its modules."""
         for module in self.model.modules():
             module.__dict__.pop(SLOT, None)
-        self.rope.remove()
+        self._rope.remove()
         self.model.set_attn_implementation(self._implementation)
         self.model.__dict__.pop("_polyprefix_seam", None)
 
@@ -113,105 +110,6 @@ class Seam:
     def kv_shape(self, layer: int) -> tuple[int, int, int]:
         """(G, K of keys, K of values) of a layer, as measured, not as configured."""
         return self._kv_shapes[layer]
-
-    # --- lengths -------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def limits(self) -> Limits:
-        """Up to which length sequences are served exactly; measured when it is first asked, for few texts are that long."""
-        return measure_limits(self) if self.switch_lengths else NO_LIMITS
-
-    @property
-    def first_switch(self) -> int | None:
-        """The shortest length at which the model changes; nothing needs care where all sequences are shorter."""
-        return min(self.switch_lengths, default=None)
-
-    def shares(self, length: int) -> bool:
-        """Whether sequences of so many tokens may have their first tokens given as keys and values."""
-        if self.window is not None and length > self.window:
-            return False
-        return self.first_switch is None or length < self.first_switch or length <= self.limits.shared
-
-    def check(self, lengths: Sequence[int], *, shared: int, together: bool, row: int = 0) -> None:
-        """Refuse sequences that would not be served exactly.
-
-        Args:
-            lengths: of the sequences of a pass, shared tokens included.
-            shared: how many first tokens are given as keys and values.
-            together: whether other sequences, or padding, are in the pass.
-            row: tokens of a packed row that holds them.
-
-        Raises:
-            ModelError: if no such sequence can be served.
-            ValueError: if it can be, in another way.
-        """
-        longest = max(lengths)
-        if self.first_switch is None or max(longest, row) < self.first_switch:
-            return
-        name = type(self.model).__name__
-        if longest > self.limits.alone:
-            raise ModelError(
-                f"{name}: sequences of {longest} tokens are not served exactly, those of up to {self.limits.alone} are; "
-                "shorten them (--set text.max_length=...)"
-            )
-        if shared and not self.shares(longest):
-            most = min(self.limits.shared, self.window or self.limits.shared)
-            raise ValueError(
-                f"{longest} tokens exceed the {'sliding window' if self.window else 'chunk'} of {most}: shared tokens would stay "
-                "visible too long; put them in front of each text instead (see shareable())"
-            )
-        if together and row > self.limits.row:
-            raise ModelError(
-                f"{name}: packed rows hold {self.limits.row} tokens at most, not {row}; give a lower token_budget"
-            )
-        if together and longest > self.limits.together:
-            raise ModelError(
-                f"{name}: sequences of more than {self.limits.together} tokens depend on what is read beside them; "
-                f"give one of {longest} tokens by itself, without padding"
-            )
-
-    def regime(self, length: int) -> int:
-        """Equal for sequences of this many tokens whose rotary phases are the same: one forward pass serves one regime."""
-        return self.rope.regime(length)
-
-    def branches(self, shortest: int, longest: int, size: int = 0) -> bool:
-        """Whether a text may have several continuations in one pass.
-
-        Args:
-            shortest, longest: tokens of the text with one of them.
-            size: tokens of the text with all of them.
-        """
-        if self.first_switch is None or max(longest, size) < self.first_switch:
-            return True
-        fits = longest <= self.limits.together and size <= self.limits.row
-        return fits and self.regime(shortest) == self.regime(longest)
-
-    def row(self, tokens: int) -> int:
-        """How many of so many tokens may stand in one packed row."""
-        return tokens if self.first_switch is None or tokens < self.first_switch else min(tokens, self.limits.row)
-
-    def passes(self, lengths: Sequence[tuple[int, int]]) -> list[list[int]]:
-        """Which sequences may share forward passes and first tokens, as their indices; all of them in most models.
-
-        Args:
-            lengths: tokens of the shortest and of the longest sequence of each text: a prompt with its shortest and longest choice.
-
-        Raises:
-            ModelError: if one is longer than the model is served exactly.
-        """
-        longest = max((longest for _, longest in lengths), default=0)
-        if self.first_switch is None or longest < self.first_switch:
-            return [list(range(len(lengths)))] if lengths else []
-        self.check([longest], shared=0, together=False)
-        groups: dict[tuple[int, int], list[int]] = {}
-        for n, (shortest, longest) in enumerate(lengths):
-            together = self.branches(shortest, longest)
-            groups.setdefault((self.regime(longest), -1 if together else n), []).append(n)
-        return list(groups.values())
-
-    def for_length(self, length: int | None) -> AbstractContextManager[None]:
-        """Inside the block, phases are those of sequences of `length` tokens, also of what stands before them."""
-        return self.rope.at(length)
 
     # --- what it does --------------------------------------------------------------------------------------------
 
@@ -312,63 +210,29 @@ class Seam:
                 slot.queries = slot.captured = None
         return result
 
-    @torch.no_grad()
+    @cached_property
+    def _packs(self) -> bool:
+        return probe.keeps_packed_sequences_apart(self)
+
     def packs(self) -> bool:
         """Whether the model keeps sequences apart that are packed into one row with positions that restart (some do not look)."""
-        if self._packs is None:
-            ids = probe_ids(self.model)
-            half = PROBE_TOKENS // 2
-            positions = torch.arange(half, device=self.device).repeat(2)[None]
-            self.set(None)
-            packed = self.model(input_ids=ids, position_ids=positions, use_cache=False).logits[:, half:]
-            alone = self.model(input_ids=ids[:, half:], use_cache=False).logits
-            self._packs = spread_apart(packed, alone) < TOLERANCE[self.dtype == torch.float32]
         return self._packs
 
-    @torch.no_grad()
+    @cached_property
+    def _flattens(self) -> bool:
+        return probe.takes_rows(self)
+
     def flattens(self) -> bool:
         """Whether texts may stand in one row under a layout: the model leaves its masks to transformers' interface."""
-        if self._flattens is None:
-            ids = probe_ids(self.model)
-            head, *texts = ids.split((2, 3, 3), 1)
-            packed = Packed.of([Tree(3), Tree(2, [Tree(1)])], self.device, shared=2)
-            was_training = self.model.training
-            self.model.eval()
-            self.set(None)
-            whole = [self.model(input_ids=torch.cat([head, text], 1), use_cache=False).logits for text in texts]
-            alone = torch.cat([whole[0], whole[1][:, 2:]], 1)
-            self.set(None, packed)
-            try:
-                with packing(packed):
-                    mask = torch.ones_like(ids)
-                    row = self.model(ids, attention_mask=mask, position_ids=packed.position[None], use_cache=False)
-                self._flattens = spread_apart(row.logits, alone) < TOLERANCE[self.dtype == torch.float32]
-            except (
-                RuntimeError,
-                TypeError,
-                ValueError,
-                KeyError,
-            ):  # a mask of another shape, or none that is made there
-                self._flattens = False
-            finally:
-                self.set(None)
-                self.model.train(was_training)
         return self._flattens
 
-    @torch.no_grad()
+    @cached_property
+    def _caches(self) -> bool:
+        return probe.caches_what_it_attends_to(self)
+
     def caches_what_it_attends_to(self) -> bool:
         """Whether texts may go on from keys and values that were read in one row: a model that takes rows, and whose cache holds
-        what its attention sees (JetMoE's holds heads before they are repeated)."""
-        if self._caches is None:
-            ids = probe_ids(self.model)
-            seen = self.read(input_ids=ids, start=0).joined
-            cache = self.model.base_model(input_ids=ids, use_cache=True).past_key_values
-            layers = getattr(cache, "layers", [])
-            self._caches = len(layers) == len(seen) and all(
-                kept.shape[1::2] == read.shape[1::2]  # heads and their size; a window keeps fewer tokens
-                for n, layer in enumerate(layers)
-                for kept, read in ((layer.keys, seen[n].keys), (layer.values, seen[n].values))
-            )
+        what its attention sees."""
         return self._caches and self.flattens()
 
     # --- how it learns the model ---------------------------------------------------------------------------------
@@ -381,11 +245,11 @@ class Seam:
                 f"{name} runs attention '{current}': load it with one of {', '.join(IMPLEMENTATIONS)} (--set runtime.attention=...)"
             )
         if getattr(self.model, "_is_stateful", False):  # transformers' own word for a state that is no KV cache
-            raise _refusal(name, "its recurrent layers carry a state that a prefix does not reach")
+            raise refusal(name, "its recurrent layers carry a state that a prefix does not reach")
         try:
             self.model.set_attn_implementation(ours(current))
         except (ValueError, KeyError) as error:
-            raise _refusal(name, "it does not use transformers' attention interface") from error
+            raise refusal(name, "it does not use transformers' attention interface") from error
         candidates = [m for m in self.model.modules() if hasattr(m, "layer_idx") or "Attention" in type(m).__name__]
         for module in candidates:
             module.__dict__[SLOT] = Slot(-1, capture=True)
@@ -393,14 +257,14 @@ class Seam:
             with torch.no_grad(), rotary_calls(self.model) as calls:
                 self.model.base_model(input_ids=probe_ids(self.model), use_cache=False)
         except Exception as error:
-            raise _refusal(name, f"a probe of {PROBE_TOKENS} tokens failed ({_first_line(error)})") from error
+            raise refusal(name, f"a probe of {PROBE_TOKENS} tokens failed ({first_line(error)})") from error
         slots = [(module, module.__dict__.pop(SLOT)) for module in candidates]
         attending = [(module, slot) for module, slot in slots if slot.captured is not None]
         if not attending or any(slot.calls > 1 for _, slot in attending):
-            raise _refusal(name, "its attention layers are shared, or bypass transformers' attention interface")
+            raise refusal(name, "its attention layers are shared, or bypass transformers' attention interface")
         expected = self.model.config.get_text_config().num_hidden_layers
         if len(attending) != expected:
-            raise _refusal(
+            raise refusal(
                 name, f"only {len(attending)} of its {expected} layers attend through transformers' interface"
             )
         for index, (module, slot) in enumerate(attending):
@@ -410,39 +274,15 @@ class Seam:
             self._kv_shapes.append((keys.shape[1], keys.shape[3], values.shape[3]))
             self._query_heads.append(slot.heads)
         windows = [slot.window for _, slot in attending if slot.window]
-        self.window = min(windows) if windows else None
+        window = min(windows) if windows else None
         named = lengths_of(self.model.config.get_text_config())
-        self.rope = RotaryRegimes(calls, sorted(set(named.values())))
-        self.switch_lengths = switch_lengths(named, self.rope.switches, self.window)
-
-    @torch.no_grad()
-    def _verify(self) -> None:
-        """The same logits with tokens in front of the text and with their keys and values as a prefix at negative positions."""
-        ids = probe_ids(self.model)
-        front = PROBE_TOKENS // 2
-        name = type(self.model).__name__
-        was_training = self.model.training
-        self.model.eval()
-        try:
-            whole = self.model(input_ids=ids, use_cache=False).logits[:, front:]
-            with self.using(self.read(input_ids=ids[:, :front], start=-front)):
-                split = self.model(input_ids=ids[:, front:], use_cache=False).logits
-        except Exception as error:
-            raise _refusal(name, f"it cannot read tokens at negative positions ({_first_line(error)})") from error
-        finally:
-            self.model.train(was_training)
-        if not bool(whole.isfinite().all()):
-            raise ModelError(
-                f"{name}: its logits are not finite numbers; its weights are damaged, or too large for {self.dtype}: "
-                "fetch it again, or load it with --set runtime.dtype=float32"
-            )
-        wrong = spread_apart(whole, split)
-        if not wrong <= TOLERANCE[self.dtype == torch.float32]:
-            raise _refusal(name, f"logits differ by {wrong:.2g} of their spread when tokens are given as a prefix")
+        self._rope = RotaryRegimes(calls, sorted(set(named.values())))
+        switches = switch_lengths(named, self._rope.switches, window)
+        self.lengths = LengthRules(name, self._rope, switches, window, partial(measure_limits, self))
 
     def _calls_at(self, positions: tuple[int, ...]) -> list[Call]:
         """How the model calls each attention module for tokens at these positions: rotary phases and all, hidden states aside."""
-        key = (positions, self.device, self.dtype, self.regime(self.rope.length or 0))
+        key = (positions, self.device, self.dtype, self._rope.regime(self._rope.length or 0))
         if key not in self._calls:
             embeds = torch.zeros(1, len(positions), self.width, device=self.device, dtype=self.dtype)
             self._calls[key] = self._calls_for(inputs_embeds=embeds, positions=positions)
@@ -468,7 +308,7 @@ class Seam:
 
     def _some_length(self, length: int) -> AbstractContextManager[None]:
         """Phases of the sequences under way; where none is, of one of this length."""
-        return self.rope.at(self.rope.length or max(1, length))
+        return self._rope.at(self._rope.length or max(1, length))
 
     @contextmanager
     def _capturing(self) -> Iterator[list[Slot]]:
@@ -488,29 +328,6 @@ def _states(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
 
 def _slot(module: nn.Module) -> Slot:
     return module.__dict__[SLOT]
-
-
-def probe_ids(model: PreTrainedModel) -> Tensor:
-    """A few different tokens, spread over the vocabulary."""
-    table = embedding_table(model)
-    ids = torch.linspace(3, table.shape[0] - 1, PROBE_TOKENS).long()
-    return ids[None].to(table.device)
-
-
-def spread_apart(a: Tensor, b: Tensor) -> float:
-    """Root mean square difference, in standard deviations."""
-    a, b = a.float(), b.float()
-    return ((a - b).pow(2).mean().sqrt() / a.std().clamp(min=1e-12)).item()
-
-
-def _refusal(name: str, reason: str) -> ModelError:
-    return ModelError(
-        f"{name} cannot be served with a prefix: {reason}; use a decoder with rotary positions (Llama, Mistral, Qwen, Gemma, Phi-3, ...)"
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"[:160]
 
 
 @contextmanager

@@ -1,0 +1,145 @@
+"""Questions that a model is asked once, with eight tokens: whether a prefix is served exactly, and how sequences may be given."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from polyprefix.errors import ModelError
+from polyprefix.models.head import embedding_table
+from polyprefix.prefix.kv import KVPrefix
+from polyprefix.prefix.packed import Packed, Tree, packing
+
+PROBE_TOKENS = 8
+TOLERANCE = {True: 1e-3, False: 0.2}
+"""In float32 and in less. Rounding to 8 bits gave 0.07 on Gemma 3 270M; tokens in the wrong place move logits by their own size, 1."""
+
+
+class Probed(Protocol):
+    """What is asked of a seam (polyprefix.prefix.seam)."""
+
+    model: Any
+
+    @property
+    def device(self) -> torch.device:
+        """Where the input embeddings live."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the hidden states."""
+
+    def set(self, prefix: KVPrefix | None, packed: Packed | None = None) -> None:
+        """Attend to a prefix from now on."""
+
+    def using(self, prefix: KVPrefix | None) -> AbstractContextManager[None]:
+        """Attend to a prefix inside the block."""
+
+    def read(self, input_ids: Tensor | None = None, *, start: int = 0) -> KVPrefix:
+        """The keys and values of tokens."""
+
+
+@torch.no_grad()
+def verify(seam: Probed) -> None:
+    """Compare the logits with tokens in front of the text and with their keys and values as a prefix at negative positions.
+
+    Raises:
+        ModelError: if they differ, or are no numbers.
+    """
+    ids, front = probe_ids(seam.model), PROBE_TOKENS // 2
+    name = type(seam.model).__name__
+    was_training = seam.model.training
+    seam.model.eval()
+    try:
+        whole = seam.model(input_ids=ids, use_cache=False).logits[:, front:]
+        with seam.using(seam.read(input_ids=ids[:, :front], start=-front)):
+            split = seam.model(input_ids=ids[:, front:], use_cache=False).logits
+    except Exception as error:
+        raise refusal(name, f"it cannot read tokens at negative positions ({first_line(error)})") from error
+    finally:
+        seam.model.train(was_training)
+    if not bool(whole.isfinite().all()):
+        raise ModelError(
+            f"{name}: its logits are not finite numbers; its weights are damaged, or too large for {seam.dtype}: "
+            "fetch it again, or load it with --set runtime.dtype=float32"
+        )
+    wrong = normalized_rmse(whole, split)
+    if not wrong <= TOLERANCE[seam.dtype == torch.float32]:
+        raise refusal(name, f"logits differ by {wrong:.2g} of their spread when tokens are given as a prefix")
+
+
+@torch.no_grad()
+def keeps_packed_sequences_apart(seam: Probed) -> bool:
+    """Whether logits of a sequence are its own where positions restart in a row."""
+    ids, half = probe_ids(seam.model), PROBE_TOKENS // 2
+    positions = torch.arange(half, device=seam.device).repeat(2)[None]
+    seam.set(None)
+    packed = seam.model(input_ids=ids, position_ids=positions, use_cache=False).logits[:, half:]
+    alone = seam.model(input_ids=ids[:, half:], use_cache=False).logits
+    return normalized_rmse(packed, alone) < TOLERANCE[seam.dtype == torch.float32]
+
+
+@torch.no_grad()
+def takes_rows(seam: Probed) -> bool:
+    """Whether sequences in one row under a layout, behind a common head, have the logits that they have alone."""
+    ids = probe_ids(seam.model)
+    head, *texts = ids.split((2, 3, 3), 1)
+    packed = Packed.of([Tree(3), Tree(2, [Tree(1)])], seam.device, shared=2)
+    was_training = seam.model.training
+    seam.model.eval()
+    seam.set(None)
+    whole = [seam.model(input_ids=torch.cat([head, text], 1), use_cache=False).logits for text in texts]
+    alone = torch.cat([whole[0], whole[1][:, 2:]], 1)
+    seam.set(None, packed)
+    try:
+        with packing(packed):
+            mask = torch.ones_like(ids)
+            row = seam.model(ids, attention_mask=mask, position_ids=packed.position[None], use_cache=False)
+        return normalized_rmse(row.logits, alone) < TOLERANCE[seam.dtype == torch.float32]
+    except (RuntimeError, TypeError, ValueError, KeyError):  # a mask of another shape, or none that is made there
+        return False
+    finally:
+        seam.set(None)
+        seam.model.train(was_training)
+
+
+@torch.no_grad()
+def caches_what_it_attends_to(seam: Probed) -> bool:
+    """Whether a cache holds as many heads, of the same size, as attention sees: JetMoE's holds them before they are repeated."""
+    ids = probe_ids(seam.model)
+    seen = seam.read(input_ids=ids, start=0).joined
+    cache = seam.model.base_model(input_ids=ids, use_cache=True).past_key_values
+    layers = getattr(cache, "layers", [])
+    return len(layers) == len(seen) and all(
+        kept.shape[1::2] == read.shape[1::2]  # a window keeps fewer tokens
+        for n, layer in enumerate(layers)
+        for kept, read in ((layer.keys, seen[n].keys), (layer.values, seen[n].values))
+    )
+
+
+def probe_ids(model: PreTrainedModel) -> Tensor:
+    """A few different tokens, spread over the vocabulary."""
+    table = embedding_table(model)
+    ids = torch.linspace(3, table.shape[0] - 1, PROBE_TOKENS).long()
+    return ids[None].to(table.device)
+
+
+def normalized_rmse(a: Tensor, b: Tensor) -> float:
+    """Root mean square difference, in standard deviations of `a`."""
+    a, b = a.float(), b.float()
+    return ((a - b).pow(2).mean().sqrt() / a.std().clamp(min=1e-12)).item()
+
+
+def refusal(name: str, reason: str) -> ModelError:
+    """The error for an architecture that cannot be served."""
+    return ModelError(
+        f"{name} cannot be served with a prefix: {reason}; use a decoder with rotary positions (Llama, Mistral, Qwen, Gemma, Phi-3, ...)"
+    )
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in a line."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"[:160]
