@@ -8,6 +8,7 @@ from typing import Any
 
 from polyprefix.errors import ModelError
 from polyprefix.safe_files import read_json, require_regular
+from polyprefix.terminal import UNSAFE
 
 INDEX, PICKLED_INDEX = "model.safetensors.index.json", "pytorch_model.bin.index.json"
 READ = (
@@ -36,6 +37,11 @@ def check_folder(name: str, folder: Path, allow_pickle: bool) -> None:
     config = _object(name, folder / "config.json")
     if not config:
         raise ModelError(f"model '{name}': {folder / 'config.json'} holds nothing; fetch the model again")
+    for file in ("config.json", "tokenizer_config.json", "special_tokens_map.json"):
+        if (folder / file).exists() and (key := _unprintable_key(_object(name, folder / file))) is not None:
+            raise ModelError(
+                f"model '{name}': {folder / file} has the key {key[:40]!r}, which is no name; fetch the model again"
+            )
     for file in (INDEX, PICKLED_INDEX):
         if (folder / file).exists():
             _check_index(name, folder, folder / file)
@@ -90,6 +96,16 @@ def _object(name: str, path: Path) -> dict[str, Any]:
             f"model '{name}': {path} holds {type(found).__name__}, expected an object; fetch the model again"
         )
     return found
+
+
+def _unprintable_key(value: Any) -> str | None:
+    """A key with control characters: libraries print unknown keys past Python, where nothing escapes them."""
+    if isinstance(value, dict):
+        own = next((key for key in value if UNSAFE.search(key)), None)
+        return own if own is not None else _unprintable_key(list(value.values()))
+    if isinstance(value, list):
+        return next((found for found in map(_unprintable_key, value) if found is not None), None)
+    return None
 
 
 def _is_text(value: object) -> bool:
