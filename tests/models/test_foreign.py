@@ -64,7 +64,8 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
     "a file that is not there": index("b.safetensors"), "a pipe for tensors": pipe("model.safetensors"),
     "a pipe for settings": pipe("config.json"),
     "a pipe for a tokenizer": pipe("tokenizer.json"), "a loop": loop, "deep": lambda f: (f / "config.json").write_text('{"a":' * 10_000),
-    "a key that moves the terminal": config(**{"\x1b]52;c;eA==\x07": 1}), "a list": lambda f: (f / "config.json").write_text("[]"), "nothing": lambda f: (f / "config.json").write_text(""),
+    "a key that moves the terminal": config(**{"\x1b]52;c;eA==\x07": 1}), "a list": lambda f: (f / "config.json").write_text("[]"),
+    "nothing": lambda f: (f / "config.json").write_text(""),
 }  # fmt: skip
 
 
