@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
 from polyprefix.errors import ModelError
-from polyprefix.safe_files import read_json, require_regular
+from polyprefix.safe_files import read_bytes, read_json, require_regular
 from polyprefix.terminal import UNSAFE
 
 INDEX, PICKLED_INDEX = "model.safetensors.index.json", "pytorch_model.bin.index.json"
@@ -21,6 +22,12 @@ MOST = {
     "head_dim": 1 << 20, "intermediate_size": 1 << 24, "vocab_size": 1 << 26,
 }  # fmt: skip
 """Far more than any model has. What a config says is allocated before the weights are looked at."""
+
+
+CONTROL_IN_KEY = re.compile(
+    rb'\\u00(?:[01][0-9a-fA-F]|7[fF]|[89][0-9a-fA-F])[^"]{0,200}"[ \n]{0,9}:[ \n]{0,9}[^0-9 \n]'
+)
+"""In `tokenizer.json`, by its bytes, for it is large: tokens may hold controls, and their values are numbers."""
 
 
 def check_folder(name: str, folder: Path, allow_pickle: bool) -> None:
@@ -42,6 +49,11 @@ def check_folder(name: str, folder: Path, allow_pickle: bool) -> None:
             raise ModelError(
                 f"model '{name}': {folder / file} has the key {key[:40]!r}, which is no name; fetch the model again"
             )
+    vocabulary = folder / "tokenizer.json"
+    if vocabulary.exists() and CONTROL_IN_KEY.search(read_bytes(vocabulary, 1 << 30)):
+        raise ModelError(
+            f"model '{name}': {vocabulary} has a key with control characters, which is no name; fetch the model again"
+        )
     for file in (INDEX, PICKLED_INDEX):
         if (folder / file).exists():
             _check_index(name, folder, folder / file)
