@@ -227,3 +227,14 @@ def test_numbers_that_are_labels_match_with_and_without_a_point(tmp_path: Path) 
     (tmp_path / "t.jsonl").write_text('{"text": "x", "answer": 1.0}\n{"text": "y", "answer": 2}\n', encoding="utf-8")
     said = "shape: classification\ntemplate: '{text}'\nlabels: [1, 2]\nfiles: {test: t.jsonl}\n"
     assert [e.answers[0] for e in task(tmp_path, said).examples("test", "eng_Latn", Source())] == ["1", "2"]
+
+
+def test_a_single_training_row_needs_validation_data_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("text,answer\na,1\nb,2\n", encoding="utf-8")
+    (tmp_path / "one.csv").write_text("text,answer\nc,1\n", encoding="utf-8")
+    said = "shape: classification\ntemplate: '{{x}} {text}'\ncontext: text\nlabels: [1, 2]\nfiles: {test: t.csv, train: one.csv"
+    with pytest.raises(DataError, match="found one English row, expected at least two"):
+        task(tmp_path, said + "}\n").examples("train", "eng_Latn", Source())
+    [row] = task(tmp_path, said + ", validation: one.csv}\n").examples("train", "eng_Latn", Source())
+    prompt = task(tmp_path, said + "}\n").prompt(row)
+    assert prompt.text == "{x} c" and prompt.context == (4, 5)

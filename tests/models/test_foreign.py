@@ -49,13 +49,20 @@ def pipe(name: str) -> Callable[[Path], None]:
     return change
 
 
+def key_of_a_token(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    values = json.loads(path.read_text())
+    values["added_tokens"][0]["\x1b]52;c;eA==\x07"] = False
+    path.write_text(json.dumps(values))
+
+
 def loop(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors").symlink_to(folder / "model.safetensors")
 
 
 DAMAGE: dict[str, Callable[[Path], Any]] = {
-    "a million layers": config(num_hidden_layers=10**6), "no heads": config(num_attention_heads=0),
+    "a key of a token": key_of_a_token, "a million layers": config(num_hidden_layers=10**6), "no heads": config(num_attention_heads=0),
     "minus heads": config(num_key_value_heads=-1),
     "a wide model": config(hidden_size=10**9), "a vocabulary": config(vocab_size=10**12),
     "text for a number": config(num_hidden_layers="many"),
@@ -64,7 +71,8 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
     "a file that is not there": index("b.safetensors"), "a pipe for tensors": pipe("model.safetensors"),
     "a pipe for settings": pipe("config.json"),
     "a pipe for a tokenizer": pipe("tokenizer.json"), "a loop": loop, "deep": lambda f: (f / "config.json").write_text('{"a":' * 10_000),
-    "a list": lambda f: (f / "config.json").write_text("[]"), "nothing": lambda f: (f / "config.json").write_text(""),
+    "a key that moves the terminal": config(**{"\x1b]52;c;eA==\x07": 1}), "a list": lambda f: (f / "config.json").write_text("[]"),
+    "nothing": lambda f: (f / "config.json").write_text(""),
 }  # fmt: skip
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
 from polyprefix.errors import ModelError
-from polyprefix.safe_files import read_json, require_regular
+from polyprefix.safe_files import read_bytes, read_json, require_regular
+from polyprefix.terminal import UNSAFE
 
 INDEX, PICKLED_INDEX = "model.safetensors.index.json", "pytorch_model.bin.index.json"
 READ = (
@@ -20,6 +22,12 @@ MOST = {
     "head_dim": 1 << 20, "intermediate_size": 1 << 24, "vocab_size": 1 << 26,
 }  # fmt: skip
 """Far more than any model has. What a config says is allocated before the weights are looked at."""
+
+
+CONTROL_IN_KEY = re.compile(
+    rb'\\u00(?:[01][0-9a-fA-F]|7[fF]|[89][0-9a-fA-F])[^"]{0,200}"[ \n]{0,9}:[ \n]{0,9}[^0-9 \n]'
+)
+"""In `tokenizer.json`, by its bytes, for it is large: tokens may hold controls, and their values are numbers."""
 
 
 def check_folder(name: str, folder: Path, allow_pickle: bool) -> None:
@@ -36,6 +44,16 @@ def check_folder(name: str, folder: Path, allow_pickle: bool) -> None:
     config = _object(name, folder / "config.json")
     if not config:
         raise ModelError(f"model '{name}': {folder / 'config.json'} holds nothing; fetch the model again")
+    for file in ("config.json", "tokenizer_config.json", "special_tokens_map.json"):
+        if (folder / file).exists() and (key := _unprintable_key(_object(name, folder / file))) is not None:
+            raise ModelError(
+                f"model '{name}': {folder / file} has the key {key[:40]!r}, which is no name; fetch the model again"
+            )
+    vocabulary = folder / "tokenizer.json"
+    if vocabulary.exists() and CONTROL_IN_KEY.search(read_bytes(vocabulary, 1 << 30)):
+        raise ModelError(
+            f"model '{name}': {vocabulary} has a key with control characters, which is no name; fetch the model again"
+        )
     for file in (INDEX, PICKLED_INDEX):
         if (folder / file).exists():
             _check_index(name, folder, folder / file)
@@ -90,6 +108,16 @@ def _object(name: str, path: Path) -> dict[str, Any]:
             f"model '{name}': {path} holds {type(found).__name__}, expected an object; fetch the model again"
         )
     return found
+
+
+def _unprintable_key(value: Any) -> str | None:
+    """A key with control characters: libraries print unknown keys past Python, where nothing escapes them."""
+    if isinstance(value, dict):
+        own = next((key for key in value if UNSAFE.search(key)), None)
+        return own if own is not None else _unprintable_key(list(value.values()))
+    if isinstance(value, list):
+        return next((found for found in map(_unprintable_key, value) if found is not None), None)
+    return None
 
 
 def _is_text(value: object) -> bool:

@@ -83,6 +83,11 @@ class CustomTask(Task):
             self._check_parallel(placed, language)
             return [item.example for item in placed]
         rows = self._learned(split)
+        if not rows and split == "train" and self._train()[1]:
+            raise DataError(
+                f"{self._file}, key 'files.train': found one English row, expected at least two, for one is held out for validation; "
+                "add rows, or name a file in 'files.validation'"
+            )
         if not rows:
             raise DataError(f"{self._file}, key 'files.{split}': found no English rows, expected some ({ENGLISH})")
         asked = {self._asks(item.example) for item in placed}
