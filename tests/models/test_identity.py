@@ -114,7 +114,6 @@ def test_what_has_a_name_for_its_content_needs_no_digest() -> None:
 def test_files_that_decide_nothing_do_not_count(folder: Path) -> None:
     known = digest_of_model(str(folder))
     (folder / "README.md").write_text("card")
-    (folder / "generation_config.json").write_text('{"repetition_penalty": 2.0}')
     assert digest_of_model(str(folder)) == known
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,8 @@ from transformers import (
 )
 
 from polyprefix.errors import ConfigError, ModelError
+from polyprefix.methods.adapted import attach
+from polyprefix.methods.registry import build
 from polyprefix.models import embedded, load
 from polyprefix.models.identity import fingerprint
 from polyprefix.models.load import UNLIMITED, BaseModel, load_model
@@ -239,3 +242,23 @@ def test_gemma_reads_many_scripts_and_knows_what_follows(monkeypatch: pytest.Mon
     with torch.no_grad():
         logits = base.model(**base.tokenizer(prompt, return_tensors="pt")).logits
     assert base.tokenizer.decode(logits[0, -1].argmax()) == " Paris"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"return_dict": False}, {"output_attentions": True}, {"output_hidden_states": True}, {"use_cache": False}],
+)
+def test_what_a_config_says_of_outputs_plays_no_part(
+    setting: dict[str, bool], tiny_folder: Path, tmp_path: Path
+) -> None:
+    """Nor does it make an architecture look as if it could not be served."""
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder, folder)
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | setting))
+    ids = torch.arange(4, 12)[None]
+    logits = [
+        attach(load_model(str(place), device="cpu"), build({"name": "none"}))(ids).logits
+        for place in (tiny_folder, folder)
+    ]
+    assert torch.equal(*logits)

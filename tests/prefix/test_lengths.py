@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from tests.architectures import CONFIGS, LENGTH_DEPENDENT, tiny_copy
+from tests.tiny import tiny_model
 from torch import Tensor
 from transformers import AutoModelForCausalLM, GptOssConfig, Llama4TextConfig
 
@@ -220,3 +221,17 @@ def test_longer_texts_than_are_served_are_refused_by_name() -> None:
 def rank_of(model: AdaptedModel, lengths: list[int]) -> Tensor:
     ranked = rank_choices(model, [item(ids_of(n, 260), ((5,), (6, 7))) for n in lengths], 4096)
     return torch.tensor([r.log_likelihoods for r in ranked])
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_where_there_is_no_tiny_copy_the_model_itself_is_measured(room: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a second one beside it, or where memory has no room for two."""
+    monkeypatch.setattr("polyprefix.prefix.limits._of_copy", lambda key, kind: None)
+    if not room:
+        monkeypatch.setattr("polyprefix.prefix.limits.MOST_PARAMETERS", 0)
+    for kind, wanted in (("gemma3", Limits(shared=8)), ("gpt-oss", Limits(shared=8)), ("qwen2", Limits())):
+        assert Seam.of(tiny_model(kind)).lengths.limits == wanted
+    base = tiny_copy("llama4_text")
+    assert isinstance(base, BaseModel)
+    Seam.of(base.model).remove()
+    assert Seam.of(base.model).lengths.limits == Limits(shared=11, together=11, row=11)

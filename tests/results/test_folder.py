@@ -174,3 +174,30 @@ def test_a_place_that_is_no_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"cannot be written .* choose another place with --out"):
         RunFolder(tmp_path / "file" / "runs", "run")
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from polyprefix.results.folder import RunFolder
+folder = RunFolder(Path(sys.argv[1]), "a-run", alone=True)
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_two_processes_do_not_write_one_run(tmp_path: Path) -> None:
+    """The second says so and changes nothing; when the first is killed, the run can be begun again."""
+    first = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert first.stdout is not None and first.stdout.readline() == "held\n"
+        with pytest.raises(
+            OutputError, match="another process is writing this run; wait until it is finished"
+        ) as error:
+            RunFolder(tmp_path, "a-run", alone=True)
+        assert "free" not in str(error.value)
+        RunFolder(tmp_path, "another-run", alone=True)
+    finally:
+        first.kill()
+        first.wait()
+    RunFolder(tmp_path, "a-run", alone=True)

@@ -18,9 +18,9 @@ from polyprefix.models.cache import remembered_sha256
 
 MODEL = (
     "*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "config.json", "tokenizer*", "special_tokens_map.json",
-    "added_tokens.json", "vocab.*", "merges.txt", "*.model", "*.jinja", "*.tiktoken",
+    "added_tokens.json", "vocab.*", "merges.txt", "*.model", "*.jinja", "*.tiktoken", "generation_config.json",
 )  # fmt: skip
-"""Files of a model folder that decide what is computed; settings of generation do not, since answers are written with our own."""
+"""Files of a model folder that decide what is computed; those of generation say which tokens end an answer."""
 ADAPTER = ("adapter*.safetensors", "adapter*.json", "adapter*.bin")
 LENGTH = 16
 """Hexadecimal digits that are kept: 64 bits tell any two models of a user apart."""

@@ -84,6 +84,7 @@ def load_model(
         options["local_files_only"] = True
     with quiet_transformers():
         config = _config(name, place, options)
+        _plain_outputs(config)
         refuse_other_than_decoders(config, name)
         check_shape(name, config)
         quantization = choose_quantization(quantize, name, config, precision)
@@ -160,6 +161,12 @@ def _model(name: str, place: Place, config: Any, options: dict[str, Any], device
             f"model '{name}': the files hold no fitting weights for {absent[0]}{more}; fetch or save it again"
         )
     return model.eval().requires_grad_(False)
+
+
+def _plain_outputs(config: Any) -> None:
+    """Settings of what a forward pass returns, which a config.json may hold: ours, since answers are read from logits alone."""
+    for part in {id(part): part for part in (config, config.get_text_config())}.values():
+        part.return_dict, part.output_attentions, part.output_hidden_states = True, False, False
 
 
 def _settle_padding(name: str, model: Any, tokenizer: Any) -> None:

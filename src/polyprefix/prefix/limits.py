@@ -26,7 +26,7 @@ from torch import Tensor
 
 from polyprefix.errors import ModelError
 from polyprefix.models.head import embedding_table
-from polyprefix.models.shrink import ConfigKey, shrunken
+from polyprefix.models.shrink import MOST_PARAMETERS, ConfigKey, shrunken
 from polyprefix.prefix.kv import KVPrefix
 from polyprefix.prefix.lengths import UNLIMITED, LengthRules, Limits
 from polyprefix.prefix.packed import Packed, Tree, packing
@@ -86,8 +86,12 @@ def _of_copy(key: ConfigKey, kind: type[Any]) -> Limits | None:
 
 def _measured(seam: Measured, real: Mapping[int, int]) -> Limits:
     """The limits of a model, where `real` gives for each of its lengths the one to report."""
-    plain = copy.deepcopy(seam.model)
-    plain.set_attn_implementation(seam.model.config._attn_implementation.removeprefix("polyprefix_"))
+    plain = seam.model
+    if (
+        sum(parameter.numel() for parameter in plain.parameters()) <= MOST_PARAMETERS
+    ):  # else there may be no room for two
+        plain = copy.deepcopy(plain)
+        plain.set_attn_implementation(seam.model.config._attn_implementation.removeprefix("polyprefix_"))
     checks = {"shared": _shared, "together": _together, "row": _row, "alone": _alone}
     limits = {}
     for way, check in checks.items():
@@ -127,8 +131,12 @@ def _ids(model: Any, length: int) -> Tensor:
     return torch.randint(3, table.shape[0], (1, length), generator=generator).to(table.device)
 
 
-def _by_itself(plain: Any, ids: Tensor) -> Tensor:
+def _by_itself(seam: Measured, plain: Any, ids: Tensor) -> Tensor:
     """Logits [1, T, V] of the model as it was loaded, which no earlier sequence has left anything in."""
+    if plain is seam.model:
+        seam.set(None)
+        with seam.lengths.for_length(ids.shape[1] if seam.lengths.rope.switches else None):
+            return plain(input_ids=ids, use_cache=False).logits
     return copy.deepcopy(plain)(input_ids=ids, use_cache=False).logits
 
 
@@ -140,13 +148,13 @@ def _alone(seam: Measured, plain: Any, length: int) -> bool:
     ids = _ids(seam.model, length)
     seam.set(KVPrefix())
     with seam.lengths.for_length(length):
-        return _same(seam, seam.model(input_ids=ids, use_cache=False).logits, _by_itself(plain, ids))
+        return _same(seam, seam.model(input_ids=ids, use_cache=False).logits, _by_itself(seam, plain, ids))
 
 
 def _shared(seam: Measured, plain: Any, length: int) -> bool:
     """The first tokens as keys and values, and, where all of it is in sight, keys and values at negative positions."""
     ids = _ids(seam.model, length)
-    wanted = _by_itself(plain, ids)[:, FRONT:]
+    wanted = _by_itself(seam, plain, ids)[:, FRONT:]
     positions = torch.arange(FRONT, length, device=ids.device)[None]
     with seam.lengths.for_length(length):
         context = seam.read(input_ids=ids[:, :FRONT], start=0)
@@ -166,7 +174,7 @@ def _together(seam: Measured, plain: Any, length: int) -> bool:
         (n for n in (FRONT + 2, length - 1) if seam.lengths.regime(n) == seam.lengths.regime(length)), length
     )
     rows = [_ids(seam.model, n) for n in (partner, length)]
-    wanted = torch.cat([_by_itself(plain, row) for row in rows], 1)
+    wanted = torch.cat([_by_itself(seam, plain, row) for row in rows], 1)
     pad = length - partner
     ids = torch.cat([torch.nn.functional.pad(rows[0], (pad, 0)), rows[1]])
     mask = torch.ones_like(ids)
@@ -190,7 +198,7 @@ def _row(seam: Measured, plain: Any, length: int) -> bool:
     sizes[-1] += length - sum(sizes)
     rows = [_ids(seam.model, n) for n in sizes]
     with seam.lengths.for_length(max(sizes)):
-        return _same(seam, _packed(seam, rows), torch.cat([_by_itself(plain, row) for row in rows], 1))
+        return _same(seam, _packed(seam, rows), torch.cat([_by_itself(seam, plain, row) for row in rows], 1))
 
 
 def _packed(seam: Measured, rows: Sequence[Tensor]) -> Tensor:
