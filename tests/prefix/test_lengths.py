@@ -162,6 +162,45 @@ def test_common_tokens_are_read_with_the_phases_of_the_text(kind: str) -> None:
         close(found, alone(model, ids)[COMMON:])
 
 
+def test_rows_that_a_caller_packed_are_exact_or_refused() -> None:
+    """Sequences of one regime go through in one row; of two, they are refused and not mixed up."""
+    base = tiny_copy("llama longrope")
+    assert isinstance(base, BaseModel)
+    model = attach(base, registry.build({"name": "prefix", "length": 3}), seed=1)
+    switch = model.seam.lengths.rope.switches[0]
+
+    def packed(*lengths: int) -> tuple[Tensor, list[tuple[int, ...]]]:
+        texts = [ids_of(n, 260) for n in lengths]
+        positions = torch.cat([torch.arange(n) for n in lengths])[None]
+        with torch.no_grad():
+            return model(torch.tensor([sum(texts, ())]), position_ids=positions).logits[0], texts
+
+    for lengths in ((switch - 2, switch), (switch + 1, switch + 9)):
+        found, texts = packed(*lengths)
+        close(found, torch.cat([alone(model, ids) for ids in texts]))
+    with pytest.raises(ValueError, match="need passes of their own"):
+        packed(switch - 2, switch + 9)
+
+
+@pytest.mark.parametrize("shared", [0, COMMON])
+def test_generation_across_a_switch_behind_shared_tokens(shared: int) -> None:
+    base = tiny_copy("llama longrope")
+    assert isinstance(base, BaseModel)
+    model = attach(base, registry.build({"name": "soft-prompt", "length": 3}), seed=1)
+    base.model.generation_config.eos_token_id = None
+    ids = ids_of(model.seam.lengths.rope.switches[0] - 2, 260)
+    given = {"shared_ids": torch.tensor(ids[:shared])} if shared else {}
+    out = model.generate(torch.tensor([ids[shared:]]), max_new_tokens=NEW, do_sample=False, **given)
+    whole = ids
+    for _ in range(NEW):
+        whole = (*whole, int(alone(model, whole)[-1].argmax()))
+    assert out[0].tolist() == list(whole[shared:])
+    with pytest.raises(ValueError, match="rotary phases change"):
+        model.generate(
+            torch.tensor([ids[COMMON:]]), context=model.context(torch.tensor(ids[:COMMON])), max_new_tokens=NEW
+        )
+
+
 def test_a_context_of_another_length_is_refused() -> None:
     base = tiny_copy("llama longrope")
     assert isinstance(base, BaseModel)

@@ -123,7 +123,7 @@ class AdaptedModel(nn.Module):
                 f"{self.base.name} does not keep packed sequences apart: give them as rows of a padded batch"
             )
         before = context.shared_length if context else 0 if shared_ids is None else shared_ids.numel()
-        lengths = packed.lengths if packed is not None else self._lengths(position_ids)
+        lengths = packed.lengths if packed is not None else self._lengths(position_ids, attention_mask)
         lengths = [before + length for length in lengths]
         if packed is None and len({self.seam.lengths.regime(length) for length in lengths}) > 1:
             rows = (input_ids, attention_mask, position_ids)
@@ -155,21 +155,22 @@ class AdaptedModel(nn.Module):
             ):  # the backward pass will need it again; otherwise the base model is itself again
                 self.seam.set(None)
 
-    def _lengths(self, position_ids: Tensor) -> list[int]:
+    def _lengths(self, position_ids: Tensor, attention_mask: Tensor | None) -> list[int]:
         """Tokens of each row, or of each sequence in a row whose positions restart; the width of all rows where that is enough."""
-        width = int(position_ids.shape[-1])
-        if self.seam.lengths.first_switch is None or (
-            width < self.seam.lengths.first_switch and not self.seam.lengths.rope.switches
-        ):
+        rules, width = self.seam.lengths, int(position_ids.shape[-1])
+        if rules.first_switch is None or (width < rules.first_switch and not rules.rope.switches):
             return [width]
-        return sorted({int(n) for n in (position_ids.amax(-1) + 1).tolist()})
+        if attention_mask is not None:
+            return sorted({int(n) for n in (position_ids.amax(-1) + 1).tolist()})
+        ends = torch.nn.functional.pad(position_ids.diff() != 1, (0, 1), value=True)
+        return sorted({int(n) for n in (position_ids[ends] + 1).tolist()})
 
     def _apart(
         self, rows: tuple[Any, ...], lengths: Sequence[int], shared_ids: Tensor | None, *, plain: bool
     ) -> CausalLMOutputWithPast:
         """Logits of padded rows whose rotary phases differ, one regime at a time."""
         ids, mask, positions = rows
-        if not plain or ids is None or len(positions) != len(ids):
+        if not plain or ids is None or mask is None or len(positions) != len(ids):
             raise ValueError(
                 f"rows of {min(lengths)} to {max(lengths)} tokens: the rotary phases of {self.base.name} depend on the length, "
                 f"so that rows on both sides of {self.seam.lengths.rope.switches[0]} tokens need passes of their own"
@@ -179,7 +180,7 @@ class AdaptedModel(nn.Module):
         logits: Tensor | None = None
         for regime in sorted(set(regimes)):
             chosen = torch.tensor([n for n, own in enumerate(regimes) if own == regime], device=ids.device)
-            part = self(ids[chosen], None if mask is None else mask[chosen], positions[chosen], shared_ids=shared_ids)
+            part = self(ids[chosen], mask[chosen], positions[chosen], shared_ids=shared_ids)
             logits = part.logits.new_zeros(*ids.shape, part.logits.shape[-1]) if logits is None else logits
             logits = logits.index_copy(0, chosen, part.logits)
         return CausalLMOutputWithPast(logits=logits)
@@ -207,14 +208,13 @@ class AdaptedModel(nn.Module):
         settings = kwargs.get("generation_config")
         new = kwargs.get("max_new_tokens") or getattr(settings, "max_new_tokens", None) or 0
         before = context.shared_length if context else 0 if shared_ids is None else shared_ids.numel()
-        lengths = [before + n for n in (self._lengths(_positions(input_ids, attention_mask, {})))]
+        lengths = [before + n for n in self._lengths(_positions(input_ids, attention_mask, {}), attention_mask)]
         self.seam.lengths.check([n + new for n in lengths], shared=before, together=len(input_ids) > 1)
         length = max(lengths) if self.seam.lengths.rope.switches else None
-        if (
-            length is not None
-            and not before
-            and len({self.seam.lengths.regime(n + k) for n in lengths for k in range(new or 1)}) > 1
-        ):
+        regimes = {self.seam.lengths.regime(n + k) for n in lengths for k in range(new or 1)}
+        if len(regimes) > 1:
+            if context and before:
+                raise ValueError("a context with shared tokens cannot stand before answers whose rotary phases change")
             return self._generate_in_regimes(input_ids, attention_mask, shared_ids, **{**kwargs, "max_new_tokens": new})
         context = context or self.context(shared_ids, length)
         positions = _positions(input_ids, attention_mask, {}) + context.shared_length
@@ -229,6 +229,10 @@ class AdaptedModel(nn.Module):
         """Each row alone, read anew whenever its rotary phases change; [B, T + new], padded on the right."""
         kwargs.pop("past_key_values", None)
         settings = copy.copy(kwargs.pop("generation_config", None) or self.model.generation_config)
+        if max(kwargs.get("num_beams") or 1, getattr(settings, "num_beams", None) or 1) > 1:
+            raise ValueError(
+                "beams cannot go on where rotary phases change: give max_new_tokens that stay below, or one beam"
+            )
         criteria = kwargs.get("stopping_criteria") or StoppingCriteriaList()
         ends = settings.eos_token_id
         ends = set(ends if isinstance(ends, list) else [ends])
