@@ -47,21 +47,21 @@ def point(model: str, axis: str, size: int, seed: int = 0) -> dict[str, float]:
     import torch
 
     from polyprefix.config import TrainConfig
-    from polyprefix.engine.predict import rank_choices
+    from polyprefix.engine.predict import loglikelihood
     from polyprefix.engine.train import Optimizer
     from polyprefix.methods import registry
     from polyprefix.methods.adapted import attach
     from polyprefix.models.load import load_model
     from polyprefix.records import Prompt
-    from polyprefix.text.tokens import Encoded
+    from polyprefix.text.tokens import TokenizedPrompt
 
     rng = random.Random(seed)
     base = load_model(model, dtype="float32")
     vocabulary = min(base.model.get_input_embeddings().weight.shape[0], 30_000)
 
-    def text(length: int) -> Encoded:
+    def text(length: int) -> TokenizedPrompt:
         ids = tuple(rng.randrange(10, vocabulary) for _ in range(length))
-        return Encoded(Prompt("", "eng_Latn", "", ""), ids, (5,), ((5,), (6,), (7,)))
+        return TokenizedPrompt(Prompt("", "eng_Latn", "", ""), ids, (5,), ((5,), (6,), (7,)))
 
     length = size if axis == "text" else 48
     prefix = size if axis == "prefix" else 16
@@ -70,10 +70,10 @@ def point(model: str, axis: str, size: int, seed: int = 0) -> dict[str, float]:
     if axis in ("languages", "prefix"):
         count = size if axis == "languages" else 4
         languages = [[text(length) for _ in range(8)] for _ in range(count)]
-        rank_choices(adapted, languages[0], None)
+        loglikelihood(adapted, languages[0], None)
         start = time.perf_counter()
         for items in languages:
-            rank_choices(adapted, items, None)
+            loglikelihood(adapted, items, None)
         seconds = time.perf_counter() - start
     else:
         each = {"batch": size, "text": 4}.get(axis, 16)

@@ -23,12 +23,12 @@ from benchmarks.workload import Document, Row, task_rows
 from polyprefix.config import TrainConfig
 from polyprefix.engine import memory, predict, tensors
 from polyprefix.engine import train as engine
+from polyprefix.engine.flop_counter import Work
 from polyprefix.engine.train import Optimizer
-from polyprefix.engine.work import Work
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.records import Prompt
-from polyprefix.text.tokens import Encoded, encode
+from polyprefix.text.tokens import TokenizedPrompt, encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Lever:
 
 @contextmanager
 def _no_packing(model: AdaptedModel) -> Iterator[None]:
-    with mock.patch.object(model.seam, "flattens", lambda: False):
+    with mock.patch.object(model.hook, "supports_packing", lambda: False):
         yield
 
 
@@ -55,7 +55,9 @@ def _nothing_shared(model: AdaptedModel) -> Iterator[None]:
 @contextmanager
 def _all_alone(model: AdaptedModel) -> Iterator[None]:
     """No text stands with others that begin like it."""
-    with mock.patch.object(predict, "by_beginning", lambda rows, *limits: [(0, [n]) for n in range(len(rows))]):
+    with mock.patch.object(
+        predict, "group_by_common_prefix", lambda rows, *limits: [(0, [n]) for n in range(len(rows))]
+    ):
         yield
 
 
@@ -101,7 +103,9 @@ PASSES = 3
 
 def training(model: AdaptedModel, rows: tuple[Row, ...], steps: int, batch: int, passes: int = 1) -> dict[str, float]:
     """Seconds and counted work of passes of so many steps over the same rows, after a step over others that is not counted."""
-    items = [Encoded(Prompt("", "eng_Latn", "", ""), row.ids, row.target, ()) for row in rows[: (steps + 1) * batch]]
+    items = [
+        TokenizedPrompt(Prompt("", "eng_Latn", "", ""), row.ids, row.target, ()) for row in rows[: (steps + 1) * batch]
+    ]
     model.train()
     config = TrainConfig(learning_rate=1e-3, weight_decay=0.0, batch_size=batch)
     optimizer = Optimizer(model, items, config, steps * passes + 1)
@@ -118,7 +122,7 @@ def evaluation(model: AdaptedModel, documents: tuple[Document, ...]) -> dict[str
     prompts = [Prompt(str(n), d.language, d.text, d.choices[0], d.choices) for n, d in enumerate(documents)]
     encoded, work = encode(prompts, model.base.tokenizer, model.base.max_length), Work()
     start = time.perf_counter()
-    predict.rank_choices(model, encoded, None, work=work)
+    predict.loglikelihood(model, encoded, None, work=work)
     return _figures(time.perf_counter() - start, work)
 
 
@@ -136,7 +140,7 @@ def measure(
     model: AdaptedModel, rows: tuple[Row, ...], documents: tuple[Document, ...], rounds: int, steps: int, batch: int
 ) -> list[dict[str, Any]]:
     """One record for each part and lever: medians with and without it."""
-    upper = attach(model.base, registry.build({"name": "prefix", "layers": f"top:{max(1, model.seam.layers // 3)}"}))
+    upper = attach(model.base, registry.build({"name": "prefix", "layers": f"top:{max(1, model.hook.layers // 3)}"}))
     parts: dict[str, tuple[Callable[[], dict[str, float]], tuple[Lever, ...]]] = {
         "training": (lambda: training(model, rows, steps, batch), LEVERS),
         f"{PASSES} passes, upper third": (lambda: training(upper, rows, steps, batch, PASSES), (LOWER,)),

@@ -99,7 +99,7 @@ def task_rows(
     from polyprefix.tasks.base import Source
     from polyprefix.text.prepare import load_examples, tokenise
 
-    config = methods.settle(
+    config = methods.resolve(
         RunConfig(model=model, task=task, languages=tuple(languages), train_size=train, eval_size=each,
                   train={"steps": 1, "validation_size": 0})
     )  # fmt: skip

@@ -13,7 +13,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from polyprefix.errors import ModelError
 from polyprefix.models.load import BaseModel, identify
 from polyprefix.models.shrink import shrunken
-from polyprefix.prefix import Seam
+from polyprefix.prefix import AttentionHook
 from tests.tiny import tiny_tokenizer
 
 
@@ -54,7 +54,7 @@ def tiny_copy(kind: str) -> BaseModel | str:
     except Exception as error:  # a config of parts, or one whose sizes depend on each other in ways of its own
         return f"cannot be built tiny: {type(error).__name__}"
     try:
-        Seam.of(model)
+        AttentionHook.of(model)
     except ModelError as error:
         return f"refused: {error}"
     return BaseModel(f"tiny {kind}", model, tiny_tokenizer(), identify(f"tiny {kind}", None, model))

@@ -90,14 +90,14 @@ def test_every_seed_in_the_range_is_a_seed_everywhere(seed: int) -> None:
 def test_steps_that_are_given_are_exact_and_the_default_makes_a_pass() -> None:
     def steps(examples: int, **train: Any) -> int:
         values = {**BASE, "train_size": examples, "train": {"batch_size": 4, **train}}
-        return methods.settle(validate(RunConfig, values, "run")).train.total_steps(examples)
+        return methods.resolve(validate(RunConfig, values, "run")).train.total_steps(examples)
 
     assert steps(400, steps=2) == 2 and steps(4, steps=2) == 2
     assert steps(400, steps=60) == 60 and steps(400) == 100 and steps(40) == 60
     assert steps(400, epochs=0.5) == 50 and steps(400, epochs=2) == 200
-    settled = methods.settle(validate(RunConfig, {**BASE, "train": {"batch_size": 4}}, "run"))
-    again = methods.settle(validate(RunConfig, settled.model_dump(mode="json"), "run"))
-    assert again == settled and again.run_id() == settled.run_id()
+    resolved = methods.resolve(validate(RunConfig, {**BASE, "train": {"batch_size": 4}}, "run"))
+    again = methods.resolve(validate(RunConfig, resolved.model_dump(mode="json"), "run"))
+    assert again == resolved and again.run_id() == resolved.run_id()
 
 
 def test_ids_keep_versions_and_letters_and_those_of_plain_names_stay() -> None:

@@ -99,9 +99,9 @@ def test_progress_shows_the_scores_of_finished_languages(tiny_folder: Path, tmp_
 
 
 def test_every_setting_of_a_method_is_written_out(tiny_folder: Path) -> None:
-    settled = methods.settle(config(tiny_folder, method="soft-prompt"))
-    assert settled.method["length"] and settled.train.learning_rate
-    assert methods.settle(settled) == settled
-    idle = methods.settle(config(tiny_folder, method="none", seed=5))
-    assert idle.run_id() == methods.settle(config(tiny_folder, method="none", seed=6)).run_id()
+    resolved = methods.resolve(config(tiny_folder, method="soft-prompt"))
+    assert resolved.method["length"] and resolved.train.learning_rate
+    assert methods.resolve(resolved) == resolved
+    idle = methods.resolve(config(tiny_folder, method="none", seed=5))
+    assert idle.run_id() == methods.resolve(config(tiny_folder, method="none", seed=6)).run_id()
     assert dataclasses.is_dataclass(methods.kind("prefix").defaults)

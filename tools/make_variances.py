@@ -8,9 +8,9 @@ from tools.results_page.__main__ import KEPT
 from tools.results_page.kept import STUDY
 
 from benchmarks.rounds import ROOT
-from polyprefix.study.bookkeeping import Bookkeeping
 from polyprefix.study.file import read_study
 from polyprefix.study.grid import MAIN, cells
+from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.table import results
 from polyprefix.study.variances import PRIOR, as_dict, of_runs
 

@@ -20,7 +20,7 @@ from polyprefix.records import Example
 from polyprefix.study.lengths import COLUMNS, FILE
 from polyprefix.tasks import registry
 from polyprefix.tasks.base import Source, Task
-from polyprefix.text.batches import by_beginning
+from polyprefix.text.batches import group_by_common_prefix
 from polyprefix.text.prepare import ENGLISH
 from polyprefix.text.tokens import encode, shared_length
 
@@ -60,7 +60,7 @@ def beginnings(task: Task, examples: Sequence[Example], tokenizer: Any) -> tuple
     ids = [item.ids for item in encode([task.prompt(example) for example in examples], tokenizer, 1 << 20)]
     shared = shared_length(ids)
     own = [tuple(row[shared:]) for row in ids]
-    groups = by_beginning(own, list(map(len, own)), MOST["cpu", False])
+    groups = group_by_common_prefix(own, list(map(len, own)), MOST["cpu", False])
     saved = sum(common * (len(group) - 1) for common, group in groups)
     together = sum(len(group) ** 2 for _, group in groups) / len(own)
     return round(together, 2), round(saved / max(1, sum(map(len, own))), 3)

@@ -20,9 +20,9 @@ from polyprefix.progress import Terminal
 from polyprefix.recipe import run
 from polyprefix.records import Prediction
 from polyprefix.results.files import PREDICTIONS, read_predictions, read_result
-from polyprefix.study.bookkeeping import Bookkeeping
 from polyprefix.study.file import read_study
 from polyprefix.study.grid import TUNE, cells
+from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.table import finished
 
 

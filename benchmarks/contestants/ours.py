@@ -10,15 +10,15 @@ from benchmarks.worker import Clock
 from benchmarks.workload import Row, Workload
 from polyprefix.config import TrainConfig
 from polyprefix.engine.cost import matrix_ceiling
-from polyprefix.engine.predict import rank_choices
+from polyprefix.engine.flop_counter import Work
+from polyprefix.engine.predict import loglikelihood
 from polyprefix.engine.train import Optimizer
-from polyprefix.engine.work import Work
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.methods.files import load_adapter
 from polyprefix.models.load import load_model
 from polyprefix.records import Prompt
-from polyprefix.text.tokens import Encoded, encode
+from polyprefix.text.tokens import TokenizedPrompt, encode
 
 
 def train(name: str, work: Workload, started: float) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def train(name: str, work: Workload, started: float) -> dict[str, Any]:
         done = clock.step(record["loss"])
         if len(clock.ends) > 1:
             flops, seconds = flops + optimizer.meter.work.flops - before, seconds + time.perf_counter() - start
-    ceiling = matrix_ceiling(model.device, model.seam.dtype)
+    ceiling = matrix_ceiling(model.device, model.hook.dtype)
     return {
         **clock.result(work.batch_size),
         "padding_share": optimizer.meter.work.padding_share,
@@ -60,10 +60,10 @@ def evaluate(name: str, work: Workload, started: float) -> dict[str, Any]:
     values: dict[int, tuple[float, ...]] = {}
     for prompts in by_language.values():
         encoded = encode(prompts, model.base.tokenizer, model.base.max_length)
-        for item in rank_choices(model, encoded, None, work=counted):
+        for item in loglikelihood(model, encoded, None, work=counted):
             values[int(item.encoded.prompt.example_id)] = item.log_likelihoods
     seconds = time.perf_counter() - start
-    ceiling = matrix_ceiling(model.device, model.seam.dtype)
+    ceiling = matrix_ceiling(model.device, model.hook.dtype)
     return {
         "load_seconds": loaded,
         "seconds": seconds,
@@ -102,8 +102,8 @@ def _optimizer(model: AdaptedModel, work: Workload) -> Optimizer:
     return Optimizer(model, [_encoded(row) for row in work.rows], config, work.max_steps)
 
 
-def _encoded(row: Row) -> Encoded:
-    return Encoded(Prompt("", "eng_Latn", "", ""), row.ids, row.target, ())
+def _encoded(row: Row) -> TokenizedPrompt:
+    return TokenizedPrompt(Prompt("", "eng_Latn", "", ""), row.ids, row.target, ())
 
 
 def _tokens(work: Workload) -> float:

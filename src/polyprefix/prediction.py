@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from polyprefix.config import PredictConfig
-from polyprefix.data.files import Faults, Row, read_table
+from polyprefix.data.files import Row, ValidationErrors, read_table
 from polyprefix.errors import AdapterError, DataError
 from polyprefix.languages import find
 from polyprefix.methods.saved import SETTINGS, find_adapter, read_settings
@@ -126,7 +126,7 @@ def _rows(questions: Sequence[str | Mapping[str, Any]] | Path, task: Task) -> li
             f"task '{task.info.name}': does not say what its inputs are called; name them in its info.inputs"
         )
     if isinstance(questions, Path):
-        faults = Faults()
+        faults = ValidationErrors()
         table = read_table(questions, faults)
         if table.rows:
             require_columns(table, dict.fromkeys(names, f"the task '{task.info.name}'"), faults)
@@ -151,7 +151,7 @@ def _questions(rows: Sequence[Row], task: Task, language: str) -> list[Example]:
     Raises:
         DataError: with every input that is missing or empty.
     """
-    faults, info = Faults(), task.info
+    faults, info = ValidationErrors(), task.info
     inputs = [read_inputs(row, info.inputs, faults) for row in rows]
     faults.check()
     return [question(info, pieces, row.where, language) for row, pieces in zip(rows, inputs, strict=True)]

@@ -80,10 +80,10 @@ def run(
     Raises:
         UserError: a mistake in what was asked; no partial result is written.
     """
-    config = with_digests(tasks.settle(methods.settle(config)))
+    config = with_digests(tasks.resolve(methods.resolve(config)))
     inputs = load_inputs(config, Source(hub_from_environment(hub)))
     beside: tuple[Path, ...] = ()
-    zero_shot = methods.settle(
+    zero_shot = methods.resolve(
         config.model_copy(update={"method": {"name": "none"}, "adapter": None, "adapter_digest": None})
     )
     if beside_base and config != zero_shot:
@@ -143,7 +143,7 @@ def _loads(config: RunConfig) -> dict[str, object]:
 
 
 def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, checkpoint_seconds: float = 60) -> Path:
-    """One run on what is loaded; `config` is settled. Returns the folder of the finished run.
+    """One run on what is loaded; `config` is resolved. Returns the folder of the finished run.
 
     Of several processes that accelerate started, all compute and the main one writes.
     """
@@ -202,7 +202,7 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
                 evaluation=(len(flat), answers.seconds, answers.work),
                 memory=max(report.memory, answers.memory),
                 device=model.device,
-                dtype=model.seam.dtype,
+                dtype=model.hook.dtype,
                 first_step=inputs.seconds + report.first_step - start if report.first_step else None,
             ),
             notes=(*examples.notes, *tokens.notes, *written),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyprefix.data.files import MOST, Faults, Table, cell_text, read_table, shown
+from polyprefix.data.files import MOST, Table, ValidationErrors, cell_text, read_table, shown
 from polyprefix.errors import DataError
 
 ODD = 'a "quoted", text\nof two lines\u2028and a half: ½ नमस्ते'
@@ -19,7 +19,7 @@ ROWS = [{"id": "1", "text": ODD}, {"id": "2", "text": "b"}]
 
 
 def read(path: Path) -> tuple[Table, str]:
-    faults = Faults()
+    faults = ValidationErrors()
     table = read_table(path, faults)
     try:
         faults.check()
@@ -71,7 +71,7 @@ def test_a_file_that_is_not_there(tmp_path: Path, kind: str) -> None:
 
 
 def test_many_faults_are_counted() -> None:
-    faults = Faults()
+    faults = ValidationErrors()
     for number in range(MOST + 7):
         faults.add(f"f:{number}", "x", "y")
     with pytest.raises(DataError, match=r"f:19: found x, expected y; \.\.\. and 7 more$"):

@@ -18,7 +18,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from polyprefix.data.files import Faults, cell_text, is_data_file, read_table, written_list
+from polyprefix.data.files import ValidationErrors, cell_text, is_data_file, read_table, written_list
 from polyprefix.errors import ConfigError, DataError
 from polyprefix.tasks import registry
 from polyprefix.tasks.base import Source
@@ -55,7 +55,7 @@ PLAIN = st.from_regex(r"[0-9A-Za-z.+-][0-9A-Za-z.+:_/-]{0,12}[0-9A-Za-z]", fullm
 
 
 def column(path: Path, name: str = "a") -> list[str | None]:
-    faults = Faults()
+    faults = ValidationErrors()
     table = read_table(path, faults)
     faults.check()
     return [cell_text(row.cells[name]) for row in table.rows]
@@ -132,7 +132,7 @@ def test_dates_decimals_and_categories_in_parquet(tmp_path: Path) -> None:
         "date": "2020-01-02", "moment": "2020-01-02T09:30:00", "time": "09:30:00", "decimal": "1.50", "category": "010",
         "large": "no", "single": None,
     }  # fmt: skip
-    row = read_table(tmp_path / "a.parquet", Faults()).rows[0]
+    row = read_table(tmp_path / "a.parquet", ValidationErrors()).rows[0]
     assert [cell_text(item) for item in row.cells["single"]] == ["0.1"]
 
 

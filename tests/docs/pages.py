@@ -23,7 +23,7 @@ SHOWN = {"text", "mermaid"}
 NOT_RUN = {
     "--hub": "reads a benchmark from a mirror of the Hub",
     "--ray": "needs a Ray cluster",
-    "--workers": "starts Ray, as tests/study/test_spread.py does",
+    "--workers": "starts Ray, as tests/study/test_distribute.py does",
     "make": "installs an environment of its own",
     "source": "changes the shell",
 }

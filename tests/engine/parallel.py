@@ -39,7 +39,7 @@ def fit(method: str, place: Path) -> dict[str, Any]:
     """Losses of a training that is resumed in the middle from nothing but its checkpoint, then answers in two languages."""
     group, rows = processes(), examples(24, longer=True)
     settings = TrainConfig(steps=STEPS, batch_size=6, learning_rate=1e-3, validations=2, token_budget=48)
-    run = registry.settle(RunConfig(model="tiny", task="none", method=METHODS[method], seed=1, train=settings))
+    run = registry.resolve(RunConfig(model="tiny", task="none", method=METHODS[method], seed=1, train=settings))
     model = attach(tiny_base("llama-gqa-tied"), registry.build(run.method), seed=run.seed)
     group.shard(model)
     log: list[dict[str, Any]] = []

@@ -29,7 +29,7 @@ METHODS: dict[str, dict[str, Any]] = {
 
 def fit(place: Path, method: dict[str, Any]) -> tuple[dict[str, Tensor], list[dict[str, Any]], TrainReport]:
     settings = TrainConfig(epochs=3, batch_size=8, learning_rate=1e-2, validations=3)
-    run = registry.settle(RunConfig(model="tiny", task="none", method=method, seed=1, train=settings))
+    run = registry.resolve(RunConfig(model="tiny", task="none", method=method, seed=1, train=settings))
     model = attach(tiny_base("gemma3"), registry.build(run.method), seed=run.seed)
     rows, log = examples(24), place / "train.jsonl"
     checkpoint = Checkpoint(place / "checkpoint.pt", log, every_seconds=0)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.tiny import tiny_base
 from transformers import GenerationConfig
 
-from polyprefix.engine.generate import write_answers
-from polyprefix.engine.predict import rank_choices
+from polyprefix.engine.generate import generate_until
+from polyprefix.engine.predict import loglikelihood
 from polyprefix.errors import ModelError
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.methods.registry import build
@@ -45,7 +45,7 @@ def model() -> AdaptedModel:
 
 
 def answers(adapted: AdaptedModel) -> list[str]:
-    return write_answers(adapted, encode(QUESTIONS, adapted.base.tokenizer, 256), None)
+    return generate_until(adapted, encode(QUESTIONS, adapted.base.tokenizer, 256), None)
 
 
 MODEL = model()
@@ -100,7 +100,7 @@ def test_what_is_no_number_is_neither_ranked_nor_written(value: float) -> None:
         Prompt("7", "swh_Latn", "Question: x Answer:", " yes", choices=(" yes", " no")),
     ]
     with pytest.raises(ModelError, match=r"log-likelihoods of example 7 \(swh_Latn\) are not finite") as error:
-        rank_choices(adapted, encode(ranked, adapted.base.tokenizer, 256), None)
+        loglikelihood(adapted, encode(ranked, adapted.base.tokenizer, 256), None)
     assert "\n" not in str(error.value)
     with pytest.raises(ModelError, match="logits of an answer are not finite"):
         answers(adapted)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from tests.tiny import tiny_base, tiny_tokenizer
 
-from polyprefix.engine.generate import cut, write_answers
-from polyprefix.engine.work import Work
+from polyprefix.engine.flop_counter import Work
+from polyprefix.engine.generate import cut, generate_until
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import attach
 from polyprefix.records import Prompt
@@ -26,7 +26,7 @@ def test_answers_are_the_greedy_continuation(kind: str, method: str, budget: int
     rows = encode(prompts, tokenizer, 256)
     assert all(row.target == tuple(tokenizer(" ae", add_special_tokens=False)["input_ids"]) for row in rows)
     done: list[int] = []
-    answers = write_answers(model, rows, budget, done.append)
+    answers = generate_until(model, rows, budget, done.append)
     assert sum(done) == 3
     for row, answer in zip(rows, answers, strict=True):
         ids = list(row.ids)
@@ -48,17 +48,17 @@ def test_a_passage_is_read_once_for_all_its_questions(kind: str, method: str) ->
     prompts = [Prompt(str(n), "x", text, " a", max_new_tokens=8) for n, text in enumerate(texts)]
     rows = encode(prompts, tiny_tokenizer(), 256)
     work = Work()
-    answers = write_answers(model, rows, 4096, work=work)
-    with mock.patch.object(model.seam, "flattens", lambda: False):
+    answers = generate_until(model, rows, 4096, work=work)
+    with mock.patch.object(model.hook, "supports_packing", lambda: False):
         padded = Work()
-        assert answers == write_answers(model, rows, 4096, work=padded)
-        assert answers == [write_answers(model, [row], 4096)[0] for row in rows]
+        assert answers == generate_until(model, rows, 4096, work=padded)
+        assert answers == [generate_until(model, [row], 4096)[0] for row in rows]
     assert work.tokens < 0.8 * padded.tokens and 0 <= work.padding < padded.padding
     assert padded.tokens >= sum(len(row.ids) for row in rows) - len(rows)
 
 
 def test_no_prompts_no_answers() -> None:
-    assert write_answers(attach(tiny_base("llama-gqa-tied"), registry.build({"name": "none"})), [], 100) == []
+    assert generate_until(attach(tiny_base("llama-gqa-tied"), registry.build({"name": "none"})), [], 100) == []
 
 
 @pytest.mark.parametrize(

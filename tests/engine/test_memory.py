@@ -11,8 +11,8 @@ from tests.tiny import tiny_base
 
 from polyprefix.config import TrainConfig
 from polyprefix.engine import memory
-from polyprefix.engine.memory import bytes_per_token, in_halves, out_of_memory, token_budget
-from polyprefix.engine.predict import rank_choices
+from polyprefix.engine.memory import bytes_per_token, out_of_memory, retry_on_oom, token_budget
+from polyprefix.engine.predict import loglikelihood
 from polyprefix.engine.train import Optimizer
 from polyprefix.errors import ModelError
 from polyprefix.methods import registry
@@ -40,11 +40,11 @@ def short_of_memory(model: AdaptedModel, most: int, error: Exception) -> None:
 @pytest.mark.parametrize("error", SHORT.values(), ids=SHORT)
 def test_ranking_in_smaller_parts_is_the_same(error: Exception) -> None:
     items = rows(24)
-    whole = rank_choices(attach(tiny_base("llama-gqa-tied"), registry.build({"name": "prefix"})), items, None)
+    whole = loglikelihood(attach(tiny_base("llama-gqa-tied"), registry.build({"name": "prefix"})), items, None)
     model = attach(tiny_base("llama-gqa-tied"), registry.build({"name": "prefix"}))
-    model.seam.flattens()
+    model.hook.supports_packing()
     short_of_memory(model, 300, error)
-    for a, b in zip(rank_choices(model, items, None), whole, strict=True):
+    for a, b in zip(loglikelihood(model, items, None), whole, strict=True):
         assert a.encoded is b.encoded and a.log_likelihoods == pytest.approx(b.log_likelihoods, abs=1e-5)
 
 
@@ -68,9 +68,9 @@ def test_a_step_in_smaller_parts_has_the_same_gradients(error: Exception) -> Non
 def test_one_text_that_does_not_fit_is_said_in_one_line() -> None:
     model = attach(tiny_base("llama-gqa-tied"), registry.build({"name": "prefix"}))
     optimizer = Optimizer(model, rows(4), TrainConfig(learning_rate=1e-2, weight_decay=0.0), 10)
-    model.seam.flattens()
+    model.hook.supports_packing()
     short_of_memory(model, 20, MemoryError())
-    for work in (lambda: rank_choices(model, rows(4), None), lambda: optimizer.step(range(4))):
+    for work in (lambda: loglikelihood(model, rows(4), None), lambda: optimizer.step(range(4))):
         with pytest.raises(ModelError, match=r"out of memory on cpu: one text of \d+ tokens"):
             work()
 
@@ -82,7 +82,7 @@ def test_other_errors_are_not_taken_for_it() -> None:
         raise RuntimeError("shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="shapes"):
-        list(in_halves([[0, 1]], work, [1, 1], CPU))
+        list(retry_on_oom([[0, 1]], work, [1, 1], CPU))
 
 
 def test_later_batches_are_not_larger_than_what_fitted() -> None:
@@ -94,7 +94,7 @@ def test_later_batches_are_not_larger_than_what_fitted() -> None:
             raise MemoryError
         return len(batch)
 
-    done = list(in_halves([list(range(8)), list(range(8, 16))], work, [10] * 16, CPU))
+    done = list(retry_on_oom([list(range(8)), list(range(8, 16))], work, [10] * 16, CPU))
     assert [i for batch, _ in done for i in batch] == list(range(16))
     assert tried == [8, 4, 4, 4, 4]
 

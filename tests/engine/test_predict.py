@@ -6,9 +6,9 @@ import pytest
 import torch
 from tests.tiny import tiny_base, tiny_tokenizer
 
-from polyprefix.engine.predict import rank_choices
+from polyprefix.engine.flop_counter import Work
+from polyprefix.engine.predict import loglikelihood
 from polyprefix.engine.tensors import Text
-from polyprefix.engine.work import Work
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import attach
 from polyprefix.records import Prompt
@@ -26,7 +26,7 @@ def test_log_likelihoods_are_those_of_the_whole_text(kind: str, method: str, cho
     prompts = [Prompt(str(n), "x", f"Q: {'w' * n}?", CHOICES[choices][0], CHOICES[choices]) for n in (1, 9, 3, 20)]
     rows = encode(prompts, tiny_tokenizer(), 256)
     done: list[int] = []
-    ranked = rank_choices(model, rows, budget, done.append)
+    ranked = loglikelihood(model, rows, budget, done.append)
     assert sum(done) == len(rows)
     for item, answer in zip(rows, ranked, strict=True):
         assert answer.encoded is item
@@ -51,10 +51,10 @@ def test_what_some_prompts_begin_with_is_computed_once(kind: str, choices: str) 
         256,
     )
     work = Work()
-    ranked = rank_choices(model, rows, 4096, work=work)
+    ranked = loglikelihood(model, rows, 4096, work=work)
     assert work.tokens < 0.75 * sum(Text(row.ids, row.choices).size for row in rows) and work.padding == 0
     for item, answer in zip(rows, ranked, strict=True):
-        (one,) = rank_choices(model, [item], 4096)
+        (one,) = loglikelihood(model, [item], 4096)
         assert answer.encoded is item
         assert answer.log_likelihoods == pytest.approx(one.log_likelihoods, abs=2e-4)
 
@@ -67,10 +67,10 @@ def test_ranking_with_merged_weights_leaves_every_bit_of_the_base(settings: dict
             parameter += 0.1
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     prompts = [Prompt("1", "x", "Q?", "a", ("a", "b"))]
-    rank_choices(model, encode(prompts, tiny_tokenizer(), 256), 100)
+    loglikelihood(model, encode(prompts, tiny_tokenizer(), 256), 100)
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
 
 
 def test_nothing_gives_nothing() -> None:
     model = attach(tiny_base("llama-gqa-tied"), registry.build({"name": "none"}))
-    assert rank_choices(model, [], 100) == []
+    assert loglikelihood(model, [], 100) == []

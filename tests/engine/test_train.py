@@ -16,10 +16,10 @@ from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.progress import Silent
 from polyprefix.records import Prompt
-from polyprefix.text.tokens import Encoded, encode
+from polyprefix.text.tokens import TokenizedPrompt, encode
 
 
-def examples(count: int, *, longer: bool = False) -> list[Encoded]:
+def examples(count: int, *, longer: bool = False) -> list[TokenizedPrompt]:
     """Is the number even? Rows of different length; answers of one token, or of several."""
     answers = ("even", "odd") if longer else ("e", "o")
     prompts = [
@@ -32,7 +32,7 @@ def examples(count: int, *, longer: bool = False) -> list[Encoded]:
 def fit(
     kind: str = "llama-gqa-tied", *, method: str = "prefix", longer: bool = False, count: int = 24, **settings: object
 ) -> tuple[AdaptedModel, list[dict]]:
-    run = registry.settle(
+    run = registry.resolve(
         RunConfig(model="tiny", task="none", method={"name": method}, seed=1,
                   train=TrainConfig(**{"epochs": 3, "batch_size": 8, "learning_rate": 1e-2, "validations": 2, **settings}))
     )  # fmt: skip
@@ -89,10 +89,10 @@ def test_the_loss_is_the_mean_negative_log_likelihood_of_the_answer() -> None:
 def test_the_best_weights_are_kept() -> None:
     model, log = fit(epochs=6, validations=6, learning_rate=0.3)
     measured = [(r["validation_accuracy"], r["validation_log_likelihood"]) for r in log if "validation_accuracy" in r]
-    from polyprefix.engine.predict import rank_choices
+    from polyprefix.engine.predict import loglikelihood
 
     rows = examples(24)[:8]
-    ranked = rank_choices(model, rows, 4096)
+    ranked = loglikelihood(model, rows, 4096)
     right = [item.choices.index(item.target) for item in rows]
     assert sum(r.best == a for r, a in zip(ranked, right, strict=True)) / 8 == max(measured)[0]
     likelihood = sum(r.log_likelihoods[a] for r, a in zip(ranked, right, strict=True)) / 8

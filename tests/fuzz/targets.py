@@ -137,12 +137,12 @@ def task(rng: random.Random, folder: Path) -> None:
 
 def data(rng: random.Random, folder: Path) -> None:
     """A data file, byte by byte."""
-    from polyprefix.data.files import Faults, read_table
+    from polyprefix.data.files import ValidationErrors, read_table
 
     kind = rng.choice(["jsonl", "csv", "parquet", "CSV"])
     path = folder / f"a.{kind}"
     path.write_bytes(flipped(_table(kind), rng))
-    faults = Faults()
+    faults = ValidationErrors()
     read_table(path, faults)
     faults.check()
 

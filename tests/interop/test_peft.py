@@ -313,7 +313,7 @@ def test_the_file_is_laid_out_as_documented(tmp_path: Path) -> None:
     base = tiny_base("llama-gqa-tied")
     ids = tokens(1, P)
     model = attach(base, registry.build({"name": "prefix", "length": P}))
-    read = model.seam.read(input_ids=ids, start=-P).joined
+    read = model.hook.compute_kv(input_ids=ids, start=-P).joined
     state = {f"keys.{i}": kv.keys for i, kv in read.items()} | {f"values.{i}": kv.values for i, kv in read.items()}
     model.adapter.load_tensors(state)
     table = load_file(to_peft(model, tmp_path) / "adapter_model.safetensors")["prompt_embeddings"].view(P, 3, 2, 2, 8)

@@ -24,7 +24,7 @@ from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.methods.files import load_adapter, save_adapter
 from polyprefix.models.load import BaseModel
-from polyprefix.prefix import Seam
+from polyprefix.prefix import AttentionHook
 
 VARIANTS: dict[str, dict] = {
     "none": {},
@@ -88,9 +88,9 @@ def plain(kind: str) -> BaseModel:
 
 @cache
 def probed(kind: str, attention: str | None = None) -> BaseModel:
-    """A base whose seam has been verified, which takes longer than copying both."""
+    """A base whose hook has been verified, which takes longer than copying both."""
     base = tiny_base(kind, attention)
-    Seam.of(base.model)
+    AttentionHook.of(base.model)
     return base
 
 
@@ -198,7 +198,7 @@ def test_shared_tokens_equal_the_same_tokens_in_every_example(variant: str, kind
     """Within a sliding window of 8; beyond it sharing is refused: later tokens must lose sight of what they share."""
     model = shared(variant, kind)
     front, rest = tokens(1, 4, seed=3), tokens(3, 4, seed=4)
-    if model.seam.lengths.window:
+    if model.hook.lengths.window:
         with pytest.raises(ValueError, match="window"):
             model(tokens(3, 5), shared_ids=front)
     whole = model(torch.cat([front.expand(3, -1), rest], 1)).logits[:, 4:]
@@ -218,7 +218,7 @@ def test_generation_with_and_without_cache(variant: str, kind: str) -> None:
     ids = torch.cat([ids, tokens(1, 9, seed=1)])
     mask = (ids != 0).long()
     greedy = {"max_new_tokens": 6, "do_sample": False, "pad_token_id": 0, "eos_token_id": None}
-    front = {} if model.seam.lengths.window else {"shared_ids": tokens(1, 6, seed=2)}
+    front = {} if model.hook.lengths.window else {"shared_ids": tokens(1, 6, seed=2)}
     for settings in (greedy, greedy | {"num_beams": 3}, greedy | {"do_sample": True}):
         torch.manual_seed(0)
         cached = model.generate(ids, mask, **settings, **front)

@@ -22,7 +22,7 @@ from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.methods.files import load_adapter, save_adapter
 from polyprefix.models.load import BaseModel, identify
 from polyprefix.models.text_part import beside_text, text_part
-from polyprefix.prefix import Seam
+from polyprefix.prefix import AttentionHook
 
 MIXTURES = ("mixtral", "qwen3_moe", "olmoe", "deepseek_v3")
 LATENT = ("deepseek_v3", "minicpm3", "glm4_moe_lite", "youtu")
@@ -95,7 +95,7 @@ def test_experts_are_adapted_trained_saved_and_loaded(kind: str, tmp_path: Any) 
 def test_latent_attention_takes_every_prefix(kind: str, variant: str) -> None:
     base = tiny_copy(kind)
     assert isinstance(base, BaseModel)
-    (_, _, keys, values), *_ = (Seam.of(base.model).heads(0), *Seam.of(base.model).kv_shape(0)), None
+    (_, _, keys, values), *_ = (AttentionHook.of(base.model).heads(0), *AttentionHook.of(base.model).kv_shape(0)), None
     assert keys != values, "not latent"
     model = attach(copy_of(base), registry.build({"name": variant.split()[0], **VARIANTS[variant]}), seed=1)
     assert model(torch.arange(4, 20)[None]).logits.isfinite().all()
@@ -165,7 +165,7 @@ def test_lora_that_fails_half_way_leaves_no_layer_behind(monkeypatch: pytest.Mon
     base = tiny_copy("llama")
     assert isinstance(base, BaseModel)
     base = copy_of(base)
-    Seam.of(base.model).remove()
+    AttentionHook.of(base.model).remove()
     before = state(base.model)
 
     def fail(config: Any, model: Any) -> None:
@@ -182,7 +182,7 @@ def test_weights_that_are_no_numbers_are_not_blamed_on_the_architecture() -> Non
     base = tiny_copy("llama")
     assert isinstance(base, BaseModel)
     base = copy_of(base)
-    Seam.of(base.model).remove()
+    AttentionHook.of(base.model).remove()
     next(base.model.parameters()).data[:] = float("nan")
     with pytest.raises(ModelError, match="its logits are not finite numbers; its weights are damaged") as error:
         attach(base, registry.build({"name": "prefix"}))

@@ -61,7 +61,7 @@ def test_variants_of_llama_adapter_are_their_settings() -> None:
 
 
 def run(**settings: object) -> RunConfig:
-    return registry.settle(RunConfig(model="m", task="terms", **settings))
+    return registry.resolve(RunConfig(model="m", task="terms", **settings))
 
 
 def test_defaults_written_out_are_the_same_run() -> None:

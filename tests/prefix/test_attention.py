@@ -13,7 +13,7 @@ from tests.tiny import tiny_model
 from torch import Tensor
 
 from polyprefix.prefix import GatedKV, LayerKV
-from polyprefix.prefix.attention import SLOT, Slot, attend
+from polyprefix.prefix.attention import STATE, AttentionState, attend
 
 B, H, G, T, K, P = 2, 4, 2, 5, 8, 3
 
@@ -25,10 +25,10 @@ def tensors(past: int = 0) -> tuple[Tensor, Tensor, Tensor, LayerKV]:
     return q, k, v, LayerKV(*(torch.randn(1, G, P, K, generator=generator) for _ in range(2)))
 
 
-def module(**slot: object) -> torch.nn.Module:
+def module(**state: object) -> torch.nn.Module:
     """An attention module of the Llama file, where eager attention is looked up."""
     attention = tiny_model("llama-gqa-tied").model.layers[0].self_attn
-    attention.__dict__[SLOT] = Slot(0, **slot)
+    attention.__dict__[STATE] = AttentionState(0, **state)
     return attention
 
 
@@ -129,6 +129,6 @@ def test_a_prefix_takes_the_precision_of_the_text() -> None:
 def test_without_a_slot_it_is_the_plain_implementation() -> None:
     q, k, v, _ = tensors()
     attention = module()
-    del attention.__dict__[SLOT]
+    del attention.__dict__[STATE]
     found = run("eager", attention, q, k, v, as_mask(causal(), "eager"))
     torch.testing.assert_close(found, written_out(q, k, v, causal(), None))

@@ -16,17 +16,17 @@ from tests.tiny import tiny_model
 from torch import Tensor
 from transformers import AutoModelForCausalLM, GptOssConfig, Llama4TextConfig
 
-from polyprefix.engine.generate import write_answers
-from polyprefix.engine.predict import rank_choices
+from polyprefix.engine.generate import generate_until
+from polyprefix.engine.predict import loglikelihood
 from polyprefix.errors import ModelError
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.models.load import BaseModel
 from polyprefix.models.shrink import lengths_of, shrunken
-from polyprefix.prefix import Seam
+from polyprefix.prefix import AttentionHook
 from polyprefix.prefix.lengths import UNLIMITED, Limits
 from polyprefix.records import Prompt
-from polyprefix.text.tokens import Encoded
+from polyprefix.text.tokens import TokenizedPrompt
 
 TOLERANCE = 1e-4
 COMMON, NEW = 5, 6
@@ -43,14 +43,14 @@ def ids_of(length: int, vocabulary: int) -> tuple[int, ...]:
 
 def lengths_around(base: BaseModel) -> list[int]:
     """Below, at and beyond each switch."""
-    switches = Seam.of(base.model).lengths.switches
+    switches = AttentionHook.of(base.model).lengths.switches
     found = {COMMON + 3, COMMON + 9, *(n + more for n in switches for more in (-3, -1, 0, 1, 2, 7))}
     return sorted(n for n in found if n > COMMON + 1)
 
 
-def item(ids: tuple[int, ...], choices: tuple[tuple[int, ...], ...] = ()) -> Encoded:
+def item(ids: tuple[int, ...], choices: tuple[tuple[int, ...], ...] = ()) -> TokenizedPrompt:
     prompt = Prompt("id", "eng_Latn", "", "", choices=tuple(map(str, choices)), max_new_tokens=NEW, verbatim=True)
-    return Encoded(prompt, ids, choices[0] if choices else (5,), choices)
+    return TokenizedPrompt(prompt, ids, choices[0] if choices else (5,), choices)
 
 
 def alone(model: AdaptedModel, ids: tuple[int, ...]) -> Tensor:
@@ -77,7 +77,7 @@ def close(found: Tensor, wanted: Tensor) -> None:
 
 def served(model: AdaptedModel, lengths: list[int]) -> list[int]:
     """Those that are not refused."""
-    return [n for n in lengths if n + 1 <= model.seam.lengths.limits.alone]
+    return [n for n in lengths if n + 1 <= model.hook.lengths.limits.alone]
 
 
 def test_most_architectures_can_be_built_tiny() -> None:
@@ -97,7 +97,7 @@ def test_each_text_alone_is_each_text_in_any_company(kind: str) -> None:
     for ids in texts:
         close(alone(model, ids), by_transformers(model, ids))
     ranking = [item(ids[:-1], ((ids[-1],), (7,), (8, 9, 10))) for ids in texts]
-    beside = rank_choices(model, ranking, 4096)
+    beside = loglikelihood(model, ranking, 4096)
     for ids, ranked in zip(texts, beside, strict=True):
         logits = alone(model, (*ids[:-1], 8, 9)).log_softmax(-1)
         longest = sum(logits[len(ids) - 2 + n, token].item() for n, token in enumerate((8, 9, 10)))
@@ -118,10 +118,10 @@ def test_an_adapted_model_too(kind: str, method: str) -> None:
     vocabulary = base.model.get_input_embeddings().weight.shape[0]
     lengths = served(model, lengths_around(base))
     texts = [ids_of(n, vocabulary) for n in lengths]
-    for ranked, ids in zip(rank_choices(model, [item(t[:-1], ((t[-1],),)) for t in texts], 4096), texts, strict=True):
+    for ranked, ids in zip(loglikelihood(model, [item(t[:-1], ((t[-1],),)) for t in texts], 4096), texts, strict=True):
         wanted = alone(model, ids[:-1]).log_softmax(-1)[-1, ids[-1]]
         close(torch.tensor(ranked.log_likelihoods[0]), wanted)
-    rows = [ids for ids in texts if len(ids) <= model.seam.lengths.limits.together]
+    rows = [ids for ids in texts if len(ids) <= model.hook.lengths.limits.together]
     width = max(map(len, rows))
     padded = torch.tensor([(0,) * (width - len(ids)) + ids for ids in rows])
     mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in rows])
@@ -139,8 +139,8 @@ def test_written_answers_are_those_without_a_cache_one_by_one(kind: str) -> None
     model = attach(base, registry.build({"name": "soft-prompt", "length": 3}), seed=1)
     base.model.generation_config.eos_token_id = None
     vocabulary = base.model.get_input_embeddings().weight.shape[0]
-    prompts = [ids_of(n, vocabulary) for n in lengths_around(base) if n + NEW <= model.seam.lengths.limits.alone]
-    found = write_answers(model, [item(ids) for ids in prompts], 4096)
+    prompts = [ids_of(n, vocabulary) for n in lengths_around(base) if n + NEW <= model.hook.lengths.limits.alone]
+    found = generate_until(model, [item(ids) for ids in prompts], 4096)
     for ids, answer in zip(prompts, found, strict=True):
         whole = ids
         for _ in range(NEW):
@@ -153,7 +153,7 @@ def test_common_tokens_are_read_with_the_phases_of_the_text(kind: str) -> None:
     base = tiny_copy(kind)
     assert isinstance(base, BaseModel)
     model = attach(base, registry.build({"name": "soft-prompt", "length": 3}), seed=1)
-    switch = model.seam.lengths.rope.switches[0]
+    switch = model.hook.lengths.rope.switches[0]
     for length in (switch, switch + 1, switch + 9):
         ids = ids_of(length, 260)
         shared = torch.tensor(ids[:COMMON])
@@ -167,7 +167,7 @@ def test_rows_that_a_caller_packed_are_exact_or_refused() -> None:
     base = tiny_copy("llama longrope")
     assert isinstance(base, BaseModel)
     model = attach(base, registry.build({"name": "prefix", "length": 3}), seed=1)
-    switch = model.seam.lengths.rope.switches[0]
+    switch = model.hook.lengths.rope.switches[0]
 
     def packed(*lengths: int) -> tuple[Tensor, list[tuple[int, ...]]]:
         texts = [ids_of(n, 260) for n in lengths]
@@ -188,7 +188,7 @@ def test_generation_across_a_switch_behind_shared_tokens(shared: int) -> None:
     assert isinstance(base, BaseModel)
     model = attach(base, registry.build({"name": "soft-prompt", "length": 3}), seed=1)
     base.model.generation_config.eos_token_id = None
-    ids = ids_of(model.seam.lengths.rope.switches[0] - 2, 260)
+    ids = ids_of(model.hook.lengths.rope.switches[0] - 2, 260)
     given = {"shared_ids": torch.tensor(ids[:shared])} if shared else {}
     out = model.generate(torch.tensor([ids[shared:]]), max_new_tokens=NEW, do_sample=False, **given)
     whole = ids
@@ -217,7 +217,7 @@ def limits_of(config: Any) -> tuple[Limits, dict[str, int]]:
     """Measured on a model with one small layer more than needed, whose lengths are real."""
     config.num_hidden_layers = 1
     torch.manual_seed(0)
-    return Seam.of(AutoModelForCausalLM.from_config(config).eval()).limits, lengths_of(config)
+    return AttentionHook.of(AutoModelForCausalLM.from_config(config).eval()).limits, lengths_of(config)
 
 
 def test_limits_are_in_the_real_models_tokens() -> None:
@@ -228,10 +228,12 @@ def test_limits_are_in_the_real_models_tokens() -> None:
         no_rope_layers=[1, 1, 1, 0], pad_token_id=0, bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
     model, _ = shrunken(llama4, "sdpa")
-    assert Seam.of(model).lengths.limits.together < UNLIMITED, "temperature by the place in a row is not noticed"
+    assert AttentionHook.of(model).lengths.limits.together < UNLIMITED, (
+        "temperature by the place in a row is not noticed"
+    )
     torch.manual_seed(0)
-    seam = Seam.of(AutoModelForCausalLM.from_config(llama4).eval())
-    assert seam.lengths.limits == Limits(shared=4095, together=4095, row=4095)
+    hook = AttentionHook.of(AutoModelForCausalLM.from_config(llama4).eval())
+    assert hook.lengths.limits == Limits(shared=4095, together=4095, row=4095)
 
 
 def test_a_window_limits_what_is_shared_and_nothing_else() -> None:
@@ -239,26 +241,26 @@ def test_a_window_limits_what_is_shared_and_nothing_else() -> None:
         hidden_size=32, intermediate_size=32, num_attention_heads=4, num_key_value_heads=2, head_dim=8, vocab_size=97,
         num_local_experts=2, num_experts_per_tok=2, num_hidden_layers=2, sliding_window=100, pad_token_id=0, bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
-    seam = Seam.of(AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval())
-    assert seam.lengths.limits == Limits(shared=100)
+    hook = AttentionHook.of(AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval())
+    assert hook.lengths.limits == Limits(shared=100)
 
 
 def test_longer_texts_than_are_served_are_refused_by_name() -> None:
     base = tiny_copy("llama longrope")
     assert isinstance(base, BaseModel)
     model = attach(base, registry.build({"name": "none"}))
-    model.seam.lengths.__dict__["limits"] = Limits(shared=20, together=30, alone=40)
+    model.hook.lengths.__dict__["limits"] = Limits(shared=20, together=30, alone=40)
     with pytest.raises(ModelError, match="LlamaForCausalLM: sequences of 41 tokens are not served exactly"):
         model(torch.tensor([ids_of(41, 260)]))
     with pytest.raises(ModelError, match="not served exactly"):
-        rank_choices(model, [item(ids_of(45, 260), ((5,),))], 4096)
+        loglikelihood(model, [item(ids_of(45, 260), ((5,),))], 4096)
     with pytest.raises(ModelError, match="by itself, without padding"):
         model(torch.tensor([ids_of(35, 260)] * 2))
     close(rank_of(model, [35, 36, 9])[0], rank_of(model, [35])[0])
 
 
 def rank_of(model: AdaptedModel, lengths: list[int]) -> Tensor:
-    ranked = rank_choices(model, [item(ids_of(n, 260), ((5,), (6, 7))) for n in lengths], 4096)
+    ranked = loglikelihood(model, [item(ids_of(n, 260), ((5,), (6, 7))) for n in lengths], 4096)
     return torch.tensor([r.log_likelihoods for r in ranked])
 
 
@@ -269,8 +271,8 @@ def test_where_there_is_no_tiny_copy_the_model_itself_is_measured(room: bool, mo
     if not room:
         monkeypatch.setattr("polyprefix.prefix.limits.MOST_PARAMETERS", 0)
     for kind, wanted in (("gemma3", Limits(shared=8)), ("gpt-oss", Limits(shared=8)), ("qwen2", Limits())):
-        assert Seam.of(tiny_model(kind)).lengths.limits == wanted
+        assert AttentionHook.of(tiny_model(kind)).lengths.limits == wanted
     base = tiny_copy("llama4_text")
     assert isinstance(base, BaseModel)
-    Seam.of(base.model).remove()
-    assert Seam.of(base.model).lengths.limits == Limits(shared=11, together=11, row=11)
+    AttentionHook.of(base.model).remove()
+    assert AttentionHook.of(base.model).lengths.limits == Limits(shared=11, together=11, row=11)

@@ -13,7 +13,7 @@ from tests.tiny import CONFIGS, EAGER, tiny_base, tiny_model, tokens
 
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
-from polyprefix.prefix import Packed, Seam, Tree
+from polyprefix.prefix import AttentionHook, Packed, Tree
 from polyprefix.prefix.packed import rows_of
 
 CPU = torch.device("cpu")
@@ -48,7 +48,7 @@ def close(a: torch.Tensor, b: torch.Tensor, tolerance: float) -> None:
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_every_architecture_takes_packed_rows(kind: str) -> None:
-    assert Seam.of(tiny_model(kind)).flattens()
+    assert AttentionHook.of(tiny_model(kind)).supports_packing()
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])

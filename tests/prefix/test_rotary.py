@@ -13,7 +13,7 @@ from tests.tiny import CONFIGS, SHAPE, tiny_model
 from transformers import AutoModelForCausalLM, LlamaConfig, Phi3Config, SmolLM3Config, StableLmConfig
 
 from polyprefix.errors import ModelError
-from polyprefix.prefix import Seam
+from polyprefix.prefix import AttentionHook
 from polyprefix.prefix.rotary import measure, rotate
 
 P = 7
@@ -42,43 +42,43 @@ MORE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def seam_of(kind: str) -> Seam:
+def seam_of(kind: str) -> AttentionHook:
     if kind in CONFIGS:
-        return Seam.of(tiny_model(kind))
+        return AttentionHook.of(tiny_model(kind))
     torch.manual_seed(0)
-    return Seam.of(AutoModelForCausalLM.from_config(MORE[kind](), attn_implementation="sdpa").eval())
+    return AttentionHook.of(AutoModelForCausalLM.from_config(MORE[kind](), attn_implementation="sdpa").eval())
 
 
 @torch.no_grad()
-def before_and_after(seam: Seam, by: int = P) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def before_and_after(hook: AttentionHook, by: int = P) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Keys [1, G, P, K] of each layer at -P..-1 and `by` positions later."""
     generator = torch.Generator().manual_seed(5)
-    hidden = {i: torch.randn(1, P, seam.width, generator=generator) for i in range(seam.layers)}
-    before, after = seam.project(hidden, range(-P, 0)), seam.project(hidden, range(-P + by, by))
+    hidden = {i: torch.randn(1, P, hook.width, generator=generator) for i in range(hook.layers)}
+    before, after = hook.project(hidden, range(-P, 0)), hook.project(hidden, range(-P + by, by))
     return [(before[i].keys, after[i].keys) for i in hidden]
 
 
 @pytest.mark.parametrize("kind", [*CONFIGS, *MORE])
 def test_moved_keys_are_the_keys_of_the_other_positions(kind: str) -> None:
-    seam = seam_of(kind)
-    for layer, (before, after) in enumerate(before_and_after(seam)):
-        torch.testing.assert_close(rotate(before, P, seam, layer), after, rtol=0, atol=1e-5 * after.abs().max().item())
-        back = rotate(rotate(before, P, seam, layer), -P, seam, layer)
+    hook = seam_of(kind)
+    for layer, (before, after) in enumerate(before_and_after(hook)):
+        torch.testing.assert_close(rotate(before, P, hook, layer), after, rtol=0, atol=1e-5 * after.abs().max().item())
+        back = rotate(rotate(before, P, hook, layer), -P, hook, layer)
         torch.testing.assert_close(back, before, rtol=0, atol=1e-6 * before.abs().max().item())
 
 
 def test_moving_far_keeps_the_precision() -> None:
-    seam = seam_of("llama-gqa-tied")
-    for layer, (before, after) in enumerate(before_and_after(seam, 500)):
-        torch.testing.assert_close(rotate(before, 500, seam, layer), after, rtol=0, atol=1e-4)
+    hook = seam_of("llama-gqa-tied")
+    for layer, (before, after) in enumerate(before_and_after(hook, 500)):
+        torch.testing.assert_close(rotate(before, 500, hook, layer), after, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["llama-gqa-tied", "gemma3", "cohere", "gpt-neox"])
 def test_in_bfloat16_it_errs_no_more_than_the_model(kind: str) -> None:
     model = tiny_model(kind).to(torch.bfloat16)
-    seam = Seam.of(model)
-    for layer, (before, after) in enumerate(before_and_after(seam)):
-        wrong = (rotate(before.float(), P, seam, layer) - after.float()).pow(2).mean().sqrt()
+    hook = AttentionHook.of(model)
+    for layer, (before, after) in enumerate(before_and_after(hook)):
+        wrong = (rotate(before.float(), P, hook, layer) - after.float()).pow(2).mean().sqrt()
         assert wrong < 0.01 * after.float().std()
 
 
@@ -95,18 +95,18 @@ def test_speeds_and_pairs_are_those_of_the_configuration() -> None:
 def test_dimensions_that_the_key_norm_switches_off_turn_too() -> None:
     """A trained key can be other than zero there, and queries are."""
     model = tiny_model("qwen3")
-    whole = measure(Seam.of(tiny_model("qwen3")))
+    whole = measure(AttentionHook.of(tiny_model("qwen3")))
     with torch.no_grad():
         for layer in model.model.layers:
             layer.self_attn.k_norm.weight[[2, 5, 10]] = 0
-    for found, expected in zip(measure(Seam.of(model)), whole, strict=True):
+    for found, expected in zip(measure(AttentionHook.of(model)), whole, strict=True):
         assert torch.equal(found.partner, expected.partner)
         torch.testing.assert_close(found.speed, expected.speed, rtol=0, atol=1e-7)
 
 
 def test_keys_that_do_not_turn_in_pairs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    seam = seam_of("llama-mha")
-    project = seam.project_all
+    hook = seam_of("llama-mha")
+    project = hook.project_all
 
     def stretched(hidden: Any, positions: Any) -> Any:
         made = project(hidden, positions)
@@ -114,6 +114,6 @@ def test_keys_that_do_not_turn_in_pairs_are_refused(monkeypatch: pytest.MonkeyPa
             kv.keys.mul_(1 + 0.01 * torch.as_tensor(list(positions)).clamp(max=100)[:, None])
         return made
 
-    monkeypatch.setattr(seam, "project_all", stretched)
+    monkeypatch.setattr(hook, "project_all", stretched)
     with pytest.raises(ModelError, match="do not turn in pairs"):
-        measure(seam)
+        measure(hook)

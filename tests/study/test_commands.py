@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.study.studies import write
 
-import polyprefix.study.attempt as attempt
+import polyprefix.study.worker as attempt
 from polyprefix.results.files import find_results, read_predictions, read_result
 
 Command = Callable[..., tuple[int, str, str]]

@@ -10,7 +10,7 @@ from tests.study.studies import BASE, grid, study, write
 
 from polyprefix.config import RunConfig, validate
 from polyprefix.errors import ConfigError
-from polyprefix.methods.registry import settle
+from polyprefix.methods.registry import resolve
 from polyprefix.study.file import read_study
 from polyprefix.study.grid import cells, put_all
 
@@ -29,7 +29,7 @@ def test_a_cell_is_the_run_that_the_same_settings_make(tmp_path: Path) -> None:
     """Its folder is found by `polyprefix run` and the other way round."""
     [cell] = grid(tmp_path, axes={"method": ["prefix"], "method.length": [4]}, seeds=[3])
     values = {"model": str(tmp_path / "model"), **BASE, "method": {"name": "prefix", "length": 4}, "seed": 3}
-    assert cell.config.run_id() == settle(validate(RunConfig, values, "run")).run_id()
+    assert cell.config.run_id() == resolve(validate(RunConfig, values, "run")).run_id()
 
 
 def test_what_does_not_depend_on_the_seed_is_one_cell(tmp_path: Path) -> None:

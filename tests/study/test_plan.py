@@ -15,15 +15,15 @@ from tests.study.studies import grid
 
 from polyprefix.config import RunConfig, validate
 from polyprefix.errors import ConfigError
-from polyprefix.methods.registry import settle
-from polyprefix.study.bookkeeping import Bookkeeping
+from polyprefix.methods.registry import resolve
 from polyprefix.study.devices import GPUS, HERE, device
 from polyprefix.study.estimate import Estimate, estimate
 from polyprefix.study.lengths import Lengths, lengths, table
+from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.plan import MARGIN, check, plan, remedy
 from polyprefix.study.shapes import FILE, shape
 from polyprefix.tasks import registry as tasks
-from polyprefix.text.batches import by_beginning
+from polyprefix.text.batches import group_by_common_prefix
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = {
@@ -39,7 +39,7 @@ PUBLISHED = {
 
 def config(model: str = "meta-llama/Llama-3.1-8B", **more: object) -> RunConfig:
     values = {"model": model, "task": "xnli", "train_size": 960, "train": {"steps": 60}, **more}
-    return settle(validate(RunConfig, values, "test"))
+    return resolve(validate(RunConfig, values, "test"))
 
 
 def cost(on: str = "h100", **more: object) -> Estimate:
@@ -135,7 +135,7 @@ def test_what_common_beginnings_save_is_what_evaluation_saves(share: float) -> N
     rng = random.Random(0)
     split = [(*(passage, *range(40)), passage, question) for passage in range(400) for question in range(3)]
     drawn = rng.sample(split, round(share * len(split)))
-    saved = sum(common * (len(group) - 1) for common, group in by_beginning(drawn, [43] * len(drawn), 8192))
+    saved = sum(common * (len(group) - 1) for common, group in group_by_common_prefix(drawn, [43] * len(drawn), 8192))
     whole = Lengths(len(split), 43.0, 0, 1.0, 3, 3.0, 0, together=3.0, saved=42 * 2 / (43 * 3))
     assert whole.saving(len(drawn)) == pytest.approx(saved / (43 * len(drawn)), rel=0.1, abs=0.02)
     assert Lengths(9, 43.0, 0, 1.0, 3, 3.0, 0).saving(9) == 0

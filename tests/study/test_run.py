@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from tests.study.studies import grid
 
-import polyprefix.study.attempt as attempt
+import polyprefix.study.worker as attempt
 from polyprefix.errors import OutputError, TrainingError
 from polyprefix.results.files import find_results, read_result
-from polyprefix.study.bookkeeping import Bookkeeping
+from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.run import run_study
 from polyprefix.study.status import status
 from polyprefix.study.table import rows

@@ -9,10 +9,10 @@ from tests.study.studies import grid
 
 from polyprefix.records import RunResult, Score
 from polyprefix.results.folder import RunFolder
-from polyprefix.study.bookkeeping import Bookkeeping
 from polyprefix.study.devices import SOME_PROCESSOR
 from polyprefix.study.estimate import estimate
 from polyprefix.study.grid import Cell
+from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.status import status
 
 

@@ -18,8 +18,8 @@ from tests.study.studies import grid
 
 from polyprefix.errors import OutputError
 from polyprefix.results.files import find_results, read_predictions, read_result
-from polyprefix.study.bookkeeping import Bookkeeping
 from polyprefix.study.grid import Cell
+from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.run import run_study
 from polyprefix.study.status import status
 
@@ -156,7 +156,7 @@ def test_evaluation_goes_on_after_the_last_finished_language(
     import polyprefix.engine.evaluate as evaluate
 
     asked: list[int] = []
-    real = evaluate.rank_choices
+    real = evaluate.loglikelihood
 
     def choose(model: Any, items: Any, *rest: Any) -> Any:
         asked.append(len(items))
@@ -164,7 +164,7 @@ def test_evaluation_goes_on_after_the_last_finished_language(
             raise KeyboardInterrupt
         return real(model, items, *rest)
 
-    monkeypatch.setattr(evaluate, "rank_choices", choose)
+    monkeypatch.setattr(evaluate, "loglikelihood", choose)
     with pytest.raises(KeyboardInterrupt):
         run_study(cells[:1], tmp_path / "runs")
     assert not find_results(tmp_path / "runs")

@@ -176,24 +176,24 @@ def test_the_digest_follows_the_content_and_not_the_place(tmp_path: Path) -> Non
     shutil.copytree(HEADLINES, tmp_path / "a" / "headlines")
     shutil.copytree(HEADLINES, tmp_path / "b" / "headlines")
 
-    def settled(side: str, **more: Any) -> RunConfig:
-        return registry.settle(RunConfig(model="m", task=str(tmp_path / side / "headlines"), **more))
+    def resolved(side: str, **more: Any) -> RunConfig:
+        return registry.resolve(RunConfig(model="m", task=str(tmp_path / side / "headlines"), **more))
 
-    before = settled("a")
-    assert before.run_id() == settled("b").run_id() and before.run_id().startswith("headlines-prefix-m-")
+    before = resolved("a")
+    assert before.run_id() == resolved("b").run_id() and before.run_id().startswith("headlines-prefix-m-")
     for name in ("test.sw.csv", "train.jsonl", "task.yaml"):
         path = tmp_path / "b" / "headlines" / name
         text = path.read_text(encoding="utf-8")
         path.write_text(
             text.replace("match", "game").replace("Mchezaji", "Mshambuliaji").replace("this", "our"), encoding="utf-8"
         )
-        assert settled("b").run_id() != before.run_id()
+        assert resolved("b").run_id() != before.run_id()
         shutil.copy(HEADLINES / name, path)
-    assert settled("a", task_digest=before.task_digest) == before
+    assert resolved("a", task_digest=before.task_digest) == before
     with pytest.raises(ConfigError, match="its files are not those of this configuration"):
-        settled("a", task_digest="0123")
+        resolved("a", task_digest="0123")
     with pytest.raises(ConfigError, match="task_digest"):
-        registry.settle(RunConfig(model="m", task="terms", task_digest="0123"))
+        registry.resolve(RunConfig(model="m", task="terms", task_digest="0123"))
 
 
 def test_what_an_adapter_keeps_asks_the_same(tmp_path: Path) -> None:

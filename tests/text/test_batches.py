@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyprefix.engine.tensors import SIMILAR
-from polyprefix.text.batches import DEAR, LEAST_COMMON, by_beginning, by_token_budget, padding_share, steps
+from polyprefix.text.batches import DEAR, LEAST_COMMON, by_token_budget, group_by_common_prefix, padding_share, steps
 from polyprefix.text.tokens import shared_length
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=200)
@@ -84,7 +84,7 @@ def test_texts_that_begin_alike_stand_together_as_cheaply_as_any_division_allows
                 total += tokens + tokens**2 / DEAR
             return total
 
-        found = by_beginning(rows, sizes, most)
+        found = group_by_common_prefix(rows, sizes, most)
         assert sorted(n for _, group in found for n in group) == list(range(len(rows)))
         for common, group in found:
             assert len({rows[n][:common] for n in group}) == 1 and all(len(rows[n]) > common for n in group)

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from tests.tiny import tiny_base, tiny_tokenizer
 
 from polyprefix.config import RunConfig
-from polyprefix.engine.predict import rank_choices
+from polyprefix.engine.predict import loglikelihood
 from polyprefix.methods.adapted import attach
 from polyprefix.methods.registry import build
 from polyprefix.models.embedded import EMBEDDED, cached, folder_of
 from polyprefix.recipe import run
 from polyprefix.records import Prompt
 from polyprefix.results.files import read_result
-from polyprefix.text.tokens import END, Encoded, encode, needs_end
+from polyprefix.text.tokens import END, TokenizedPrompt, encode, needs_end
 
 LABELS = st.lists(
     st.text("01 ,aby", min_size=1, max_size=4).map(str.strip).filter(bool), min_size=2, max_size=6, unique=True
@@ -35,7 +35,7 @@ def prompts(labels: Sequence[str]) -> list[Prompt]:
     return [Prompt("1", "eng_Latn", "How many? Answer:", choices[0], choices=choices)]
 
 
-def best(item: Encoded, written: Sequence[int]) -> int:
+def best(item: TokenizedPrompt, written: Sequence[int]) -> int:
     """The choice that a model finds likeliest which writes these tokens, one time in ten something else, and is sure of nothing after."""
 
     def log_likelihood(choice: Sequence[int]) -> float:
@@ -50,7 +50,7 @@ def best(item: Encoded, written: Sequence[int]) -> int:
     return values.index(max(values))
 
 
-def encoded(labels: Sequence[str], tokenizer: object = None) -> Encoded:
+def encoded(labels: Sequence[str], tokenizer: object = None) -> TokenizedPrompt:
     """As a run encodes them."""
     tokenizer = tokenizer or tiny_tokenizer()
     [item] = encode(prompts(labels), tokenizer, 256)
@@ -113,7 +113,7 @@ def test_a_model_that_learns_ten_says_ten() -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    [ranked] = rank_choices(model, [item], None)
+    [ranked] = loglikelihood(model, [item], None)
     assert ranked.best == 1
 
 

@@ -10,7 +10,7 @@ from tests.tiny import tiny_tokenizer
 from polyprefix.config import RunConfig
 from polyprefix.data.hub import MissingDataError
 from polyprefix.errors import LanguageError
-from polyprefix.methods.registry import settle
+from polyprefix.methods.registry import resolve
 from polyprefix.records import Example, Split
 from polyprefix.tasks.base import Source
 from polyprefix.tasks.terms import TASK, Terms
@@ -19,7 +19,7 @@ from polyprefix.text.tokens import shared_length
 
 
 def config(**more: object) -> RunConfig:
-    return settle(RunConfig(model="m", task="terms", languages=("sw", "Thai"), eval_size=12, train_size=20, **more))
+    return resolve(RunConfig(model="m", task="terms", languages=("sw", "Thai"), eval_size=12, train_size=20, **more))
 
 
 def test_languages_as_people_write_them_and_english_first() -> None:

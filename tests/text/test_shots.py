@@ -11,7 +11,7 @@ from tests.tiny import tiny_tokenizer
 
 from polyprefix.config import RunConfig
 from polyprefix.errors import DataError, LanguageError
-from polyprefix.methods.registry import settle
+from polyprefix.methods.registry import resolve
 from polyprefix.records import Example, Split
 from polyprefix.tasks import registry
 from polyprefix.tasks._choice import ChoiceTask
@@ -51,7 +51,7 @@ class Made(ChoiceTask):
 
 def config(**more: object) -> RunConfig:
     settings = {"model": "m", "task": "made", "method": "none", "shots": 4, **more}
-    return settle(RunConfig(**settings))  # type: ignore[arg-type]
+    return resolve(RunConfig(**settings))  # type: ignore[arg-type]
 
 
 def test_shots_in_english_in_the_target_language_and_in_another() -> None:

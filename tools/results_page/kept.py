@@ -16,9 +16,9 @@ from polyprefix.analysis.regression import Regression
 from polyprefix.report.grid import Grid, read_grid
 from polyprefix.report.views import View, compare
 from polyprefix.study import table
-from polyprefix.study.bookkeeping import Bookkeeping
 from polyprefix.study.file import read_study
 from polyprefix.study.grid import Cell, cells
+from polyprefix.study.locks import Bookkeeping
 
 STUDY = ROOT / "studies" / "small.yaml"
 

@@ -82,7 +82,7 @@ def is_data_file(path: Path) -> bool:
     )
 
 
-class Faults:
+class ValidationErrors:
     """What is wrong with a file: each fault with its place, what was found there and what was expected."""
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class Faults:
         raise kind("; ".join(self._told[:MOST]) + (f"; ... and {more} more" if more > 0 else ""))
 
 
-def read_table(path: Path, faults: Faults) -> Table:
+def read_table(path: Path, faults: ValidationErrors) -> Table:
     """All rows of a file; rows that cannot be read are faults and left out.
 
     Args:
@@ -164,7 +164,7 @@ def shown(value: object) -> str:
     return text if isinstance(value, str) else f"{text} ({kind})"
 
 
-def _text(path: Path, faults: Faults) -> str | None:
+def _text(path: Path, faults: ValidationErrors) -> str | None:
     try:
         raw = read_bytes(path, MOST_BYTES)
     except (OSError, ValueError) as error:
@@ -178,7 +178,7 @@ def _text(path: Path, faults: Faults) -> str | None:
         return None
 
 
-def _jsonl(path: Path, text: str, faults: Faults) -> Table:
+def _jsonl(path: Path, text: str, faults: ValidationErrors) -> Table:
     rows = []
     for number, line in enumerate(text.split("\n"), 1):  # not splitlines: JSON may hold U+2028
         if not line.strip():
@@ -201,7 +201,7 @@ def _jsonl(path: Path, text: str, faults: Faults) -> Table:
     return Table(rows[0].where if rows else str(path), tuple(columns), tuple(rows))
 
 
-def _csv(path: Path, text: str, faults: Faults) -> Table | None:
+def _csv(path: Path, text: str, faults: ValidationErrors) -> Table | None:
     lines = _records(path, text, faults)
     header = next(lines, None)
     if header is None:
@@ -220,7 +220,7 @@ def _csv(path: Path, text: str, faults: Faults) -> Table | None:
     return Table(where, tuple(names), tuple(rows))
 
 
-def _records(path: Path, text: str, faults: Faults) -> Iterator[tuple[str, list[str]]]:
+def _records(path: Path, text: str, faults: ValidationErrors) -> Iterator[tuple[str, list[str]]]:
     """Records with the place where each begins; empty lines are skipped."""
     csv.field_size_limit(
         min(sys.maxsize, (1 << 31) - 1)
@@ -241,7 +241,7 @@ def _records(path: Path, text: str, faults: Faults) -> Iterator[tuple[str, list[
             yield where, record
 
 
-def _has_twice(where: str, names: Sequence[str], faults: Faults) -> bool:
+def _has_twice(where: str, names: Sequence[str], faults: ValidationErrors) -> bool:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         faults.add(where, f"the column '{twice[0]}' twice", "names that differ")
@@ -286,7 +286,7 @@ def written_list(text: str) -> list[Any] | None:
     return None
 
 
-def _parquet(path: Path, faults: Faults) -> Table | None:
+def _parquet(path: Path, faults: ValidationErrors) -> Table | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

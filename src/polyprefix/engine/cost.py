@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from polyprefix.engine.work import Work
+from polyprefix.engine.flop_counter import Work
 
 PRODUCT = {"cpu": 1024, "cuda": 8192}
 """Rows of the square matrices whose product measures a device."""

@@ -8,14 +8,14 @@ from functools import partial
 from typing import Protocol
 
 from polyprefix.engine.cost import Stopwatch, peak_memory_bytes
-from polyprefix.engine.generate import write_answers
-from polyprefix.engine.predict import rank_choices
+from polyprefix.engine.flop_counter import Work
+from polyprefix.engine.generate import generate_until
+from polyprefix.engine.predict import loglikelihood
 from polyprefix.engine.processes import processes
-from polyprefix.engine.work import Work
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.progress import Reporter
 from polyprefix.records import Example, Prediction, Score
-from polyprefix.text.tokens import Encoded
+from polyprefix.text.tokens import TokenizedPrompt
 
 Figures = Mapping[str, float]
 """`seconds`, `memory` (bytes at the peak until then), and the figures of `Work`."""
@@ -47,7 +47,7 @@ class Answers:
 def predict(
     model: AdaptedModel,
     test: Mapping[str, Sequence[Example]],
-    encoded: Mapping[str, Sequence[Encoded]],
+    encoded: Mapping[str, Sequence[TokenizedPrompt]],
     token_budget: int | None,
     reporter: Reporter,
     title: str,
@@ -91,17 +91,17 @@ def _main_figure(scores: Mapping[str, Score]) -> str:
 def _answer(
     model: AdaptedModel,
     examples: Sequence[Example],
-    items: Sequence[Encoded],
+    items: Sequence[TokenizedPrompt],
     budget: int | None,
     advance: Callable[[int], None],
 ) -> tuple[list[Prediction], Figures]:
     work = Work()
     with Stopwatch() as clock:
         if all(item.choices for item in items):
-            ranked = rank_choices(model, items, budget, advance, work)
+            ranked = loglikelihood(model, items, budget, advance, work)
             answers = [(e.choices[r.best], r.log_likelihoods) for e, r in zip(examples, ranked, strict=True)]
         else:
-            answers = [(written, ()) for written in write_answers(model, items, budget, advance, work)]
+            answers = [(written, ()) for written in generate_until(model, items, budget, advance, work)]
         predictions = [_prediction(example, *answer) for example, answer in zip(examples, answers, strict=True)]
     return predictions, {"seconds": clock.seconds, "memory": peak_memory_bytes(model.device), **asdict(work)}
 

@@ -20,21 +20,21 @@ from transformers import (
 )
 
 from polyprefix.engine import memory
+from polyprefix.engine.eval_context import reading
+from polyprefix.engine.flop_counter import Meter, Work
 from polyprefix.engine.predict import not_finite
 from polyprefix.engine.prefill import prefill
-from polyprefix.engine.reading import reading
 from polyprefix.engine.tensors import Text, pad_left
-from polyprefix.engine.work import Meter, Work
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.models.generation import greedy_settings
-from polyprefix.text.batches import by_beginning, by_token_budget
-from polyprefix.text.tokens import Encoded
+from polyprefix.text.batches import by_token_budget, group_by_common_prefix
+from polyprefix.text.tokens import TokenizedPrompt
 
 
 @torch.no_grad()
-def write_answers(
+def generate_until(
     model: AdaptedModel,
-    encoded: Sequence[Encoded],
+    encoded: Sequence[TokenizedPrompt],
     token_budget: int | None,
     advance: Callable[[int], None] = lambda count: None,
     work: Work | None = None,
@@ -53,7 +53,7 @@ def write_answers(
     stops = tuple(sorted({stop for item in encoded for stop in item.prompt.stop}))
     ended = _ends(tokenizer, stops)
     answers: dict[int, str] = {}
-    for rows in model.seam.lengths.passes([(len(item.ids), len(item.ids) + new - 1) for item in encoded]):
+    for rows in model.hook.lengths.passes([(len(item.ids), len(item.ids) + new - 1) for item in encoded]):
         items = [encoded[row] for row in rows]
         answers.update(zip(rows, _write(model, items, new, token_budget, ended, advance, work), strict=True))
     return [answers[i] for i in range(len(encoded))]
@@ -61,7 +61,7 @@ def write_answers(
 
 def _write(
     model: AdaptedModel,
-    encoded: Sequence[Encoded],
+    encoded: Sequence[TokenizedPrompt],
     new: int,
     token_budget: int | None,
     ended: StoppingCriteriaList,
@@ -78,7 +78,7 @@ def _write(
         budget = memory.token_budget(model, token_budget, training=False)
         prompts = [item.ids[shared:] for item in encoded]
         settings = greedy_settings(model.model, tokenizer, new)
-        prefills = model.seam.caches_what_it_attends_to() and model.seam.lengths.branches(shortest, longest)
+        prefills = model.hook.caches_what_it_attends_to() and model.hook.lengths.branches(shortest, longest)
 
         def write(rows: list[int]) -> list[str]:
             chosen = [prompts[i] for i in rows]
@@ -101,7 +101,7 @@ def _write(
         lengths = _lengths(model, prompts, new, budget)
         most = memory.writing_budget(model, token_budget)
         batches = by_token_budget(lengths, most, padded=0.0)
-        for rows, texts in memory.in_halves(batches, write, lengths, model.device):
+        for rows, texts in memory.retry_on_oom(batches, write, lengths, model.device):
             answers.update(
                 {
                     i: cut(text, encoded[i].prompt.stop, encoded[i].prompt.verbatim)
@@ -159,8 +159,8 @@ def _ends(tokenizer: Any, stops: tuple[str, ...]) -> StoppingCriteriaList:
 def _lengths(model: AdaptedModel, prompts: Sequence[tuple[int, ...]], new: int, budget: int) -> list[int]:
     """Of each prompt with its answer; prompts that begin alike count as long as the longest of them and so stay together."""
     lengths = [len(prompt) + new for prompt in prompts]
-    if model.seam.flattens():
-        for _, group in by_beginning(prompts, lengths, budget):
+    if model.hook.supports_packing():
+        for _, group in group_by_common_prefix(prompts, lengths, budget):
             for i in group:
                 lengths[i] = max(len(prompts[j]) for j in group) + new
     return lengths

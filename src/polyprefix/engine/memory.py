@@ -32,7 +32,7 @@ def token_budget(model: AdaptedModel, wanted: int | None, *, training: bool, sha
         shared: tokens that stand at the head of the row besides.
     """
     tokens = _budget(model, wanted, training)
-    return max(1, model.seam.lengths.row(tokens + shared) - shared) if model.seam.flattens() else tokens
+    return max(1, model.hook.lengths.row(tokens + shared) - shared) if model.hook.supports_packing() else tokens
 
 
 def _budget(model: AdaptedModel, wanted: int | None, training: bool) -> int:
@@ -48,7 +48,7 @@ def writing_budget(model: AdaptedModel, wanted: int | None) -> int:
         return wanted
     most = WRITING * MOST["cuda" if model.device.type == "cuda" else "cpu", False]
     layers, _, _, groups, head = attention_shape(model.model)
-    kept = 2 * layers * groups * head * model.seam.dtype.itemsize
+    kept = 2 * layers * groups * head * model.hook.dtype.itemsize
     return _fitting(model, most, 2 * kept)  # growing copies them
 
 
@@ -66,7 +66,7 @@ def bytes_per_token(model: AdaptedModel, *, training: bool) -> int:
     shape = attention_shape(model.model)
     inner = getattr(model.config.get_text_config(), "intermediate_size", None) or 4 * shape[1]
     recomputed = any(getattr(module, "gradient_checkpointing", False) is True for module in model.modules())
-    return values_per_token(*shape, inner, training=training, recomputed=recomputed) * model.seam.dtype.itemsize
+    return values_per_token(*shape, inner, training=training, recomputed=recomputed) * model.hook.dtype.itemsize
 
 
 def values_per_token(
@@ -107,7 +107,7 @@ def too_large(tokens: int, device: torch.device) -> ModelError:
     )
 
 
-def in_halves(
+def retry_on_oom(
     batches: Iterable[list[int]], work: Callable[[list[int]], Result], lengths: list[int], device: torch.device
 ) -> Iterator[tuple[list[int], Result]]:
     """What `work` makes of each batch; a batch for which memory is short is halved, and later ones are not larger than its halves.

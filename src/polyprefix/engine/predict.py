@@ -13,20 +13,20 @@ from dataclasses import dataclass, replace
 import torch
 
 from polyprefix.engine import memory, tensors
-from polyprefix.engine.reading import reading
-from polyprefix.engine.work import Meter, Work
+from polyprefix.engine.eval_context import reading
+from polyprefix.engine.flop_counter import Meter, Work
 from polyprefix.errors import ModelError
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.models.head import most_positions
-from polyprefix.text.batches import by_beginning, by_token_budget
-from polyprefix.text.tokens import Encoded
+from polyprefix.text.batches import by_token_budget, group_by_common_prefix
+from polyprefix.text.tokens import TokenizedPrompt
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
     """The log-likelihood of each choice of one prompt, in nats."""
 
-    encoded: Encoded
+    encoded: TokenizedPrompt
     log_likelihoods: tuple[float, ...]
 
     @property
@@ -36,9 +36,9 @@ class Ranked:
 
 
 @torch.no_grad()
-def rank_choices(
+def loglikelihood(
     model: AdaptedModel,
-    encoded: Sequence[Encoded],
+    encoded: Sequence[TokenizedPrompt],
     token_budget: int | None,
     advance: Callable[[int], None] = lambda count: None,
     work: Work | None = None,
@@ -54,7 +54,7 @@ def rank_choices(
     parts = [part for items in scored for part in items]
     whole = len(parts) == len(encoded)
     ranked: dict[int, tuple[float, ...]] = {}
-    for rows in model.seam.lengths.passes([_lengths(part) for part in parts]):
+    for rows in model.hook.lengths.passes([_lengths(part) for part in parts]):
         told = advance if whole else lambda count: None
         values = _log_likelihoods(model, [parts[row] for row in rows], token_budget, work, told)
         ranked.update(zip(rows, values, strict=True))
@@ -75,24 +75,24 @@ def not_finite(name: str, what: str) -> ModelError:
     )
 
 
-def _lengths(item: Encoded) -> tuple[int, int]:
+def _lengths(item: TokenizedPrompt) -> tuple[int, int]:
     """Tokens that go through the model with the shortest and with the longest choice, whose last token does not."""
     sizes = [len(choice) - 1 for choice in item.choices]
     return len(item.ids) + min(sizes), len(item.ids) + max(sizes)
 
 
-def _each_alone(model: AdaptedModel, item: Encoded) -> list[Encoded]:
+def _each_alone(model: AdaptedModel, item: TokenizedPrompt) -> list[TokenizedPrompt]:
     """The prompt with all its choices; where these may not share a pass, once with each."""
     shortest, longest = _lengths(item)
     size = tensors.Text(item.ids, item.choices).size
-    if len(item.choices) == 1 or model.seam.lengths.branches(shortest, longest, size):
+    if len(item.choices) == 1 or model.hook.lengths.branches(shortest, longest, size):
         return [item]
     return [replace(item, choices=(choice,)) for choice in item.choices]
 
 
 def _log_likelihoods(
     model: AdaptedModel,
-    encoded: Sequence[Encoded],
+    encoded: Sequence[TokenizedPrompt],
     token_budget: int | None,
     work: Work | None,
     advance: Callable[[int], None],
@@ -115,7 +115,7 @@ def _log_likelihoods(
             return [[values.pop(0) for _ in rests[i].continuations] for n in rows for i in groups[n][1]]
 
         sizes = [text.size for text in texts]
-        for rows, values in memory.in_halves(_batches(model, texts, sizes, budget), rank, sizes, model.device):
+        for rows, values in memory.retry_on_oom(_batches(model, texts, sizes, budget), rank, sizes, model.device):
             done = [i for n in rows for i in groups[n][1]]
             for i, found in zip(done, values, strict=True):
                 if not all(map(math.isfinite, found)):
@@ -130,13 +130,13 @@ def _log_likelihoods(
 
 
 def _groups(model: AdaptedModel, texts: Sequence[tensors.Text], budget: int) -> list[tuple[int, list[int]]]:
-    if not model.seam.flattens():
+    if not model.hook.supports_packing():
         return [(0, [n]) for n in range(len(texts))]
-    return by_beginning([text.ids for text in texts], [text.size for text in texts], budget)
+    return group_by_common_prefix([text.ids for text in texts], [text.size for text in texts], budget)
 
 
 def _batches(model: AdaptedModel, texts: Sequence[tensors.Text], sizes: Sequence[int], budget: int) -> list[list[int]]:
-    padded = None if model.seam.flattens() else tensors.SIMILAR
+    padded = None if model.hook.supports_packing() else tensors.SIMILAR
     if padded is not None:  # a row for each choice
         budget //= max(len(text.continuations) for text in texts)
     answers = [text.heads for text in texts]

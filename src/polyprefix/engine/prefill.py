@@ -13,7 +13,7 @@ from transformers import DynamicCache
 
 from polyprefix.engine import tensors
 from polyprefix.methods.adapted import AdaptedModel, Context
-from polyprefix.text.batches import by_beginning, by_token_budget
+from polyprefix.text.batches import by_token_budget, group_by_common_prefix
 
 
 @torch.no_grad()
@@ -30,15 +30,15 @@ def prefill(
     width = max(len(text.ids) for text in texts)
     if width == 0:
         return None, []
-    groups = by_beginning(prompts, list(map(len, prompts)), budget)
+    groups = group_by_common_prefix(prompts, list(map(len, prompts)), budget)
     trees = [tensors.together([texts[i] for i in group], common) for common, group in groups]
     index = torch.zeros(len(prompts), width, dtype=torch.long)
     parts, end = [], 0
     for rows in by_token_budget([tree.size for tree in trees], budget):
         inputs = tensors.batch([trees[row] for row in rows], model)
-        with model.seam.lengths.for_length(context.shared_length + width + 1):
+        with model.hook.lengths.for_length(context.shared_length + width + 1):
             parts.append(
-                model.seam.read(
+                model.hook.compute_kv(
                     inputs.input_ids, start=context.shared_length, before=context.prefix, packed=inputs.packed
                 )
             )

@@ -97,7 +97,7 @@ class Processes:
         mesh = init_device_mesh(kind, (self.count,))
         trained = {id(parameter) for _, parameter in model.trainable()}
         names = {module: name for name, module in model.model.named_modules()}
-        for attention in model.seam.modules[:-1]:
+        for attention in model.hook.modules[:-1]:
             layer = model.model.get_submodule(names[attention].rpartition(".")[0])
             kept: set[nn.Parameter] = set()
             if not all(id(parameter) in trained for parameter in layer.parameters()):

@@ -110,7 +110,7 @@ def batch(texts: Sequence[Text], model: AdaptedModel, shared: Sequence[int] = ()
     Args:
         shared: tokens that all texts begin with, to stand at the head of a packed row; a padded one has no place for them.
     """
-    if model.seam.flattens():
+    if model.hook.supports_packing():
         return _packed(texts, model.device, shared)
     return _padded([row for text in texts for row in text.rows()], model)
 

@@ -23,19 +23,19 @@ from torch.distributed.tensor import DTensor
 
 from polyprefix.config import RunConfig, TrainConfig
 from polyprefix.engine import tensors
+from polyprefix.engine.activation_cache import activation_cache
 from polyprefix.engine.checkpoint import Checkpoint
 from polyprefix.engine.cost import Stopwatch, peak_memory_bytes
-from polyprefix.engine.lower_layers import lower_layers
+from polyprefix.engine.flop_counter import Meter, Work
 from polyprefix.engine.memory import out_of_memory, release, token_budget, too_large
-from polyprefix.engine.predict import rank_choices
+from polyprefix.engine.predict import loglikelihood
 from polyprefix.engine.processes import Processes, clip, merged, processes, split_like
-from polyprefix.engine.work import Meter, Work
 from polyprefix.errors import TrainingError
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.models.head import most_positions
 from polyprefix.progress import Reporter
 from polyprefix.text.batches import by_token_budget, steps
-from polyprefix.text.tokens import Encoded, shared_length
+from polyprefix.text.tokens import TokenizedPrompt, shared_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ class _Best:
 
 def train(
     model: AdaptedModel,
-    examples: Sequence[Encoded],
-    validation: Sequence[Encoded],
+    examples: Sequence[TokenizedPrompt],
+    validation: Sequence[TokenizedPrompt],
     run: RunConfig,
     *,
     reporter: Reporter,
@@ -151,20 +151,22 @@ def _resume(checkpoint: Checkpoint, optimizer: Optimizer, best: _Best, clock: St
 class Optimizer:
     """Optimiser steps of a fixed number of examples, however many forward passes they take."""
 
-    def __init__(self, model: AdaptedModel, examples: Sequence[Encoded], config: TrainConfig, total: int) -> None:
+    def __init__(
+        self, model: AdaptedModel, examples: Sequence[TokenizedPrompt], config: TrainConfig, total: int
+    ) -> None:
         self.adapted = model
         self.config = config
         self.trainable = model.trainable()
         self.parameters = [parameter for _, parameter in self.trainable]
         self.lengths = [len(item.ids) + len(item.target) - 1 for item in examples]
         """Tokens of each example that go through the model; the answer's last one does not."""
-        apart = len(model.seam.lengths.passes([(n, n) for n in self.lengths])) > 1
+        apart = len(model.hook.lengths.passes([(n, n) for n in self.lengths])) > 1
         common = shared_length([item.ids for item in examples])
         self.shared = 0 if apart else model.shareable(common, max(self.lengths))
         self.texts = [tensors.Text(item.ids[self.shared :], [item.target]) for item in examples]
         # At the head of a packed row one product serves all; where most texts are shorter, attention's rows would widen.
         # One answer for all passes: processes that share a model's weights must call its layers equally often.
-        in_row = model.seam.flattens() and self.shared <= statistics.median(text.size for text in self.texts)
+        in_row = model.hook.supports_packing() and self.shared <= statistics.median(text.size for text in self.texts)
         head = examples[0].ids[: self.shared]
         shared_ids = torch.tensor(head, device=model.device)
         self.head: tuple[int, ...] = head if in_row else ()
@@ -172,7 +174,7 @@ class Optimizer:
         self.meter = Meter(model, self.shared, training=True)
         self.budget = token_budget(model, config.token_budget, training=True, shared=len(self.head))
         self.processes: Processes = processes()
-        self.lower = lower_layers(
+        self.lower = activation_cache(
             model, self.texts, shared_ids, in_row=in_row, lowest=self.meter.shape.lowest,
             wanted=config.cache_lower_layers, again=total * min(config.batch_size, len(examples)) > len(examples),
         )  # fmt: skip
@@ -286,7 +288,7 @@ class Optimizer:
 
     def _passes(self, rows: Sequence[int]) -> list[list[int]]:
         """Which of these rows go through the model together, as indices of `rows`."""
-        groups = self.adapted.seam.lengths.passes([(self.lengths[row], self.lengths[row]) for row in rows])
+        groups = self.adapted.hook.lengths.passes([(self.lengths[row], self.lengths[row]) for row in rows])
         batches = [[group[i] for i in part] for group in groups for part in self._batches([rows[i] for i in group])]
         return batches
 
@@ -299,7 +301,7 @@ class Optimizer:
             min(self.budget, share) if self.processes.count > 1 else self.budget,
             answers=[text.heads for text in texts],
             most_answers=most_positions(self.adapted.model),
-            padded=None if self.adapted.seam.flattens() else tensors.SIMILAR,
+            padded=None if self.adapted.hook.supports_packing() else tensors.SIMILAR,
         )
 
     def _loss(self, inputs: tensors.Batch) -> Tensor:
@@ -339,14 +341,16 @@ def _schedule(config: TrainConfig, step: int, total: int) -> float:
 
 def _validate(
     model: AdaptedModel,
-    validation: Sequence[Encoded],
+    validation: Sequence[TokenizedPrompt],
     budget: int | None,
     step: int,
     best: _Best,
     log: Callable[[dict[str, Any]], None],
 ) -> None:
     """Measure the right answers' likelihood, and how often they are the likeliest where there are choices; keep the best weights."""
-    ranked = rank_choices(model, [replace(item, choices=item.choices or (item.target,)) for item in validation], budget)
+    ranked = loglikelihood(
+        model, [replace(item, choices=item.choices or (item.target,)) for item in validation], budget
+    )
     right = [item.encoded.choices.index(item.encoded.target) for item in ranked]
     likelihood = sum(r.log_likelihoods[answer] for r, answer in zip(ranked, right, strict=True)) / len(ranked)
     record = {"step": step, "validation_log_likelihood": likelihood}

@@ -35,8 +35,8 @@ def to_prompt_embeds(model: AdaptedModel, path: str | Path) -> Path:
             "train one, or export to peft"
         )
     folder = Path(path)
-    prompt = model.adapter.table.detach()[0].to(model.seam.dtype).cpu().contiguous().clone()
-    warn_of_window(model.seam, prompt.shape[0], "vLLM")
+    prompt = model.adapter.table.detach()[0].to(model.hook.dtype).cpu().contiguous().clone()
+    warn_of_window(model.hook, prompt.shape[0], "vLLM")
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / USAGE).unlink(missing_ok=True)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import warnings
 
 from polyprefix.errors import AdapterError
-from polyprefix.prefix import Seam
+from polyprefix.prefix import AttentionHook
 
 
-def warn_of_window(seam: Seam, length: int, tool: str) -> None:
+def warn_of_window(hook: AttentionHook, length: int, tool: str) -> None:
     """Say up to which length of text another tool's logits and ours are the same, where the model has a sliding window.
 
     Raises:
         AdapterError: if the window is full with the prefix alone.
     """
-    window = seam.lengths.window
+    window = hook.lengths.window
     if window is None:
         return
     if length >= window:

@@ -21,7 +21,7 @@ from polyprefix.errors import ModelError
 from polyprefix.methods.base import Adapter, Method, Start
 from polyprefix.models.head import keep_contiguous, only_at
 from polyprefix.models.load import BaseModel
-from polyprefix.prefix import KVPrefix, Packed, Seam, packing
+from polyprefix.prefix import AttentionHook, KVPrefix, Packed, packing
 
 NEUTRAL_TEXT = "Read the following text carefully and answer the question about it.\n"
 
@@ -46,7 +46,7 @@ class AdaptedModel(nn.Module):
         self.model: Any = base.model
         self.method = method
         self.adapter = adapter
-        self.seam = Seam.of(base.model)
+        self.hook = AttentionHook.of(base.model)
         keep_contiguous(base.model)
         self.train(base.model.training)  # a new module says that it is training, and would pass that on
 
@@ -58,7 +58,7 @@ class AdaptedModel(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where inputs belong."""
-        return self.seam.device
+        return self.hook.device
 
     def context(self, shared_ids: Tensor | None = None, length: int | None = None) -> Context:
         """What stands before the text: the learned prefix, then the shared tokens [S] or [1, S], which attend to it.
@@ -66,13 +66,13 @@ class AdaptedModel(nn.Module):
         Args:
             length: tokens of the sequences that it will stand before, shared ones included, where rotary phases depend on that.
         """
-        regime = self.seam.lengths.regime(length or 0)
-        with self.seam.lengths.for_length(length):
-            learned = self.adapter.prefix(self.seam) or KVPrefix()
+        regime = self.hook.lengths.regime(length or 0)
+        with self.hook.lengths.for_length(length):
+            learned = self.adapter.prefix(self.hook) or KVPrefix()
             if shared_ids is None or shared_ids.numel() == 0:
                 return Context(learned, 0, regime)
             shared_ids = shared_ids.reshape(1, -1).to(self.device)
-            shared = self.seam.read(input_ids=shared_ids, start=0, before=learned)
+            shared = self.hook.compute_kv(input_ids=shared_ids, start=0, before=learned)
             return Context(learned.then(shared), shared_ids.shape[1], regime)
 
     def shareable(self, shared: int, longest: int) -> int:
@@ -80,7 +80,7 @@ class AdaptedModel(nn.Module):
 
         All or none: beyond a sliding window or a chunk of attention, later tokens must not see them, and a prefix is seen by all.
         """
-        return shared if self.seam.lengths.shares(longest) else 0
+        return shared if self.hook.lengths.shares(longest) else 0
 
     def forward(
         self,
@@ -102,7 +102,7 @@ class AdaptedModel(nn.Module):
             position_ids: [B, T], counted after the shared tokens; by default from the mask.
             shared_ids: [S] tokens that every text begins with, left out of input_ids.
             context: what `context()` gave, to use it for many batches; instead of shared_ids.
-            packed: the layout of a row [1, N] of several texts, only where `seam.flattens()`; instead of mask and positions, and of
+            packed: the layout of a row [1, N] of several texts, only where `hook.supports_packing()`; instead of mask and positions, and of
                 shared_ids where these stand at its head.
             at: [A], the tokens, counted through [B, T], whose logits are wanted; the head computes nothing else.
             kwargs: as the base model takes them (`inputs_embeds`, `labels`, `logits_to_keep`, `past_key_values`, ...).
@@ -118,31 +118,35 @@ class AdaptedModel(nn.Module):
             position_ids, attention_mask = packed.position[None], torch.ones_like(packed.position)[None]
         elif position_ids is None:
             position_ids = _positions(input_ids, attention_mask, kwargs)
-        elif attention_mask is None and bool((position_ids.diff() != 1).any()) and not self.seam.packs():
+        elif (
+            attention_mask is None
+            and bool((position_ids.diff() != 1).any())
+            and not self.hook.isolates_packed_sequences()
+        ):
             raise ModelError(
                 f"{self.base.name} does not keep packed sequences apart: give them as rows of a padded batch"
             )
         before = context.shared_length if context else 0 if shared_ids is None else shared_ids.numel()
         lengths = packed.lengths if packed is not None else self._lengths(position_ids, attention_mask)
         lengths = [before + length for length in lengths]
-        if packed is None and len({self.seam.lengths.regime(length) for length in lengths}) > 1:
+        if packed is None and len({self.hook.lengths.regime(length) for length in lengths}) > 1:
             rows = (input_ids, attention_mask, position_ids)
             return self._apart(rows, lengths, shared_ids, plain=not (context or kwargs or at is not None))
         texts = (
             packed.lengths if packed is not None else input_ids if input_ids is not None else kwargs["inputs_embeds"]
         )
         row = packed.position.numel() if packed is not None else 0
-        self.seam.lengths.check(lengths, shared=before, together=len(texts) > 1, row=row)
-        length = max(lengths) if self.seam.lengths.rope.switches else None
+        self.hook.lengths.check(lengths, shared=before, together=len(texts) > 1, row=row)
+        length = max(lengths) if self.hook.lengths.rope.switches else None
         context = context or self.context(shared_ids, length)
-        if context.regime != self.seam.lengths.regime(length or 0):
+        if context.regime != self.hook.lengths.regime(length or 0):
             raise ValueError(
                 f"the context was not made for sequences of {length} tokens: give their length to context()"
             )
         kwargs.setdefault("use_cache", False)
-        self.seam.set(context.prefix, packed)
+        self.hook.set(context.prefix, packed)
         try:
-            with packing(packed), only_at(self.model, at), self.seam.lengths.for_length(length):
+            with packing(packed), only_at(self.model, at), self.hook.lengths.for_length(length):
                 return self.model(
                     input_ids=input_ids,
                     attention_mask=attention_mask,
@@ -153,11 +157,11 @@ class AdaptedModel(nn.Module):
             if not (
                 torch.is_grad_enabled() and _checkpoints(self.model)
             ):  # the backward pass will need it again; otherwise the base model is itself again
-                self.seam.set(None)
+                self.hook.set(None)
 
     def _lengths(self, position_ids: Tensor, attention_mask: Tensor | None) -> list[int]:
         """Tokens of each row, or of each sequence in a row whose positions restart; the width of all rows where that is enough."""
-        rules, width = self.seam.lengths, int(position_ids.shape[-1])
+        rules, width = self.hook.lengths, int(position_ids.shape[-1])
         if rules.first_switch is None or (width < rules.first_switch and not rules.rope.switches):
             return [width]
         if attention_mask is not None:
@@ -173,10 +177,10 @@ class AdaptedModel(nn.Module):
         if not plain or ids is None or mask is None or len(positions) != len(ids):
             raise ValueError(
                 f"rows of {min(lengths)} to {max(lengths)} tokens: the rotary phases of {self.base.name} depend on the length, "
-                f"so that rows on both sides of {self.seam.lengths.rope.switches[0]} tokens need passes of their own"
+                f"so that rows on both sides of {self.hook.lengths.rope.switches[0]} tokens need passes of their own"
             )
         shared = 0 if shared_ids is None else shared_ids.numel()
-        regimes = [self.seam.lengths.regime(shared + int(n)) for n in (positions.amax(-1) + 1).tolist()]
+        regimes = [self.hook.lengths.regime(shared + int(n)) for n in (positions.amax(-1) + 1).tolist()]
         logits: Tensor | None = None
         for regime in sorted(set(regimes)):
             chosen = torch.tensor([n for n, own in enumerate(regimes) if own == regime], device=ids.device)
@@ -209,16 +213,16 @@ class AdaptedModel(nn.Module):
         new = kwargs.get("max_new_tokens") or getattr(settings, "max_new_tokens", None) or 0
         before = context.shared_length if context else 0 if shared_ids is None else shared_ids.numel()
         lengths = [before + n for n in self._lengths(_positions(input_ids, attention_mask, {}), attention_mask)]
-        self.seam.lengths.check([n + new for n in lengths], shared=before, together=len(input_ids) > 1)
-        length = max(lengths) if self.seam.lengths.rope.switches else None
-        regimes = {self.seam.lengths.regime(n + k) for n in lengths for k in range(new or 1)}
+        self.hook.lengths.check([n + new for n in lengths], shared=before, together=len(input_ids) > 1)
+        length = max(lengths) if self.hook.lengths.rope.switches else None
+        regimes = {self.hook.lengths.regime(n + k) for n in lengths for k in range(new or 1)}
         if len(regimes) > 1:
             if context and before:
                 raise ValueError("a context with shared tokens cannot stand before answers whose rotary phases change")
             return self._generate_in_regimes(input_ids, attention_mask, shared_ids, **{**kwargs, "max_new_tokens": new})
         context = context or self.context(shared_ids, length)
         positions = _positions(input_ids, attention_mask, {}) + context.shared_length
-        with self.seam.using(context.prefix), self.seam.lengths.for_length(length):
+        with self.hook.using(context.prefix), self.hook.lengths.for_length(length):
             return self.model.generate(
                 input_ids=input_ids, attention_mask=attention_mask, position_ids=positions, **kwargs
             )
@@ -244,7 +248,7 @@ class AdaptedModel(nn.Module):
             while left:
                 now = shared + ids.shape[1]
                 run = next(
-                    (k for k in range(1, left) if self.seam.lengths.regime(now + k) != self.seam.lengths.regime(now)),
+                    (k for k in range(1, left) if self.hook.lengths.regime(now + k) != self.hook.lengths.regime(now)),
                     left,
                 )
                 settings.max_new_tokens = run
@@ -286,8 +290,8 @@ def attach(base: BaseModel, method: Method, *, init_text: str | None = None, see
     if earlier := is_changed(base):
         raise ModelError(f"{base.name} was changed by an earlier '{earlier}' adapter: load the model again")
     with _as_it_was(base.model):
-        seam = Seam.of(base.model)
-        adapter = method.build(base, seam, Start(init_text or NEUTRAL_TEXT, seed))
+        hook = AttentionHook.of(base.model)
+        adapter = method.build(base, hook, Start(init_text or NEUTRAL_TEXT, seed))
     if method.changes_base:
         mark_changed(base, method.name)
     return AdaptedModel(base, method, adapter)
@@ -296,7 +300,7 @@ def attach(base: BaseModel, method: Method, *, init_text: str | None = None, see
 @contextmanager
 def _as_it_was(model: Any) -> Iterator[None]:
     """If the block fails, the model has the modules, the flags and the attention that it had before."""
-    had_seam = "_polyprefix_seam" in model.__dict__
+    had_seam = "_polyprefix_hook" in model.__dict__
     children = [(module, dict(module._modules)) for module in model.modules()]
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     attributes = set(model.__dict__)
@@ -308,8 +312,8 @@ def _as_it_was(model: Any) -> Iterator[None]:
             module._modules.update(modules)
         for parameter, flag in flags:
             parameter.requires_grad_(flag)
-        if not had_seam and (seam := model.__dict__.get("_polyprefix_seam")):
-            seam.remove()
+        if not had_seam and (hook := model.__dict__.get("_polyprefix_hook")):
+            hook.remove()
         for name in set(model.__dict__) - attributes:  # PEFT's
             del model.__dict__[name]
         raise

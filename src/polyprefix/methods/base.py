@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from polyprefix.config import Settings
 from polyprefix.models.head import embedding_table
 from polyprefix.models.load import BaseModel
-from polyprefix.prefix import KVPrefix, Seam
+from polyprefix.prefix import AttentionHook, KVPrefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Start:
 class Adapter(nn.Module):
     """The trainable part of an adapted model. Its own tensors are float32, whatever the base's precision."""
 
-    def prefix(self, seam: Seam) -> KVPrefix | None:
+    def prefix(self, hook: AttentionHook) -> KVPrefix | None:
         """What stands before the text, positions -P..-1, with gradients; computed once per forward pass."""
         return None
 
@@ -92,7 +92,7 @@ class Method(Settings):
         return self.defaults
 
     @abstractmethod
-    def build(self, base: BaseModel, seam: Seam, start: Start) -> Adapter:
+    def build(self, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
         """A new adapter with its initial values."""
 
     @abstractmethod

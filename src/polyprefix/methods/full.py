@@ -12,7 +12,7 @@ from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults
 from polyprefix.models.load import BaseModel
 from polyprefix.models.quantized import is_quantized
 from polyprefix.models.text_part import text_part
-from polyprefix.prefix import Seam
+from polyprefix.prefix import AttentionHook
 
 
 class FullFineTuning(Method):
@@ -27,7 +27,7 @@ class FullFineTuning(Method):
     train_embeddings: bool = True
     """Whether the embeddings (and a tied head) are trained too; without them unseen languages keep theirs."""
 
-    def build(self, base: BaseModel, seam: Seam, start: Start) -> Adapter:
+    def build(self, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
         """Thaw the base model.
 
         Raises:

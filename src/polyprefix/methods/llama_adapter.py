@@ -23,7 +23,7 @@ from transformers import PreTrainedModel
 from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults, tokens_of_length
 from polyprefix.models.head import embedding_table
 from polyprefix.models.load import BaseModel
-from polyprefix.prefix import GatedKV, KVPrefix, Seam, layer_shapes, parse_layers
+from polyprefix.prefix import AttentionHook, GatedKV, KVPrefix, layer_shapes, parse_layers
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "original-training": {"gate": "head", "tanh": True},
@@ -63,19 +63,19 @@ class LlamaAdapter(Method):
             return {**VARIANTS[values["variant"]], **values}
         return values
 
-    def build(self, base: BaseModel, seam: Seam, start: Start) -> Adapter:
+    def build(self, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
         """Prompts with their initial values, and closed gates.
 
         Raises:
             ConfigError: if `layers` does not fit the model.
         """
-        layers = parse_layers(self.layers, seam.layers)
+        layers = parse_layers(self.layers, hook.layers)
         ids = tokens_of_length(base, self.init_text or start.text, self.length)
-        states = {i: s.float() for i, s in seam.hidden(ids, start=-self.length).items() if i in layers}
+        states = {i: s.float() for i, s in hook.hidden(ids, start=-self.length).items() if i in layers}
         if self.init == "random":
             generator = start.generator()
             states = {i: torch.randn(s.shape, generator=generator).to(s.device) * s.std() for i, s in states.items()}
-        gates = {i: seam.heads(i) if self.gate == "head" else 1 for i in layers}
+        gates = {i: hook.heads(i) if self.gate == "head" else 1 for i in layers}
         return GatedPrompts(states, gates, self.tanh)
 
     def parameters(self, model: PreTrainedModel) -> int:
@@ -96,10 +96,10 @@ class GatedPrompts(Adapter):
             {str(i): nn.Parameter(torch.zeros(n, device=states[i].device)) for i, n in gates.items()}
         )
 
-    def prefix(self, seam: Seam) -> KVPrefix:
+    def prefix(self, hook: AttentionHook) -> KVPrefix:
         """Keys without rotary phase: every token is at position 0, where rotary embedding is the identity."""
         length = next(iter(self.prompts.values())).shape[1]
-        kv = seam.project({int(i): p for i, p in self.prompts.items()}, [0] * length)
+        kv = hook.project({int(i): p for i, p in self.prompts.items()}, [0] * length)
         gates = {int(i): torch.tanh(g) if self.tanh else g for i, g in self.gates.items()}
         return KVPrefix(gated={i: GatedKV(kv[i], gates[i]) for i in kv})
 

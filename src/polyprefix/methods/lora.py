@@ -22,7 +22,7 @@ from polyprefix.errors import ConfigError
 from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults
 from polyprefix.models.load import BaseModel
 from polyprefix.models.text_part import beside_text, text_part
-from polyprefix.prefix import Seam
+from polyprefix.prefix import AttentionHook
 
 
 class LoRA(Method):
@@ -47,7 +47,7 @@ class LoRA(Method):
     rslora: bool = False
     """Rank-stabilised scaling."""
 
-    def build(self, base: BaseModel, seam: Seam, start: Start) -> Adapter:
+    def build(self, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
         """PEFT's layers in place of the chosen ones.
 
         Raises:

@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults
 from polyprefix.models.load import BaseModel
-from polyprefix.prefix import Seam
+from polyprefix.prefix import AttentionHook
 
 
 class NoAdapter(Method):
@@ -19,7 +19,7 @@ class NoAdapter(Method):
     source: ClassVar[str] = "-"
     defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=0.0, steps=0)
 
-    def build(self, base: BaseModel, seam: Seam, start: Start) -> Adapter:
+    def build(self, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
         """An adapter without parameters."""
         return Adapter()
 

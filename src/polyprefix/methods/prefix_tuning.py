@@ -26,7 +26,7 @@ from transformers import PreTrainedModel
 from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults, tokens_of_length
 from polyprefix.models.head import embedding_table
 from polyprefix.models.load import BaseModel
-from polyprefix.prefix import KVPrefix, LayerKV, Seam, layer_shapes, parse_layers
+from polyprefix.prefix import AttentionHook, KVPrefix, LayerKV, layer_shapes, parse_layers
 
 
 class PrefixTuning(Method):
@@ -54,19 +54,19 @@ class PrefixTuning(Method):
         """Hidden states want smaller steps than keys and values; the MLP was not tried."""
         return self.defaults if self.parametrization == "raw" else replace(self.defaults, learning_rate=1e-2)
 
-    def build(self, base: BaseModel, seam: Seam, start: Start) -> Adapter:
+    def build(self, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
         """The adapter of the chosen parametrisation.
 
         Raises:
             ConfigError: if `layers` does not fit the model.
         """
-        layers = parse_layers(self.layers, seam.layers)
+        layers = parse_layers(self.layers, hook.layers)
         ids = tokens_of_length(base, self.init_text or start.text, self.length)
         if self.parametrization == "projected":
-            states = seam.hidden(ids, start=-self.length)
+            states = hook.hidden(ids, start=-self.length)
             return ProjectedPrefix({i: _begin(states[i].float(), self.init, start, i) for i in layers})
         with torch.no_grad():
-            text = seam.read(input_ids=ids, start=-self.length).joined
+            text = hook.compute_kv(input_ids=ids, start=-self.length).joined
         values = {
             i: LayerKV(
                 _begin(text[i].keys.float(), self.init, start, 2 * i),
@@ -105,7 +105,7 @@ class RawPrefix(Adapter):
         self.keys = nn.ParameterDict({str(i): nn.Parameter(kv.keys.clone()) for i, kv in values.items()})
         self.values = nn.ParameterDict({str(i): nn.Parameter(kv.values.clone()) for i, kv in values.items()})
 
-    def prefix(self, seam: Seam) -> KVPrefix:
+    def prefix(self, hook: AttentionHook) -> KVPrefix:
         """The parameters as they are."""
         return KVPrefix({int(i): LayerKV(self.keys[i], self.values[i]) for i in self.keys})
 
@@ -117,10 +117,10 @@ class ProjectedPrefix(Adapter):
         super().__init__()
         self.states = nn.ParameterDict({str(i): nn.Parameter(value) for i, value in states.items()})
 
-    def prefix(self, seam: Seam) -> KVPrefix:
+    def prefix(self, hook: AttentionHook) -> KVPrefix:
         """Keys at positions -P..-1, with the layer's own biases, norms and rotary embedding."""
         length = next(iter(self.states.values())).shape[1]
-        return KVPrefix(seam.project({int(i): s for i, s in self.states.items()}, range(-length, 0)))
+        return KVPrefix(hook.project({int(i): s for i, s in self.states.items()}, range(-length, 0)))
 
 
 class MLPPrefix(Adapter):
@@ -145,7 +145,7 @@ class MLPPrefix(Adapter):
         begin = [part[0].transpose(0, 1).flatten(1) for kv in values.values() for part in (kv.keys, kv.values)]
         self.register_buffer("start", torch.cat(begin, 1))  # [P, sum over layers of G (K + V)]
 
-    def prefix(self, seam: Seam) -> KVPrefix:
+    def prefix(self, hook: AttentionHook) -> KVPrefix:
         """Where they start, moved by the MLP."""
         return KVPrefix(self.folded())
 

@@ -105,7 +105,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     validate(kind, {key: value for key, value in settings.items() if key != "name"}, f"method '{name}'")
 
 
-def settle(config: RunConfig) -> RunConfig:
+def resolve(config: RunConfig) -> RunConfig:
     """The configuration with all of the method's settings and defaults written out, so that equal runs have equal ids.
 
     What decides nothing is set aside: training settings where nothing is trained, without shots the seed there, and their language.

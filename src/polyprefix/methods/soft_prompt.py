@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults, attention_shape, tokens_of_length
 from polyprefix.models.head import embedding_table
 from polyprefix.models.load import BaseModel
-from polyprefix.prefix import KVPrefix, Seam
+from polyprefix.prefix import AttentionHook, KVPrefix
 
 
 class SoftPrompt(Method):
@@ -34,7 +34,7 @@ class SoftPrompt(Method):
     init_text: str | None = None
     """The text to start from; None means the task's instruction."""
 
-    def build(self, base: BaseModel, seam: Seam, start: Start) -> Adapter:
+    def build(self, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
         """The table with its initial values."""
         embed = base.model.get_input_embeddings()
         table = embedding_table(base.model)
@@ -62,9 +62,9 @@ class PromptTable(Adapter):
         super().__init__()
         self.table = nn.Parameter(table.clone())
 
-    def prefix(self, seam: Seam) -> KVPrefix:
+    def prefix(self, hook: AttentionHook) -> KVPrefix:
         """The keys and values that the frozen model makes of E at positions -P..-1."""
-        return seam.read(inputs_embeds=self.table.to(seam.dtype), start=-self.table.shape[1])
+        return hook.compute_kv(inputs_embeds=self.table.to(hook.dtype), start=-self.table.shape[1])
 
 
 METHOD = SoftPrompt

@@ -92,7 +92,7 @@ def load_model(
             tokenizer = _tokenizer(place, options)
         options |= {**quantization, "dtype": precision} | ({} if allow_pickle else {"use_safetensors": True})
         model = _model(name, place, config, options, on, attention)
-    _settle_padding(name, model, tokenizer)
+    _resolve_padding(name, model, tokenizer)
     revision = place.revision or getattr(model.config, "_commit_hash", None)
     return BaseModel(name, model, tokenizer, identify(name, revision, model, _weight_files(place, options)))
 
@@ -169,7 +169,7 @@ def _plain_outputs(config: Any) -> None:
         part.return_dict, part.output_attentions, part.output_hidden_states = True, False, False
 
 
-def _settle_padding(name: str, model: Any, tokenizer: Any) -> None:
+def _resolve_padding(name: str, model: Any, tokenizer: Any) -> None:
     """A padding token within the vocabulary; padding is masked, so any will do, and nothing is resized."""
     V = model.get_input_embeddings().weight.shape[0]
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= V:

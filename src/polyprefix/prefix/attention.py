@@ -26,11 +26,11 @@ from polyprefix.prefix.kv import GatedKV, LayerKV
 from polyprefix.prefix.packed import Packed, packed_mask
 
 IMPLEMENTATIONS = ("sdpa", "eager", "flex_attention")
-SLOT = "_polyprefix_slot"
+STATE = "_polyprefix_state"
 
 
 @dataclass(slots=True)
-class Slot:
+class AttentionState:
     """What one attention module is told for the forward pass under way, and what it is asked to report."""
 
     index: int
@@ -72,33 +72,33 @@ def attend(
         [B, T, H, K], and attention weights where the implementation gives them.
     """
     base = _base(implementation, module)
-    slot: Slot | None = module.__dict__.get(SLOT)
-    if slot is None:
+    state: AttentionState | None = module.__dict__.get(STATE)
+    if state is None:
         return base(module, query, key, value, mask, **kwargs)
-    if slot.capture:
-        slot.captured = LayerKV(key, value)
-        slot.heads = query.shape[1]
-        slot.calls += 1
-        slot.window = kwargs.get("sliding_window")
-        if slot.only_capture:
-            slot.queries = query
+    if state.capture:
+        state.captured = LayerKV(key, value)
+        state.heads = query.shape[1]
+        state.calls += 1
+        state.window = kwargs.get("sliding_window")
+        if state.only_capture:
+            state.queries = query
             batch, heads, tokens, _ = query.shape
             return query.new_zeros(batch, tokens, heads, value.shape[-1]), None
     keys, values = [key], [value]
-    if slot.packed is not None:
-        query, *spread = (slot.packed.spread(states) for states in (query, key, value))
-        keys, values = ([slot.packed.ahead(states), rows] for states, rows in zip((key, value), spread, strict=True))
+    if state.packed is not None:
+        query, *spread = (state.packed.spread(states) for states in (query, key, value))
+        keys, values = ([state.packed.ahead(states), rows] for states, rows in zip((key, value), spread, strict=True))
         key = spread[0]
-    if slot.joined is not None:
-        before = _expand(slot.joined, key)
-        mask = _open(mask, slot.joined.length, query, sum(states.shape[2] for states in keys))
+    if state.joined is not None:
+        before = _expand(state.joined, key)
+        mask = _open(mask, state.joined.length, query, sum(states.shape[2] for states in keys))
         keys, values = [before[0], *keys], [before[1], *values]
     out, weights = base(module, query, _joined(keys), _joined(values), mask, **kwargs)
-    if slot.gated is not None:
-        ahead, worth = _expand(slot.gated.kv, key)
+    if state.gated is not None:
+        ahead, worth = _expand(state.gated.kv, key)
         beside, _ = base(module, query, ahead, worth, _all_open(implementation, query, ahead), **kwargs)
-        out = out + slot.gated.gate.to(out.dtype).view(1, 1, -1, 1) * beside
-    return (out, weights) if slot.packed is None else (slot.packed.gather(out), None)
+        out = out + state.gated.gate.to(out.dtype).view(1, 1, -1, 1) * beside
+    return (out, weights) if state.packed is None else (state.packed.gather(out), None)
 
 
 def _base(implementation: str, module: nn.Module) -> Callable[..., tuple[Tensor, Any]]:

@@ -41,7 +41,7 @@ MOST_MEASURED = 2048
 
 
 class Measured(Protocol):
-    """What is asked of a seam (polyprefix.prefix.seam)."""
+    """What is asked of a hook (polyprefix.prefix.hook)."""
 
     model: Any
     lengths: LengthRules
@@ -56,19 +56,19 @@ class Measured(Protocol):
     def using(self, prefix: KVPrefix | None) -> AbstractContextManager[None]:
         """Attend to a prefix inside the block."""
 
-    def read(self, input_ids: Tensor | None = None, *, start: int = 0) -> KVPrefix:
+    def compute_kv(self, input_ids: Tensor | None = None, *, start: int = 0) -> KVPrefix:
         """The keys and values of tokens."""
 
-    def flattens(self) -> bool:
+    def supports_packing(self) -> bool:
         """Whether sequences may stand in one row."""
 
 
-def measure_limits(seam: Measured) -> Limits:
+def measure_limits(hook: Measured) -> Limits:
     """Compare logits on both sides of each of the model's lengths."""
-    config = seam.model.config.get_text_config()
-    attention = "eager" if seam.model.config._attn_implementation.endswith("eager") else "sdpa"
-    found = _of_copy(ConfigKey(config, attention), type(seam))
-    return found if found is not None else _measured(seam, {n: n for n in seam.lengths.switches})
+    config = hook.model.config.get_text_config()
+    attention = "eager" if hook.model.config._attn_implementation.endswith("eager") else "sdpa"
+    found = _of_copy(ConfigKey(config, attention), type(hook))
+    return found if found is not None else _measured(hook, {n: n for n in hook.lengths.switches})
 
 
 @lru_cache(maxsize=64)
@@ -76,28 +76,28 @@ def _of_copy(key: ConfigKey, kind: type[Any]) -> Limits | None:
     """The limits of an architecture, in the real model's tokens; None where there is no copy of it."""
     try:
         model, real = shrunken(key.config, key.attention)
-        seam: Measured = kind(model)
+        hook: Measured = kind(model)
     except ModelError:
         return None
     except Exception:  # a config whose parts depend on each other in ways of its own
         return None
-    return _measured(seam, {short: real.get(short, short) for short in seam.lengths.switches})
+    return _measured(hook, {short: real.get(short, short) for short in hook.lengths.switches})
 
 
-def _measured(seam: Measured, real: Mapping[int, int]) -> Limits:
+def _measured(hook: Measured, real: Mapping[int, int]) -> Limits:
     """The limits of a model, where `real` gives for each of its lengths the one to report."""
-    plain = seam.model
+    plain = hook.model
     if (
         sum(parameter.numel() for parameter in plain.parameters()) <= MOST_PARAMETERS
     ):  # else there may be no room for two
         plain = copy.deepcopy(plain)
-        plain.set_attn_implementation(seam.model.config._attn_implementation.removeprefix("polyprefix_"))
+        plain.set_attn_implementation(hook.model.config._attn_implementation.removeprefix("polyprefix_"))
     checks = {"shared": _shared, "together": _together, "row": _row, "alone": _alone}
     limits = {}
     for way, check in checks.items():
         limits[way] = UNLIMITED
         for switch in sorted(real):
-            failed = _first_failure(seam, plain, check, switch)
+            failed = _first_failure(hook, plain, check, switch)
             if failed is not None:
                 limits[way] = min(limits[way], real[switch] - (failed <= switch))
                 break
@@ -110,17 +110,17 @@ Check = Callable[[Measured, Any, int], bool]
 
 
 @torch.no_grad()
-def _first_failure(seam: Measured, plain: Any, check: Check, switch: int) -> int | None:
+def _first_failure(hook: Measured, plain: Any, check: Check, switch: int) -> int | None:
     for length in (switch, switch + 1, switch + FRONT + 1, 2 * switch - 2):
         if length > MOST_MEASURED:
             return length
         try:
-            if not check(seam, plain, length):
+            if not check(hook, plain, length):
                 return length
         except (RuntimeError, TypeError, ValueError, KeyError, IndexError):
             return length
         finally:
-            seam.set(None)
+            hook.set(None)
     return None
 
 
@@ -131,82 +131,82 @@ def _ids(model: Any, length: int) -> Tensor:
     return torch.randint(3, table.shape[0], (1, length), generator=generator).to(table.device)
 
 
-def _by_itself(seam: Measured, plain: Any, ids: Tensor) -> Tensor:
+def _by_itself(hook: Measured, plain: Any, ids: Tensor) -> Tensor:
     """Logits [1, T, V] of the model as it was loaded, which no earlier sequence has left anything in."""
-    if plain is seam.model:
-        seam.set(None)
-        with seam.lengths.for_length(ids.shape[1] if seam.lengths.rope.switches else None):
+    if plain is hook.model:
+        hook.set(None)
+        with hook.lengths.for_length(ids.shape[1] if hook.lengths.rope.switches else None):
             return plain(input_ids=ids, use_cache=False).logits
     return copy.deepcopy(plain)(input_ids=ids, use_cache=False).logits
 
 
-def _same(seam: Measured, found: Tensor, wanted: Tensor) -> bool:
-    return normalized_rmse(found, wanted) <= (TOLERANCE if seam.dtype == torch.float32 else 0.2)
+def _same(hook: Measured, found: Tensor, wanted: Tensor) -> bool:
+    return normalized_rmse(found, wanted) <= (TOLERANCE if hook.dtype == torch.float32 else 0.2)
 
 
-def _alone(seam: Measured, plain: Any, length: int) -> bool:
-    ids = _ids(seam.model, length)
-    seam.set(KVPrefix())
-    with seam.lengths.for_length(length):
-        return _same(seam, seam.model(input_ids=ids, use_cache=False).logits, _by_itself(seam, plain, ids))
+def _alone(hook: Measured, plain: Any, length: int) -> bool:
+    ids = _ids(hook.model, length)
+    hook.set(KVPrefix())
+    with hook.lengths.for_length(length):
+        return _same(hook, hook.model(input_ids=ids, use_cache=False).logits, _by_itself(hook, plain, ids))
 
 
-def _shared(seam: Measured, plain: Any, length: int) -> bool:
+def _shared(hook: Measured, plain: Any, length: int) -> bool:
     """The first tokens as keys and values, and, where all of it is in sight, keys and values at negative positions."""
-    ids = _ids(seam.model, length)
-    wanted = _by_itself(seam, plain, ids)[:, FRONT:]
+    ids = _ids(hook.model, length)
+    wanted = _by_itself(hook, plain, ids)[:, FRONT:]
     positions = torch.arange(FRONT, length, device=ids.device)[None]
-    with seam.lengths.for_length(length):
-        context = seam.read(input_ids=ids[:, :FRONT], start=0)
-        with seam.using(context):
-            found = seam.model(input_ids=ids[:, FRONT:], position_ids=positions, use_cache=False).logits
-    if seam.lengths.rope.continuous_from is None:
-        with seam.lengths.for_length(length), seam.using(seam.read(input_ids=ids[:, :FRONT], start=-FRONT)):
-            moved = seam.model(input_ids=ids[:, FRONT:], use_cache=False).logits
-        if not _same(seam, moved, wanted):
+    with hook.lengths.for_length(length):
+        context = hook.compute_kv(input_ids=ids[:, :FRONT], start=0)
+        with hook.using(context):
+            found = hook.model(input_ids=ids[:, FRONT:], position_ids=positions, use_cache=False).logits
+    if hook.lengths.rope.continuous_from is None:
+        with hook.lengths.for_length(length), hook.using(hook.compute_kv(input_ids=ids[:, :FRONT], start=-FRONT)):
+            moved = hook.model(input_ids=ids[:, FRONT:], use_cache=False).logits
+        if not _same(hook, moved, wanted):
             return False
-    return _same(seam, found, wanted)
+    return _same(hook, found, wanted)
 
 
-def _together(seam: Measured, plain: Any, length: int) -> bool:
+def _together(hook: Measured, plain: Any, length: int) -> bool:
     """Left-padded beside a shorter sequence of the same regime, and, where the model allows it, packed in one row with it."""
     partner = next(
-        (n for n in (FRONT + 2, length - 1) if seam.lengths.regime(n) == seam.lengths.regime(length)), length
+        (n for n in (FRONT + 2, length - 1) if hook.lengths.regime(n) == hook.lengths.regime(length)), length
     )
-    rows = [_ids(seam.model, n) for n in (partner, length)]
-    wanted = torch.cat([_by_itself(seam, plain, row) for row in rows], 1)
+    rows = [_ids(hook.model, n) for n in (partner, length)]
+    wanted = torch.cat([_by_itself(hook, plain, row) for row in rows], 1)
     pad = length - partner
     ids = torch.cat([torch.nn.functional.pad(rows[0], (pad, 0)), rows[1]])
     mask = torch.ones_like(ids)
     mask[0, :pad] = 0
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    seam.set(None)
-    with seam.lengths.for_length(length):
-        out = seam.model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False).logits
-        if not _same(seam, torch.cat([out[:1, pad:], out[1:]], 1), wanted):
+    hook.set(None)
+    with hook.lengths.for_length(length):
+        out = hook.model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False).logits
+        if not _same(hook, torch.cat([out[:1, pad:], out[1:]], 1), wanted):
             return False
-        if not seam.flattens():
+        if not hook.supports_packing():
             return True
-        return _same(seam, _packed(seam, rows), wanted)
+        return _same(hook, _packed(hook, rows), wanted)
 
 
-def _row(seam: Measured, plain: Any, length: int) -> bool:
+def _row(hook: Measured, plain: Any, length: int) -> bool:
     """Short sequences whose row is as long."""
-    if not seam.flattens():
+    if not hook.supports_packing():
         return True
     sizes = [FRONT + 1] * (length // (FRONT + 1))
     sizes[-1] += length - sum(sizes)
-    rows = [_ids(seam.model, n) for n in sizes]
-    with seam.lengths.for_length(max(sizes)):
-        return _same(seam, _packed(seam, rows), torch.cat([_by_itself(seam, plain, row) for row in rows], 1))
+    rows = [_ids(hook.model, n) for n in sizes]
+    with hook.lengths.for_length(max(sizes)):
+        return _same(hook, _packed(hook, rows), torch.cat([_by_itself(hook, plain, row) for row in rows], 1))
 
 
-def _packed(seam: Measured, rows: Sequence[Tensor]) -> Tensor:
+def _packed(hook: Measured, rows: Sequence[Tensor]) -> Tensor:
     """Logits [1, N, V] of sequences in one row, each but its last token the trunk of its last token."""
     packed = Packed.of([Tree(row.shape[1] - 1, [Tree(1)]) for row in rows], rows[0].device)
     row = torch.cat(list(rows), 1)
-    seam.set(None, packed)
+    hook.set(None, packed)
     with packing(packed):
-        return seam.model(
+        return hook.model(
             input_ids=row, attention_mask=torch.ones_like(row), position_ids=packed.position[None], use_cache=False
         ).logits

@@ -112,8 +112,10 @@ class Packed:
         """What attention gave, [R, W, H, K], back in the row, [1, N, H, K]."""
         return _Move.apply(out.flatten(0, 1), self.place, self.index.flatten(), self.real.flatten())[None]
 
-    def visible(self, law: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        """A mask function over attention's rows, [R, W] to [R, S + W]: what the layer's law allows by position, within a text and its branch.
+    def visible(self, mask_mod: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """A mask function over attention's rows, [R, W] to [R, S + W].
+
+        It allows what the layer's own `mask_mod` allows by position, within a text and its branch.
 
         The first S columns are what all texts begin with; its own tokens see themselves there, too. A place without a
         token sees itself, for a softmax over nothing is no number; nobody else sees it.
@@ -127,7 +129,7 @@ class Packed:
         def mask(b: Tensor, h: Tensor, q: Tensor, kv: Tensor) -> Tensor:
             asks, seen = self.index[b, q], columns[b, kv]
             together = (self.node[seen] <= self.node[asks]) & (self.node[asks] <= self.last[seen])
-            allowed = law(b * 0, h, self.position[asks], self.position[seen])
+            allowed = mask_mod(b * 0, h, self.position[asks], self.position[seen])
             itself = (kv == q + self.shared) & ~self.real[b, q]
             return itself | (self.real[b, q] & there[b, kv] & together & allowed)
 
@@ -191,7 +193,9 @@ def packed_mask(make: Callable[..., Any]) -> Callable[..., Any]:
         rows, width = packed.index.shape
         seen = packed.shared + width
         given = {"batch_size": rows, "q_length": width, "kv_length": seen, "q_offset": 0, "kv_offset": 0}
-        law = packed.visible(kwargs["mask_function"])
-        return make(**{**kwargs, **given, "mask_function": law, "attention_mask": None, "allow_is_causal_skip": False})
+        mask_mod = packed.visible(kwargs["mask_function"])
+        return make(
+            **{**kwargs, **given, "mask_function": mask_mod, "attention_mask": None, "allow_is_causal_skip": False}
+        )
 
     return mask

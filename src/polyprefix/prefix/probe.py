@@ -20,7 +20,7 @@ TOLERANCE = {True: 1e-3, False: 0.2}
 
 
 class Probed(Protocol):
-    """What is asked of a seam (polyprefix.prefix.seam)."""
+    """What is asked of a hook (polyprefix.prefix.hook)."""
 
     model: Any
 
@@ -38,80 +38,80 @@ class Probed(Protocol):
     def using(self, prefix: KVPrefix | None) -> AbstractContextManager[None]:
         """Attend to a prefix inside the block."""
 
-    def read(self, input_ids: Tensor | None = None, *, start: int = 0) -> KVPrefix:
+    def compute_kv(self, input_ids: Tensor | None = None, *, start: int = 0) -> KVPrefix:
         """The keys and values of tokens."""
 
 
 @torch.no_grad()
-def verify(seam: Probed) -> None:
+def verify(hook: Probed) -> None:
     """Compare the logits with tokens in front of the text and with their keys and values as a prefix at negative positions.
 
     Raises:
         ModelError: if they differ, or are no numbers.
     """
-    ids, front = probe_ids(seam.model), PROBE_TOKENS // 2
-    name = type(seam.model).__name__
-    was_training = seam.model.training
-    seam.model.eval()
+    ids, front = probe_ids(hook.model), PROBE_TOKENS // 2
+    name = type(hook.model).__name__
+    was_training = hook.model.training
+    hook.model.eval()
     try:
-        whole = seam.model(input_ids=ids, use_cache=False).logits[:, front:]
-        with seam.using(seam.read(input_ids=ids[:, :front], start=-front)):
-            split = seam.model(input_ids=ids[:, front:], use_cache=False).logits
+        whole = hook.model(input_ids=ids, use_cache=False).logits[:, front:]
+        with hook.using(hook.compute_kv(input_ids=ids[:, :front], start=-front)):
+            split = hook.model(input_ids=ids[:, front:], use_cache=False).logits
     except Exception as error:
         raise refusal(name, f"it cannot read tokens at negative positions ({first_line(error)})") from error
     finally:
-        seam.model.train(was_training)
+        hook.model.train(was_training)
     if not bool(whole.isfinite().all()):
         raise ModelError(
-            f"{name}: its logits are not finite numbers; its weights are damaged, or too large for {seam.dtype}: "
+            f"{name}: its logits are not finite numbers; its weights are damaged, or too large for {hook.dtype}: "
             "fetch it again, or load it with --set runtime.dtype=float32"
         )
     wrong = normalized_rmse(whole, split)
-    if not wrong <= TOLERANCE[seam.dtype == torch.float32]:
+    if not wrong <= TOLERANCE[hook.dtype == torch.float32]:
         raise refusal(name, f"logits differ by {wrong:.2g} of their spread when tokens are given as a prefix")
 
 
 @torch.no_grad()
-def keeps_packed_sequences_apart(seam: Probed) -> bool:
+def keeps_packed_sequences_apart(hook: Probed) -> bool:
     """Whether logits of a sequence are its own where positions restart in a row."""
-    ids, half = probe_ids(seam.model), PROBE_TOKENS // 2
-    positions = torch.arange(half, device=seam.device).repeat(2)[None]
-    seam.set(None)
-    packed = seam.model(input_ids=ids, position_ids=positions, use_cache=False).logits[:, half:]
-    alone = seam.model(input_ids=ids[:, half:], use_cache=False).logits
-    return normalized_rmse(packed, alone) < TOLERANCE[seam.dtype == torch.float32]
+    ids, half = probe_ids(hook.model), PROBE_TOKENS // 2
+    positions = torch.arange(half, device=hook.device).repeat(2)[None]
+    hook.set(None)
+    packed = hook.model(input_ids=ids, position_ids=positions, use_cache=False).logits[:, half:]
+    alone = hook.model(input_ids=ids[:, half:], use_cache=False).logits
+    return normalized_rmse(packed, alone) < TOLERANCE[hook.dtype == torch.float32]
 
 
 @torch.no_grad()
-def takes_rows(seam: Probed) -> bool:
+def takes_rows(hook: Probed) -> bool:
     """Whether sequences in one row under a layout, behind a common head, have the logits that they have alone."""
-    ids = probe_ids(seam.model)
+    ids = probe_ids(hook.model)
     head, *texts = ids.split((2, 3, 3), 1)
-    packed = Packed.of([Tree(3), Tree(2, [Tree(1)])], seam.device, shared=2)
-    was_training = seam.model.training
-    seam.model.eval()
-    seam.set(None)
-    whole = [seam.model(input_ids=torch.cat([head, text], 1), use_cache=False).logits for text in texts]
+    packed = Packed.of([Tree(3), Tree(2, [Tree(1)])], hook.device, shared=2)
+    was_training = hook.model.training
+    hook.model.eval()
+    hook.set(None)
+    whole = [hook.model(input_ids=torch.cat([head, text], 1), use_cache=False).logits for text in texts]
     alone = torch.cat([whole[0], whole[1][:, 2:]], 1)
-    seam.set(None, packed)
+    hook.set(None, packed)
     try:
         with packing(packed):
             mask = torch.ones_like(ids)
-            row = seam.model(ids, attention_mask=mask, position_ids=packed.position[None], use_cache=False)
-        return normalized_rmse(row.logits, alone) < TOLERANCE[seam.dtype == torch.float32]
+            row = hook.model(ids, attention_mask=mask, position_ids=packed.position[None], use_cache=False)
+        return normalized_rmse(row.logits, alone) < TOLERANCE[hook.dtype == torch.float32]
     except (RuntimeError, TypeError, ValueError, KeyError):  # a mask of another shape, or none that is made there
         return False
     finally:
-        seam.set(None)
-        seam.model.train(was_training)
+        hook.set(None)
+        hook.model.train(was_training)
 
 
 @torch.no_grad()
-def caches_what_it_attends_to(seam: Probed) -> bool:
+def caches_what_it_attends_to(hook: Probed) -> bool:
     """Whether a cache holds as many heads, of the same size, as attention sees: JetMoE's holds them before they are repeated."""
-    ids = probe_ids(seam.model)
-    seen = seam.read(input_ids=ids, start=0).joined
-    cache = seam.model.base_model(input_ids=ids, use_cache=True).past_key_values
+    ids = probe_ids(hook.model)
+    seen = hook.compute_kv(input_ids=ids, start=0).joined
+    cache = hook.model.base_model(input_ids=ids, use_cache=True).past_key_values
     layers = getattr(cache, "layers", [])
     return len(layers) == len(seen) and all(
         kept.shape[1::2] == read.shape[1::2]  # a window keeps fewer tokens

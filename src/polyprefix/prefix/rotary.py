@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from polyprefix.errors import ModelError
-from polyprefix.prefix.seam import Seam
+from polyprefix.prefix.hook import AttentionHook
 
 SAMPLES = 8
 """Hidden states that are measured, times G heads."""
@@ -49,16 +49,16 @@ class Rotary:
         return (exact * angle.cos() - exact[..., self.partner] * angle.sin()).to(keys.dtype)
 
 
-_MEASURED: WeakKeyDictionary[Seam, tuple[Rotary, ...]] = WeakKeyDictionary()
+_MEASURED: WeakKeyDictionary[AttentionHook, tuple[Rotary, ...]] = WeakKeyDictionary()
 
 
-def rotate(keys: Tensor, by: int, seam: Seam, layer: int) -> Tensor:
+def rotate(keys: Tensor, by: int, hook: AttentionHook, layer: int) -> Tensor:
     """Keys as they would be `by` positions later (earlier, if negative).
 
     Args:
         keys: [1, G, P, K] of one layer, with the rotary phase of any positions.
         by: added to all of their positions.
-        seam: of the model that the keys belong to.
+        hook: of the model that the keys belong to.
         layer: its index.
 
     Returns:
@@ -67,48 +67,48 @@ def rotate(keys: Tensor, by: int, seam: Seam, layer: int) -> Tensor:
     Raises:
         ModelError: if the layer's keys do not turn in pairs as positions grow.
     """
-    if seam not in _MEASURED:
-        _MEASURED[seam] = measure(seam)
-    return _MEASURED[seam][layer].rotate(keys, by)
+    if hook not in _MEASURED:
+        _MEASURED[hook] = measure(hook)
+    return _MEASURED[hook][layer].rotate(keys, by)
 
 
 @torch.no_grad()
-def measure(seam: Seam) -> tuple[Rotary, ...]:
+def measure(hook: AttentionHook) -> tuple[Rotary, ...]:
     """The rotary embedding of each layer, by measurement.
 
     Raises:
         ModelError: see `rotate`.
     """
     generator = torch.Generator().manual_seed(0)
-    states = torch.randn(1, SAMPLES, seam.width, generator=generator).to(seam.device)
-    far = _made(seam, states, (0, FAR))  # first: a scaling that follows the text's length is short again afterwards
-    near = _made(seam, states, (0, *STEPS))
-    return tuple(_fit(seam, layer, near[layer], far[layer]) for layer in range(seam.layers))
+    states = torch.randn(1, SAMPLES, hook.width, generator=generator).to(hook.device)
+    far = _made(hook, states, (0, FAR))  # first: a scaling that follows the text's length is short again afterwards
+    near = _made(hook, states, (0, *STEPS))
+    return tuple(_fit(hook, layer, near[layer], far[layer]) for layer in range(hook.layers))
 
 
-def _made(seam: Seam, states: Tensor, positions: tuple[int, ...]) -> list[Tensor]:
+def _made(hook: AttentionHook, states: Tensor, positions: tuple[int, ...]) -> list[Tensor]:
     """Keys and queries of the same hidden states [1, S, D] at each position: [N, S (G + H), K] a layer, float64, of unit size.
 
     Queries turn as keys do, and show dimensions that a key norm has switched off: trained keys may use them. Where queries
     are off as well, as in some dimensions of Gemma 3, nothing is seen to turn and nothing depends on it.
     """
     where = [position for position in positions for _ in range(SAMPLES)]
-    hidden = dict.fromkeys(range(seam.layers), states.repeat(1, len(positions), 1))
+    hidden = dict.fromkeys(range(hook.layers), states.repeat(1, len(positions), 1))
     made = []
-    for queries, kv in seam.project_all(hidden, where).values():
+    for queries, kv in hook.project_all(hidden, where).values():
         both = [x[0].double() / x.double().square().mean().sqrt() for x in (queries, kv.keys)]  # [H or G, N S, K]
         made.append(torch.cat(both).unflatten(1, (len(positions), SAMPLES)).transpose(0, 1).flatten(1, 2))
     return made
 
 
-def _fit(seam: Seam, layer: int, near: Tensor, far: Tensor) -> Rotary:
+def _fit(hook: AttentionHook, layer: int, near: Tensor, far: Tensor) -> Rotary:
     partner = _partner(torch.cat([(keys[1:].square() - keys[:1].square()).flatten(0, 1) for keys in (near, far)]))
     rotary = Rotary(partner, _speed(near, partner))
     moved = torch.stack([rotary.rotate(near[0], step) for step in STEPS])
     wrong = ((moved - near[1:]).square().mean() / near[0].square().mean()).sqrt()
-    if not wrong <= TOLERANCE[seam.dtype == torch.float32]:
+    if not wrong <= TOLERANCE[hook.dtype == torch.float32]:
         raise ModelError(
-            f"{type(seam.model).__name__}: the keys of layer {layer} do not turn in pairs as positions grow, so a "
+            f"{type(hook.model).__name__}: the keys of layer {layer} do not turn in pairs as positions grow, so a "
             "prefix cannot be moved to others; use a soft prompt or LoRA"
         )
     return rotary

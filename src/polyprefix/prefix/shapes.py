@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 from polyprefix.models.head import embedding_table
-from polyprefix.prefix.attention import SLOT, Slot, ours
+from polyprefix.prefix.attention import STATE, AttentionState, ours
 
 
 class LayerShape(NamedTuple):
@@ -43,28 +43,30 @@ def layer_shapes(model: Any) -> tuple[LayerShape, ...]:
 def _measured(model: Any) -> tuple[LayerShape, ...]:
     current = model.config._attn_implementation
     modules = [m for m in model.modules() if hasattr(m, "layer_idx") or "Attention" in type(m).__name__]
-    before = [module.__dict__.get(SLOT) for module in modules]
-    slots = [Slot(n, capture=True) for n in range(len(modules))]
+    before = [module.__dict__.get(STATE) for module in modules]
+    attention_states = [AttentionState(n, capture=True) for n in range(len(modules))]
     ids = torch.zeros(1, 2, dtype=torch.long, device=embedding_table(model).device)
     try:
         if not current.startswith(ours("")):
             model.set_attn_implementation(ours(current))
-        for module, slot in zip(modules, slots, strict=True):
-            module.__dict__[SLOT] = slot
+        for module, state in zip(modules, attention_states, strict=True):
+            module.__dict__[STATE] = state
         model.base_model(input_ids=ids, use_cache=False)
     except Exception:  # attention of its own, or a model that cannot run on the meta device
         return ()
     finally:
-        for module, slot in zip(modules, before, strict=True):
-            module.__dict__.pop(SLOT)
-            if slot is not None:
-                module.__dict__[SLOT] = slot
+        for module, state in zip(modules, before, strict=True):
+            module.__dict__.pop(STATE)
+            if state is not None:
+                module.__dict__[STATE] = state
         model.set_attn_implementation(current)
-    seen = [slot for slot in slots if slot.captured is not None]
+    seen = [state for state in attention_states if state.captured is not None]
     return tuple(
-        LayerShape(slot.heads, slot.captured.keys.shape[1], slot.captured.keys.shape[3], slot.captured.values.shape[3])
-        for slot in seen
-        if slot.captured is not None
+        LayerShape(
+            state.heads, state.captured.keys.shape[1], state.captured.keys.shape[3], state.captured.values.shape[3]
+        )
+        for state in seen
+        if state.captured is not None
     )
 
 

@@ -68,8 +68,8 @@ def plan(
     if power:
         _plan_power(file, parts, out, name, variances, as_json)
         return
-    from polyprefix.study.bookkeeping import Bookkeeping
     from polyprefix.study.devices import device, here
+    from polyprefix.study.locks import Bookkeeping
     from polyprefix.study.plan import check
     from polyprefix.study.plan import plan as count
     from polyprefix.study.show import show_plan
@@ -131,7 +131,7 @@ def run(
 @json_option
 def status(file: Path, parts: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     """Show how far STUDY.yaml is, also while it runs elsewhere, and the figures that its report would have now."""
-    from polyprefix.study.bookkeeping import Bookkeeping
+    from polyprefix.study.locks import Bookkeeping
     from polyprefix.study.show import show_status
     from polyprefix.study.status import status as look
     from polyprefix.study.table import results
@@ -171,7 +171,7 @@ def report(
 
     Prints what English validation says of each cell, then the finding and the averages of the report.
     """
-    from polyprefix.study.bookkeeping import Bookkeeping
+    from polyprefix.study.locks import Bookkeeping
     from polyprefix.study.show import show_cells
     from polyprefix.study.table import results, rows
 
@@ -198,8 +198,8 @@ def keep(file: Path, parts: tuple[str, ...], out: Path | None, to: Path, texts: 
     Reports, comparisons and study run take the copies for the runs themselves.
     """
     from polyprefix.errors import ConfigError, nearest
-    from polyprefix.results.keep import keep as copy
-    from polyprefix.study.bookkeeping import Bookkeeping
+    from polyprefix.results.publish import keep as copy
+    from polyprefix.study.locks import Bookkeeping
     from polyprefix.study.table import finished
 
     definition, cells = _read(file, parts)
@@ -218,9 +218,9 @@ def keep(file: Path, parts: tuple[str, ...], out: Path | None, to: Path, texts: 
 def _plan_power(
     file: Path, parts: tuple[str, ...], out: Path | None, name: str, variances: Path | None, as_json: bool
 ) -> None:
-    from polyprefix.study.bookkeeping import Bookkeeping
     from polyprefix.study.devices import device
     from polyprefix.study.grid import MAIN
+    from polyprefix.study.locks import Bookkeeping
     from polyprefix.study.plan_power import power_plan
     from polyprefix.study.show import show_power
     from polyprefix.study.table import results
@@ -268,8 +268,8 @@ def _run(
         from polyprefix.study.run import run_study
 
         return run_study(cells, out, hub=hub, reporter=Terminal(), tell=tell, checkpoint_seconds=checkpoint_seconds)
+    from polyprefix.study.distribute import run_spread
     from polyprefix.study.grid import needs
-    from polyprefix.study.spread import run_spread
 
     return run_spread(
         cells, out, needs=partial(needs, definition), hub=hub, tell=tell, checkpoint_seconds=checkpoint_seconds,

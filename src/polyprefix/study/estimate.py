@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from polyprefix.config import RunConfig
-from polyprefix.engine import lower_layers
+from polyprefix.engine import activation_cache
 from polyprefix.engine.memory import LEAST, MOST, SHARE, values_per_token
 from polyprefix.methods import registry as methods
 from polyprefix.models.head import LARGEST
@@ -68,7 +68,7 @@ class Estimate:
 
 
 def estimate(config: RunConfig, device: Device) -> Estimate | None:
-    """A settled run on a device; None for a task whose lengths are not known.
+    """A resolved run on a device; None for a task whose lengths are not known.
 
     Raises:
         ModelError: if the model's shape is not known.
@@ -188,8 +188,8 @@ class _Counting:
         """Bytes of what the layers below the lowest adapted one gave for each text; 0 where the engine does not keep it."""
         (count, per_step, steps), wanted = self.steps(), self.config.train.cache_lower_layers
         needed = count * (self.train.prompt - self.train.shared + self.train.answer - 1) * self.shape.D * self.bytes
-        pays = steps * per_step > count and self.lowest() >= lower_layers.WORTH * self.shape.L
-        fits = needed <= lower_layers.SHARE * self.free()
+        pays = steps * per_step > count and self.lowest() >= activation_cache.WORTH * self.shape.L
+        fits = needed <= activation_cache.SHARE * self.free()
         return needed if self.lowest() and (pays and fits if wanted is None else wanted) else 0.0
 
     def train_seconds(self) -> float:

@@ -87,7 +87,7 @@ def cells(study: Study, where: str, only: Collection[str] = ()) -> tuple[Cell, .
 
 def decide(cell: Cell, chosen: Candidate) -> RunConfig:
     """The run of a tuned cell, with what was chosen."""
-    return _settled(put_all(cell.settings, chosen.settings))
+    return _resolved(put_all(cell.settings, chosen.settings))
 
 
 def needs(study: Study, cell: Cell) -> Resources:
@@ -166,20 +166,20 @@ def _cell(part: str, labels: Mapping[str, str], settings: dict[str, Any], tuned:
     if study.tune and values:
         for combination in itertools.product(*values.values()):
             chosen = dict(zip(values, combination, strict=True))
-            candidates.append(Candidate(chosen, _settled(put_all(put_all(tuned, study.tune.base), chosen))))
+            candidates.append(Candidate(chosen, _resolved(put_all(put_all(tuned, study.tune.base), chosen))))
     first = put_all(settings, candidates[0].settings) if candidates else settings
-    return Cell(part, labels, _settled(first), settings, tuple(candidates))
+    return Cell(part, labels, _resolved(first), settings, tuple(candidates))
 
 
-def _settled(settings: Mapping[str, Any]) -> RunConfig:
-    return _settled_once(json.dumps(dict(settings)))
+def _resolved(settings: Mapping[str, Any]) -> RunConfig:
+    return _resolved_once(json.dumps(dict(settings)))
 
 
 @lru_cache(maxsize=4096)
-def _settled_once(text: str) -> RunConfig:
+def _resolved_once(text: str) -> RunConfig:
     """Cells share their candidates, so that most settings come again and again."""
     settings = json.loads(text)
-    config = with_digests(tasks.settle(methods.settle(validate(RunConfig, settings, "runs"))))
+    config = with_digests(tasks.resolve(methods.resolve(validate(RunConfig, settings, "runs"))))
     choose_languages(tasks.get(config.task, config.protocol), config.languages)
     return config
 

@@ -10,11 +10,11 @@ from polyprefix.config import RunConfig
 from polyprefix.errors import ModelError
 from polyprefix.results.files import read_result
 from polyprefix.results.folder import is_finished
-from polyprefix.study.bookkeeping import Bookkeeping
 from polyprefix.study.devices import Device
 from polyprefix.study.estimate import Estimate, estimate
 from polyprefix.study.grid import Cell
 from polyprefix.study.lengths import is_measured
+from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.tuning import resolved
 
 MARGIN = 0.92

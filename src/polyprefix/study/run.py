@@ -17,10 +17,10 @@ from polyprefix.engine.processes import processes
 from polyprefix.methods import registry as methods
 from polyprefix.progress import SILENT, Reporter
 from polyprefix.results.folder import is_finished
-from polyprefix.study.attempt import Outcome, Workplace
-from polyprefix.study.bookkeeping import Bookkeeping
 from polyprefix.study.grid import TUNE, Cell
+from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.tuning import resolved
+from polyprefix.study.worker import Outcome, Workplace
 
 Tell = Callable[[str], None]
 

@@ -12,9 +12,9 @@ from polyprefix.config import RunConfig
 from polyprefix.errors import ModelError
 from polyprefix.results.files import read_result
 from polyprefix.results.folder import is_finished
-from polyprefix.study.bookkeeping import Bookkeeping
 from polyprefix.study.devices import SOME_PROCESSOR
 from polyprefix.study.grid import TUNE, Cell
+from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.tuning import resolved
 
 State = Literal["done", "running", "failed", "diverged", "undecided", "to do"]

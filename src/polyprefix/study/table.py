@@ -11,8 +11,8 @@ from polyprefix.config import RunConfig
 from polyprefix.errors import OutputError
 from polyprefix.results.files import TRAIN_LOG, read_result
 from polyprefix.results.folder import is_finished
-from polyprefix.study.bookkeeping import Bookkeeping
 from polyprefix.study.grid import TUNE, Cell
+from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.tuning import best_validation, resolved
 
 
@@ -111,8 +111,8 @@ def finished(cells: Sequence[Cell], books: Bookkeeping) -> list[tuple[Cell, RunC
     Raises:
         OutputError: if none is finished.
     """
-    settled = ((cell, resolved(cell, books)) for cell in cells)
-    found = [(cell, config) for cell, config in settled if config and is_finished(books.out, config.run_id())]
+    resolved_cells = ((cell, resolved(cell, books)) for cell in cells)
+    found = [(cell, config) for cell, config in resolved_cells if config and is_finished(books.out, config.run_id())]
     if not found:
         raise OutputError(f"{books.out}: no finished cell of this study; begin with polyprefix study run")
     return found

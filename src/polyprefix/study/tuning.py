@@ -19,8 +19,8 @@ from polyprefix.config import RunConfig
 from polyprefix.results.files import TRAIN_LOG
 from polyprefix.results.folder import is_finished
 from polyprefix.results.log import read_jsonl
-from polyprefix.study.bookkeeping import Bookkeeping
 from polyprefix.study.grid import Cell, decide
+from polyprefix.study.locks import Bookkeeping
 
 
 def resolved(cell: Cell, books: Bookkeeping) -> RunConfig | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from polyprefix.config import TASK_FILE, task_name, validate
-from polyprefix.data.files import Faults
+from polyprefix.data.files import ValidationErrors
 from polyprefix.data.same_text import same_text
 from polyprefix.errors import ConfigError, DataError
 from polyprefix.records import Example, Prediction, Prompt, Score, Split
@@ -206,7 +206,7 @@ class CustomTask(Task):
         if not self.info.parallel or language == ENGLISH or not placed[0].example.choices:
             return
         english = {item.example.id: item.example for item in self._placed("test", ENGLISH)}
-        faults = Faults()
+        faults = ValidationErrors()
         for item in placed:
             same = english.get(item.example.id)
             if same and _place(item.example) != _place(same):

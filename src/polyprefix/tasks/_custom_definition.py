@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, field_validator
 
 from polyprefix.config import Settings
-from polyprefix.data.files import Faults, Row
+from polyprefix.data.files import Row, ValidationErrors
 from polyprefix.records import Prediction, Score
 
 Shape = Literal["classification", "multiple-choice", "span", "generation"]
@@ -116,7 +116,7 @@ class Definition(Settings):
         """Before which strings, and after how many tokens at most, a written answer ends."""
         return (), 1
 
-    def answer(self, row: Row, inputs: Mapping[str, str], faults: Faults) -> Answer | None:
+    def answer(self, row: Row, inputs: Mapping[str, str], faults: ValidationErrors) -> Answer | None:
         """What may be answered and what is right; None, and a fault, where the row does not say."""
         raise NotImplementedError
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from polyprefix.config import read_yaml, read_yaml_as_written
-from polyprefix.data.files import Faults, is_data_file, shown
+from polyprefix.data.files import ValidationErrors, is_data_file, shown
 from polyprefix.errors import ConfigError, LanguageError, nearest
 from polyprefix.languages import find
 from polyprefix.records import Split
@@ -34,7 +34,7 @@ def read_definition(path: Path) -> Definition:
         ConfigError: with all unknown, missing and impossible keys, or else with all parts that contradict each other.
     """
     values = _with_text(read_yaml(path), read_yaml_as_written(path))
-    faults = Faults()
+    faults = ValidationErrors()
     shape = values.get("shape")
     if not isinstance(shape, str) or shape not in KINDS:  # without it nobody knows which other keys there may be
         where = f"{path}:{line_of(path, ('shape',))}, key 'shape'"
@@ -60,7 +60,7 @@ def locate(definition: Definition, path: Path) -> Located:
     Raises:
         ConfigError: with all files that are not there, and all languages that nobody knows or that come twice.
     """
-    faults = Faults()
+    faults = ValidationErrors()
     located: dict[Split, dict[str, Path]] = {}
     splits: tuple[Split, ...] = ("test", "train", "validation")
     for split in splits:
@@ -80,7 +80,9 @@ def locate(definition: Definition, path: Path) -> Located:
     return located
 
 
-def _named(path: Path, split: str, paths: Mapping[str, str], faults: Faults) -> Iterator[tuple[str, str, Path, str]]:
+def _named(
+    path: Path, split: str, paths: Mapping[str, str], faults: ValidationErrors
+) -> Iterator[tuple[str, str, Path, str]]:
     """(language as written, its code or `ANY`, data file, place in the task file) of each file of a split."""
     for language, name in paths.items():
         keys = ("files", split, language) if language else ("files", split)
@@ -132,14 +134,16 @@ def _text(value: Any, written: Any, label: bool) -> Any:
     return written if label or value is not None else None
 
 
-def _of_language(written: str, file: Path, where: str, faults: Faults) -> Iterator[tuple[str, str, Path, str]]:
+def _of_language(
+    written: str, file: Path, where: str, faults: ValidationErrors
+) -> Iterator[tuple[str, str, Path, str]]:
     try:
         yield written, find(written).code, file, where
     except LanguageError as error:
         faults.add(where, repr(written), f"a language ({error})")
 
 
-def _explain(path: Path, kind: type[Definition], item: Any, faults: Faults) -> None:
+def _explain(path: Path, kind: type[Definition], item: Any, faults: ValidationErrors) -> None:
     """A mistake that pydantic found, in the words of this project."""
     keys = tuple(item["loc"])
     section: Any = kind

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from polyprefix.data.files import Faults, Row, Table, cell_text, read_table, shown
+from polyprefix.data.files import Row, Table, ValidationErrors, cell_text, read_table, shown
 from polyprefix.errors import LanguageError, nearest
 from polyprefix.languages import find
 from polyprefix.records import Example, Split
@@ -34,7 +34,7 @@ def question(info: TaskInfo, inputs: Mapping[str, str], id: str, language: str) 
     return Example(id, language, inputs, choices, answers=choices[:1] or ("?",))
 
 
-def read_inputs(row: Row, names: tuple[str, ...], faults: Faults) -> dict[str, str]:
+def read_inputs(row: Row, names: tuple[str, ...], faults: ValidationErrors) -> dict[str, str]:
     """The text of these columns; what is missing is a fault."""
     inputs = {}
     for name in names:
@@ -47,7 +47,7 @@ def read_inputs(row: Row, names: tuple[str, ...], faults: Faults) -> dict[str, s
     return inputs
 
 
-def require_columns(table: Table, wanted: Mapping[str, str], faults: Faults) -> bool:
+def require_columns(table: Table, wanted: Mapping[str, str], faults: ValidationErrors) -> bool:
     """Whether all of these columns are there; each that is missing is a fault.
 
     Args:
@@ -71,7 +71,7 @@ def read_examples(
     Raises:
         DataError: with all faults of the file.
     """
-    faults = Faults()
+    faults = ValidationErrors()
     table = read_table(path, faults)
     reader = _Reader(definition, task, split, language, faults)
     if table.rows and reader.columns_are_there(table):
@@ -84,7 +84,9 @@ def read_examples(
 class _Reader:
     """Reads the rows of one file."""
 
-    def __init__(self, definition: Definition, task: Task, split: Split, language: str | None, faults: Faults) -> None:
+    def __init__(
+        self, definition: Definition, task: Task, split: Split, language: str | None, faults: ValidationErrors
+    ) -> None:
         self.definition, self.task, self.split, self.faults = definition, task, split, faults
         self.language = language
         self.examples: dict[str, list[Placed]] = {}

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from polyprefix.data.files import Faults, Real, Row, Whole, cell_text, shown, written_list
+from polyprefix.data.files import Real, Row, ValidationErrors, Whole, cell_text, shown, written_list
 from polyprefix.data.same_text import visible
 from polyprefix.errors import nearest
 from polyprefix.records import Prediction, Score
@@ -80,7 +80,7 @@ class Classification(Choice):
         """The labels, in the order of the file."""
         return tuple(self.labels.values())
 
-    def answer(self, row: Row, inputs: Mapping[str, str], faults: Faults) -> Answer | None:
+    def answer(self, row: Row, inputs: Mapping[str, str], faults: ValidationErrors) -> Answer | None:
         """All labels, and the one that the row names."""
         key = _key(row, self.columns.answer, self.labels, faults)
         return None if key is None else (self.shared_labels(), (self.labels[key],))
@@ -121,7 +121,7 @@ class MultipleChoice(Choice):
         """The columns of the options, where there are no labels."""
         return () if self.labels else tuple(self.choices.values())
 
-    def answer(self, row: Row, inputs: Mapping[str, str], faults: Faults) -> Answer | None:
+    def answer(self, row: Row, inputs: Mapping[str, str], faults: ValidationErrors) -> Answer | None:
         """The labels or the options, and the one that the row names."""
         key = _key(row, self.columns.answer, self.choices, faults)
         if key is None:
@@ -174,7 +174,7 @@ class Written(Definition):
     """What a text means that reads as a list, such as `["a", "b"]`: that text, or its items as accepted answers. It is refused where this
     does not say it."""
 
-    def answer(self, row: Row, inputs: Mapping[str, str], faults: Faults) -> Answer | None:
+    def answer(self, row: Row, inputs: Mapping[str, str], faults: ValidationErrors) -> Answer | None:
         """No choices, and the accepted answers: a text, or a list of texts, the first of which is learned."""
         value, where = row.cells.get(self.columns.answer), f"{row.where}, column '{self.columns.answer}'"
         if isinstance(value, Mapping) and "text" in value:  # as SQuAD's files have it
@@ -244,7 +244,7 @@ class Span(Written):
     max_new_tokens: int = Field(default=48, ge=1, le=MOST_NEW_TOKENS)
     """A written answer has at most so many tokens."""
 
-    def answer(self, row: Row, inputs: Mapping[str, str], faults: Faults) -> Answer | None:
+    def answer(self, row: Row, inputs: Mapping[str, str], faults: ValidationErrors) -> Answer | None:
         """The accepted answers, each of which the context holds."""
         found = super().answer(row, inputs, faults)
         context = visible(inputs[self.context]) if self.context in inputs else None
@@ -283,7 +283,7 @@ MEASURES: Mapping[str, Callable[[Prediction], float]] = {
 }
 
 
-def _key(row: Row, column: str, known: Mapping[str, str], faults: Faults) -> str | None:
+def _key(row: Row, column: str, known: Mapping[str, str], faults: ValidationErrors) -> str | None:
     value = row.cells.get(column)
     key = cell_text(value)
     if key not in known and isinstance(value, Whole | Real):  # 1.0 in the data is the label 1

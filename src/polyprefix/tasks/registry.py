@@ -72,7 +72,7 @@ def get(name: str, protocol: str = DEFAULT_PROTOCOL) -> Task:
     return _task(importlib.import_module(f"{__package__}.{name}"), name)
 
 
-def settle(config: RunConfig) -> RunConfig:
+def resolve(config: RunConfig) -> RunConfig:
     """The configuration with the digest of the files of a task of one's own, so that edited data makes another run.
 
     Raises:

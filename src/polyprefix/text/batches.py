@@ -78,7 +78,9 @@ def padding_share(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> f
     return 1 - sum(lengths[i] for batch in batches for i in batch) / computed if computed else 0.0
 
 
-def by_beginning(rows: Sequence[tuple[int, ...]], sizes: Sequence[int], most: int) -> list[tuple[int, list[int]]]:
+def group_by_common_prefix(
+    rows: Sequence[tuple[int, ...]], sizes: Sequence[int], most: int
+) -> list[tuple[int, list[int]]]:
     """Texts that stand together because they begin alike, as the length of that beginning and the texts' indices.
 
     Among all ways to divide the texts in their lexicographic order, the one with the fewest tokens to compute, attention over wider rows
@@ -90,7 +92,7 @@ def by_beginning(rows: Sequence[tuple[int, ...]], sizes: Sequence[int], most: in
         most: tokens of texts together at most.
 
     >>> passage = tuple(range(100))
-    >>> by_beginning([(*passage, 7), (5, 6), (*passage, 8, 9)], [101, 2, 102], most=4096)
+    >>> group_by_common_prefix([(*passage, 7), (5, 6), (*passage, 8, 9)], [101, 2, 102], most=4096)
     [(100, [0, 2]), (0, [1])]
     """
     order = sorted(range(len(rows)), key=lambda n: rows[n])

@@ -15,7 +15,7 @@ from polyprefix.languages import find
 from polyprefix.records import Example
 from polyprefix.tasks.base import ENGLISH, Source, Task
 from polyprefix.text.shots import choose_shot_languages, in_front, load_shots, shots_note, solved_text
-from polyprefix.text.tokens import END, Encoded, encode, needs_end, shared_length
+from polyprefix.text.tokens import END, TokenizedPrompt, encode, needs_end, shared_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ class Examples:
 class Tokens:
     """The same in tokens."""
 
-    train: Sequence[Encoded]
-    validation: Sequence[Encoded]
-    test: Mapping[str, Sequence[Encoded]]
+    train: Sequence[TokenizedPrompt]
+    validation: Sequence[TokenizedPrompt]
+    test: Mapping[str, Sequence[TokenizedPrompt]]
     instruction: str
     """What all prompts begin with, as text: prefixes start from its keys and values."""
     notes: tuple[str, ...] = ()
@@ -163,7 +163,7 @@ def tokenise(task: Task, examples: Examples, tokenizer: Any, max_length: int, vo
 def _encoded(
     task: Task, examples: Examples, tokenizer: Any, max_length: int, vocabulary: int | None, end: str
 ) -> Tokens:
-    def tokens(items: Sequence[Example], shots: Sequence[Example], training: bool) -> list[Encoded]:
+    def tokens(items: Sequence[Example], shots: Sequence[Example], training: bool) -> list[TokenizedPrompt]:
         prompts = in_front(task, shots, [task.prompt(example) for example in items])
         return encode(prompts, tokenizer, max_length, training=training, end=end, vocabulary=vocabulary)
 

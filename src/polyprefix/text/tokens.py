@@ -19,7 +19,7 @@ from polyprefix.text.cut import cut
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class TokenizedPrompt:
     """One prompt in tokens."""
 
     prompt: Prompt
@@ -50,7 +50,7 @@ def encode(
     training: bool = False,
     end: str = "",
     vocabulary: int | None = None,
-) -> list[Encoded]:
+) -> list[TokenizedPrompt]:
     """Tokenise prompts with their continuations; contexts that are too long are cut where the prompt allows it.
 
     Args:
@@ -82,7 +82,7 @@ def encode(
 
 def encode_apart(
     prompts: Sequence[Prompt], tokenizer: Any, max_length: int, vocabulary: int | None = None
-) -> list[Encoded]:
+) -> list[TokenizedPrompt]:
     """The same, with an end after every choice where one begins with another."""
     encoded = encode(prompts, tokenizer, max_length, vocabulary=vocabulary)
     if needs_end(encoded) is None:
@@ -90,7 +90,7 @@ def encode_apart(
     return encode(prompts, tokenizer, max_length, end=END, vocabulary=vocabulary)
 
 
-def needs_end(items: Iterable[Encoded]) -> tuple[str, str] | None:
+def needs_end(items: Iterable[TokenizedPrompt]) -> tuple[str, str] | None:
     """Two choices of a prompt of which one begins with all tokens of the other, such as `1` and `10`; None where there are none.
 
     The longer one can then never be likelier, however sure the model is of it: what would tell them apart is the end.
@@ -111,7 +111,7 @@ def _ended(prompt: Prompt, end: str) -> Prompt:
     return replace(prompt, target=prompt.target + end, choices=tuple(choice + end for choice in prompt.choices))
 
 
-def _encode(prompts: Sequence[Prompt], tokenizer: Any) -> list[Encoded]:
+def _encode(prompts: Sequence[Prompt], tokenizer: Any) -> list[TokenizedPrompt]:
     if not prompts:
         return []
     start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
@@ -129,7 +129,7 @@ def _encode(prompts: Sequence[Prompt], tokenizer: Any) -> list[Encoded]:
             ids = head + tuple(tokenizer(continuation, add_special_tokens=False)["input_ids"])
         tails[n, continuation] = ids[len(head) :]
     return [
-        Encoded(prompt, heads[n], tails[n, targets[n]], tuple(tails[n, c] for c in prompt.choices))
+        TokenizedPrompt(prompt, heads[n], tails[n, targets[n]], tuple(tails[n, c] for c in prompt.choices))
         for n, prompt in enumerate(prompts)
     ]
 
@@ -140,7 +140,7 @@ def _ids(tokenizer: Any, texts: list[str]) -> list[tuple[int, ...]]:
     return [tuple(row[:-1] if row and row[-1] == end and len(row) > 1 else row) for row in rows]
 
 
-def _cut(item: Encoded, tokenizer: Any, max_length: int, training: bool) -> Prompt | None:
+def _cut(item: TokenizedPrompt, tokenizer: Any, max_length: int, training: bool) -> Prompt | None:
     """The prompt with a shorter context; None if it is short enough, or cannot be short enough."""
     prompt = item.prompt
     answer = item.length - len(item.ids)
@@ -152,7 +152,7 @@ def _cut(item: Encoded, tokenizer: Any, max_length: int, training: bool) -> Prom
     return cut(prompt, tokenizer, max_length - answer, keep)
 
 
-def _check(item: Encoded) -> None:
+def _check(item: TokenizedPrompt) -> None:
     known: dict[tuple[int, ...], str] = {}
     if not item.ids:
         raise DataError(
@@ -173,7 +173,7 @@ def _check(item: Encoded) -> None:
         )
 
 
-def _check_embedded(items: Iterable[Encoded], tokenizer: Any, vocabulary: int) -> None:
+def _check_embedded(items: Iterable[TokenizedPrompt], tokenizer: Any, vocabulary: int) -> None:
     """Raises DataError if a tokenizer gives a token that the model has no embedding for."""
     for item in items:
         largest = max(max(row, default=0) for row in (item.ids, item.target, *item.choices))
@@ -185,7 +185,7 @@ def _check_embedded(items: Iterable[Encoded], tokenizer: Any, vocabulary: int) -
             )
 
 
-def _where(item: Encoded) -> str:
+def _where(item: TokenizedPrompt) -> str:
     return f"example {item.prompt.example_id} ({item.prompt.language})"
 
 

@@ -17,13 +17,13 @@ import torch
 from tests.tasks.lm_eval import harness
 from tests.tasks.rows import SOURCE
 
-from polyprefix.engine.generate import write_answers
-from polyprefix.engine.predict import rank_choices
+from polyprefix.engine.generate import generate_until
+from polyprefix.engine.predict import loglikelihood
 from polyprefix.methods import registry as methods
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.models.load import load_model
 from polyprefix.tasks import registry
-from polyprefix.text.tokens import Encoded, encode
+from polyprefix.text.tokens import TokenizedPrompt, encode
 
 pytestmark = [pytest.mark.real, pytest.mark.hub]
 
@@ -52,7 +52,7 @@ def theirs() -> Any:
     return harness.backend(base.model, base.tokenizer)
 
 
-def both(name: str, language: str, model: AdaptedModel) -> tuple[list[Encoded], list[Any]]:
+def both(name: str, language: str, model: AdaptedModel) -> tuple[list[TokenizedPrompt], list[Any]]:
     """Our prompts in tokens, and the harness's requests for the same documents."""
     task = registry.get(name, "lm-eval")
     prompts = [task.prompt(example) for example in task.examples("test", language, SOURCE)]
@@ -69,7 +69,7 @@ def both(name: str, language: str, model: AdaptedModel) -> tuple[list[Encoded], 
 def test_log_likelihoods_are_the_same(name: str, language: str, ours: AdaptedModel, theirs: Any) -> None:
     rows, requests = both(name, language, ours)
     theirs.batch_size_per_gpu = 4  # it holds all logits of a batch
-    found = [value for item in rank_choices(ours, rows, 8192) for value in item.log_likelihoods]
+    found = [value for item in loglikelihood(ours, rows, 8192) for value in item.log_likelihoods]
     expected = [value for value, _ in theirs.loglikelihood(requests, True)]
     differences = [abs(a - b) for a, b in zip(found, expected, strict=True)]
     print(f"{name} {language}: largest difference {max(differences):.1e}")
@@ -84,6 +84,6 @@ def test_answers_are_the_same(name: str, language: str, ours: AdaptedModel, thei
     for request in requests:
         request.args[1]["max_gen_toks"] = TOKENS
     theirs.batch_size_per_gpu = DOCUMENTS
-    found = write_answers(ours, rows, 1 << 20)
+    found = generate_until(ours, rows, 1 << 20)
     assert found == theirs.generate_until(requests, True)
     assert any(found) or language != "eng_Latn"  # a small model may end at once elsewhere, and both sides must then

@@ -18,7 +18,7 @@ from polyprefix.interop.peft.files import Saved
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.methods.llama_adapter import LlamaAdapter
 from polyprefix.models.load import BaseModel
-from polyprefix.prefix import Seam
+from polyprefix.prefix import AttentionHook
 
 MODELS = ("llama", "mistral")
 """Model types that PEFT's module is written for, of those with rotary positions."""
@@ -33,14 +33,14 @@ def export(model: AdaptedModel) -> Saved:
     Raises:
         AdapterError: if the heads of a layer have different gates, or PEFT's module does not fit the model.
     """
-    seam = model.seam
+    hook = model.hook
     tensors = model.adapter.tensors()
-    layers = [i for i in range(seam.layers) if f"prompts.{i}" in tensors]
+    layers = [i for i in range(hook.layers) if f"prompts.{i}" in tensors]
     prompts = {i: tensors[f"prompts.{i}"].float() for i in layers}
-    _refuse_unlike_peft(seam, prompts[layers[0]])
-    prefix = model.adapter.prefix(seam)
+    _refuse_unlike_peft(hook, prompts[layers[0]])
+    prefix = model.adapter.prefix(hook)
     gates = {i: _one_gate(gated.gate, i) for i, gated in prefix.gated.items()} if prefix else {}
-    adapted = range(layers[0], seam.layers)
+    adapted = range(layers[0], hook.layers)
     first = prompts[layers[0]]
     named: dict[str, Tensor] = {}
     for i in adapted:
@@ -59,22 +59,22 @@ def load(base: BaseModel, saved: Saved) -> AdaptedModel:
     Raises:
         AdapterError: if the tensors do not fit, or PEFT's module would compute something else on this model.
     """
-    seam = Seam.of(base.model)
+    hook = AttentionHook.of(base.model)
     length, count = saved.number("adapter_len"), saved.number("adapter_layers")
     tensors: dict[str, Tensor] = {}
     for name, tensor in saved.tensors.items():
         match = NAME.fullmatch(name)
         if match is None:
             raise saved.misfit(f"tensor '{name}'", "adaption prompts and gates alone")
-        tensors[f"{match[2]}s.{match[1]}"] = tensor.float().to(seam.device)
-    top = range(seam.layers - count, seam.layers)
-    expected = {f"prompts.{i}": (1, length, seam.width) for i in top} | {f"gates.{i}": (1,) for i in top}
+        tensors[f"{match[2]}s.{match[1]}"] = tensor.float().to(hook.device)
+    top = range(hook.layers - count, hook.layers)
+    expected = {f"prompts.{i}": (1, length, hook.width) for i in top} | {f"gates.{i}": (1,) for i in top}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if found != expected:
         wrong = next(n for n in sorted(found.keys() | expected.keys()) if found.get(n) != expected.get(n))
         place = f"for the top {count} layers of {base.name}"
         raise saved.misfit(f"{wrong} of shape {found.get(wrong)}", f"{expected.get(wrong)} {place}")
-    _refuse_unlike_peft(seam, tensors[f"prompts.{top[0]}"])
+    _refuse_unlike_peft(hook, tensors[f"prompts.{top[0]}"])
     settings = {"length": length, "layers": f"top:{count}", "variant": "peft", "init": "random"}
     model = attach(base, LlamaAdapter.model_validate(settings))
     model.adapter.load_tensors(tensors)
@@ -92,19 +92,19 @@ def _one_gate(gate: Tensor, layer: int) -> Tensor:
 
 
 @torch.no_grad()
-def _refuse_unlike_peft(seam: Seam, prompt: Tensor) -> None:
+def _refuse_unlike_peft(hook: AttentionHook, prompt: Tensor) -> None:
     """PEFT's module is written for two model types, a width of whole heads and plain rotary embedding."""
-    config = seam.model.config.get_text_config()
+    config = hook.model.config.get_text_config()
     if config.model_type not in MODELS:
         raise AdapterError(f"PEFT's adaption prompts know {' and '.join(MODELS)}, not {config.model_type}; {INSTEAD}")
-    G, K, _ = seam.kv_shape(0)
-    if seam.heads(0) * K != seam.width:
+    G, K, _ = hook.kv_shape(0)
+    if hook.heads(0) * K != hook.width:
         raise AdapterError(
-            f"PEFT's adaption prompts need a width of heads x head size, and this model has {seam.width} against "
-            f"{seam.heads(0)} x {K}; {INSTEAD}"
+            f"PEFT's adaption prompts need a width of heads x head size, and this model has {hook.width} against "
+            f"{hook.heads(0)} x {K}; {INSTEAD}"
         )
-    ours = seam.project({0: prompt}, [0] * prompt.shape[1])[0].keys
-    plain = seam.modules[0].k_proj(prompt.to(seam.dtype)).unflatten(-1, (G, K)).transpose(1, 2)  # type: ignore[operator]
+    ours = hook.project({0: prompt}, [0] * prompt.shape[1])[0].keys
+    plain = hook.modules[0].k_proj(prompt.to(hook.dtype)).unflatten(-1, (G, K)).transpose(1, 2)  # type: ignore[operator]
     if not torch.allclose(ours, plain, rtol=1e-3, atol=1e-5):
         raise AdapterError(
             "PEFT's adaption prompts leave out the factor that this model's rotary embedding puts on keys "

@@ -16,7 +16,7 @@ from polyprefix.interop.windows import warn_of_window
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.methods.prefix_tuning import PrefixTuning
 from polyprefix.models.load import BaseModel
-from polyprefix.prefix import Seam
+from polyprefix.prefix import AttentionHook
 from polyprefix.prefix.rotary import rotate
 
 NAME = "prompt_embeddings"
@@ -29,21 +29,21 @@ def export(model: AdaptedModel) -> Saved:
     Raises:
         AdapterError: if some layers have no prefix or differ in shape, or a sliding window leaves no room for text.
     """
-    seam = model.seam
-    G, K = _shape(seam)
-    prefix = model.adapter.prefix(seam)
+    hook = model.hook
+    G, K = _shape(hook)
+    prefix = model.adapter.prefix(hook)
     joined = prefix.joined if prefix else {}
-    if len(joined) != seam.layers:
+    if len(joined) != hook.layers:
         raise AdapterError(
-            f"a prefix in {len(joined)} of {seam.layers} layers cannot be exported to PEFT, which puts one in all; "
+            f"a prefix in {len(joined)} of {hook.layers} layers cannot be exported to PEFT, which puts one in all; "
             "train with layers=all"
         )
     P = joined[0].length
-    warn_of_window(seam, P, "PEFT")
-    pairs = [[rotate(joined[i].keys.float(), P, seam, i), joined[i].values.float()] for i in range(seam.layers)]
-    table = torch.stack([half[0].to(seam.device) for pair in pairs for half in pair])  # [2 L, G, P, K]
+    warn_of_window(hook, P, "PEFT")
+    pairs = [[rotate(joined[i].keys.float(), P, hook, i), joined[i].values.float()] for i in range(hook.layers)]
+    table = torch.stack([half[0].to(hook.device) for pair in pairs for half in pair])  # [2 L, G, P, K]
     config = PrefixTuningConfig(
-        task_type="CAUSAL_LM", num_virtual_tokens=P, token_dim=G * K, num_layers=seam.layers, num_attention_heads=G,
+        task_type="CAUSAL_LM", num_virtual_tokens=P, token_dim=G * K, num_layers=hook.layers, num_attention_heads=G,
         num_transformer_submodules=1, encoder_hidden_size=G * K,
     )  # fmt: skip
     return Saved(config.to_dict(), {NAME: table.permute(2, 0, 1, 3).reshape(P, -1)})
@@ -55,27 +55,27 @@ def load(base: BaseModel, saved: Saved) -> AdaptedModel:
     Raises:
         AdapterError: if the table does not fit.
     """
-    seam = Seam.of(base.model)
-    G, K = _shape(seam)
+    hook = AttentionHook.of(base.model)
+    G, K = _shape(hook)
     table, P = only_tensor(saved, NAME), saved.number("num_virtual_tokens")
-    expected = (P, seam.layers * 2 * G * K)
+    expected = (P, hook.layers * 2 * G * K)
     if tuple(table.shape) != expected:
         raise saved.misfit(f"a prefix of shape {list(table.shape)}", f"{list(expected)} for {base.name}")
-    warn_of_window(seam, P, "PEFT")
-    pairs = table.view(P, seam.layers, 2, G, K).permute(1, 2, 3, 0, 4).to(seam.device)  # [L, 2, G, P, K]
+    warn_of_window(hook, P, "PEFT")
+    pairs = table.view(P, hook.layers, 2, G, K).permute(1, 2, 3, 0, 4).to(hook.device)  # [L, 2, G, P, K]
     model = attach(base, PrefixTuning(length=P, init="random"))
-    tensors = {f"keys.{i}": rotate(pair[0][None], -P, seam, i) for i, pair in enumerate(pairs)}
+    tensors = {f"keys.{i}": rotate(pair[0][None], -P, hook, i) for i, pair in enumerate(pairs)}
     model.adapter.load_tensors(tensors | {f"values.{i}": pair[1][None] for i, pair in enumerate(pairs)})
     return model
 
 
-def _shape(seam: Seam) -> tuple[int, int]:
+def _shape(hook: AttentionHook) -> tuple[int, int]:
     """(G, K), which PEFT wants to be the same in all layers, for keys and values alike."""
-    shapes = {seam.kv_shape(layer) for layer in range(seam.layers)}
+    shapes = {hook.kv_shape(layer) for layer in range(hook.layers)}
     G, K, values = next(iter(shapes))
     if len(shapes) > 1 or values != K:
         raise AdapterError(
-            f"{type(seam.model).__name__}: keys and values have shapes {sorted(shapes)[:3]}, and PEFT's prefix has one "
+            f"{type(hook.model).__name__}: keys and values have shapes {sorted(shapes)[:3]}, and PEFT's prefix has one "
             "for all; use a soft prompt or LoRA with PEFT"
         )
     return G, K

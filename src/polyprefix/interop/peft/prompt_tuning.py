@@ -15,7 +15,7 @@ from polyprefix.interop.windows import warn_of_window
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.methods.soft_prompt import SoftPrompt
 from polyprefix.models.load import BaseModel
-from polyprefix.prefix import Seam
+from polyprefix.prefix import AttentionHook
 
 NAME = "prompt_embeddings"
 INIT: dict[Any, Literal["text", "vocabulary"]] = {"TEXT": "text", "SAMPLE_VOCAB": "vocabulary"}
@@ -30,10 +30,10 @@ def export(model: AdaptedModel) -> Saved:
     """
     table = model.adapter.tensors()["table"][0]
     length, width = table.shape
-    warn_of_window(model.seam, length, "PEFT")
+    warn_of_window(model.hook, length, "PEFT")
     config = PromptTuningConfig(
-        task_type="CAUSAL_LM", num_virtual_tokens=length, token_dim=width, num_layers=model.seam.layers,
-        num_attention_heads=model.seam.heads(0), num_transformer_submodules=1,
+        task_type="CAUSAL_LM", num_virtual_tokens=length, token_dim=width, num_layers=model.hook.layers,
+        num_attention_heads=model.hook.heads(0), num_transformer_submodules=1,
     )  # fmt: skip
     return Saved(config.to_dict(), {NAME: table})
 
@@ -44,10 +44,10 @@ def load(base: BaseModel, saved: Saved) -> AdaptedModel:
     Raises:
         AdapterError: if the table does not fit.
     """
-    table, expected = only_tensor(saved, NAME), (saved.number("num_virtual_tokens"), Seam.of(base.model).width)
+    table, expected = only_tensor(saved, NAME), (saved.number("num_virtual_tokens"), AttentionHook.of(base.model).width)
     if tuple(table.shape) != expected:
         raise saved.misfit(f"a prompt of shape {list(table.shape)}", f"{list(expected)} for {base.name}")
-    warn_of_window(Seam.of(base.model), expected[0], "PEFT")
+    warn_of_window(AttentionHook.of(base.model), expected[0], "PEFT")
     init: Literal["text", "vocabulary", "random"] = INIT.get(saved.config.get("prompt_tuning_init"), "random")
     text = saved.config.get("prompt_tuning_init_text") if init == "text" else None
     model = attach(base, SoftPrompt(length=expected[0], init=init, init_text=text))

@@ -18,13 +18,13 @@ from typing import Any
 from polyprefix.config import RunConfig
 from polyprefix.errors import ConfigError, OutputError, UserError
 from polyprefix.progress import SILENT
-from polyprefix.study.attempt import Outcome, Workplace
-from polyprefix.study.bookkeeping import Bookkeeping
 from polyprefix.study.devices import GPUS
 from polyprefix.study.estimate import estimate
 from polyprefix.study.file import Resources
 from polyprefix.study.grid import Cell
+from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.run import PAUSE, Outcomes, Tell, concluded, note, open_cells
+from polyprefix.study.worker import Outcome, Workplace
 
 OBJECT_STORE = 100 << 20
 """Bytes for values that pass between processes: names of runs and outcomes."""

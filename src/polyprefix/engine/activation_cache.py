@@ -7,7 +7,7 @@ layer l - 1 gives for a text, hidden states [T, D], is therefore always the same
     later                                             kept -> layers l .. L - 1 -> head
 
 No architecture is named. The model's own forward pass runs, with its masks and positions, but layers that are skipped hand on what they
-receive, and the last of them returns what was kept. A probe tries that once, as a prefix is tried (polyprefix.prefix.seam).
+receive, and the last of them returns what was kept. A probe tries that once, as a prefix is tried (polyprefix.prefix.hook).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from polyprefix.engine import tensors
+from polyprefix.engine.flop_counter import decoder_layers
 from polyprefix.engine.memory import free_bytes
 from polyprefix.engine.processes import processes
-from polyprefix.engine.work import decoder_layers
 from polyprefix.errors import ConfigError
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.prefix.probe import normalized_rmse, probe_ids
@@ -35,8 +35,8 @@ SAME = 0.01
 """Two passes over the same tokens differ by less, in standard deviations; dropout moves hidden states by tenths."""
 
 
-class LowerLayers:
-    """The layers below the lowest adapted one, and what they gave for each text. Use `lower_layers` to make one."""
+class ActivationCache:
+    """The layers below the lowest adapted one, and what they gave for each text. Use `activation_cache` to make one."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class LowerLayers:
         """Text -> [T, D]."""
         with torch.no_grad(), self._listening(stop=False) as outputs:
             longest = shared_ids.numel() + max((text.size for text in texts), default=0)
-            self._context = model.context(shared_ids, longest if model.seam.lengths.rope.switches else None)
+            self._context = model.context(shared_ids, longest if model.hook.lengths.rope.switches else None)
         self._shared = shared_ids.numel() > 0
         shared = outputs[-1:] if shared_ids.numel() else []
         self._head, self._apart = ([states[0] for states in shared], []) if in_row else ([], shared)
@@ -121,7 +121,7 @@ class LowerLayers:
         except (RuntimeError, TypeError, ValueError, AttributeError):  # its layers are called in a way of their own
             return False
         finally:
-            self.adapted.seam.set(None)
+            self.adapted.hook.set(None)
             self.adapted.train(was_training)
 
     @torch.no_grad()
@@ -183,7 +183,7 @@ def _hand_on(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     return hidden_states
 
 
-def lower_layers(
+def activation_cache(
     model: AdaptedModel,
     texts: Sequence[tensors.Text],
     shared_ids: Tensor,
@@ -192,7 +192,7 @@ def lower_layers(
     lowest: int,
     again: bool,
     wanted: bool | None,
-) -> LowerLayers | None:
+) -> ActivationCache | None:
     """The layers below the lowest adapted one, where keeping what they give is possible and pays; else None.
 
     Hidden states stay on the model's device, or in main memory where that has no room for them: a pass of a few thousand tokens takes
@@ -208,11 +208,11 @@ def lower_layers(
     Raises:
         ConfigError: if it is wanted and not possible.
     """
-    pays = again and lowest >= WORTH * model.seam.layers
+    pays = again and lowest >= WORTH * model.hook.layers
     place = _place(model, sum(text.size for text in texts))
     if wanted is False or (wanted is None and not (pays and place)):
         return None
-    if not 0 < lowest < model.seam.layers:
+    if not 0 < lowest < model.hook.layers:
         reason = "the method adapts the model from its first layer on"
     elif processes().count > 1:
         reason = "several processes share the texts out anew in each step"
@@ -220,7 +220,7 @@ def lower_layers(
         with torch.random.fork_rng(
             [model.device] if model.device.type == "cuda" else []
         ):  # dropout above stays as it is
-            lower = LowerLayers(model, lowest, texts, shared_ids, in_row, place or torch.device("cpu"))
+            lower = ActivationCache(model, lowest, texts, shared_ids, in_row, place or torch.device("cpu"))
             works = lower.works()
         if works:
             return lower
@@ -232,7 +232,7 @@ def lower_layers(
 
 def _place(model: AdaptedModel, tokens: int) -> torch.device | None:
     """Where the hidden states of so many tokens take no more than their share; None where nowhere."""
-    needed = tokens * model.seam.width * model.seam.dtype.itemsize
+    needed = tokens * model.hook.width * model.hook.dtype.itemsize
     for device in (model.device, torch.device("cpu")):
         free = free_bytes(device)
         if free is None or needed <= SHARE * free:

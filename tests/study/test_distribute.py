@@ -17,10 +17,10 @@ from tests.study.studies import grid, study
 
 from polyprefix.errors import ConfigError
 from polyprefix.results.files import find_results, read_predictions, read_result
+from polyprefix.study.distribute import longest_first, run_spread
 from polyprefix.study.file import Resources, Study
 from polyprefix.study.grid import Cell, needs
 from polyprefix.study.run import run_study
-from polyprefix.study.spread import longest_first, run_spread
 
 ROOT = Path(__file__).parents[2]
 

@@ -32,7 +32,7 @@ from transformers import (
 from polyprefix.errors import ModelError
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import attach
-from polyprefix.prefix import KVPrefix, LayerKV, Seam
+from polyprefix.prefix import AttentionHook, KVPrefix, LayerKV
 
 P, T, WINDOW = 3, 5, 8
 SMALL: dict[str, Any] = {"vocab_size": 260, "hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2}
@@ -89,8 +89,11 @@ def in_front(model: Any, front: Tensor, text: Tensor) -> Tensor:
 
 
 def as_prefix(model: Any, front: Tensor, text: Tensor, start: int | None = None) -> Tensor:
-    seam = Seam.of(model)
-    with torch.no_grad(), seam.using(seam.read(input_ids=front, start=-front.shape[1] if start is None else start)):
+    hook = AttentionHook.of(model)
+    with (
+        torch.no_grad(),
+        hook.using(hook.compute_kv(input_ids=front, start=-front.shape[1] if start is None else start)),
+    ):
         return model(text, use_cache=False).logits
 
 
@@ -152,8 +155,8 @@ def test_left_padded_rows_see_the_prefix(kind: str) -> None:
     alone = as_prefix(model, front, text)
     pads = torch.zeros(2, 4, dtype=torch.long)
     ids, mask = torch.cat([pads, text], 1), torch.cat([pads, torch.ones_like(text)], 1)
-    seam = Seam.of(model)
-    with torch.no_grad(), seam.using(seam.read(input_ids=front, start=-P)):
+    hook = AttentionHook.of(model)
+    with torch.no_grad(), hook.using(hook.compute_kv(input_ids=front, start=-P)):
         padded = model(ids, attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0), use_cache=False).logits
     assert apart(padded[:, 4:], alone) < 1e-5
 
@@ -162,12 +165,12 @@ def test_left_padded_rows_see_the_prefix(kind: str) -> None:
 def test_each_layer_sees_its_prefix_beyond_the_window(kind: str) -> None:
     """The last layer's prefix can reach a token only through that token's own attention."""
     model = tiny_model(kind)
-    seam = Seam.of(model)
-    assert seam.lengths.window == WINDOW
-    last = seam.layers - 1
-    groups, k, v = seam.kv_shape(last)
+    hook = AttentionHook.of(model)
+    assert hook.lengths.window == WINDOW
+    last = hook.layers - 1
+    groups, k, v = hook.kv_shape(last)
     values = torch.zeros(1, groups, P, v, requires_grad=True)
-    with seam.using(KVPrefix({last: LayerKV(torch.zeros(1, groups, P, k), values)})):
+    with hook.using(KVPrefix({last: LayerKV(torch.zeros(1, groups, P, k), values)})):
         logits = model(tokens(1, 3 * WINDOW), use_cache=False).logits
     for position in (0, WINDOW - 1, WINDOW, 3 * WINDOW - 1):
         gradient = torch.autograd.grad(logits[0, position].square().sum(), values, retain_graph=True)[0]
@@ -195,13 +198,13 @@ def test_flex_attention_equals_sdpa(kind: str, name: str) -> None:
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_hidden_states_projected_are_the_keys_that_the_model_made(kind: str) -> None:
-    seam = Seam.of(tiny_model(kind))
+    hook = AttentionHook.of(tiny_model(kind))
     ids = tokens(1, P)
-    read = seam.read(input_ids=ids, start=-P).joined
-    for layer, kv in seam.project(seam.hidden(ids, start=-P), range(-P, 0)).items():
+    read = hook.compute_kv(input_ids=ids, start=-P).joined
+    for layer, kv in hook.project(hook.hidden(ids, start=-P), range(-P, 0)).items():
         torch.testing.assert_close(kv.keys, read[layer].keys, rtol=0, atol=1e-5)
         torch.testing.assert_close(kv.values, read[layer].values, rtol=0, atol=1e-5)
-        assert seam.kv_shape(layer) == (kv.keys.shape[1], kv.keys.shape[3], kv.values.shape[3])
+        assert hook.kv_shape(layer) == (kv.keys.shape[1], kv.keys.shape[3], kv.values.shape[3])
 
 
 def test_a_prefix_ends_with_its_block() -> None:
@@ -212,11 +215,11 @@ def test_a_prefix_ends_with_its_block() -> None:
 
 
 def test_projections_follow_a_change_of_precision() -> None:
-    seam = Seam.of(tiny_model("llama-gqa-tied"))
-    states = seam.hidden(tokens(1, P), start=-P)
-    exact = seam.project(states, range(-P, 0))
-    seam.model.to(torch.bfloat16)
-    for layer, kv in seam.project(states, range(-P, 0)).items():
+    hook = AttentionHook.of(tiny_model("llama-gqa-tied"))
+    states = hook.hidden(tokens(1, P), start=-P)
+    exact = hook.project(states, range(-P, 0))
+    hook.model.to(torch.bfloat16)
+    for layer, kv in hook.project(states, range(-P, 0)).items():
         assert kv.keys.dtype == torch.bfloat16
         torch.testing.assert_close(kv.keys.float(), exact[layer].keys, rtol=0.05, atol=0.05)
 
@@ -224,12 +227,12 @@ def test_projections_follow_a_change_of_precision() -> None:
 @pytest.mark.parametrize("ids", [torch.zeros(2, 3, dtype=torch.long), torch.zeros(1, 0, dtype=torch.long)])
 def test_reading_takes_one_row_of_tokens(ids: Tensor) -> None:
     with pytest.raises(ValueError, match="P >= 1"):
-        Seam.of(tiny_model("llama-gqa-tied")).read(input_ids=ids)
+        AttentionHook.of(tiny_model("llama-gqa-tied")).compute_kv(input_ids=ids)
 
 
 def test_one_model_has_one_seam() -> None:
     model = tiny_model("llama-gqa-tied")
-    assert Seam.of(model) is Seam.of(model)
+    assert AttentionHook.of(model) is AttentionHook.of(model)
 
 
 # --- refused -----------------------------------------------------------------------------------------------------
@@ -243,7 +246,7 @@ def test_what_cannot_be_served_is_refused_by_name(case: str) -> None:
     with pytest.raises(
         ModelError, match=f"^{type(model).__name__} cannot be served with a prefix: .*{reason}"
     ) as error:
-        Seam.of(model)
+        AttentionHook.of(model)
     assert "\n" not in str(error.value)
 
 
@@ -254,14 +257,14 @@ def test_recurrence_is_noticed_without_a_flag(monkeypatch: pytest.MonkeyPatch) -
     model = AutoModelForCausalLM.from_config(config).eval()
     monkeypatch.setattr(type(model), "_is_stateful", False)
     with pytest.raises(ModelError, match="logits differ by"):
-        Seam.of(model)
+        AttentionHook.of(model)
 
 
 def test_attention_that_is_not_ours_to_wrap_is_refused() -> None:
     model = tiny_model("llama-gqa-tied")
     model.config._attn_implementation = "paged|sdpa"
     with pytest.raises(ModelError, match="load it with one of sdpa, eager, flex_attention"):
-        Seam.of(model)
+        AttentionHook.of(model)
 
 
 def test_refusal_comes_from_attach_too() -> None:

@@ -20,12 +20,12 @@ from tests.tiny import tiny_base
 from torch import Tensor
 
 from polyprefix.config import RunConfig, TrainConfig
-from polyprefix.engine import lower_layers
+from polyprefix.engine import activation_cache
 from polyprefix.engine.checkpoint import Checkpoint
-from polyprefix.engine.predict import rank_choices
+from polyprefix.engine.flop_counter import decoder_layers
+from polyprefix.engine.predict import loglikelihood
 from polyprefix.engine.processes import Processes
 from polyprefix.engine.train import Optimizer, TrainReport, train
-from polyprefix.engine.work import decoder_layers
 from polyprefix.errors import ConfigError
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
@@ -68,16 +68,16 @@ def fit(
 ) -> Fit:
     settings = {"epochs": 3, "batch_size": 8, "learning_rate": 1e-2, "validations": 3, **settings}
     settings["cache_lower_layers"] = cached
-    run = registry.settle(
+    run = registry.resolve(
         RunConfig(model="tiny", task="none", method=method, seed=1, train=TrainConfig(**settings)),
     )
     model = attach(tiny_base(kind), registry.build(run.method), seed=run.seed)
     rows, log = spread(count) if in_row else examples(count, longer=longer), []
     made: list[Any] = []
-    real = lower_layers.lower_layers
+    real = activation_cache.activation_cache
     with (
-        mock.patch.object(model.seam, "flattens", (lambda: False) if padded else model.seam.flattens),
-        mock.patch("polyprefix.engine.train.lower_layers", lambda *a, **k: made.append(real(*a, **k)) or made[-1]),
+        mock.patch.object(model.hook, "supports_packing", (lambda: False) if padded else model.hook.supports_packing),
+        mock.patch("polyprefix.engine.train.activation_cache", lambda *a, **k: made.append(real(*a, **k)) or made[-1]),
     ):
         report = train(model, rows, rows[:8], run, reporter=Silent(), log=log.append, checkpoint=checkpoint)
     return Fit(
@@ -152,9 +152,9 @@ def crossed(model: AdaptedModel) -> list[Counter[int]]:
 def test_each_text_crosses_the_lower_layers_once(layout: str) -> None:
     """Regression, in counts: layers 0 and 1 see every token of every text once, layer 2 in each of three passes over the data."""
     model = attach(tiny_base("llama-gqa-tied"), registry.build(PREFIX))
-    model.seam.flattens()
+    model.hook.supports_packing()
     rows = spread(24) if "in_row" in LAYOUTS[layout] else examples(24)
-    with mock.patch.object(model.seam, "flattens", lambda: "padded" not in LAYOUTS[layout]):
+    with mock.patch.object(model.hook, "supports_packing", lambda: "padded" not in LAYOUTS[layout]):
         steps = Optimizer(model, rows, TrainConfig(learning_rate=1e-3, weight_decay=0.0, token_budget=64), 3)
         assert bool(steps.head) == ("in_row" in LAYOUTS[layout])
         seen = crossed(model)
@@ -185,14 +185,14 @@ def test_validation_and_answers_do_not_see_it() -> None:
     model = attach(tiny_base("gemma3"), registry.build(PREFIX))
     rows = examples(16)
     steps = Optimizer(model, rows, TrainConfig(learning_rate=1e-3, weight_decay=0.0), 4)
-    before = rank_choices(model, rows, 4096)
+    before = loglikelihood(model, rows, 4096)
     steps.adamw.param_groups[0]["lr"] = 0.0
     steps.step(range(16))
     assert steps.lower
     for layer in decoder_layers(model.model):
         assert "forward" not in vars(layer) and not layer._forward_hooks
     seen = crossed(model)
-    after = rank_choices(model, rows, 4096)
+    after = loglikelihood(model, rows, 4096)
     assert [r.log_likelihoods for r in after] == [r.log_likelihoods for r in before]
     assert len({tuple(counter.items()) for counter in seen}) == 1
 
@@ -241,14 +241,14 @@ def test_it_is_left_out_where_it_saves_nothing(method: dict[str, Any], settings:
 
 
 def test_it_is_left_out_where_few_layers_would_be_spared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lower_layers, "WORTH", 0.7)
+    monkeypatch.setattr(activation_cache, "WORTH", 0.7)
     assert not fit(None).used and fit(True).used
 
 
 def test_it_is_left_out_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lower_layers, "free_bytes", lambda device: 10_000)
+    monkeypatch.setattr(activation_cache, "free_bytes", lambda device: 10_000)
     assert not fit(None).used and fit(True).used
-    monkeypatch.setattr(lower_layers, "free_bytes", lambda device: None)  # nobody says
+    monkeypatch.setattr(activation_cache, "free_bytes", lambda device: None)  # nobody says
     assert fit(None).used
 
 
@@ -266,7 +266,7 @@ def test_it_is_left_out_where_a_lower_weight_is_trained() -> None:
     model = attach(tiny_base("llama-gqa-tied"), registry.build(PREFIX))
     decoder_layers(model.model)[0].mlp.up_proj.weight.requires_grad_()
     nothing = torch.tensor([], dtype=torch.long)
-    assert not lower_layers.LowerLayers(model, 2, [], nothing, False, torch.device("cpu")).works()
+    assert not activation_cache.ActivationCache(model, 2, [], nothing, False, torch.device("cpu")).works()
 
 
 def test_trained_embeddings_count_as_lowest() -> None:
@@ -282,7 +282,7 @@ def test_trained_embeddings_count_as_lowest() -> None:
 def test_where_it_is_asked_for_and_impossible_one_line_says_why(
     method: dict[str, Any], count: int, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lower_layers, "processes", lambda: Processes(0, count))
+    monkeypatch.setattr(activation_cache, "processes", lambda: Processes(0, count))
     with pytest.raises(ConfigError, match=f"train.cache_lower_layers is true, but {reason}") as error:
         fit(True, method=method)
     assert "\n" not in str(error.value)
@@ -296,4 +296,4 @@ def test_layers_that_cannot_be_skipped_are_not() -> None:
     layers[0].mlp.register_forward_hook(lambda module, args, out: left.update(last=out))
     layers[2].mlp.register_forward_hook(lambda module, args, out: out + left["last"])
     nothing = torch.tensor([], dtype=torch.long)
-    assert not lower_layers.LowerLayers(model, 2, [], nothing, False, torch.device("cpu")).works()
+    assert not activation_cache.ActivationCache(model, 2, [], nothing, False, torch.device("cpu")).works()

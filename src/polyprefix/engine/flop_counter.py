@@ -2,7 +2,7 @@
 
 Useful are the products that real tokens need in the layers that they really cross; padding, masked attention and recomputation are not.
 
-    forward    sum over layers (2 W N + 4 H K q) + 2 D V A; what layers below l gave may be kept (engine/lower_layers.py): they count once
+    forward    sum over layers (2 W N + 4 H K q) + 2 D V A; what layers below l gave may be kept (engine/activation_cache.py): they count once
     backward   sum over layers from l on (2 W N + 8 H K q) - 2 Q N + 2 D V A + 2 (trained weights) N
 
 N tokens, A positions with a head, q pairs of a token and something it sees, W weights in the matrices of a layer, l the lowest layer that is
@@ -81,7 +81,7 @@ class Shape:
         """Measured on the modules, so that no architecture and no method needs a formula of its own."""
         layers, width, query_heads, groups, key_size = attention_shape(model.model)
         with torch.no_grad():
-            learned = model.adapter.prefix(model.seam) or KVPrefix()
+            learned = model.adapter.prefix(model.hook) or KVPrefix()
         seen = [_length(learned, layer) for layer in range(layers)]
         stack = decoder_layers(model.model)
         table, output = embedding_table(model.model), model.model.get_output_embeddings()

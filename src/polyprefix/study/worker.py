@@ -18,7 +18,7 @@ from polyprefix.errors import OutputError
 from polyprefix.progress import SILENT, Bar, Reporter
 from polyprefix.recipe import Inputs, load_inputs, run_on
 from polyprefix.results.folder import finished_folder
-from polyprefix.study.bookkeeping import Bookkeeping
+from polyprefix.study.locks import Bookkeeping
 from polyprefix.tasks.base import Source
 
 Outcome = Literal["done", "found", "busy", "failed"]

@@ -12,14 +12,14 @@ from tests.tiny import tiny_base
 from torch.utils.flop_counter import FlopCounterMode
 
 from polyprefix.config import TrainConfig
-from polyprefix.engine.predict import rank_choices
+from polyprefix.engine.flop_counter import Shape, Work
+from polyprefix.engine.predict import loglikelihood
 from polyprefix.engine.train import Optimizer, _checkpoint
-from polyprefix.engine.work import Shape, Work
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.prefix import Packed, Tree
 from polyprefix.records import Prompt
-from polyprefix.text.tokens import Encoded
+from polyprefix.text.tokens import TokenizedPrompt
 
 SHARED = tuple(range(5, 17))
 """12 tokens that all prompts begin with."""
@@ -27,23 +27,25 @@ SHARED = tuple(range(5, 17))
 
 def rows(
     count: int, choices: tuple[tuple[int, ...], ...] = ((9,), (8,), (7,)), shared: tuple[int, ...] = SHARED
-) -> list[Encoded]:
+) -> list[TokenizedPrompt]:
     """Prompts whose lengths are spread like XNLI's."""
     rng = random.Random(0)
     found = []
     for n in range(count):
         rest = tuple(rng.randrange(4, 260) for _ in range(max(4, round(rng.lognormvariate(3.7, 0.45)))))
-        found.append(Encoded(Prompt(str(n), "x", "", ""), (*shared, n % 200 + 20, *rest), choices[n % 3], choices))
+        found.append(
+            TokenizedPrompt(Prompt(str(n), "x", "", ""), (*shared, n % 200 + 20, *rest), choices[n % 3], choices)
+        )
     return found
 
 
 def adapted(kind: str = "llama-gqa-tied", **settings: Any) -> AdaptedModel:
     model = attach(tiny_base(kind), registry.build(settings))
-    model.seam.flattens()  # tried once, and not to be counted
+    model.hook.supports_packing()  # tried once, and not to be counted
     return model
 
 
-def optimizer(model: AdaptedModel, items: list[Encoded], kept: bool | None = None) -> Optimizer:
+def optimizer(model: AdaptedModel, items: list[TokenizedPrompt], kept: bool | None = None) -> Optimizer:
     model.train()
     return Optimizer(model, items, TrainConfig(learning_rate=1e-3, weight_decay=0.0, cache_lower_layers=kept), 10)
 
@@ -88,7 +90,7 @@ def test_what_texts_share_is_counted_as_it_is_computed() -> None:
 def test_the_formula_is_what_ranking_computes(choices: tuple[tuple[int, ...], ...]) -> None:
     model, items, work = adapted(name="prefix"), rows(8, choices), Work()
     shape = dataclasses.replace(Shape.of(model), attention=0)
-    done = products(lambda: rank_choices(model, items, None, work=work))
+    done = products(lambda: loglikelihood(model, items, None, work=work))
     positions = 8 * (1 + sum(len(c) - 1 for c in choices))
     once = shape.forward(len(SHARED), 0, 0)  # for the whole set
     assert done == pytest.approx(shape.forward(work.tokens, 0, positions) + once, rel=1e-3)
@@ -152,6 +154,6 @@ def test_choices_cost_one_prompt() -> None:
     for name, choices in (("one", ((9,),) * 1), ("three", ((9,), (8,), (7,))), ("longer", ((9, 5), (8, 5, 6), (7,)))):
         work = Work()
         items = [dataclasses.replace(row, choices=choices) for row in rows(20)]
-        rank_choices(adapted(name="prefix"), items, None, work=work)
+        loglikelihood(adapted(name="prefix"), items, None, work=work)
         counted[name] = work.tokens
     assert counted["three"] == counted["one"] and counted["longer"] == counted["one"] + 20 * 3

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 import torch
 
 from polyprefix.methods.adapted import AdaptedModel, Context
-from polyprefix.text.tokens import Encoded, shared_length
+from polyprefix.text.tokens import TokenizedPrompt, shared_length
 
 
 @contextmanager
 def reading(
-    model: AdaptedModel, encoded: Sequence[Encoded], shortest: int, longest: int
+    model: AdaptedModel, encoded: Sequence[TokenizedPrompt], shortest: int, longest: int
 ) -> Iterator[tuple[int, Context]]:
     """The number of shared tokens, and the context that stands before the rest of every prompt.
 
@@ -24,11 +24,11 @@ def reading(
     model.eval()
     model.adapter.merge()
     try:
-        common = shared_length([item.ids for item in encoded]) if model.seam.lengths.branches(shortest, longest) else 0
+        common = shared_length([item.ids for item in encoded]) if model.hook.lengths.branches(shortest, longest) else 0
         shared = model.shareable(common, longest)
         yield (
             shared,
-            model.context(torch.tensor(encoded[0].ids[:shared]), longest if model.seam.lengths.rope.switches else None),
+            model.context(torch.tensor(encoded[0].ids[:shared]), longest if model.hook.lengths.rope.switches else None),
         )
     finally:
         model.adapter.unmerge()

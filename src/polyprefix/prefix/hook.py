@@ -1,10 +1,10 @@
-"""The seam between a base model and a prefix.
+"""The hook between a base model and a prefix.
 
-A `Seam` switches a transformers model to our attention function, learns by one probe which modules call it and how, and then does three
-things for any architecture, without a list of names and without touching a model file:
+An `AttentionHook` switches a transformers model to our attention function, learns by one probe which modules call it and how, and then
+does three things for any architecture, without a list of names and without touching a model file:
 
     using(prefix)         text attends to a prefix during the calls inside
-    read(tokens)          the keys and values that the model makes of tokens, by layer
+    compute_kv(tokens)    the keys and values that the model makes of tokens, by layer
     project(hidden)       the keys and values that each layer's frozen projections make of given hidden states
 
 Before an architecture is accepted, it is asked for the same logits with tokens in front of the text and with their keys and values
@@ -27,7 +27,7 @@ from polyprefix.errors import ModelError
 from polyprefix.models.head import embedding_table
 from polyprefix.models.shrink import lengths_of
 from polyprefix.prefix import probe
-from polyprefix.prefix.attention import IMPLEMENTATIONS, SLOT, Slot, ours
+from polyprefix.prefix.attention import IMPLEMENTATIONS, STATE, AttentionState, ours
 from polyprefix.prefix.kv import KVPrefix, LayerKV
 from polyprefix.prefix.lengths import LengthRules, switch_lengths
 from polyprefix.prefix.limits import measure_limits
@@ -39,8 +39,8 @@ Call = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional and keyword arguments of an attention module."""
 
 
-class Seam:
-    """A base model that can be given a prefix. Use `Seam.of(model)`: one model has one seam."""
+class AttentionHook:
+    """A base model that can be given a prefix. Use `AttentionHook.of(model)`: one model has one hook."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
@@ -63,23 +63,23 @@ class Seam:
     def remove(self) -> None:
         """Leave the model as it was: its own attention, and nothing of ours on its modules."""
         for module in self.model.modules():
-            module.__dict__.pop(SLOT, None)
+            module.__dict__.pop(STATE, None)
         self._rope.remove()
         self.model.set_attn_implementation(self._implementation)
-        self.model.__dict__.pop("_polyprefix_seam", None)
+        self.model.__dict__.pop("_polyprefix_hook", None)
 
     @classmethod
-    def of(cls, model: PreTrainedModel) -> Seam:
-        """The model's seam, made and verified at the first call.
+    def of(cls, model: PreTrainedModel) -> AttentionHook:
+        """The model's hook, made and verified at the first call.
 
         Raises:
             ModelError: if the architecture cannot be served exactly.
         """
-        seam = model.__dict__.get("_polyprefix_seam")
-        if seam is None:
-            seam = cls(model)
-            model.__dict__["_polyprefix_seam"] = seam
-        return seam
+        hook = model.__dict__.get("_polyprefix_hook")
+        if hook is None:
+            hook = cls(model)
+            model.__dict__["_polyprefix_hook"] = hook
+        return hook
 
     # --- shape ---------------------------------------------------------------------------------------------------
 
@@ -120,8 +120,8 @@ class Seam:
         """
         prefix = prefix or KVPrefix()
         for index, module in enumerate(self.modules):
-            slot = _slot(module)
-            slot.joined, slot.gated, slot.packed = prefix.joined.get(index), prefix.gated.get(index), packed
+            state = _state(module)
+            state.joined, state.gated, state.packed = prefix.joined.get(index), prefix.gated.get(index), packed
 
     @contextmanager
     def using(self, prefix: KVPrefix | None) -> Iterator[None]:
@@ -132,7 +132,7 @@ class Seam:
         finally:
             self.set(None)
 
-    def read(
+    def compute_kv(
         self,
         input_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
@@ -148,26 +148,26 @@ class Seam:
             inputs_embeds: [1, P, D], with gradients if they have any.
             start: position of the first token; -P for tokens that end right before a text at position 0.
             before: what the tokens themselves attend to.
-            packed: the layout of several texts, all from `start` on; only where `flattens()`.
+            packed: the layout of several texts, all from `start` on; only where `supports_packing()`.
 
         Returns:
             One joined [1, G, P, K] pair per layer.
         """
         tokens = input_ids if input_ids is not None else inputs_embeds
         if tokens is None or tokens.shape[0] != 1 or tokens.shape[1] == 0:
-            raise ValueError("read() takes input_ids [1, P] or inputs_embeds [1, P, D] with P >= 1")
+            raise ValueError("compute_kv() takes input_ids [1, P] or inputs_embeds [1, P, D] with P >= 1")
         own = torch.arange(tokens.shape[1], device=self.device) if packed is None else packed.position
         whole = None if packed is None else torch.ones_like(own)[None]
         self.set(before, packed)
         with (
-            _without_checkpointing(self.model), self._capturing() as slots, packing(packed),
+            _without_checkpointing(self.model), self._capturing() as attention_states, packing(packed),
             self._some_length(start + tokens.shape[1]),
         ):  # fmt: skip
             self.model.base_model(
                 input_ids=input_ids, inputs_embeds=inputs_embeds, attention_mask=whole,
                 position_ids=(start + own)[None], use_cache=False,
             )  # fmt: skip
-            captured = {slot.index: slot.captured for slot in slots if slot.captured is not None}
+            captured = {state.index: state.captured for state in attention_states if state.captured is not None}
         self.set(None)
         return KVPrefix(captured)
 
@@ -194,37 +194,37 @@ class Seam:
         calls = self._calls_at(tuple(positions))
         result = {}
         for layer, states in hidden.items():
-            module, slot = self.modules[layer], _slot(self.modules[layer])
+            module, state = self.modules[layer], _state(self.modules[layer])
             args, kwargs = calls[layer]
             states = states.to(self.dtype)
-            slot.capture = slot.only_capture = True
+            state.capture = state.only_capture = True
             try:
                 if "hidden_states" in kwargs:
                     module(*args, **{**kwargs, "hidden_states": states})
                 else:
                     module(states, *args[1:], **kwargs)
-                assert slot.queries is not None and slot.captured is not None  # attention sets both on every call
-                result[layer] = slot.queries, slot.captured
+                assert state.queries is not None and state.captured is not None  # attention sets both on every call
+                result[layer] = state.queries, state.captured
             finally:
-                slot.capture = slot.only_capture = False
-                slot.queries = slot.captured = None
+                state.capture = state.only_capture = False
+                state.queries = state.captured = None
         return result
 
     @cached_property
-    def _packs(self) -> bool:
+    def _isolates_packed_sequences(self) -> bool:
         return probe.keeps_packed_sequences_apart(self)
 
-    def packs(self) -> bool:
+    def isolates_packed_sequences(self) -> bool:
         """Whether the model keeps sequences apart that are packed into one row with positions that restart (some do not look)."""
-        return self._packs
+        return self._isolates_packed_sequences
 
     @cached_property
-    def _flattens(self) -> bool:
+    def _supports_packing(self) -> bool:
         return probe.takes_rows(self)
 
-    def flattens(self) -> bool:
+    def supports_packing(self) -> bool:
         """Whether texts may stand in one row under a layout: the model leaves its masks to transformers' interface."""
-        return self._flattens
+        return self._supports_packing
 
     @cached_property
     def _caches(self) -> bool:
@@ -233,7 +233,7 @@ class Seam:
     def caches_what_it_attends_to(self) -> bool:
         """Whether texts may go on from keys and values that were read in one row: a model that takes rows, and whose cache holds
         what its attention sees."""
-        return self._caches and self.flattens()
+        return self._caches and self.supports_packing()
 
     # --- how it learns the model ---------------------------------------------------------------------------------
 
@@ -252,28 +252,28 @@ class Seam:
             raise refusal(name, "it does not use transformers' attention interface") from error
         candidates = [m for m in self.model.modules() if hasattr(m, "layer_idx") or "Attention" in type(m).__name__]
         for module in candidates:
-            module.__dict__[SLOT] = Slot(-1, capture=True)
+            module.__dict__[STATE] = AttentionState(-1, capture=True)
         try:
             with torch.no_grad(), rotary_calls(self.model) as calls:
                 self.model.base_model(input_ids=probe_ids(self.model), use_cache=False)
         except Exception as error:
             raise refusal(name, f"a probe of {PROBE_TOKENS} tokens failed ({first_line(error)})") from error
-        slots = [(module, module.__dict__.pop(SLOT)) for module in candidates]
-        attending = [(module, slot) for module, slot in slots if slot.captured is not None]
-        if not attending or any(slot.calls > 1 for _, slot in attending):
+        attention_states = [(module, module.__dict__.pop(STATE)) for module in candidates]
+        attending = [(module, state) for module, state in attention_states if state.captured is not None]
+        if not attending or any(state.calls > 1 for _, state in attending):
             raise refusal(name, "its attention layers are shared, or bypass transformers' attention interface")
         expected = self.model.config.get_text_config().num_hidden_layers
         if len(attending) != expected:
             raise refusal(
                 name, f"only {len(attending)} of its {expected} layers attend through transformers' interface"
             )
-        for index, (module, slot) in enumerate(attending):
-            module.__dict__[SLOT] = Slot(index)
+        for index, (module, state) in enumerate(attending):
+            module.__dict__[STATE] = AttentionState(index)
             self.modules.append(module)
-            keys, values = slot.captured.keys, slot.captured.values
+            keys, values = state.captured.keys, state.captured.values
             self._kv_shapes.append((keys.shape[1], keys.shape[3], values.shape[3]))
-            self._query_heads.append(slot.heads)
-        windows = [slot.window for _, slot in attending if slot.window]
+            self._query_heads.append(state.heads)
+        windows = [state.window for _, state in attending if state.window]
         window = min(windows) if windows else None
         named = lengths_of(self.model.config.get_text_config())
         self._rope = RotaryRegimes(calls, sorted(set(named.values())))
@@ -293,7 +293,7 @@ class Seam:
         seen: dict[int, Call] = {}
 
         def remember(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            seen[_slot(module).index] = (args, kwargs)
+            seen[_state(module).index] = (args, kwargs)
 
         hooks = [m.register_forward_pre_hook(remember, with_kwargs=True) for m in self.modules]
         self.set(None)
@@ -311,23 +311,23 @@ class Seam:
         return self._rope.at(self._rope.length or max(1, length))
 
     @contextmanager
-    def _capturing(self) -> Iterator[list[Slot]]:
-        slots = [_slot(module) for module in self.modules]
-        for slot in slots:
-            slot.capture, slot.captured = True, None
+    def _capturing(self) -> Iterator[list[AttentionState]]:
+        attention_states = [_state(module) for module in self.modules]
+        for state in attention_states:
+            state.capture, state.captured = True, None
         try:
-            yield slots
+            yield attention_states
         finally:
-            for slot in slots:
-                slot.capture, slot.captured = False, None
+            for state in attention_states:
+                state.capture, state.captured = False, None
 
 
 def _states(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     return kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
 
 
-def _slot(module: nn.Module) -> Slot:
-    return module.__dict__[SLOT]
+def _state(module: nn.Module) -> AttentionState:
+    return module.__dict__[STATE]
 
 
 @contextmanager
