@@ -12,6 +12,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from polyprefix.config import TrainConfig
 from polyprefix.serialize import to_json
 
 LEAVES = st.one_of(
@@ -42,3 +43,4 @@ def test_what_it_says() -> None:
     values = [float("nan"), b"abc", b"\xff\xfe", datetime.date(2020, 1, 2), Decimal("1.50"), Point(1.5), {1: "a"}, "é"]
     assert json.loads(to_json(values)) == [None, "abc", "//4=", "2020-01-02", "1.50", {"x": 1.5}, {"1": "a"}, "é"]
     assert "é" in to_json(values)
+    assert json.loads(to_json(TrainConfig(learning_rate=0.5)))["learning_rate"] == 0.5

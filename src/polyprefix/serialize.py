@@ -30,6 +30,8 @@ def _plain(value: Any) -> Any:
         return _text(bytes(value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if hasattr(value, "model_dump"):  # settings
+        return _plain(value.model_dump(mode="json"))
     if isinstance(value, Mapping):
         return {key if isinstance(key, str) else str(_plain(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

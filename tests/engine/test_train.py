@@ -103,7 +103,7 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_advice() -> None:
     with pytest.raises(
         TrainingError, match=r"step \d+ of \d+: the loss is .* try a lower learning rate \(--set train.learning_rate="
     ):
-        fit(learning_rate=1e30, max_grad_norm=1e30, epochs=5)
+        fit(learning_rate=1000.0, weight_decay=1000.0, max_grad_norm=1e9, epochs=20)
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
