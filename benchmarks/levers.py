@@ -81,7 +81,7 @@ def _budget(tokens: int) -> Iterator[None]:
 
 @contextmanager
 def _nothing_kept(model: AdaptedModel) -> Iterator[None]:
-    with mock.patch.object(engine, "lower_layers", lambda *args, **options: None):
+    with mock.patch.object(engine, "activation_cache", lambda *args, **options: None):
         yield
 
 

@@ -43,9 +43,9 @@ def test_what_is_kept_is_small_and_has_no_texts_but_our_own() -> None:
 
 def test_every_kept_run_is_a_cell_of_the_study_and_says_where_it_comes_from() -> None:
     kept = Kept(KEPT)
-    resolved = [config for cell in kept.cells() if (config := resolved(cell, kept.books))]
+    configs = [config for cell in kept.cells() if (config := resolved(cell, kept.books))]
     folders = find_results(KEPT)
-    assert {folder.name for folder in folders} <= {config.run_id() for config in resolved}
+    assert {folder.name for folder in folders} <= {config.run_id() for config in configs}
     for folder in folders:
         found = read_result(folder).provenance
         assert len(found["code"]["commit"]) == 40 and not found["code"]["dirty"] and found["machine"]["threads"]

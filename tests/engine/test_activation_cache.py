@@ -14,8 +14,8 @@ from unittest import mock
 import pytest
 import torch
 from tests.engine.interruption import stopped_after
+from tests.engine.test_flop_counter import rows as spread
 from tests.engine.test_train import examples
-from tests.engine.test_work import rows as spread
 from tests.tiny import tiny_base
 from torch import Tensor
 

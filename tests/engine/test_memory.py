@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.engine.test_work import rows
+from tests.engine.test_flop_counter import rows
 from tests.tiny import tiny_base
 
 from polyprefix.config import TrainConfig
