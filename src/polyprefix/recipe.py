@@ -87,18 +87,23 @@ def run(
         config.model_copy(update={"method": {"name": "none"}, "adapter": None, "adapter_digest": None})
     )
     if beside_base and config != zero_shot:
-        beside = (_found(inputs, zero_shot, out) or run_on(inputs, zero_shot, out, reporter),)
+        beside = (
+            _found(inputs, zero_shot, out, inputs.data_digest(zero_shot)) or run_on(inputs, zero_shot, out, reporter),
+        )
     return (run_on(inputs, config, out, reporter), *beside)
 
 
-def _found(inputs: Inputs, config: RunConfig, out: Path) -> Path | None:
+def _found(inputs: Inputs, config: RunConfig, out: Path, data: str) -> Path | None:
     """The folder of a finished run, checked to be one with the same weights and data.
+
+    Args:
+        data: the digest of what the run reads.
 
     Raises:
         OutputError: if it was made with others.
     """
     if folder := finished_folder(out, config.run_id()):
-        require_same(folder, inputs.base.identity.weights, inputs.data_digest(config))
+        require_same(folder, inputs.base.identity.weights, data)
     return folder
 
 
@@ -149,11 +154,11 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
     """
     group, start = processes(), time.perf_counter()
     task, examples, base, tokens = inputs.task, inputs.examples, inputs.base, inputs.tokens
-    method = methods.build(config.method)
+    method, data = methods.build(config.method), inputs.data_digest(config)
     with group.main_first():
-        _found(inputs, config, out)
+        _found(inputs, config, out, data)
         folder = RunFolder(
-            out, config.run_id(), made_by() | {"weights": base.identity.weights, "data": inputs.data_digest(config)},
+            out, config.run_id(), made_by() | {"weights": base.identity.weights, "data": data},
             alone=group.main,
         )  # fmt: skip
         folder.write_config(config)
@@ -191,7 +196,7 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
                 threads=torch.get_num_threads(),
                 model=base.identity,
                 data=task.info.source,
-                data_digest=inputs.data_digest(config),
+                data_digest=data,
                 device=str(model.device),
                 resumed_at=report.resumed_at,
             ),

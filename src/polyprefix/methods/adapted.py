@@ -212,7 +212,8 @@ class AdaptedModel(nn.Module):
         settings = kwargs.get("generation_config")
         new = kwargs.get("max_new_tokens") or getattr(settings, "max_new_tokens", None) or 0
         before = context.shared_length if context else 0 if shared_ids is None else shared_ids.numel()
-        lengths = [before + n for n in self._lengths(_positions(input_ids, attention_mask, {}), attention_mask)]
+        positions = _positions(input_ids, attention_mask, {})
+        lengths = [before + n for n in self._lengths(positions, attention_mask)]
         self.hook.lengths.check([n + new for n in lengths], shared=before, together=len(input_ids) > 1)
         length = max(lengths) if self.hook.lengths.rope.switches else None
         regimes = {self.hook.lengths.regime(n + k) for n in lengths for k in range(new or 1)}
@@ -221,7 +222,7 @@ class AdaptedModel(nn.Module):
                 raise ValueError("a context with shared tokens cannot stand before answers whose rotary phases change")
             return self._generate_in_regimes(input_ids, attention_mask, shared_ids, **{**kwargs, "max_new_tokens": new})
         context = context or self.context(shared_ids, length)
-        positions = _positions(input_ids, attention_mask, {}) + context.shared_length
+        positions = positions + context.shared_length
         with self.hook.using(context.prefix), self.hook.lengths.for_length(length):
             return self.model.generate(
                 input_ids=input_ids, attention_mask=attention_mask, position_ids=positions, **kwargs
