@@ -1,10 +1,11 @@
-"""Training with a prefix on one CUDA GPU: `make bench-gpu`.
+"""Training with a prefix and evaluation on one CUDA GPU: `make bench-gpu`.
 
 python -m benchmarks.gpu [--shapes gemma-3-270m ...] [--lengths 80 400] [--device cuda] [--rounds 3] [--out FILE]
 
-Random weights in the shapes of published models, random texts of different length, bfloat16; against PEFT's prefix tuning under transformers'
-Trainer with batches of similar length, both in the same precision and batch. Prints tokens per second, the share of the measured ceiling of
-matrix products, and memory. `--device cpu --shapes tiny --dtype float32` tries the command itself.
+Random weights in the shapes of published models, random texts of different length, bfloat16. Training against PEFT's prefix tuning under
+transformers' Trainer with batches of similar length; evaluation of the base model on documents with four choices against lm-evaluation-harness'
+Hugging Face backend; same precision and batch. One process a shape, contestants in turn. Prints tokens per second, the share of the measured
+ceiling of matrix products, and memory. `--device cpu --shapes tiny --dtype float32` tries the command itself.
 """
 
 from __future__ import annotations
@@ -12,47 +13,64 @@ from __future__ import annotations
 import argparse
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rounds import ROOT, Entry, alternate, machine, medians, same_losses, step_count
+from benchmarks.rounds import ROOT, Entry, in_one_process, machine, medians, same_losses, same_predictions, step_count
 from benchmarks.shapes import PREFIX, SHAPES
-from benchmarks.workload import Row, Workload
+from benchmarks.workload import Document, Row, Workload
 
 LENGTHS = (80, 400)
 """Mean tokens of a text."""
 SPREAD = 0.35
 """Standard deviation of the logarithm of the length: as of XNLI's English training examples."""
+EVALUATED_TOKENS = {"tiny": 400, "gemma-3-270m": 200_000, "llama-3.2-1b": 100_000}
+"""Tokens of all prompts of an evaluation; of a larger model 25,600. Some seconds for the slower contestant."""
 
 
-def workloads(options: argparse.Namespace) -> list[Workload]:
-    """One for each shape and length."""
+def workloads(options: argparse.Namespace, shape: str) -> list[tuple[Workload, Workload]]:
+    """What is trained and what is evaluated, for each length."""
     found = []
-    for shape in options.shapes:
-        for length in options.lengths:
-            rng = random.Random(length)
-            sizes = [max(4, round(length * rng.lognormvariate(-(SPREAD**2) / 2, SPREAD))) for _ in range(256)]
-            rows = tuple(Row(tuple(rng.randrange(3, 300) for _ in range(size)), (7,)) for size in sizes)
-            work = Workload(
-                name=f"{shape}, {length} tokens", model=PREFIX + shape, method="prefix", dtype=options.dtype, device=options.device,
-                batch_size=options.batch, learning_rate=1e-3, seconds=options.seconds, max_steps=options.max_steps, rows=rows,
-                extra={"length": 16},
-            )  # fmt: skip
-            found.append(work)
+    for length in options.lengths:
+        rng = random.Random(length)
+
+        def words(rng: random.Random = rng, length: int = length) -> list[int]:
+            size = max(4, round(length * rng.lognormvariate(-(SPREAD**2) / 2, SPREAD)))
+            return [rng.randrange(3, 300) for _ in range(size)]
+
+        rows = tuple(Row(tuple(words()), (7,)) for _ in range(256))
+        trained = Workload(
+            name=f"{shape}, {length} tokens", model=PREFIX + shape, method="prefix", dtype=options.dtype, device=options.device,
+            batch_size=options.batch, learning_rate=1e-3, seconds=options.seconds, max_steps=options.max_steps, rows=rows,
+            extra={"length": 16},
+        )  # fmt: skip
+        count = max(4, EVALUATED_TOKENS.get(shape, 25_600) // length)
+        choices = (" 7", " 8", " 9 10", " 11")
+        documents = tuple(Document("x", " ".join(map(str, words())), choices) for _ in range(count))
+        found.append((trained, replace(trained, method="none", rows=(), documents=documents, extra={})))
     return found
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Checks, then rounds."""
-    works = workloads(options)
-    checks = [Entry(name, "check", work) for work in works for name in ("polyprefix", "peft-trainer")]
-    entries = [Entry(name, "train", work) for work in works for name in ("polyprefix", "peft-trainer-grouped")]
-    found = alternate(checks, 1) + alternate(entries, options.rounds)
+    """All shapes; a failure of one is a result too."""
+    found = []
+    for shape in options.shapes:
+        entries = []
+        for trained, evaluated in workloads(options, shape):
+            entries += [Entry(name, "check", trained) for name in ("polyprefix", "peft-trainer")]
+            entries += [Entry(name, "train", trained) for name in ("polyprefix", "peft-trainer-grouped")]
+            entries += [Entry(name, "evaluate", evaluated) for name in ("polyprefix", "lm-eval")]
+        found += in_one_process(entries, options.rounds, limit=options.limit)
+    tolerance = 1e-4 if options.dtype == "float32" else 2e-2
     result = {
         "machine": machine(options.device),
-        "medians": medians([r for r in found if r["part"] == "train"]),
-        "agreement": same_losses(found, tolerance=1e-4 if options.dtype == "float32" else 2e-2),
-        "rounds": found,
+        "medians": medians([r for r in found if r["part"] != "check"]),
+        "agreement": [
+            *same_losses([r for r in found if r["part"] == "check"], tolerance),
+            *same_predictions([r for r in found if r["part"] == "evaluate"], tolerance),
+        ],
+        "rounds": [{k: v for k, v in r.items() if k != "log_likelihoods"} for r in found],
     }
     for line in (*result["agreement"], *lines(result["medians"])):
         print(line)
@@ -63,7 +81,7 @@ def lines(records: list[dict[str, Any]]) -> list[str]:
     """One line a measurement."""
     found = []
     for record in records:
-        name = f"{record['workload']}, {record['contestant']}"
+        name = f"{record['workload']}, {record['part']}, {record['contestant']}"
         if "error" in record:
             found.append(f"{name}: {record['error']}")
             continue
@@ -83,8 +101,9 @@ def main() -> None:
     parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float32"))
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--seconds", type=float, default=2.5)
     parser.add_argument("--max-steps", type=step_count, default=1000)
+    parser.add_argument("--limit", type=float, default=200.0, help="seconds for a shape")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "gpu.json")
     options = parser.parse_args()
     result = run(options)

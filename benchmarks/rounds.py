@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +62,6 @@ def run_once(entry: Entry, folder: Path, limit: float = 3600.0) -> dict[str, Any
         str(out),
         str(time.time()),
     ]
-    environment = {
-        **os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]), "HF_HUB_OFFLINE": "1",
-        "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false",
-    }  # fmt: skip
     identity = {
         "contestant": entry.contestant,
         "part": entry.part,
@@ -73,7 +69,7 @@ def run_once(entry: Entry, folder: Path, limit: float = 3600.0) -> dict[str, Any
         "setting": entry.work.setting,
     }
     try:
-        done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=limit)
+        done = subprocess.run(words, cwd=ROOT, env=_environment(), capture_output=True, text=True, timeout=limit)
     except subprocess.TimeoutExpired:
         return {**identity, "error": f"not done in {limit:.0f} s"}
     if not out.exists():
@@ -110,18 +106,57 @@ def alternate(
                         with kept.open("a", encoding="utf-8") as file:
                             file.write(json.dumps(result) + "\n")
                 found.append(result)
-                speed = result.get("examples_per_second")
-                figure = result.get("error") or (f"{speed:.3g} examples/s" if speed else "done")
-                say(
-                    f"round {number + 1} of {rounds}: {entry.work.name}, {entry.work.setting}, {entry.part}, {entry.contestant}: {figure}"
-                )
+                say(_said(result, rounds))
                 if "error" in result:
                     failed.add(index)
     return found
 
 
+def in_one_process(
+    entries: Sequence[Entry], rounds: int, *, say: Any = print, limit: float = 600.0
+) -> list[dict[str, Any]]:
+    """All entries once a round in one process, which keeps the base model that they share.
+
+    Args:
+        limit: seconds after which the process is ended; what it measured until then is returned.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        given, out = Path(folder, "entries.json"), Path(folder, "results.jsonl")
+        given.write_text(json.dumps([(entry.contestant, entry.part, asdict(entry.work)) for entry in entries]))
+        words = [sys.executable, "-m", "benchmarks.session", str(given), str(out), str(rounds)]
+        try:
+            done = subprocess.run(words, cwd=ROOT, env=_environment(), timeout=limit, stderr=subprocess.PIPE, text=True)
+            ended = f"ended with status {done.returncode}: {(done.stderr.strip() or '?').splitlines()[-1][:200]}"
+        except subprocess.TimeoutExpired:
+            ended = f"not done in {limit:.0f} s"
+        found = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+    measured = {_identity(result) for result in found}
+    for entry in entries:
+        identity = dict(zip(IDENTITY, (entry.work.name, entry.work.setting, entry.part, entry.contestant), strict=True))
+        if _identity(identity) not in measured:
+            found.append({"round": 0, **identity, "error": ended})
+    for result in found:
+        say(_said(result, rounds))
+    return found
+
+
+def _said(result: dict[str, Any], rounds: int) -> str:
+    speed = result.get("examples_per_second")
+    figure = result.get("error") or (f"{speed:.3g} examples/s" if speed else "done")
+    return f"round {result['round'] + 1} of {rounds}: {', '.join(_identity(result))}: {figure}"
+
+
+def _environment() -> dict[str, str]:
+    path = os.pathsep.join([str(ROOT), str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    return {**os.environ, "PYTHONPATH": path, **offline}
+
+
+IDENTITY = ("workload", "setting", "part", "contestant")
+
+
 def _identity(result: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(result[key] for key in ("workload", "setting", "part", "contestant"))
+    return tuple(result[key] for key in IDENTITY)
 
 
 def medians(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

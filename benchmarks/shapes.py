@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -46,12 +48,34 @@ def build(name: str, dtype: str, device: str) -> Any:
     return model.eval().requires_grad_(False)
 
 
+_kept: dict[tuple[str, str, str], Any] | None = None
+
+
+@contextmanager
+def kept_in_memory() -> Iterator[None]:
+    """Inside, the last model that was built serves everybody who asks for the same one: who adapts it leaves it as it was."""
+    global _kept
+    _kept = {}
+    try:
+        yield
+    finally:
+        _kept = None
+
+
 def base(name: str, dtype: str, device: str) -> Any:
     """The same as our base model, with a tokenizer of numbers."""
     from polyprefix.models.load import BaseModel, identify
 
+    key = (name, dtype, device)
+    if _kept is not None and key in _kept:
+        return _kept[key]
+    if _kept:
+        _kept.clear()  # before the next one is made: two may not fit
     model = build(name, dtype, device)
-    return BaseModel(name, model, tokenizer(), identify(name, None, model))
+    made = BaseModel(name, model, tokenizer(), identify(name, None, model))
+    if _kept is not None:
+        _kept[key] = made
+    return made
 
 
 def tokenizer() -> Any:

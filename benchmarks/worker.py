@@ -5,12 +5,12 @@ PART is `train`, `evaluate` or `check`. STARTED is the clock when the process wa
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import resource
 import sys
 import time
-from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -79,18 +79,32 @@ def versions(*names: str) -> dict[str, str]:
     return found
 
 
-def main(words: list[str]) -> None:
-    """Measure and write; an error is a result too: that a tool cannot do a method is worth knowing."""
-    name, part, workload, out, started = words
-    work = Workload.read(Path(workload))
-    module = importlib.import_module(f"benchmarks.contestants.{CONTESTANTS[name]}")
-    measure: Callable[[str, Workload, float], dict[str, Any]] = getattr(module, part)
+def release_memory(device: str) -> None:
+    """Give back what earlier measurements of this process hold on a GPU, and forget their peak."""
+    gc.collect()
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def measure(name: str, part: str, work: Workload, started: float) -> dict[str, Any]:
+    """One part by one contestant; an error is a result too: that a tool cannot do a method is worth knowing."""
     result: dict[str, Any] = {"contestant": name, "part": part, "workload": work.name, "setting": work.setting}
     try:
-        result |= measure(name, work, float(started))
+        module = importlib.import_module(f"benchmarks.contestants.{CONTESTANTS[name]}")
+        result |= getattr(module, part)(name, work, started)
     except Exception as error:
         result["error"] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:300]
     result["peak_memory_bytes"] = peak_memory(work.device)
+    return result
+
+
+def main(words: list[str]) -> None:
+    """Measure and write."""
+    name, part, workload, out, started = words
+    result = measure(name, part, Workload.read(Path(workload)), float(started))
     Path(out).write_text(json.dumps(result), encoding="utf-8")
 
 

@@ -69,7 +69,12 @@ class Workload:
     @classmethod
     def read(cls, path: Path) -> Workload:
         """What `write` wrote."""
-        values = json.loads(path.read_text(encoding="utf-8"))
+        return cls.from_values(json.loads(path.read_text(encoding="utf-8")))
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> Workload:
+        """From the plain values that `asdict` gives and JSON keeps."""
+        values = dict(values)
         rows = tuple(Row(tuple(row["ids"]), tuple(row["target"])) for row in values.pop("rows"))
         documents = tuple(
             Document(doc["language"], doc["text"], tuple(doc["choices"])) for doc in values.pop("documents")

@@ -9,6 +9,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from transformers import AutoTokenizer
 
+from benchmarks import shapes
 from benchmarks.workload import Workload
 
 
@@ -16,9 +17,7 @@ def evaluate(name: str, work: Workload, started: float) -> dict[str, Any]:
     """All requests of a language in one call, as its tasks make them."""
     same = work.setting == "same"
     given = {"dtype": work.dtype, "batch_size": work.batch_size} if same else {"dtype": work.published_dtype}
-    tokenizer = AutoTokenizer.from_pretrained(work.model)
-    begins = tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id  # as the model's own tokenizer does
-    model = HFLM(pretrained=work.model, device=work.device, add_bos_token=begins, **given)
+    model = _random(work) if work.model.startswith(shapes.PREFIX) else _published(work, given)
     loaded = time.time() - started
     by_language: dict[str, list[int]] = {}
     for number, doc in enumerate(work.documents):
@@ -41,3 +40,14 @@ def evaluate(name: str, work: Workload, started: float) -> dict[str, Any]:
         "examples_per_second": len(values) / seconds,
         "log_likelihoods": [values[n] for n in range(len(values))],
     }
+
+
+def _published(work: Workload, given: dict[str, Any]) -> HFLM:
+    tokenizer = AutoTokenizer.from_pretrained(work.model)
+    begins = tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id  # as the model's own tokenizer does
+    return HFLM(pretrained=work.model, device=work.device, add_bos_token=begins, **given)
+
+
+def _random(work: Workload) -> HFLM:
+    base = shapes.base(work.model, work.dtype, work.device)
+    return HFLM(pretrained=base.model, tokenizer=base.tokenizer, device=work.device, batch_size=work.batch_size)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from benchmarks import shapes
@@ -23,7 +25,11 @@ from polyprefix.text.tokens import TokenizedPrompt, encode
 
 def train(name: str, work: Workload, started: float) -> dict[str, Any]:
     """The engine's own optimiser steps, over the rows in their order."""
-    model = _model(work)
+    with _model(work) as model:
+        return _train(model, work, started)
+
+
+def _train(model: AdaptedModel, work: Workload, started: float) -> dict[str, Any]:
     optimizer = _optimizer(model, work)
     clock = Clock(work, started)
     done = False
@@ -48,7 +54,11 @@ def train(name: str, work: Workload, started: float) -> dict[str, Any]:
 
 def evaluate(name: str, work: Workload, started: float) -> dict[str, Any]:
     """From prompts as text to a log-likelihood for each choice, language after language."""
-    model = _model(work)
+    with _model(work) as model:
+        return _evaluate(model, work, started)
+
+
+def _evaluate(model: AdaptedModel, work: Workload, started: float) -> dict[str, Any]:
     loaded = time.time() - started
     counted = Work()
     by_language: dict[str, list[Prompt]] = {}
@@ -76,11 +86,21 @@ def evaluate(name: str, work: Workload, started: float) -> dict[str, Any]:
 
 def check(name: str, work: Workload, started: float) -> dict[str, Any]:
     """The mean loss of the first batch."""
-    optimizer = _optimizer(_model(work), work)
-    return {"loss": optimizer.step(range(work.batch_size))["loss"]}
+    with _model(work) as model:
+        return {"loss": _optimizer(model, work).step(range(work.batch_size))["loss"]}
 
 
-def _model(work: Workload) -> AdaptedModel:
+@contextmanager
+def _model(work: Workload) -> Iterator[AdaptedModel]:
+    """The adapted model; a base model with random weights is left as it was, for the next contestant."""
+    model = _adapted(work)
+    try:
+        yield model
+    finally:
+        model.hook.remove()
+
+
+def _adapted(work: Workload) -> AdaptedModel:
     dtype = work.dtype if work.setting == "same" else "auto"
     if work.model.startswith(shapes.PREFIX):
         base = shapes.base(work.model, work.dtype, work.device)

@@ -110,7 +110,9 @@ def _random(work: Workload) -> Any:
     """A random model with our initial adapter, through PEFT's own files."""
     base = shapes.base(work.model, work.dtype, work.device)
     with tempfile.TemporaryDirectory() as folder:
-        to_peft(attach(base, registry.build({"name": work.method, **work.extra})), folder)
+        adapted = attach(base, registry.build({"name": work.method, **work.extra}))
+        to_peft(adapted, folder)
+        adapted.hook.remove()
         base.model.set_attn_implementation("sdpa")
         return _adapted(base.model, folder)
 

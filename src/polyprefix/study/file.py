@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -71,8 +71,15 @@ class Grid(Settings):
         return axes
 
 
+Criterion = Literal["accuracy", "log_likelihood"]
+
+
 class Tune(Settings):
     """Settings that are chosen on English validation examples before the cells that need them are run."""
+
+    by: Criterion = "accuracy"
+    """`accuracy` of the kept weights, ties broken by their log-likelihood; or `log_likelihood` after the last step, which depends less on
+    chance where validation examples are few."""
 
     base: Mapping[str, Any] = {}
     """Settings of the runs that choose, on top of a cell's model and method."""

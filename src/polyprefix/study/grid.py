@@ -16,7 +16,7 @@ from polyprefix.config import RunConfig, listed, validate
 from polyprefix.errors import ConfigError, UserError, nearest
 from polyprefix.methods import registry as methods
 from polyprefix.models.digest import with_digests
-from polyprefix.study.file import Axis, Conditions, Grid, Resources, Study
+from polyprefix.study.file import Criterion, Axis, Conditions, Grid, Resources, Study
 from polyprefix.tasks import registry as tasks
 from polyprefix.text.prepare import choose_languages
 
@@ -46,6 +46,8 @@ class Cell:
     """What `config` was made from."""
     candidates: tuple[Candidate, ...] = ()
     """Empty where nothing is tuned."""
+    tuned_by: Criterion = "accuracy"
+    """What the candidates are compared by."""
 
 
 def cells(study: Study, where: str, only: Collection[str] = ()) -> tuple[Cell, ...]:
@@ -168,7 +170,8 @@ def _cell(part: str, labels: Mapping[str, str], settings: dict[str, Any], tuned:
             chosen = dict(zip(values, combination, strict=True))
             candidates.append(Candidate(chosen, _resolved(put_all(put_all(tuned, study.tune.base), chosen))))
     first = put_all(settings, candidates[0].settings) if candidates else settings
-    return Cell(part, labels, _resolved(first), settings, tuple(candidates))
+    criterion = study.tune.by if study.tune else "accuracy"
+    return Cell(part, labels, _resolved(first), settings, tuple(candidates), criterion)
 
 
 def _resolved(settings: Mapping[str, Any]) -> RunConfig:

@@ -7,13 +7,16 @@
         lora: {train.learning_rate: [3.0e-4, 1.0e-3]}
 
 The first seed alone is tried. What is chosen for a model and a method holds for all of its cells, in every part of the study. Other
-languages are not looked at: the weights that a run keeps have an accuracy and a likelihood on English validation examples, and the candidate
-with the best pair is taken.
+languages are not looked at: candidates are compared by the accuracy and log-likelihood of the kept weights on English validation examples, or
+with `by: log_likelihood` by the log-likelihood after the last step.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from polyprefix.config import RunConfig
 from polyprefix.results.files import TRAIN_LOG
@@ -31,12 +34,23 @@ def resolved(cell: Cell, books: Bookkeeping) -> RunConfig | None:
     diverged = [c for c in cell.candidates if c not in finished and books.diverged(c.config.run_id())]
     if not finished or len(finished) + len(diverged) < len(cell.candidates):
         return None
-    return decide(cell, max(finished, key=lambda c: best_validation(books.out / c.config.run_id())))
+    measure: Callable[[Path], tuple[float, ...]] = best_validation if cell.tuned_by == "accuracy" else last_log_likelihood
+    return decide(cell, max(finished, key=lambda c: measure(books.out / c.config.run_id())))
 
 
 def best_validation(folder: Path) -> tuple[float, float]:
     """Accuracy (0 where answers are written freely) and mean log-likelihood of the kept weights on English validation examples."""
-    records = [r for r in read_jsonl(folder / TRAIN_LOG) if "validation_log_likelihood" in r]
+    records = _validations(folder)
     return max(
         ((r.get("validation_accuracy", 0.0), r["validation_log_likelihood"]) for r in records), default=(0.0, 0.0)
     )
+
+
+def last_log_likelihood(folder: Path) -> tuple[float]:
+    """Mean log-likelihood of the right answers of English validation examples after the last step."""
+    records = _validations(folder)
+    return (records[-1]["validation_log_likelihood"] if records else -math.inf,)
+
+
+def _validations(folder: Path) -> list[dict[str, Any]]:
+    return [record for record in read_jsonl(folder / TRAIN_LOG) if "validation_log_likelihood" in record]
