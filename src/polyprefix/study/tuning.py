@@ -34,7 +34,9 @@ def resolved(cell: Cell, books: Bookkeeping) -> RunConfig | None:
     diverged = [c for c in cell.candidates if c not in finished and books.diverged(c.config.run_id())]
     if not finished or len(finished) + len(diverged) < len(cell.candidates):
         return None
-    measure: Callable[[Path], tuple[float, ...]] = best_validation if cell.tuned_by == "accuracy" else last_log_likelihood
+    measure: Callable[[Path], tuple[float, ...]] = (
+        best_validation if cell.tuned_by == "accuracy" else last_log_likelihood
+    )
     return decide(cell, max(finished, key=lambda c: measure(books.out / c.config.run_id())))
 
 
