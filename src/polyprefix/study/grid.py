@@ -16,7 +16,7 @@ from polyprefix.config import RunConfig, listed, validate
 from polyprefix.errors import ConfigError, UserError, nearest
 from polyprefix.methods import registry as methods
 from polyprefix.models.digest import with_digests
-from polyprefix.study.file import Criterion, Axis, Conditions, Grid, Resources, Study
+from polyprefix.study.file import Axis, Conditions, Criterion, Grid, Resources, Study
 from polyprefix.tasks import registry as tasks
 from polyprefix.text.prepare import choose_languages
 
