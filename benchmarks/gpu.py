@@ -3,9 +3,9 @@
 python -m benchmarks.gpu [--shapes gemma-3-270m ...] [--lengths 80 400] [--device cuda] [--rounds 3] [--out FILE]
 
 Random weights in the shapes of published models, random texts of different length, bfloat16. Training against PEFT's prefix tuning under
-transformers' Trainer with batches of similar length; evaluation of the base model on documents with four choices against lm-evaluation-harness'
-Hugging Face backend; same precision and batch. One process a shape, contestants in turn. Prints tokens per second, the share of the measured
-ceiling of matrix products, and memory. `--device cpu --shapes tiny --dtype float32` tries the command itself.
+transformers' Trainer with batches of similar length; evaluation of the base model on documents with four choices against the Hugging Face
+backend of lm-evaluation-harness; same precision and batch. One process a shape, contestants in turn. Prints tokens per second, the share of
+the measured ceiling of matrix products, and memory. `--device cpu --shapes tiny --dtype float32` tries the command itself.
 """
 
 from __future__ import annotations
