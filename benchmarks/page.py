@@ -88,18 +88,22 @@ def ceiling(results: Sequence[dict[str, Any]]) -> str:
 
 
 def gpu(result: dict[str, Any] | None) -> str:
-    """One row for each shape and length."""
+    """One row for each shape, length, part and tool."""
     rows = [
-        "| shape | tokens of a text | tool | examples/s | tokens/s | share of the ceiling | memory |",
-        "|" + " --- |" * 7,
+        "| shape | tokens of a text | part | tool | examples/s, median (least to most) | tokens/s | share of the ceiling | memory |",
+        "|" + " --- |" * 8,
     ]
-    found = {(r["workload"], r["contestant"]): r for r in (result or {"medians": []})["medians"]}
+    found = {(r["workload"], r["part"], r["contestant"]): r for r in (result or {"medians": []})["medians"]}
     for shape in SHAPES:
         for length in LENGTHS if shape != "tiny" else ():
-            for tool in ("polyprefix", "peft-trainer-grouped"):
-                rows.append(
-                    f"| {shape} | {length} | {tool} | {_gpu_figures(found.get((f'{shape}, {length} tokens', tool)))} |"
-                )
+            for part, tools in (
+                ("train", ("polyprefix", "peft-trainer-grouped")),
+                ("evaluate", ("polyprefix", "lm-eval")),
+            ):
+                for tool in tools:
+                    figures = _gpu_figures(found.get((f"{shape}, {length} tokens", part, tool)))
+                    name = "training" if part == "train" else "evaluation"
+                    rows.append(f"| {shape} | {length} | {name} | {tool} | {figures} |")
     return "\n".join(rows)
 
 
@@ -107,10 +111,16 @@ def _gpu_figures(record: dict[str, Any] | None) -> str:
     if record is None:
         return f"{NOT_MEASURED} | | |"
     if "error" in record:
-        return f"fails: {record['error'].replace('|', '/')} | | |"
+        kind = "out of memory" if "OutOfMemory" in record["error"] else record["error"].replace("|", "/")
+        return f"fails: {kind} | | |"
+    speed = record["examples_per_second"]
     tokens = f"{record['tokens_per_second']['median']:,.0f}" if "tokens_per_second" in record else ""
     share = f"{record['share_of_ceiling']['median']:.0%}" if "share_of_ceiling" in record else ""
-    return f"{record['examples_per_second']['median']:.3g} | {tokens} | {share} | {record['peak_memory_bytes']['median'] / 1e9:.1f} GB"
+    median, least, most = (
+        f"{v:,.0f}" if v >= 100 else f"{v:.3g}" for v in (speed[k] for k in ("median", "least", "most"))
+    )
+    spread = f"{median} ({least} to {most})"
+    return f"{spread} | {tokens} | {share} | {record['peak_memory_bytes']['median'] / 1e9:.1f} GB"
 
 
 def levers(result: dict[str, Any] | None) -> str:

@@ -9,6 +9,7 @@ import gc
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import shapes
@@ -22,6 +23,9 @@ def main(words: list[str]) -> None:
     works = [(name, part, Workload.from_values(values)) for name, part, values in entries]
     failed: set[int] = set()
     with shapes.kept_in_memory(), out.open("a", encoding="utf-8") as file:
+        for name, part, work in works:  # the first use of a kernel loads it; its time belongs to no contestant
+            if part == "train":
+                measure(name, part, replace(work, seconds=0, max_steps=2), time.time())
         for number in range(rounds):
             for index, (name, part, work) in enumerate(works):
                 if index in failed or (part == "check" and number):
