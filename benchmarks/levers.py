@@ -65,9 +65,9 @@ def _all_alone(model: AdaptedModel) -> Iterator[None]:
 def _head_everywhere(model: AdaptedModel) -> Iterator[None]:
     """Logits of all positions, picked afterwards."""
 
-    def all_positions(self: tensors.Batch, adapted: Any, **context: Any) -> Any:
-        out = adapted(self.input_ids, self.attention_mask, packed=self.packed, **context)
-        return out.logits.flatten(0, 1)[self.at].float()
+    def all_positions(self: tensors.Batch, adapted: Any, **before: Any) -> Any:
+        out = adapted(self.input_ids, self.attention_mask, packed=self.packed, **before)
+        return out.logits.flatten(0, 1)[self.logit_positions].float()
 
     with mock.patch.object(tensors.Batch, "logits", all_positions):
         yield

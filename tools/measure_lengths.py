@@ -22,7 +22,7 @@ from polyprefix.tasks import registry
 from polyprefix.tasks.base import Source, Task
 from polyprefix.text.batches import group_by_common_prefix
 from polyprefix.text.prepare import ENGLISH
-from polyprefix.text.tokens import encode, shared_length
+from polyprefix.text.tokens import common_prefix_length, encode
 
 SAMPLE = {"train": 300, "test": 60}
 """Examples of a split and language that are tokenised."""
@@ -47,7 +47,7 @@ def measure(task: Task, examples: list[Example], tokenizer: Any) -> tuple[object
     encoded = encode([task.prompt(example) for example in examples], tokenizer, 1 << 20)
     return (
         round(fmean(len(item.ids) for item in encoded), 1),
-        shared_length([item.ids for item in encoded]),
+        common_prefix_length([item.ids for item in encoded]),
         round(fmean(len(item.target) for item in encoded), 1),
         len(encoded[0].choices),
         round(fmean(sum(map(len, item.choices)) for item in encoded), 1),
@@ -58,7 +58,7 @@ def measure(task: Task, examples: list[Example], tokenizer: Any) -> tuple[object
 def beginnings(task: Task, examples: Sequence[Example], tokenizer: Any) -> tuple[float, float]:
     """How many prompts stand together on average, and the share of their own tokens that is saved by it: as evaluation does it on a CPU."""
     ids = [item.ids for item in encode([task.prompt(example) for example in examples], tokenizer, 1 << 20)]
-    shared = shared_length(ids)
+    shared = common_prefix_length(ids)
     own = [tuple(row[shared:]) for row in ids]
     groups = group_by_common_prefix(own, list(map(len, own)), MOST["cpu", False])
     saved = sum(common * (len(group) - 1) for common, group in groups)

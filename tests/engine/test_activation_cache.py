@@ -160,7 +160,7 @@ def test_each_text_crosses_the_lower_layers_once(layout: str) -> None:
         seen = crossed(model)
         for _ in range(3):
             steps.step(range(24))
-    tokens = sum(text.size for text in steps.texts)
+    tokens = sum(text.size for text in steps.trees)
     padding = steps.meter.work.padding // 3
     totals = [sum(size * times for size, times in counter.items()) for counter in seen]
     shared = steps.meter.work.passes * steps.shared  # again in every pass, but only above
@@ -173,7 +173,7 @@ def test_the_work_is_what_was_computed() -> None:
     report, without = (fit(cached, count=24, longer=False).report.work for cached in (True, False))
     steps = Optimizer(fit(False, count=24).model, examples(24), TrainConfig(learning_rate=1e-3, weight_decay=0.0), 9)
     shape, lower = steps.meter.shape, slice(0, 2)
-    tokens, pairs = steps.meter._tokens_and_pairs(steps.texts)
+    tokens, pairs = steps.meter._tokens_and_pairs(steps.trees)
     within = steps.shared * (steps.shared + 1) // 2
     saved = 2 * shape.forward(tokens, pairs, 0, lower) + report.passes * shape.forward(steps.shared, within, 0, lower)
     assert (report.passes, report.tokens, report.padding) == (without.passes, without.tokens, without.padding)

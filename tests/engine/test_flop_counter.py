@@ -17,7 +17,7 @@ from polyprefix.engine.predict import loglikelihood
 from polyprefix.engine.train import Optimizer, _checkpoint
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
-from polyprefix.prefix import Packed, Tree
+from polyprefix.prefix import Packed, TokenTree
 from polyprefix.records import Prompt
 from polyprefix.text.tokens import TokenizedPrompt
 
@@ -115,7 +115,7 @@ def test_useful_work_is_nearly_all_the_work() -> None:
     lengths = [len(row.ids) for row in rows(3000)]
     wasted = total = 0
     for start in range(0, 3000, 16):
-        packed = Packed.of([Tree(n) for n in lengths[start : start + 16]], torch.device("cpu"))
+        packed = Packed.of([TokenTree(range(n)) for n in lengths[start : start + 16]], torch.device("cpu"))
         wasted += packed.real.numel() - int(packed.real.sum())
         total += packed.real.numel()
     assert wasted / total < 0.17  # of attention, itself a few hundredths of a pass

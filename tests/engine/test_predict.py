@@ -8,9 +8,9 @@ from tests.tiny import tiny_base, tiny_tokenizer
 
 from polyprefix.engine.flop_counter import Work
 from polyprefix.engine.predict import loglikelihood
-from polyprefix.engine.tensors import Text
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import attach
+from polyprefix.prefix import TokenTree
 from polyprefix.records import Prompt
 from polyprefix.text.tokens import encode
 
@@ -52,7 +52,7 @@ def test_what_some_prompts_begin_with_is_computed_once(kind: str, choices: str) 
     )
     work = Work()
     ranked = loglikelihood(model, rows, 4096, work=work)
-    assert work.tokens < 0.75 * sum(Text(row.ids, row.choices).size for row in rows) and work.padding == 0
+    assert work.tokens < 0.75 * sum(TokenTree(row.ids, row.choices).size for row in rows) and work.padding == 0
     for item, answer in zip(rows, ranked, strict=True):
         (one,) = loglikelihood(model, [item], 4096)
         assert answer.encoded is item

@@ -54,16 +54,16 @@ def test_text_in_two_parts_through_the_cache() -> None:
 def test_a_context_serves_many_batches() -> None:
     model, shared = adapted(length=5), tokens(1, 4, seed=1)
     with torch.no_grad():
-        context = model.context(shared)
+        prefix = model.compute_prefix(shared)
         for seed in (2, 3):
             ids = tokens(3, 6, seed=seed)
-            same(model(ids, context=context).logits, model(ids, shared_ids=shared).logits)
+            same(model(ids, prefix=prefix).logits, model(ids, common_prefix=shared).logits)
 
 
 @pytest.mark.parametrize("shared", [None, torch.zeros(0, dtype=torch.long), torch.zeros(1, 0, dtype=torch.long)])
 def test_nothing_shared_is_nothing(shared: torch.Tensor | None) -> None:
     model, ids = adapted(length=5), tokens(2, 6)
-    same(model(ids, shared_ids=shared).logits, model(ids).logits)
+    same(model(ids, common_prefix=shared).logits, model(ids).logits)
 
 
 def test_sharing_is_all_or_none_beyond_a_window() -> None:
@@ -71,7 +71,7 @@ def test_sharing_is_all_or_none_beyond_a_window() -> None:
     assert (windowed.shareable(4, 8), windowed.shareable(4, 9)) == (4, 0)
     assert adapted(length=5).shareable(4, 9_000) == 4
     with pytest.raises(ValueError, match="sliding window of 8"):
-        windowed.generate(tokens(1, 4), shared_ids=tokens(1, 2), max_new_tokens=3)
+        windowed.generate(tokens(1, 4), common_prefix=tokens(1, 2), max_new_tokens=3)
 
 
 def test_counts() -> None:

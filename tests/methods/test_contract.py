@@ -200,9 +200,9 @@ def test_shared_tokens_equal_the_same_tokens_in_every_example(variant: str, kind
     front, rest = tokens(1, 4, seed=3), tokens(3, 4, seed=4)
     if model.hook.lengths.window:
         with pytest.raises(ValueError, match="window"):
-            model(tokens(3, 5), shared_ids=front)
+            model(tokens(3, 5), common_prefix=front)
     whole = model(torch.cat([front.expand(3, -1), rest], 1)).logits[:, 4:]
-    split = model(rest, shared_ids=front).logits
+    split = model(rest, common_prefix=front).logits
     close(split, whole)
     if parameters := [p for _, p in model.trainable()]:
         wanted = torch.autograd.grad(whole.square().sum(), parameters, allow_unused=True)
@@ -218,7 +218,7 @@ def test_generation_with_and_without_cache(variant: str, kind: str) -> None:
     ids = torch.cat([ids, tokens(1, 9, seed=1)])
     mask = (ids != 0).long()
     greedy = {"max_new_tokens": 6, "do_sample": False, "pad_token_id": 0, "eos_token_id": None}
-    front = {} if model.hook.lengths.window else {"shared_ids": tokens(1, 6, seed=2)}
+    front = {} if model.hook.lengths.window else {"common_prefix": tokens(1, 6, seed=2)}
     for settings in (greedy, greedy | {"num_beams": 3}, greedy | {"do_sample": True}):
         torch.manual_seed(0)
         cached = model.generate(ids, mask, **settings, **front)
@@ -237,12 +237,12 @@ def test_gradient_checkpointing_changes_nothing(variant: str, kind: str) -> None
     model = make(variant, kind).train()
     ids, front = tokens(3, 4), tokens(1, 4, seed=5)
     parameters = [p for _, p in model.trainable()]
-    loss = model(ids, labels=ids, shared_ids=front).loss
+    loss = model(ids, labels=ids, common_prefix=front).loss
     wanted = torch.autograd.grad(loss, parameters, allow_unused=True)
     # transformers renamed it after 5.17
     enable = getattr(model.model, "activation_checkpointing_enable", None) or model.model.gradient_checkpointing_enable
     enable({"use_reentrant": False})
-    again = model(ids, labels=ids, shared_ids=front).loss
+    again = model(ids, labels=ids, common_prefix=front).loss
     close(again, loss)
     close_all(torch.autograd.grad(again, parameters, allow_unused=True), wanted)
 

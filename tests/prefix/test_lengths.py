@@ -158,7 +158,7 @@ def test_common_tokens_are_read_with_the_phases_of_the_text(kind: str) -> None:
         ids = ids_of(length, 260)
         shared = torch.tensor(ids[:COMMON])
         with torch.no_grad():
-            found = model(torch.tensor([ids[COMMON:]]), shared_ids=shared).logits[0]
+            found = model(torch.tensor([ids[COMMON:]]), common_prefix=shared).logits[0]
         close(found, alone(model, ids)[COMMON:])
 
 
@@ -189,7 +189,7 @@ def test_generation_across_a_switch_behind_shared_tokens(shared: int) -> None:
     model = attach(base, registry.build({"name": "soft-prompt", "length": 3}), seed=1)
     base.model.generation_config.eos_token_id = None
     ids = ids_of(model.hook.lengths.rope.switches[0] - 2, 260)
-    given = {"shared_ids": torch.tensor(ids[:shared])} if shared else {}
+    given = {"common_prefix": torch.tensor(ids[:shared])} if shared else {}
     out = model.generate(torch.tensor([ids[shared:]]), max_new_tokens=NEW, do_sample=False, **given)
     whole = ids
     for _ in range(NEW):
@@ -197,7 +197,7 @@ def test_generation_across_a_switch_behind_shared_tokens(shared: int) -> None:
     assert out[0].tolist() == list(whole[shared:])
     with pytest.raises(ValueError, match="rotary phases change"):
         model.generate(
-            torch.tensor([ids[COMMON:]]), context=model.context(torch.tensor(ids[:COMMON])), max_new_tokens=NEW
+            torch.tensor([ids[COMMON:]]), prefix=model.compute_prefix(torch.tensor(ids[:COMMON])), max_new_tokens=NEW
         )
 
 
@@ -205,9 +205,9 @@ def test_a_context_of_another_length_is_refused() -> None:
     base = tiny_copy("llama longrope")
     assert isinstance(base, BaseModel)
     model = attach(base, registry.build({"name": "soft-prompt", "length": 3}))
-    context = model.context(length=5)
+    prefix = model.compute_prefix(length=5)
     with pytest.raises(ValueError, match="not made for sequences of 30 tokens"):
-        model(torch.tensor([ids_of(30, 260)]), context=context)
+        model(torch.tensor([ids_of(30, 260)]), prefix=prefix)
 
 
 # --- limits ------------------------------------------------------------------------------------------------------

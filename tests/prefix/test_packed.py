@@ -3,6 +3,7 @@ branches of one trunk are blind to each other."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,10 +14,17 @@ from tests.tiny import CONFIGS, EAGER, tiny_base, tiny_model, tokens
 
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
-from polyprefix.prefix import AttentionHook, Packed, Tree
+from polyprefix.prefix import AttentionHook, Packed, TokenTree
 from polyprefix.prefix.packed import rows_of
 
 CPU = torch.device("cpu")
+
+
+def tree(size: int, branches: Sequence[TokenTree] = ()) -> TokenTree:
+    """So many tokens, whichever they are."""
+    return TokenTree(range(size), branches=branches)
+
+
 SIZES = (3, 20, 7, 12, 1)
 """Longer and shorter than the tiny models' windows of 8."""
 METHODS: tuple[dict[str, Any], ...] = (
@@ -58,7 +66,7 @@ def test_packed_texts_are_the_texts_alone(kind: str, settings: dict[str, Any], a
     if attention == "sdpa" and kind in EAGER:
         pytest.skip("its attention is eager")
     model = adapted(kind, settings, attention)
-    packed = Packed.of([Tree(size) for size in SIZES], CPU)
+    packed = Packed.of([tree(size) for size in SIZES], CPU)
     row = model(torch.cat(texts(), 1), packed=packed).logits
     alone = torch.cat([model(ids).logits for ids in texts()], 1)
     close(row, alone, 1e-5)
@@ -73,7 +81,7 @@ def test_packed_texts_are_the_texts_alone(kind: str, settings: dict[str, Any], a
 @pytest.mark.parametrize("settings", METHODS[1:4], ids=lambda s: "-".join(map(str, s.values())))
 def test_gradients_survive_checkpointing(settings: dict[str, Any]) -> None:
     model = adapted("gemma3", settings)
-    packed = Packed.of([Tree(size) for size in SIZES], CPU)
+    packed = Packed.of([tree(size) for size in SIZES], CPU)
 
     def gradients() -> Any:
         logits = model(torch.cat(texts(), 1), packed=packed).logits
@@ -97,10 +105,10 @@ def test_branches_are_their_continuations_alone(kind: str, name: str, shared: in
     trunks, branches = (10, 2), ((4, 1), (2, 3, 1))
     trunk_ids = [tokens(1, size, seed=size) for size in trunks]
     branch_ids = [[tokens(1, size, seed=50 + size) for size in sizes] for sizes in branches]
-    packed = Packed.of([Tree(trunk, list(map(Tree, ends))) for trunk, ends in zip(trunks, branches, strict=True)], CPU)
+    packed = Packed.of([tree(trunk, list(map(tree, ends))) for trunk, ends in zip(trunks, branches, strict=True)], CPU)
     row = torch.cat([part for trunk, parts in zip(trunk_ids, branch_ids, strict=True) for part in (trunk, *parts)], 1)
     with torch.no_grad():
-        logits = model(row, packed=packed, shared_ids=front[0]).logits
+        logits = model(row, packed=packed, common_prefix=front[0]).logits
         start = 0
         for trunk, parts in zip(trunk_ids, branch_ids, strict=True):
             size, at = trunk.shape[1], start + trunk.shape[1]
@@ -116,15 +124,15 @@ def test_branches_are_their_continuations_alone(kind: str, name: str, shared: in
 def test_branches_of_branches_are_their_paths_alone(kind: str) -> None:
     """A passage, its questions, their answers, beside another text."""
     model = adapted(kind, {"name": "prefix"})
-    tree = Tree(9, [Tree(4, [Tree(2), Tree(1)]), Tree(3), Tree(1, [Tree(0), Tree(2)])])
-    row = tokens(1, tree.size + 5, seed=7)
+    node = tree(9, [tree(4, [tree(2), tree(1)]), tree(3), tree(1, [tree(0), tree(2)])])
+    row = tokens(1, node.size + 5, seed=7)
     with torch.no_grad():
-        logits = model(row, packed=Packed.of([Tree(5), tree], CPU)).logits
+        logits = model(row, packed=Packed.of([tree(5), node], CPU)).logits
     end = 5
 
-    def check(branch: Tree, before: list[int]) -> None:
+    def check(branch: TokenTree, before: list[int]) -> None:
         nonlocal end
-        own = list(range(end, end := end + branch.tokens))
+        own = list(range(end, end := end + len(branch.ids)))
         if own:
             with torch.no_grad():
                 alone = model(row[:, before + own]).logits
@@ -132,16 +140,16 @@ def test_branches_of_branches_are_their_paths_alone(kind: str) -> None:
         for longer in branch.branches:
             check(longer, before + own)
 
-    check(tree, [])
+    check(node, [])
     assert end == row.shape[1]
 
 
 @pytest.mark.parametrize("settings", METHODS, ids=lambda s: "-".join(map(str, s.values())))
 @pytest.mark.parametrize("kind", ["llama-gqa-tied", "gemma3", "mistral-sliding", "gpt-oss"])
-def test_what_texts_begin_with_stands_at_the_head_of_the_row_once(kind: str, settings: dict[str, Any]) -> None:
+def test_the_common_prefix_is_stored_once_at_the_start_of_the_row(kind: str, settings: dict[str, Any]) -> None:
     model = adapted(kind, settings)
     front = tokens(1, 3, seed=99)
-    packed = Packed.of([Tree(size) for size in SIZES], CPU, shared=3)
+    packed = Packed.of([tree(size) for size in SIZES], CPU, common_prefix=3)
     row = model(torch.cat([front, *texts()], 1), packed=packed).logits
     alone = [model(torch.cat([front, ids], 1)).logits for ids in texts()]
     close(row[:, :3], alone[0][:, :3], 1e-5)
@@ -158,10 +166,10 @@ def test_the_head_computes_only_what_is_asked_for() -> None:
     model = adapted("gemma3", {"name": "prefix"})
     ids, seen = tokens(3, 7), []
     model.model.get_output_embeddings().register_forward_hook(lambda module, args, out: seen.append(tuple(out.shape)))
-    at = torch.tensor([20, 0, 13])
+    positions = torch.tensor([20, 0, 13])
     with torch.no_grad():
-        logits = model(ids, at=at).logits
-        close(logits[0], model(ids).logits.flatten(0, 1)[at], 1e-5)
+        logits = model(ids, logit_positions=positions).logits
+        close(logits[0], model(ids).logits.flatten(0, 1)[positions], 1e-5)
     assert seen[0] == (1, 3, 260)
 
 
@@ -173,8 +181,10 @@ def test_rows_hold_every_text_once_and_are_as_long_as_the_longest(sizes: list[in
     assert all(sum(sizes[n] for n in a) + sizes[b[0]] > max(sizes) for i, b in enumerate(rows) for a in rows[:i])
 
 
-def test_spreading_and_gathering_undo_each_other() -> None:
-    packed = Packed.of([Tree(2, [Tree(1), Tree(3)]), Tree(5), Tree(1)], CPU)
+def test_gather_from_rows_is_the_inverse_of_scatter_to_rows() -> None:
+    packed = Packed.of([tree(2, [tree(1), tree(3)]), tree(5), tree(1)], CPU)
     states = torch.randn(1, 2, 12, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.equal(packed.gather(packed.spread(states).transpose(1, 2)), states.transpose(1, 2))
-    assert torch.autograd.gradcheck(lambda s: packed.gather(packed.spread(s).transpose(1, 2)), states)
+    assert torch.equal(packed.gather_from_rows(packed.scatter_to_rows(states).transpose(1, 2)), states.transpose(1, 2))
+    assert torch.autograd.gradcheck(
+        lambda s: packed.gather_from_rows(packed.scatter_to_rows(s).transpose(1, 2)), states
+    )

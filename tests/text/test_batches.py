@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from polyprefix.engine.tensors import SIMILAR
 from polyprefix.text.batches import DEAR, LEAST_COMMON, by_token_budget, group_by_common_prefix, padding_share, steps
-from polyprefix.text.tokens import shared_length
+from polyprefix.text.tokens import common_prefix_length
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=200)
 
@@ -77,7 +77,7 @@ def test_texts_that_begin_alike_stand_together_as_cheaply_as_any_division_allows
         def cost(groups: list[list[int]], rows: Any = rows, sizes: list[int] = sizes, most: int = most) -> float:
             total = 0.0
             for group in groups:
-                common = shared_length([rows[n] for n in group]) if len(group) > 1 else 0
+                common = common_prefix_length([rows[n] for n in group]) if len(group) > 1 else 0
                 tokens = sum(sizes[n] for n in group) - (len(group) - 1) * common
                 if len(group) > 1 and (common < LEAST_COMMON or tokens > most):
                     return math.inf

@@ -15,7 +15,7 @@ from polyprefix.records import Example, Split
 from polyprefix.tasks.base import Source
 from polyprefix.tasks.terms import TASK, Terms
 from polyprefix.text.prepare import choose_languages, load_examples, tokenise
-from polyprefix.text.tokens import shared_length
+from polyprefix.text.tokens import common_prefix_length
 
 
 def config(**more: object) -> RunConfig:
@@ -59,7 +59,7 @@ def test_shots_stand_in_front_of_every_prompt_and_nowhere_else(method: str) -> N
     assert not {e.id for e in shots} & {e.id for e in (*examples.train, *examples.validation)}
     tokens = tokenise(TASK, examples, tiny_tokenizer(), 2048)
     rows = [item.ids for items in tokens.test.values() for item in items]
-    shared = tiny_tokenizer().decode(rows[0][: shared_length(rows)])
+    shared = tiny_tokenizer().decode(rows[0][: common_prefix_length(rows)])
     for example in shots:
         assert f"Name: {example.inputs['name']}\nAnswer: {example.answers[0]}" in shared
     assert any("3 solved examples" in note and "in English" in note for note in examples.notes)

@@ -19,7 +19,7 @@ from polyprefix.tasks.base import Source
 from polyprefix.tasks.terms import TASK as TERMS
 from polyprefix.text.prepare import load_examples, tokenise
 from polyprefix.text.shots import choose_shot_languages, in_front
-from polyprefix.text.tokens import shared_length
+from polyprefix.text.tokens import common_prefix_length
 
 LABELS = ("yes", "no")
 SIZES: dict[Split, int] = {"train": 30, "validation": 20, "test": 10}
@@ -81,7 +81,7 @@ def test_training_keeps_to_english() -> None:
     assert "eng_Latn validation" in tokens.instruction and "deu_Latn" not in tokens.instruction
     for part, language in ((tokens.train, "eng_Latn"), (tokens.test["deu_Latn"], "deu_Latn")):
         rows = [item.ids for item in part]
-        shared = tiny_tokenizer().decode(rows[0][: shared_length(rows)])
+        shared = tiny_tokenizer().decode(rows[0][: common_prefix_length(rows)])
         assert shared.count(f"{language} validation") == 4  # computed once for all
 
 

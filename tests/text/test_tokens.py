@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from polyprefix.errors import DataError
 from polyprefix.records import Prompt
-from polyprefix.text.tokens import encode, shared_length
+from polyprefix.text.tokens import common_prefix_length, encode
 
 
 def prompt(text: str, target: str = " yes", choices: tuple[str, ...] = (" yes", " no")) -> Prompt:
@@ -67,8 +67,8 @@ def test_what_cannot_be_asked_is_refused_with_its_place(wrong: Prompt, message: 
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=8), min_size=1, max_size=6))
-def test_shared_length_is_the_longest_common_beginning_that_leaves_a_token(rows: list[list[int]]) -> None:
-    shared = shared_length([tuple(row) for row in rows])
+def test_common_prefix_length_is_the_longest_common_beginning_that_leaves_a_token(rows: list[list[int]]) -> None:
+    shared = common_prefix_length([tuple(row) for row in rows])
     expected = 0
     while all(len(row) > expected + 1 for row in rows) and len({row[expected] for row in rows}) == 1:
         expected += 1
@@ -76,5 +76,5 @@ def test_shared_length_is_the_longest_common_beginning_that_leaves_a_token(rows:
 
 
 def test_no_rows_share_nothing() -> None:
-    assert shared_length([]) == 0
+    assert common_prefix_length([]) == 0
     assert encode([], tiny_tokenizer(), 10) == []

@@ -1,6 +1,6 @@
 """What the frozen layers below an adapter give, computed once for each training text and kept for later passes over the data.
 
-Below the lowest adapted layer l nothing is trained and nothing of the adapter is seen, and texts of a pass do not see each other. What
+Below the lowest adapted layer l nothing is trained and nothing of the adapter is seen, and trees of a pass do not see each other. What
 layer l - 1 gives for a text, hidden states [T, D], is therefore always the same:
 
     first visit    embeddings -> layers 0 .. l - 1 -> kept -> layers l .. L - 1 -> head
@@ -25,6 +25,7 @@ from polyprefix.engine.memory import free_bytes
 from polyprefix.engine.processes import processes
 from polyprefix.errors import ConfigError
 from polyprefix.methods.adapted import AdaptedModel
+from polyprefix.prefix import TokenTree
 from polyprefix.prefix.probe import normalized_rmse, probe_ids
 
 SHARE = 0.25
@@ -42,26 +43,26 @@ class ActivationCache:
         self,
         model: AdaptedModel,
         lowest: int,
-        texts: Sequence[tensors.Text],
-        shared_ids: Tensor,
+        trees: Sequence[TokenTree],
+        common_prefix: Tensor,
         in_row: bool,
         place: torch.device,
     ) -> None:
         self.adapted = model
         self.layers: list[nn.Module] = list(decoder_layers(model.model)[:lowest])
-        self.texts = texts
+        self.trees = trees
         self.place = place
         """Where hidden states are kept."""
         self.groups: list[list[int]] = []
-        """Numbers of texts that crossed the layers together. Rounding depends on that: after an interruption they do so again."""
+        """Numbers of trees that crossed the layers together. Rounding depends on that: after an interruption they do so again."""
         self._group: dict[int, int] = {}
         self._states: dict[int, Tensor] = {}
         """Text -> [T, D]."""
         with torch.no_grad(), self._listening(stop=False) as outputs:
-            longest = shared_ids.numel() + max((text.size for text in texts), default=0)
-            self._context = model.context(shared_ids, longest if model.hook.lengths.rope.switches else None)
-        self._shared = shared_ids.numel() > 0
-        shared = outputs[-1:] if shared_ids.numel() else []
+            longest = common_prefix.numel() + max((tree.size for tree in trees), default=0)
+            self._prefix = model.compute_prefix(common_prefix, longest if model.hook.lengths.rope.switches else None)
+        self._shared = common_prefix.numel() > 0
+        shared = outputs[-1:] if common_prefix.numel() else []
         self._head, self._apart = ([states[0] for states in shared], []) if in_row else ([], shared)
         """Of the shared tokens, [S, D] or [1, S, D]; their keys and values in these layers never change either."""
 
@@ -72,7 +73,7 @@ class ActivationCache:
         self._states.clear()
 
     def visit(self, rows: Sequence[int]) -> list[int]:
-        """Let those of these texts that are not kept yet cross the layers; returns those that nobody had seen before."""
+        """Let those of these trees that are not kept yet cross the layers; returns those that nobody had seen before."""
         absent = [row for row in dict.fromkeys(rows) if row not in self._states]
         for number in sorted({self._group[row] for row in absent if row in self._group}):
             self._cross(self.groups[number])
@@ -84,14 +85,14 @@ class ActivationCache:
 
     @contextmanager
     def skipped(self, rows: Sequence[int], inputs: tensors.Batch) -> Iterator[None]:
-        """One forward pass over these texts, with what they share in its row or before it, begins at layer l.
+        """One forward pass over these trees, with what they share in its row or before it, begins at layer l.
 
         Args:
             rows: visited before.
-            inputs: the texts as tensors.
+            inputs: the trees as tensors.
         """
-        texts = torch.cat([self._states[row] for row in rows])
-        kept = torch.cat([*self._head, texts.to(self.adapted.device)])
+        trees = torch.cat([self._states[row] for row in rows])
+        kept = torch.cat([*self._head, trees.to(self.adapted.device)])
         if inputs.attention_mask is None:
             states = kept[None]
         else:
@@ -102,21 +103,21 @@ class ActivationCache:
 
     def works(self) -> bool:
         """Whether these layers are frozen and use no random numbers, and the model's logits stay its own without them."""
-        ids, context = probe_ids(self.adapted.model), self.adapted.context()
+        ids, prefix = probe_ids(self.adapted.model), self.adapted.compute_prefix()
         was_training = self.adapted.training
         try:
             self.adapted.train()  # autograd itself says whether anything below is trained, and dropout would show
-            first, again = (self._output(ids, context=context) for _ in range(2))
+            first, again = (self._output(ids, prefix=prefix) for _ in range(2))
             if not isinstance(first, Tensor) or first.shape[:2] != ids.shape or first.requires_grad:
                 return False
             self.adapted.eval()
             with torch.no_grad():
-                whole = self.adapted(ids, context=context).logits
+                whole = self.adapted(ids, prefix=prefix).logits
                 self.adapted(
-                    ids.flip(1), context=context
+                    ids.flip(1), prefix=prefix
                 )  # whatever else lower layers leave behind is now another text's
                 with self._handing_out([first]):
-                    short = self.adapted(ids, context=context).logits
+                    short = self.adapted(ids, prefix=prefix).logits
             return max(normalized_rmse(first, again), normalized_rmse(whole, short)) < SAME
         except (RuntimeError, TypeError, ValueError, AttributeError):  # its layers are called in a way of their own
             return False
@@ -126,14 +127,14 @@ class ActivationCache:
 
     @torch.no_grad()
     def _cross(self, rows: Sequence[int]) -> None:
-        texts = [self.texts[row] for row in rows]
-        inputs = tensors.batch(texts, self.adapted)
+        trees = [self.trees[row] for row in rows]
+        inputs = tensors.batch(trees, self.adapted)
         mask = inputs.attention_mask
         states = self._output(
-            inputs.input_ids, mask, packed=inputs.packed, context=self._context if self._shared else None
+            inputs.input_ids, mask, packed=inputs.packed, prefix=self._prefix if self._shared else None
         )
         kept = (states[0] if mask is None else states[mask.bool()]).to(self.place)
-        self._states.update(zip(rows, kept.split([text.size for text in texts]), strict=True))
+        self._states.update(zip(rows, kept.split([tree.size for tree in trees]), strict=True))
 
     def _output(self, *args: Any, **kwargs: Any) -> Any:
         """What the last of the layers gives in a forward pass that ends there, [B, T, D]."""
@@ -185,8 +186,8 @@ def _hand_on(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
 def activation_cache(
     model: AdaptedModel,
-    texts: Sequence[tensors.Text],
-    shared_ids: Tensor,
+    trees: Sequence[TokenTree],
+    common_prefix: Tensor,
     *,
     in_row: bool,
     lowest: int,
@@ -199,28 +200,28 @@ def activation_cache(
     a few megabytes along, which is nothing beside the layers that they spare.
 
     Args:
-        shared_ids: [S], tokens before each text.
-        in_row: whether they stand at the head of each packed row of texts, or are read before each pass.
+        common_prefix: [S], tokens before each text.
+        in_row: whether they stand at the head of each packed row of trees, or are read before each pass.
         lowest: l.
-        again: whether texts are seen more than once.
+        again: whether trees are seen more than once.
         wanted: None asks whether it pays, in time and memory; True does not.
 
     Raises:
         ConfigError: if it is wanted and not possible.
     """
     pays = again and lowest >= WORTH * model.hook.layers
-    place = _place(model, sum(text.size for text in texts))
+    place = _place(model, sum(tree.size for tree in trees))
     if wanted is False or (wanted is None and not (pays and place)):
         return None
     if not 0 < lowest < model.hook.layers:
         reason = "the method adapts the model from its first layer on"
     elif processes().count > 1:
-        reason = "several processes share the texts out anew in each step"
+        reason = "several processes share the trees out anew in each step"
     else:
         with torch.random.fork_rng(
             [model.device] if model.device.type == "cuda" else []
         ):  # dropout above stays as it is
-            lower = ActivationCache(model, lowest, texts, shared_ids, in_row, place or torch.device("cpu"))
+            lower = ActivationCache(model, lowest, trees, common_prefix, in_row, place or torch.device("cpu"))
             works = lower.works()
         if works:
             return lower

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 import torch
 
-from polyprefix.methods.adapted import AdaptedModel, Context
-from polyprefix.text.tokens import TokenizedPrompt, shared_length
+from polyprefix.methods.adapted import AdaptedModel, ComputedPrefix
+from polyprefix.text.tokens import TokenizedPrompt, common_prefix_length
 
 
 @contextmanager
 def reading(
     model: AdaptedModel, encoded: Sequence[TokenizedPrompt], shortest: int, longest: int
-) -> Iterator[tuple[int, Context]]:
+) -> Iterator[tuple[int, ComputedPrefix]]:
     """The number of shared tokens, and the context that stands before the rest of every prompt.
 
     Args:
@@ -24,11 +24,17 @@ def reading(
     model.eval()
     model.adapter.merge()
     try:
-        common = shared_length([item.ids for item in encoded]) if model.hook.lengths.branches(shortest, longest) else 0
+        common = (
+            common_prefix_length([item.ids for item in encoded])
+            if model.hook.lengths.branches(shortest, longest)
+            else 0
+        )
         shared = model.shareable(common, longest)
         yield (
             shared,
-            model.context(torch.tensor(encoded[0].ids[:shared]), longest if model.hook.lengths.rope.switches else None),
+            model.compute_prefix(
+                torch.tensor(encoded[0].ids[:shared]), longest if model.hook.lengths.rope.switches else None
+            ),
         )
     finally:
         model.adapter.unmerge()

@@ -19,11 +19,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from polyprefix.engine.tensors import Text
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.methods.base import attention_shape
 from polyprefix.models.head import embedding_table
-from polyprefix.prefix import KVPrefix
+from polyprefix.prefix import KVPrefix, TokenTree
 
 ALL = slice(None)
 
@@ -35,7 +34,7 @@ class Work:
     passes: int = 0
     """Forward passes."""
     tokens: int = 0
-    """Real tokens of texts that went through the layers; what texts share counts once a pass."""
+    """Real tokens of trees that went through the layers; what trees share counts once a pass."""
     padding: int = 0
     """Tokens computed beside them."""
     flops: float = 0.0
@@ -104,7 +103,7 @@ class Shape:
         )
 
     def forward(self, tokens: int, pairs: int, positions: int, layers: slice = ALL) -> float:
-        """FLOPs of a forward pass through some of the layers; `pairs` within texts."""
+        """FLOPs of a forward pass through some of the layers; `pairs` within trees."""
         seen = self.prefix[layers]
         attended = len(seen) * pairs + tokens * sum(seen)
         products = 2.0 * self.weights * len(seen) / self.layers * tokens
@@ -151,39 +150,39 @@ class Meter:
 
     Args:
         training: whether each pass is followed by a backward pass.
-        shared: S, the tokens that all texts begin with.
+        common_length: S, the tokens that all trees begin with.
     """
 
-    def __init__(self, model: AdaptedModel, shared: int, *, training: bool = False) -> None:
+    def __init__(self, model: AdaptedModel, common_length: int, *, training: bool = False) -> None:
         self.work = Work()
         self.shape = Shape.of(model)
         self.training = training
-        self.shared = shared
+        self.common_length = common_length
         self.start = 0
         """The layer at which passes begin; what those below it gave is kept."""
 
-    def count_below(self, texts: Sequence[Text]) -> None:
+    def count_below(self, trees: Sequence[TokenTree]) -> None:
         """Texts that cross the layers below `start`, as the first part of the next pass."""
-        self.work.flops += self.shape.forward(*self._tokens_and_pairs(texts), 0, slice(self.start))
+        self.work.flops += self.shape.forward(*self._tokens_and_pairs(trees), 0, slice(self.start))
 
-    def count(self, texts: Sequence[Text], computed: int) -> None:
-        """One pass over texts.
+    def count(self, trees: Sequence[TokenTree], computed: int) -> None:
+        """One pass over trees.
 
         Args:
-            computed: tokens of the pass with padding, without what texts share.
+            computed: tokens of the pass with padding, without what trees share.
         """
-        tokens, pairs = self._tokens_and_pairs(texts)
-        self.add(tokens, pairs, sum(text.heads for text in texts), computed - tokens)
+        tokens, pairs = self._tokens_and_pairs(trees)
+        self.add(tokens, pairs, sum(tree.logit_positions for tree in trees), computed - tokens)
         if (
             self.training
-        ):  # what texts share is read again in each pass; of its last layer only keys and values are used
-            within = self.shared * (self.shared + 1) // 2
-            self.work.tokens += self.shared
-            self.work.flops += self.shape.forward(self.shared, within, 0, slice(self.start, None))
-            self.work.flops += self.shape.backward(self.shared, within, 0, without=1)
+        ):  # what trees share is read again in each pass; of its last layer only keys and values are used
+            within = self.common_length * (self.common_length + 1) // 2
+            self.work.tokens += self.common_length
+            self.work.flops += self.shape.forward(self.common_length, within, 0, slice(self.start, None))
+            self.work.flops += self.shape.backward(self.common_length, within, 0, without=1)
 
     def add(self, tokens: int, pairs: int, positions: int, padding: int) -> None:
-        """One pass over texts, by its figures."""
+        """One pass over trees, by its figures."""
         self.work.passes += 1
         self.work.tokens += tokens
         self.work.padding += padding
@@ -191,6 +190,5 @@ class Meter:
         if self.training:
             self.work.flops += self.shape.backward(tokens, pairs, positions)
 
-    def _tokens_and_pairs(self, texts: Sequence[Text]) -> tuple[int, int]:
-        trees = [text.tree for text in texts]
-        return sum(tree.size for tree in trees), sum(tree.pairs(self.shared) for tree in trees)
+    def _tokens_and_pairs(self, trees: Sequence[TokenTree]) -> tuple[int, int]:
+        return sum(tree.size for tree in trees), sum(tree.pairs(self.common_length) for tree in trees)

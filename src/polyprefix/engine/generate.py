@@ -24,9 +24,10 @@ from polyprefix.engine.eval_context import reading
 from polyprefix.engine.flop_counter import Meter, Work
 from polyprefix.engine.predict import not_finite
 from polyprefix.engine.prefill import prefill
-from polyprefix.engine.tensors import Text, pad_left
+from polyprefix.engine.tensors import pad_left
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.models.generation import greedy_settings
+from polyprefix.prefix import TokenTree
 from polyprefix.text.batches import by_token_budget, group_by_common_prefix
 from polyprefix.text.tokens import TokenizedPrompt
 
@@ -72,28 +73,28 @@ def _write(
     tokenizer = model.base.tokenizer
     answers: dict[int, str] = {}
     shortest, longest = min(len(item.ids) for item in encoded), max(len(item.ids) for item in encoded) + new - 1
-    with reading(model, encoded, shortest, longest) as (shared, context):
-        meter = Meter(model, shared)
+    with reading(model, encoded, shortest, longest) as (common_length, prefix):
+        meter = Meter(model, common_length)
 
         budget = memory.token_budget(model, token_budget, training=False)
-        prompts = [item.ids[shared:] for item in encoded]
+        prompts = [item.ids[common_length:] for item in encoded]
         settings = greedy_settings(model.model, tokenizer, new)
         prefills = model.hook.caches_what_it_attends_to() and model.hook.lengths.branches(shortest, longest)
 
         def write(rows: list[int]) -> list[str]:
             chosen = [prompts[i] for i in rows]
             ids, mask = pad_left(chosen, tokenizer.pad_token_id, model.device)
-            cache, read = prefill(model, chosen, context, budget) if prefills else (None, [])
+            cache, read = prefill(model, chosen, prefix, budget) if prefills else (None, [])
             own, model.model.generation_config = model.model.generation_config, settings
             try:  # what settings leave open is filled in from the model's own
                 out = model.generate(
-                    ids, mask, context=context, past_key_values=cache, generation_config=settings,
+                    ids, mask, prefix=prefix, past_key_values=cache, generation_config=settings,
                     stopping_criteria=ended, logits_processor=LogitsProcessorList([_Finite(model.base.name)]),
                 )  # fmt: skip
             finally:
                 model.model.generation_config = own
             written = out[:, ids.shape[1] :]
-            before = read or [Text(prompt[:-1]) for prompt in chosen]
+            before = read or [TokenTree(prompt[:-1]) for prompt in chosen]
             meter.count(before, sum(t.size for t in read) if read else mask.numel() - len(chosen))
             _count(meter, mask.sum(-1), written, tokenizer.pad_token_id)
             return tokenizer.batch_decode(written, skip_special_tokens=True)
@@ -170,7 +171,7 @@ def _count(meter: Meter, lengths: Tensor, written: Tensor, pad: int) -> None:
     """What was written after prompts of these lengths [B]: each row's last token of the prompt, then all but its last one; a row that
     had ended while others went on is padding."""
     real = (written != pad).sum(-1)
-    pairs = (real * (lengths + meter.shared) + real * (real - 1) // 2).sum()
+    pairs = (real * (lengths + meter.common_length) + real * (real - 1) // 2).sum()
     total = int(real.sum())
     meter.add(total, int(pairs), total, written.numel() - total)
     meter.work.passes += max(0, written.shape[1] - 1)  # one a token

@@ -18,6 +18,7 @@ from polyprefix.engine.flop_counter import Meter, Work
 from polyprefix.errors import ModelError
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.models.head import most_positions
+from polyprefix.prefix import TokenTree
 from polyprefix.text.batches import by_token_budget, group_by_common_prefix
 from polyprefix.text.tokens import TokenizedPrompt
 
@@ -84,7 +85,7 @@ def _lengths(item: TokenizedPrompt) -> tuple[int, int]:
 def _each_alone(model: AdaptedModel, item: TokenizedPrompt) -> list[TokenizedPrompt]:
     """The prompt with all its choices; where these may not share a pass, once with each."""
     shortest, longest = _lengths(item)
-    size = tensors.Text(item.ids, item.choices).size
+    size = TokenTree(item.ids, item.choices).size
     if len(item.choices) == 1 or model.hook.lengths.branches(shortest, longest, size):
         return [item]
     return [replace(item, choices=(choice,)) for choice in item.choices]
@@ -100,22 +101,22 @@ def _log_likelihoods(
     """Of each choice of prompts that may share passes."""
     lengths = [_lengths(item) for item in encoded]
     ranked: dict[int, tuple[float, ...]] = {}
-    with reading(model, encoded, min(lengths)[0], max(longest for _, longest in lengths)) as (shared, context):
-        meter = Meter(model, shared)
+    with reading(model, encoded, min(lengths)[0], max(longest for _, longest in lengths)) as (common_length, prefix):
+        meter = Meter(model, common_length)
         budget = memory.token_budget(model, token_budget, training=False)
-        rests = [tensors.Text(item.ids[shared:], item.choices) for item in encoded]
+        rests = [TokenTree(item.ids[common_length:], item.choices) for item in encoded]
         groups = _groups(model, rests, budget)
-        texts = [tensors.together([rests[i] for i in group], common) for common, group in groups]
+        trees = [TokenTree.joined([rests[i] for i in group], common) for common, group in groups]
 
         def rank(rows: list[int]) -> list[list[float]]:
-            chosen = [texts[n] for n in rows]
+            chosen = [trees[n] for n in rows]
             inputs = tensors.batch(chosen, model)
-            values = inputs.sums(inputs.log_likelihoods(inputs.logits(model, context=context))).tolist()
+            values = inputs.sums(inputs.log_likelihoods(inputs.logits(model, prefix=prefix))).tolist()
             meter.count(chosen, inputs.input_ids.numel())
             return [[values.pop(0) for _ in rests[i].continuations] for n in rows for i in groups[n][1]]
 
-        sizes = [text.size for text in texts]
-        for rows, values in memory.retry_on_oom(_batches(model, texts, sizes, budget), rank, sizes, model.device):
+        sizes = [tree.size for tree in trees]
+        for rows, values in memory.retry_on_oom(_batches(model, trees, sizes, budget), rank, sizes, model.device):
             done = [i for n in rows for i in groups[n][1]]
             for i, found in zip(done, values, strict=True):
                 if not all(map(math.isfinite, found)):
@@ -129,15 +130,15 @@ def _log_likelihoods(
     return [ranked[i] for i in range(len(encoded))]
 
 
-def _groups(model: AdaptedModel, texts: Sequence[tensors.Text], budget: int) -> list[tuple[int, list[int]]]:
+def _groups(model: AdaptedModel, trees: Sequence[TokenTree], budget: int) -> list[tuple[int, list[int]]]:
     if not model.hook.supports_packing():
-        return [(0, [n]) for n in range(len(texts))]
-    return group_by_common_prefix([text.ids for text in texts], [text.size for text in texts], budget)
+        return [(0, [n]) for n in range(len(trees))]
+    return group_by_common_prefix([tuple(tree.ids) for tree in trees], [tree.size for tree in trees], budget)
 
 
-def _batches(model: AdaptedModel, texts: Sequence[tensors.Text], sizes: Sequence[int], budget: int) -> list[list[int]]:
+def _batches(model: AdaptedModel, trees: Sequence[TokenTree], sizes: Sequence[int], budget: int) -> list[list[int]]:
     padded = None if model.hook.supports_packing() else tensors.SIMILAR
     if padded is not None:  # a row for each choice
-        budget //= max(len(text.continuations) for text in texts)
-    answers = [text.heads for text in texts]
+        budget //= max(len(tree.continuations) for tree in trees)
+    answers = [tree.logit_positions for tree in trees]
     return by_token_budget(sizes, budget, answers=answers, most_answers=most_positions(model.model), padded=padded)

@@ -12,34 +12,35 @@ import torch
 from transformers import DynamicCache
 
 from polyprefix.engine import tensors
-from polyprefix.methods.adapted import AdaptedModel, Context
+from polyprefix.methods.adapted import AdaptedModel, ComputedPrefix
+from polyprefix.prefix import TokenTree
 from polyprefix.text.batches import by_token_budget, group_by_common_prefix
 
 
 @torch.no_grad()
 def prefill(
-    model: AdaptedModel, prompts: Sequence[tuple[int, ...]], context: Context, budget: int
-) -> tuple[DynamicCache | None, list[tensors.Text]]:
+    model: AdaptedModel, prompts: Sequence[tuple[int, ...]], prefix: ComputedPrefix, budget: int
+) -> tuple[DynamicCache | None, list[TokenTree]]:
     """A cache [B, G, T - 1, K] a layer, left-padded, and what was computed for it; no cache where no prompt has a second token.
 
     Args:
         prompts: B of them, without the tokens of the context, T the longest.
         budget: tokens of one pass at most.
     """
-    texts = [tensors.Text(ids[:-1]) for ids in prompts]
+    texts = [TokenTree(ids[:-1]) for ids in prompts]
     width = max(len(text.ids) for text in texts)
     if width == 0:
         return None, []
     groups = group_by_common_prefix(prompts, list(map(len, prompts)), budget)
-    trees = [tensors.together([texts[i] for i in group], common) for common, group in groups]
+    trees = [TokenTree.joined([texts[i] for i in group], common) for common, group in groups]
     index = torch.zeros(len(prompts), width, dtype=torch.long)
     parts, end = [], 0
     for rows in by_token_budget([tree.size for tree in trees], budget):
         inputs = tensors.batch([trees[row] for row in rows], model)
-        with model.hook.lengths.for_length(context.shared_length + width + 1):
+        with model.hook.lengths.for_length(prefix.common_length + width + 1):
             parts.append(
                 model.hook.compute_kv(
-                    inputs.input_ids, start=context.shared_length, before=context.prefix, packed=inputs.packed
+                    inputs.input_ids, start=prefix.common_length, before=prefix.kv, packed=inputs.packed
                 )
             )
         for common, group in (groups[row] for row in rows):

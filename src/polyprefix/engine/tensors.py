@@ -1,174 +1,136 @@
-"""Texts and their continuations as tensors: without padding where the model allows it, and with the positions where the head is needed.
+"""Token trees as tensors: one packed row where the model supports it, else one left-padded row a continuation.
 
-A text is what is left of a prompt after its shared beginning, and one continuation or several: the answer to learn, or the choices to
-rank. All continuations follow the same text, which is computed once; those of one token need no token of their own. Texts that begin alike,
-such as the questions about one passage, may in turn continue a text without continuations of its own.
+The continuations of a prompt, the answer to learn or the choices to rank, follow the same tokens, which are computed once. Single-token
+continuations add no input tokens. Logits are computed only where a continuation is predicted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.models.head import log_normaliser
-from polyprefix.prefix import Packed, Tree
+from polyprefix.prefix import Packed, TokenTree
 
 SIMILAR = 0.85
 """Where a model takes no packed rows: rows share a forward pass if none is shorter than this share of the longest."""
 
 
-class Text(NamedTuple):
-    """Tokens, and what follows them."""
-
-    ids: tuple[int, ...]
-    continuations: Sequence[Sequence[int]] = ()
-    texts: Sequence[Text] = ()
-
-    @property
-    def tree(self) -> Tree:
-        """What goes through the model in a packed row: of each continuation all tokens but the last."""
-        scored = [Tree(len(tokens) - 1) for tokens in self.continuations]
-        return Tree(len(self.ids), [*scored, *(text.tree for text in self.texts)])
-
-    @property
-    def size(self) -> int:
-        """Tokens in a packed row."""
-        return self.tree.size
-
-    @property
-    def heads(self) -> int:
-        """Positions at which the head is needed."""
-        own = 1 + sum(len(tokens) - 1 for tokens in self.continuations) if self.continuations else 0
-        return own + sum(text.heads for text in self.texts)
-
-    def rows(self, before: Sequence[int] = ()) -> Iterator[tuple[list[int], Sequence[int]]]:
-        """All that stands before each continuation, and the continuation."""
-        whole = [*before, *self.ids]
-        for tokens in self.continuations:
-            yield whole, tokens
-        for text in self.texts:
-            yield from text.rows(whole)
-
-
-def together(texts: Sequence[Text], common: int) -> Text:
-    """Texts that begin with the same `common` tokens as one."""
-    if len(texts) == 1:
-        return texts[0]
-    return Text(texts[0].ids[:common], (), [text._replace(ids=text.ids[common:]) for text in texts])
-
-
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Texts that go through the model together."""
+    """Sequences of one forward pass."""
 
     input_ids: Tensor
     """[1, N] of a packed row, or [B, T], left-padded, one row a continuation."""
     attention_mask: Tensor | None
     """[B, T], 0 on padding; None where packed."""
     packed: Packed | None
-    at: Tensor
-    """[A], tokens after which something is predicted, counted through input_ids."""
-    asked: Tensor
-    """[M], for each token of each continuation: which of `at` predicts it."""
+    logit_positions: Tensor
+    """[A], flat indices into input_ids of the tokens whose logits are needed."""
+    position_index: Tensor
+    """[M], for each token of each continuation: the index into `logit_positions` of the token that predicts it."""
     labels: Tensor
     """[M], the token."""
-    owner: Tensor
+    continuation_id: Tensor
     """[M], the number of its continuation in the batch."""
     continuations: int
+    """C, how many there are."""
 
-    def logits(self, model: Any, **context: Any) -> Tensor:
+    def logits(self, model: Any, **before: Any) -> Tensor:
         """[A, V] in float32.
 
         Args:
             model: an adapted model, or what accelerate made of one.
-            context: `context` or `shared_ids`, as the model takes them.
+            before: `prefix` or `common_prefix`, as the model takes them.
         """
-        out = model(self.input_ids, self.attention_mask, packed=self.packed, at=self.at, **context)
+        out = model(
+            self.input_ids, self.attention_mask, packed=self.packed, logit_positions=self.logit_positions, **before
+        )
         return out.logits[0].float()
 
     def log_likelihoods(self, logits: Tensor) -> Tensor:
-        """Of every token of every continuation, [M], in nats."""
-        return logits[self.asked, self.labels] - log_normaliser(logits)[self.asked]
+        """Log-likelihood of every token of every continuation, [M], in nats."""
+        return logits[self.position_index, self.labels] - log_normaliser(logits)[self.position_index]
 
     def sums(self, values: Tensor) -> Tensor:
         """Values of tokens [M] added up by continuation, [C]."""
-        return values.new_zeros(self.continuations).index_add(0, self.owner, values)
+        return values.new_zeros(self.continuations).index_add(0, self.continuation_id, values)
 
     def counts(self) -> Tensor:
         """Tokens of each continuation, [C]."""
-        return torch.bincount(self.owner, minlength=self.continuations)
+        return torch.bincount(self.continuation_id, minlength=self.continuations)
 
 
-def batch(texts: Sequence[Text], model: AdaptedModel, shared: Sequence[int] = ()) -> Batch:
-    """Put texts together: packed where the model keeps them apart, else one padded row for each continuation.
+def batch(trees: Sequence[TokenTree], model: AdaptedModel, common_prefix: Sequence[int] = ()) -> Batch:
+    """One forward pass of these trees.
 
     Args:
-        shared: tokens that all texts begin with, to stand at the head of a packed row; a padded one has no place for them.
+        common_prefix: tokens that precede all of them, stored once at the start of a packed row; padded rows cannot hold them.
     """
     if model.hook.supports_packing():
-        return _packed(texts, model.device, shared)
-    return _padded([row for text in texts for row in text.rows()], model)
+        return _packed(trees, model.device, common_prefix)
+    return _padded([row for tree in trees for row in tree.sequences()], model)
 
 
-def _packed(texts: Sequence[Text], device: torch.device, shared: Sequence[int]) -> Batch:
-    ids = list(shared)
-    marks = _Marks()
+def _packed(trees: Sequence[TokenTree], device: torch.device, common_prefix: Sequence[int]) -> Batch:
+    ids = list(common_prefix)
+    targets = _Targets()
 
-    def lay(text: Text) -> None:
-        ids.extend(text.ids)
+    def add(tree: TokenTree) -> None:
+        ids.extend(tree.ids)
         last = len(ids) - 1
-        for tokens in text.continuations:
-            marks.add(tokens, last, len(ids))
+        for tokens in tree.continuations:
+            targets.add(tokens, last, len(ids))
             ids.extend(tokens[:-1])
-        for longer in text.texts:
-            lay(longer)
+        for branch in tree.branches:
+            add(branch)
 
-    for text in texts:
-        lay(text)
-    packed = Packed.of([text.tree for text in texts], device, len(shared))
-    return marks.batch(torch.tensor([ids], device=device), None, packed)
+    for tree in trees:
+        add(tree)
+    packed = Packed.of(trees, device, len(common_prefix))
+    return targets.batch(torch.tensor([ids], device=device), None, packed)
 
 
 def _padded(rows: Sequence[tuple[Sequence[int], Sequence[int]]], model: AdaptedModel) -> Batch:
     inputs = [[*before, *tokens[:-1]] for before, tokens in rows]
     ids, mask = pad_left(inputs, model.base.tokenizer.pad_token_id, model.device)
-    marks = _Marks()
+    targets = _Targets()
     for number, (_, tokens) in enumerate(rows, start=1):
         first = number * ids.shape[1] - len(tokens)
-        marks.add(tokens, first, first + 1)
-    return marks.batch(ids, mask, None)
+        targets.add(tokens, first, first + 1)
+    return targets.batch(ids, mask, None)
 
 
-class _Marks:
-    """Where the head is needed, collected text by text."""
+class _Targets:
+    """Which logits are needed, and what they predict, collected continuation by continuation."""
 
     def __init__(self) -> None:
-        self.at: dict[int, int] = {}
-        """Token -> its place among those that predict."""
-        self.asked: list[int] = []
+        self.logit_positions: dict[int, int] = {}
+        """Flat index of a token -> its place in this dict."""
+        self.position_index: list[int] = []
         self.labels: list[int] = []
-        self.owner: list[int] = []
+        self.continuation_id: list[int] = []
         self.continuations = 0
 
     def add(self, tokens: Sequence[int], last: int, start: int) -> None:
-        """A continuation whose first token is predicted after `last`, and whose own tokens stand from `start` on."""
+        """A continuation whose first token is predicted by the token at `last`, and whose own tokens stand from `start` on."""
         for number, token in enumerate(tokens):
-            after = last if number == 0 else start + number - 1
-            self.asked.append(self.at.setdefault(after, len(self.at)))
+            position = last if number == 0 else start + number - 1
+            self.position_index.append(self.logit_positions.setdefault(position, len(self.logit_positions)))
             self.labels.append(token)
-            self.owner.append(self.continuations)
+            self.continuation_id.append(self.continuations)
         self.continuations += 1
 
     def batch(self, ids: Tensor, mask: Tensor | None, packed: Packed | None) -> Batch:
         """All of it as tensors."""
-        columns = (list(self.at), self.asked, self.labels, self.owner)
-        at, asked, labels, owner = (torch.tensor(column, device=ids.device) for column in columns)
-        return Batch(ids, mask, packed, at, asked, labels, owner, self.continuations)
+        columns = (list(self.logit_positions), self.position_index, self.labels, self.continuation_id)
+        positions, index, labels, owners = (torch.tensor(column, device=ids.device) for column in columns)
+        return Batch(ids, mask, packed, positions, index, labels, owners, self.continuations)
 
 
 def pad_left(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:

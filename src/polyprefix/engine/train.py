@@ -33,9 +33,10 @@ from polyprefix.engine.processes import Processes, clip, merged, processes, spli
 from polyprefix.errors import TrainingError
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.models.head import most_positions
+from polyprefix.prefix import TokenTree
 from polyprefix.progress import Reporter
 from polyprefix.text.batches import by_token_budget, steps
-from polyprefix.text.tokens import TokenizedPrompt, shared_length
+from polyprefix.text.tokens import TokenizedPrompt, common_prefix_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,21 +162,21 @@ class Optimizer:
         self.lengths = [len(item.ids) + len(item.target) - 1 for item in examples]
         """Tokens of each example that go through the model; the answer's last one does not."""
         apart = len(model.hook.lengths.passes([(n, n) for n in self.lengths])) > 1
-        common = shared_length([item.ids for item in examples])
+        common = common_prefix_length([item.ids for item in examples])
         self.shared = 0 if apart else model.shareable(common, max(self.lengths))
-        self.texts = [tensors.Text(item.ids[self.shared :], [item.target]) for item in examples]
-        # At the head of a packed row one product serves all; where most texts are shorter, attention's rows would widen.
+        self.trees = [TokenTree(item.ids[self.shared :], [item.target]) for item in examples]
+        # At the head of a packed row one product serves all; where most trees are shorter, attention's rows would widen.
         # One answer for all passes: processes that share a model's weights must call its layers equally often.
-        in_row = model.hook.supports_packing() and self.shared <= statistics.median(text.size for text in self.texts)
+        in_row = model.hook.supports_packing() and self.shared <= statistics.median(tree.size for tree in self.trees)
         head = examples[0].ids[: self.shared]
-        shared_ids = torch.tensor(head, device=model.device)
+        common_prefix = torch.tensor(head, device=model.device)
         self.head: tuple[int, ...] = head if in_row else ()
-        self.apart: Tensor | None = None if in_row else shared_ids
+        self.apart: Tensor | None = None if in_row else common_prefix
         self.meter = Meter(model, self.shared, training=True)
         self.budget = token_budget(model, config.token_budget, training=True, shared=len(self.head))
         self.processes: Processes = processes()
         self.lower = activation_cache(
-            model, self.texts, shared_ids, in_row=in_row, lowest=self.meter.shape.lowest,
+            model, self.trees, common_prefix, in_row=in_row, lowest=self.meter.shape.lowest,
             wanted=config.cache_lower_layers, again=total * min(config.batch_size, len(examples)) > len(examples),
         )  # fmt: skip
         self.meter.start = self.meter.shape.lowest if self.lower else 0
@@ -258,7 +259,7 @@ class Optimizer:
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error) or self.processes.sharded:  # the others wait for this pass
                     raise
-                largest = max(self.texts[row].size for row in rows)
+                largest = max(self.trees[row].size for row in rows)
                 if self.budget < largest:
                     raise too_large(largest, self.adapted.device) from error
             self.adamw.zero_grad(set_to_none=True)  # a pass may have failed half-way
@@ -269,21 +270,21 @@ class Optimizer:
         loss = 0.0
         for part, weight in self.processes.mine(self._passes(rows)):
             chosen = [rows[i] for i in part]
-            texts = [self.texts[row] for row in chosen]
-            inputs = tensors.batch(texts, self.adapted, self.head)
+            trees = [self.trees[row] for row in chosen]
+            inputs = tensors.batch(trees, self.adapted, self.head)
             with self._lower_layers(chosen, inputs):
                 value = self._loss(inputs) * (weight / len(rows))
             value.backward()
             loss += value.item()
             if weight:
-                self.meter.count(texts, inputs.input_ids.numel() - len(self.head))
+                self.meter.count(trees, inputs.input_ids.numel() - len(self.head))
         return loss
 
     def _lower_layers(self, rows: Sequence[int], inputs: tensors.Batch) -> AbstractContextManager[None]:
-        """The pass over these texts inside begins above the lower layers, where what they give is kept."""
+        """The pass over these trees inside begins above the lower layers, where what they give is kept."""
         if self.lower is None:
             return nullcontext()
-        self.meter.count_below([self.texts[row] for row in self.lower.visit(rows)])
+        self.meter.count_below([self.trees[row] for row in self.lower.visit(rows)])
         return self.lower.skipped(rows, inputs)
 
     def _passes(self, rows: Sequence[int]) -> list[list[int]]:
@@ -293,20 +294,20 @@ class Optimizer:
         return batches
 
     def _batches(self, rows: Sequence[int]) -> list[list[int]]:
-        texts = [self.texts[row] for row in rows]
-        sizes = [text.size for text in texts]
+        trees = [self.trees[row] for row in rows]
+        sizes = [tree.size for tree in trees]
         share = math.ceil(sum(sizes) / self.processes.count)  # so that every process has something to do
         return by_token_budget(
             sizes,
             min(self.budget, share) if self.processes.count > 1 else self.budget,
-            answers=[text.heads for text in texts],
+            answers=[tree.logit_positions for tree in trees],
             most_answers=most_positions(self.adapted.model),
             padded=None if self.adapted.hook.supports_packing() else tensors.SIMILAR,
         )
 
     def _loss(self, inputs: tensors.Batch) -> Tensor:
-        """Sum over texts of the mean negative log-likelihood of the answer's tokens."""
-        logits = inputs.logits(self.adapted, shared_ids=self.apart)
+        """Sum over trees of the mean negative log-likelihood of the answer's tokens."""
+        logits = inputs.logits(self.adapted, common_prefix=self.apart)
         return -(inputs.sums(inputs.log_likelihoods(logits)) / inputs.counts()).sum()
 
 

@@ -1,7 +1,7 @@
 """A base model with an adapter: called and used like a transformers model.
 
-What stands before a text - the learned prefix, and the tokens that all texts of a batch begin with - is computed once, for a batch in
-training and for all batches in evaluation, and never enters the KV cache. Positions: prefix -P..-1, shared tokens 0..S-1, text from S.
+The learned prefix and the common prefix of the sequences are computed once, for a batch in training and for all batches in evaluation, and
+never enter the KV cache. Positions: learned prefix -P..-1, common prefix 0..S-1, sequences from S on.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ NEUTRAL_TEXT = "Read the following text carefully and answer the question about 
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """What stands before the text, and how many of its tokens count as positions of the text."""
+class ComputedPrefix:
+    """Keys and values of the learned prefix and of the common prefix of some sequences, computed once for many batches."""
 
-    prefix: KVPrefix
-    shared_length: int = 0
-    """S."""
+    kv: KVPrefix
+    common_length: int = 0
+    """S, tokens of the common prefix; sequences continue at position S."""
     regime: int = 0
-    """Of the sequences that it may stand before: their rotary phases are its own."""
+    """The regime of rotary phases that it was computed for."""
 
 
 class AdaptedModel(nn.Module):
@@ -60,27 +60,28 @@ class AdaptedModel(nn.Module):
         """Where inputs belong."""
         return self.hook.device
 
-    def context(self, shared_ids: Tensor | None = None, length: int | None = None) -> Context:
-        """What stands before the text: the learned prefix, then the shared tokens [S] or [1, S], which attend to it.
+    def compute_prefix(self, common_prefix: Tensor | None = None, length: int | None = None) -> ComputedPrefix:
+        """Keys and values of the learned prefix, and of the common prefix, which attends to it.
 
         Args:
-            length: tokens of the sequences that it will stand before, shared ones included, where rotary phases depend on that.
+            common_prefix: token ids, [S] or [1, S].
+            length: tokens of the sequences that will follow, common prefix included, where rotary phases depend on it.
         """
         regime = self.hook.lengths.regime(length or 0)
         with self.hook.lengths.for_length(length):
             learned = self.adapter.prefix(self.hook) or KVPrefix()
-            if shared_ids is None or shared_ids.numel() == 0:
-                return Context(learned, 0, regime)
-            shared_ids = shared_ids.reshape(1, -1).to(self.device)
-            shared = self.hook.compute_kv(input_ids=shared_ids, start=0, before=learned)
-            return Context(learned.then(shared), shared_ids.shape[1], regime)
+            if common_prefix is None or common_prefix.numel() == 0:
+                return ComputedPrefix(learned, 0, regime)
+            common_prefix = common_prefix.reshape(1, -1).to(self.device)
+            common = self.hook.compute_kv(input_ids=common_prefix, start=0, before=learned)
+            return ComputedPrefix(learned.then(common), common_prefix.shape[1], regime)
 
-    def shareable(self, shared: int, longest: int) -> int:
-        """How many of `shared` leading tokens may be given as context, when the longest text has `longest` tokens in all.
+    def shareable(self, common: int, longest: int) -> int:
+        """How many of `common` leading tokens may be a computed prefix, when the longest sequence has `longest` tokens in all.
 
-        All or none: beyond a sliding window or a chunk of attention, later tokens must not see them, and a prefix is seen by all.
+        All or none: beyond a sliding window or a chunk of attention later tokens must not see them, and every token sees a prefix.
         """
-        return shared if self.hook.lengths.shares(longest) else 0
+        return common if self.hook.lengths.shares(longest) else 0
 
     def forward(
         self,
@@ -88,10 +89,10 @@ class AdaptedModel(nn.Module):
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
         *,
-        shared_ids: Tensor | None = None,
-        context: Context | None = None,
+        common_prefix: Tensor | None = None,
+        prefix: ComputedPrefix | None = None,
         packed: Packed | None = None,
-        at: Tensor | None = None,
+        logit_positions: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
         """A forward pass of the base model over texts that attend to the prefix.
@@ -99,12 +100,12 @@ class AdaptedModel(nn.Module):
         Args:
             input_ids: [B, T], padded on either side, or packed (then with position_ids that restart at 0).
             attention_mask: [B, T], or [B, past + T] with `past_key_values`.
-            position_ids: [B, T], counted after the shared tokens; by default from the mask.
-            shared_ids: [S] tokens that every text begins with, left out of input_ids.
-            context: what `context()` gave, to use it for many batches; instead of shared_ids.
-            packed: the layout of a row [1, N] of several texts, only where `hook.supports_packing()`; instead of mask and positions, and of
-                shared_ids where these stand at its head.
-            at: [A], the tokens, counted through [B, T], whose logits are wanted; the head computes nothing else.
+            position_ids: [B, T], counted from the end of the common prefix; by default from the mask.
+            common_prefix: [S] token ids that every sequence begins with, left out of input_ids.
+            prefix: from `compute_prefix()`, for many batches; instead of common_prefix.
+            packed: the layout of a row [1, N] of several sequences, only where `hook.supports_packing()`; instead of mask and positions, and
+                of common_prefix where the row starts with it.
+            logit_positions: [A], flat indices into [B, T] of the tokens whose logits are computed; by default all.
             kwargs: as the base model takes them (`inputs_embeds`, `labels`, `logits_to_keep`, `past_key_values`, ...).
 
         Returns:
@@ -126,31 +127,33 @@ class AdaptedModel(nn.Module):
             raise ModelError(
                 f"{self.base.name} does not keep packed sequences apart: give them as rows of a padded batch"
             )
-        before = context.shared_length if context else 0 if shared_ids is None else shared_ids.numel()
+        before = prefix.common_length if prefix else 0 if common_prefix is None else common_prefix.numel()
         lengths = packed.lengths if packed is not None else self._lengths(position_ids, attention_mask)
         lengths = [before + length for length in lengths]
         if packed is None and len({self.hook.lengths.regime(length) for length in lengths}) > 1:
             rows = (input_ids, attention_mask, position_ids)
-            return self._apart(rows, lengths, shared_ids, plain=not (context or kwargs or at is not None))
+            return self._apart(
+                rows, lengths, common_prefix, plain=not (prefix or kwargs or logit_positions is not None)
+            )
         texts = (
             packed.lengths if packed is not None else input_ids if input_ids is not None else kwargs["inputs_embeds"]
         )
         row = packed.position.numel() if packed is not None else 0
         self.hook.lengths.check(lengths, shared=before, together=len(texts) > 1, row=row)
         length = max(lengths) if self.hook.lengths.rope.switches else None
-        context = context or self.context(shared_ids, length)
-        if context.regime != self.hook.lengths.regime(length or 0):
+        prefix = prefix or self.compute_prefix(common_prefix, length)
+        if prefix.regime != self.hook.lengths.regime(length or 0):
             raise ValueError(
-                f"the context was not made for sequences of {length} tokens: give their length to context()"
+                f"the prefix was not computed for sequences of {length} tokens: give their length to compute_prefix()"
             )
         kwargs.setdefault("use_cache", False)
-        self.hook.set(context.prefix, packed)
+        self.hook.set(prefix.kv, packed)
         try:
-            with packing(packed), only_at(self.model, at), self.hook.lengths.for_length(length):
+            with packing(packed), only_at(self.model, logit_positions), self.hook.lengths.for_length(length):
                 return self.model(
                     input_ids=input_ids,
                     attention_mask=attention_mask,
-                    position_ids=position_ids + context.shared_length,
+                    position_ids=position_ids + prefix.common_length,
                     **kwargs,
                 )
         finally:
@@ -170,7 +173,7 @@ class AdaptedModel(nn.Module):
         return sorted({int(n) for n in (position_ids[ends] + 1).tolist()})
 
     def _apart(
-        self, rows: tuple[Any, ...], lengths: Sequence[int], shared_ids: Tensor | None, *, plain: bool
+        self, rows: tuple[Any, ...], lengths: Sequence[int], common_prefix: Tensor | None, *, plain: bool
     ) -> CausalLMOutputWithPast:
         """Logits of padded rows whose rotary phases differ, one regime at a time."""
         ids, mask, positions = rows
@@ -179,12 +182,12 @@ class AdaptedModel(nn.Module):
                 f"rows of {min(lengths)} to {max(lengths)} tokens: the rotary phases of {self.base.name} depend on the length, "
                 f"so that rows on both sides of {self.hook.lengths.rope.switches[0]} tokens need passes of their own"
             )
-        shared = 0 if shared_ids is None else shared_ids.numel()
+        shared = 0 if common_prefix is None else common_prefix.numel()
         regimes = [self.hook.lengths.regime(shared + int(n)) for n in (positions.amax(-1) + 1).tolist()]
         logits: Tensor | None = None
         for regime in sorted(set(regimes)):
             chosen = torch.tensor([n for n, own in enumerate(regimes) if own == regime], device=ids.device)
-            part = self(ids[chosen], mask[chosen], positions[chosen], shared_ids=shared_ids)
+            part = self(ids[chosen], mask[chosen], positions[chosen], common_prefix=common_prefix)
             logits = part.logits.new_zeros(*ids.shape, part.logits.shape[-1]) if logits is None else logits
             logits = logits.index_copy(0, chosen, part.logits)
         return CausalLMOutputWithPast(logits=logits)
@@ -195,8 +198,8 @@ class AdaptedModel(nn.Module):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         *,
-        shared_ids: Tensor | None = None,
-        context: Context | None = None,
+        common_prefix: Tensor | None = None,
+        prefix: ComputedPrefix | None = None,
         **kwargs: Any,
     ) -> Any:
         """transformers' `generate` (greedy, sampling, beams, with or without cache) over left-padded prompts [B, T].
@@ -211,25 +214,32 @@ class AdaptedModel(nn.Module):
             attention_mask = torch.ones_like(input_ids)
         settings = kwargs.get("generation_config")
         new = kwargs.get("max_new_tokens") or getattr(settings, "max_new_tokens", None) or 0
-        before = context.shared_length if context else 0 if shared_ids is None else shared_ids.numel()
+        before = prefix.common_length if prefix else 0 if common_prefix is None else common_prefix.numel()
         positions = _positions(input_ids, attention_mask, {})
         lengths = [before + n for n in self._lengths(positions, attention_mask)]
         self.hook.lengths.check([n + new for n in lengths], shared=before, together=len(input_ids) > 1)
         length = max(lengths) if self.hook.lengths.rope.switches else None
         regimes = {self.hook.lengths.regime(n + k) for n in lengths for k in range(new or 1)}
         if len(regimes) > 1:
-            if context and before:
-                raise ValueError("a context with shared tokens cannot stand before answers whose rotary phases change")
-            return self._generate_in_regimes(input_ids, attention_mask, shared_ids, **{**kwargs, "max_new_tokens": new})
-        context = context or self.context(shared_ids, length)
-        positions = positions + context.shared_length
-        with self.hook.using(context.prefix), self.hook.lengths.for_length(length):
+            if prefix and before:
+                raise ValueError("a computed common prefix cannot precede answers whose rotary phases change")
+            return self._generate_in_regimes(
+                input_ids, attention_mask, common_prefix, **{**kwargs, "max_new_tokens": new}
+            )
+        prefix = prefix or self.compute_prefix(common_prefix, length)
+        positions = positions + prefix.common_length
+        with self.hook.using(prefix.kv), self.hook.lengths.for_length(length):
             return self.model.generate(
                 input_ids=input_ids, attention_mask=attention_mask, position_ids=positions, **kwargs
             )
 
     def _generate_in_regimes(
-        self, input_ids: Tensor, attention_mask: Tensor, shared_ids: Tensor | None, max_new_tokens: int, **kwargs: Any
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        common_prefix: Tensor | None,
+        max_new_tokens: int,
+        **kwargs: Any,
     ) -> Tensor:
         """Each row alone, read anew whenever its rotary phases change; [B, T + new], padded on the right."""
         kwargs.pop("past_key_values", None)
@@ -241,7 +251,7 @@ class AdaptedModel(nn.Module):
         criteria = kwargs.get("stopping_criteria") or StoppingCriteriaList()
         ends = settings.eos_token_id
         ends = set(ends if isinstance(ends, list) else [ends])
-        shared = 0 if shared_ids is None else shared_ids.numel()
+        shared = 0 if common_prefix is None else common_prefix.numel()
         written: list[Tensor] = []
         for row, mask in zip(input_ids, attention_mask, strict=True):
             ids = row[mask.bool()][None]
@@ -253,7 +263,7 @@ class AdaptedModel(nn.Module):
                     left,
                 )
                 settings.max_new_tokens = run
-                ids = self.generate(ids, shared_ids=shared_ids, generation_config=settings, **kwargs)
+                ids = self.generate(ids, common_prefix=common_prefix, generation_config=settings, **kwargs)
                 left = max_new_tokens - (ids.shape[1] - start)
                 over = shared + ids.shape[1] < now + run or int(ids[0, -1]) in ends
                 if over or any(bool(ended) for criterion in criteria for ended in criterion(ids, None)):

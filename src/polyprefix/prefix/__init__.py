@@ -8,8 +8,9 @@ Read in this order: `kv` (the value), `attention` (how text attends to it), `pro
 from polyprefix.prefix.hook import AttentionHook
 from polyprefix.prefix.kv import GatedKV, KVPrefix, LayerKV
 from polyprefix.prefix.layers import parse_layers
-from polyprefix.prefix.packed import Packed, Tree, packing
+from polyprefix.prefix.packed import Packed, packing
 from polyprefix.prefix.shapes import LayerShape, layer_shapes
+from polyprefix.prefix.token_tree import TokenTree
 
 __all__ = [
     "AttentionHook",
@@ -18,7 +19,7 @@ __all__ = [
     "LayerKV",
     "LayerShape",
     "Packed",
-    "Tree",
+    "TokenTree",
     "layer_shapes",
     "packing",
     "parse_layers",

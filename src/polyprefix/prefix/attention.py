@@ -86,19 +86,20 @@ def attend(
             return query.new_zeros(batch, tokens, heads, value.shape[-1]), None
     keys, values = [key], [value]
     if state.packed is not None:
-        query, *spread = (state.packed.spread(states) for states in (query, key, value))
-        keys, values = ([state.packed.ahead(states), rows] for states, rows in zip((key, value), spread, strict=True))
-        key = spread[0]
+        query, *rows = (state.packed.scatter_to_rows(states) for states in (query, key, value))
+        keys, values = ([state.packed.common(states), own] for states, own in zip((key, value), rows, strict=True))
+        key = rows[0]
     if state.joined is not None:
-        before = _expand(state.joined, key)
+        prefix_keys, prefix_values = _expand(state.joined, key)
         mask = _open(mask, state.joined.length, query, sum(states.shape[2] for states in keys))
-        keys, values = [before[0], *keys], [before[1], *values]
+        keys, values = [prefix_keys, *keys], [prefix_values, *values]
     out, weights = base(module, query, _joined(keys), _joined(values), mask, **kwargs)
     if state.gated is not None:
-        ahead, worth = _expand(state.gated.kv, key)
-        beside, _ = base(module, query, ahead, worth, _all_open(implementation, query, ahead), **kwargs)
-        out = out + state.gated.gate.to(out.dtype).view(1, 1, -1, 1) * beside
-    return (out, weights) if state.packed is None else (state.packed.gather(out), None)
+        prefix_keys, prefix_values = _expand(state.gated.kv, key)
+        all_open = _all_open(implementation, query, prefix_keys)
+        adapter_output, _ = base(module, query, prefix_keys, prefix_values, all_open, **kwargs)
+        out = out + state.gated.gate.to(out.dtype).view(1, 1, -1, 1) * adapter_output
+    return (out, weights) if state.packed is None else (state.packed.gather_from_rows(out), None)
 
 
 def _base(implementation: str, module: nn.Module) -> Callable[..., tuple[Tensor, Any]]:

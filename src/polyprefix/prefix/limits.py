@@ -29,8 +29,9 @@ from polyprefix.models.head import embedding_table
 from polyprefix.models.shrink import MOST_PARAMETERS, ConfigKey, shrunken
 from polyprefix.prefix.kv import KVPrefix
 from polyprefix.prefix.lengths import UNLIMITED, LengthRules, Limits
-from polyprefix.prefix.packed import Packed, Tree, packing
+from polyprefix.prefix.packed import Packed, packing
 from polyprefix.prefix.probe import normalized_rmse
+from polyprefix.prefix.token_tree import TokenTree
 
 FRONT = 4
 """Tokens that are given as keys and values."""
@@ -203,7 +204,9 @@ def _row(hook: Measured, plain: Any, length: int) -> bool:
 
 def _packed(hook: Measured, rows: Sequence[Tensor]) -> Tensor:
     """Logits [1, N, V] of sequences in one row, each but its last token the trunk of its last token."""
-    packed = Packed.of([Tree(row.shape[1] - 1, [Tree(1)]) for row in rows], rows[0].device)
+    packed = Packed.of(
+        [TokenTree(range(row.shape[1] - 1), branches=[TokenTree(range(1))]) for row in rows], rows[0].device
+    )
     row = torch.cat(list(rows), 1)
     hook.set(None, packed)
     with packing(packed):

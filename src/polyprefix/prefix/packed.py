@@ -1,11 +1,10 @@
-"""Texts of different length in one row, without padding: [1, N] for everything that works token by token, rows only inside attention.
+"""Packed sequences: one row [1, N] without padding for every token-wise operation, padded rows only inside attention.
 
-The products of a layer - nearly all of its work - see N tokens and not one more. For attention alone the row is laid out as [R, W], W the
-longest text, shorter texts sharing a row; each token sees what its own text allows and nothing else. A text may be a tree: a trunk and
-branches that continue it, each blind to the others, such as a passage, its questions, and their possible answers. What branches have in
-common is then computed once.
+The matrix products of a layer, nearly all of its work, see N tokens and no padding. Attention alone sees the row as [R, W]: W is the longest
+sequence, and shorter sequences share a row. Each token attends to the tokens of its own sequence. A sequence may be a tree: branches that
+continue the same tokens and do not see each other, such as a passage, its questions and their choices.
 
-What all texts begin with may stand at the head of the row, once: every text sees it, and goes on where it ends.
+The common prefix of all sequences is stored once, at the start of the row.
 """
 
 from __future__ import annotations
@@ -14,33 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-
-class Tree(NamedTuple):
-    """A text by its lengths."""
-
-    tokens: int
-    """Of the trunk."""
-    branches: Sequence[Tree] = ()
-    """What continues it."""
-
-    @property
-    def size(self) -> int:
-        """Tokens of the trunk and all branches."""
-        return self.tokens + sum(branch.size for branch in self.branches)
-
-    def pairs(self, before: int = 0) -> int:
-        """Pairs of a token and a token that it sees, itself too.
-
-        Args:
-            before: tokens that stand before the trunk and are seen by all.
-        """
-        own = self.tokens * before + self.tokens * (self.tokens + 1) // 2
-        return own + sum(branch.pairs(before + self.tokens) for branch in self.branches)
+from polyprefix.prefix.token_tree import TokenTree
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,43 +26,43 @@ class Packed:
     """Which token of a row of N continues which, and where it stands while attention is computed."""
 
     position: Tensor
-    """[N], in its own text, from 0; branches go on where the trunk ends."""
+    """[N], in its own sequence, from 0."""
     node: Tensor
-    """[N], the number of its trunk or branch: each before those that continue it, these before the next one."""
+    """[N], the number of its tree node, depth first."""
     last: Tensor
-    """[N], the highest number among those that continue it."""
+    """[N], the highest node number among its node's descendants."""
     index: Tensor
-    """[R, W], the token at each place of attention's rows; 0 where there is none."""
+    """[R, W], the token at each place of attention's rows; 0 on padding."""
     real: Tensor
-    """[R, W], whether there is one."""
+    """[R, W], False on padding."""
     place: Tensor
-    """[N], the place of each token, counted through [R, W]."""
-    shared: int = 0
-    """S, the tokens at the head of the row that every text begins with."""
+    """[N], the flat index of each token in [R, W]."""
+    common_prefix: int = 0
+    """S, the length of the common prefix at the start of the row."""
     lengths: tuple[int, ...] = ()
-    """Tokens of each sequence, from its first token to the last of a branch that nothing continues."""
+    """Tokens of each root-to-leaf sequence, common prefix included."""
 
     @classmethod
-    def of(cls, trees: Sequence[Tree], device: torch.device, shared: int = 0) -> Packed:
-        """The layout of texts that stand in a row in this order, each trunk before its branches, all of them after `shared` tokens."""
+    def of(cls, trees: Sequence[TokenTree], device: torch.device, common_prefix: int = 0) -> Packed:
+        """The layout of sequences in this order, each tree depth first, after a common prefix of so many tokens."""
         position: list[int] = []
         node: list[int] = []
         ends: list[int] = []
         lengths: list[int] = []
 
-        def lay(tree: Tree, start: int) -> None:
-            number = len(ends)
+        def add(tokens: int, nodes: Sequence[TokenTree], start: int) -> None:
+            number, end = len(ends), start + tokens
             ends.append(number)
-            position.extend(range(start, start + tree.tokens))
-            node.extend([number] * tree.tokens)
-            for branch in tree.branches:
-                lay(branch, start + tree.tokens)
-            if not tree.branches:
-                lengths.append(start + tree.tokens)
+            position.extend(range(start, end))
+            node.extend([number] * tokens)
+            for inner in nodes:
+                add(len(inner.ids), inner.nodes, end)
+            if not nodes:
+                lengths.append(end)
             ends[number] = len(ends) - 1
 
-        lay(Tree(shared, trees), 0)
-        sizes = [*([shared] if shared else []), *(tree.size for tree in trees)]
+        add(common_prefix, trees, 0)
+        sizes = [*([common_prefix] if common_prefix else []), *(tree.size for tree in trees)]
         rows, width = rows_of(sizes), max(sizes)
         index = torch.zeros(len(rows), width, dtype=torch.long)
         real = torch.zeros(len(rows), width, dtype=torch.bool)
@@ -97,47 +75,48 @@ class Packed:
         columns = (position, node, [ends[number] for number in node])
         positions, nodes, last = (torch.tensor(values, device=device) for values in columns)
         layout = index.to(device), real.to(device), place.to(device)
-        return cls(positions, nodes, last, *layout, shared, tuple(lengths))
+        return cls(positions, nodes, last, *layout, common_prefix, tuple(lengths))
 
-    def spread(self, states: Tensor) -> Tensor:
-        """Queries, keys or values [1, H, N, K] in attention's rows, [R, H, W, K]."""
+    def scatter_to_rows(self, states: Tensor) -> Tensor:
+        """Queries, keys or values [1, H, N, K] as attention's rows, [R, H, W, K]."""
         rows = _Move.apply(states[0].transpose(0, 1), self.index.flatten(), self.place, None)
         return rows.view(*self.index.shape, *rows.shape[1:]).transpose(1, 2)
 
-    def ahead(self, states: Tensor) -> Tensor:
-        """Keys or values of what all texts begin with, in front of each of attention's rows, [R, H, S, K], without a copy."""
-        return states[:, :, : self.shared].expand(len(self.index), -1, -1, -1)
+    def common(self, states: Tensor) -> Tensor:
+        """Keys or values of the common prefix for each of attention's rows, [R, H, S, K], without a copy."""
+        return states[:, :, : self.common_prefix].expand(len(self.index), -1, -1, -1)
 
-    def gather(self, out: Tensor) -> Tensor:
-        """What attention gave, [R, W, H, K], back in the row, [1, N, H, K]."""
+    def gather_from_rows(self, out: Tensor) -> Tensor:
+        """Attention output [R, W, H, K] as a packed row, [1, N, H, K]."""
         return _Move.apply(out.flatten(0, 1), self.place, self.index.flatten(), self.real.flatten())[None]
 
     def visible(self, mask_mod: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        """A mask function over attention's rows, [R, W] to [R, S + W].
+        """A mask_mod over attention's rows, [R, W] by [R, S + W].
 
-        It allows what the layer's own `mask_mod` allows by position, within a text and its branch.
-
-        The first S columns are what all texts begin with; its own tokens see themselves there, too. A place without a
-        token sees itself, for a softmax over nothing is no number; nobody else sees it.
+        It allows what the layer's own `mask_mod` allows by position, among the tokens of one sequence. The first S columns are the common
+        prefix. Padding sees itself alone, since a softmax over nothing is NaN.
         """
         columns, there = self.index, self.real
-        if self.shared:
-            head = torch.arange(self.shared, device=columns.device).expand(len(columns), -1)
+        if self.common_prefix:
+            head = torch.arange(self.common_prefix, device=columns.device).expand(len(columns), -1)
             columns = torch.cat([head, columns], 1)
-            there = torch.cat([torch.ones_like(head, dtype=torch.bool), there & (self.index >= self.shared)], 1)
+            there = torch.cat([torch.ones_like(head, dtype=torch.bool), there & (self.index >= self.common_prefix)], 1)
 
         def mask(b: Tensor, h: Tensor, q: Tensor, kv: Tensor) -> Tensor:
             asks, seen = self.index[b, q], columns[b, kv]
             together = (self.node[seen] <= self.node[asks]) & (self.node[asks] <= self.last[seen])
             allowed = mask_mod(b * 0, h, self.position[asks], self.position[seen])
-            itself = (kv == q + self.shared) & ~self.real[b, q]
+            itself = (kv == q + self.common_prefix) & ~self.real[b, q]
             return itself | (self.real[b, q] & there[b, kv] & together & allowed)
 
         return mask
 
 
 class _Move(torch.autograd.Function):
-    """Tokens by index. The way back is the other index and not a sum: each token is taken once, and what fills a gap has no gradient."""
+    """Gather tokens by index; the gradient gathers by the inverse index.
+
+    index_select's own gradient is a scatter-add, which is slower. It is not needed: every token is taken once, and padding has no gradient.
+    """
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, there: Tensor, back: Tensor, holds: Tensor | None) -> Tensor:
@@ -152,7 +131,7 @@ class _Move(torch.autograd.Function):
 
 
 def rows_of(sizes: Sequence[int]) -> list[list[int]]:
-    """Texts in rows as long as the longest, longest first, each into the first row with room.
+    """Sequences packed into rows as long as the longest: longest first, each into the first row with room.
 
     >>> rows_of([5, 2, 9, 4])
     [[2], [0, 3], [1]]
@@ -175,7 +154,7 @@ _CURRENT: ContextVar[Packed | None] = ContextVar("packed", default=None)
 
 @contextmanager
 def packing(packed: Packed | None) -> Iterator[None]:
-    """Masks that are made inside the block are those of this layout."""
+    """Attention masks that are made inside the block are those of this layout."""
     token = _CURRENT.set(packed)
     try:
         yield
@@ -184,14 +163,14 @@ def packing(packed: Packed | None) -> Iterator[None]:
 
 
 def packed_mask(make: Callable[..., Any]) -> Callable[..., Any]:
-    """transformers' way to make a mask, for attention's rows where a layout is current."""
+    """A mask function of transformers that makes the mask of the current packed layout, where there is one."""
 
     def mask(*args: Any, **kwargs: Any) -> Any:
         packed = _CURRENT.get()
         if packed is None:
             return make(*args, **kwargs)
         rows, width = packed.index.shape
-        seen = packed.shared + width
+        seen = packed.common_prefix + width
         given = {"batch_size": rows, "q_length": width, "kv_length": seen, "q_offset": 0, "kv_offset": 0}
         mask_mod = packed.visible(kwargs["mask_function"])
         return make(

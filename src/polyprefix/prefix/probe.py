@@ -12,7 +12,8 @@ from transformers import PreTrainedModel
 from polyprefix.errors import ModelError
 from polyprefix.models.head import embedding_table
 from polyprefix.prefix.kv import KVPrefix
-from polyprefix.prefix.packed import Packed, Tree, packing
+from polyprefix.prefix.packed import Packed, packing
+from polyprefix.prefix.token_tree import TokenTree
 
 PROBE_TOKENS = 8
 TOLERANCE = {True: 1e-3, False: 0.2}
@@ -87,7 +88,8 @@ def takes_rows(hook: Probed) -> bool:
     """Whether sequences in one row under a layout, behind a common head, have the logits that they have alone."""
     ids = probe_ids(hook.model)
     head, *texts = ids.split((2, 3, 3), 1)
-    packed = Packed.of([Tree(3), Tree(2, [Tree(1)])], hook.device, shared=2)
+    trees = [TokenTree(range(3)), TokenTree(range(2), branches=[TokenTree(range(1))])]
+    packed = Packed.of(trees, hook.device, common_prefix=2)
     was_training = hook.model.training
     hook.model.eval()
     hook.set(None)

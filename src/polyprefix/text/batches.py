@@ -14,7 +14,7 @@ import random
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from polyprefix.text.tokens import shared_length
+from polyprefix.text.tokens import common_prefix_length
 
 LEAST_COMMON = 8
 """Tokens; a shorter common beginning is chance and not worth a wider row."""
@@ -96,7 +96,7 @@ def group_by_common_prefix(
     [(100, [0, 2]), (0, [1])]
     """
     order = sorted(range(len(rows)), key=lambda n: rows[n])
-    common = [0, *(shared_length([rows[a], rows[b]]) for a, b in pairwise(order))]
+    common = [0, *(common_prefix_length([rows[a], rows[b]]) for a, b in pairwise(order))]
     best = [(0.0, 0)]
     """For the first k texts in order: the least cost, and where the last of their groups begins."""
     for k in range(1, len(order) + 1):

@@ -15,7 +15,7 @@ from polyprefix.languages import find
 from polyprefix.records import Example
 from polyprefix.tasks.base import ENGLISH, Source, Task
 from polyprefix.text.shots import choose_shot_languages, in_front, load_shots, shots_note, solved_text
-from polyprefix.text.tokens import END, TokenizedPrompt, encode, needs_end, shared_length
+from polyprefix.text.tokens import END, TokenizedPrompt, common_prefix_length, encode, needs_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def _encoded(
     validation = tokens(examples.validation, examples.train_shots, True)
     test = {code: tokens(items, examples.shots.get(code, ()), False) for code, items in examples.test.items()}
     rows = [item.ids for item in (*train, *validation)] or [item.ids for item in next(iter(test.values()))]
-    instruction = tokenizer.decode(rows[0][: shared_length(rows)], skip_special_tokens=True) if rows else ""
+    instruction = tokenizer.decode(rows[0][: common_prefix_length(rows)], skip_special_tokens=True) if rows else ""
     parts = {"train": train, "validation": validation, **{f"language {code}": items for code, items in test.items()}}
     notes = [
         f"{count:,} of {len(items):,} contexts cut to {max_length:,} tokens with question and answer, {part}."

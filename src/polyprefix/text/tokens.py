@@ -189,7 +189,7 @@ def _where(item: TokenizedPrompt) -> str:
     return f"example {item.prompt.example_id} ({item.prompt.language})"
 
 
-def shared_length(rows: Sequence[tuple[int, ...]]) -> int:
+def common_prefix_length(rows: Sequence[tuple[int, ...]]) -> int:
     """S, the number of tokens that all rows begin with; at least one token of each row is left over."""
     if not rows:
         return 0
