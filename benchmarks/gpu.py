@@ -87,7 +87,7 @@ def lines(records: list[dict[str, Any]]) -> list[str]:
             continue
         speed, memory = record["examples_per_second"]["median"], record["peak_memory_bytes"]["median"]
         tokens = f", {record['tokens_per_second']['median']:,.0f} tokens/s" if "tokens_per_second" in record else ""
-        share = f", {record['share_of_ceiling']['median']:.0%} of the ceiling" if "share_of_ceiling" in record else ""
+        share = f", {record['mfu']['median']:.0%} of the ceiling" if "mfu" in record else ""
         found.append(f"{name}: {speed:.3g} examples/s{tokens}{share}, {memory / 1e9:.1f} GB")
     return found
 

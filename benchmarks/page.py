@@ -75,14 +75,12 @@ def ceiling(results: Sequence[dict[str, Any]]) -> str:
     rows = ["| measurement | share of the ceiling | ceiling | padding |", "|" + " --- |" * 4]
     for result in results:
         for r in result["medians"]:
-            if r["contestant"] == "polyprefix" and "share_of_ceiling" in r and r["setting"] == "same":
+            if r["contestant"] == "polyprefix" and "mfu" in r and r["setting"] == "same":
                 top = (
-                    f"{r['ceiling_flops_per_second']['median'] / 1e9:,.0f} GFLOP/s"
-                    if "ceiling_flops_per_second" in r
-                    else ""
+                    f"{r['peak_flops_per_second']['median'] / 1e9:,.0f} GFLOP/s" if "peak_flops_per_second" in r else ""
                 )
                 part = "training" if r["part"] == "train" else "evaluation"
-                share, padding = r["share_of_ceiling"]["median"], r["padding_share"]["median"]
+                share, padding = r["mfu"]["median"], r["padding_share"]["median"]
                 rows.append(f"| {r['workload']}, {part} | {share:.0%} | {top} | {padding:.1%} |")
     return "\n".join(rows) if len(rows) > 2 else NOT_MEASURED
 
@@ -115,7 +113,7 @@ def _gpu_figures(record: dict[str, Any] | None) -> str:
         return f"fails: {kind} | | |"
     speed = record["examples_per_second"]
     tokens = f"{record['tokens_per_second']['median']:,.0f}" if "tokens_per_second" in record else ""
-    share = f"{record['share_of_ceiling']['median']:.0%}" if "share_of_ceiling" in record else ""
+    share = f"{record['mfu']['median']:.0%}" if "mfu" in record else ""
     median, least, most = (
         f"{v:,.0f}" if v >= 100 else f"{v:.3g}" for v in (speed[k] for k in ("median", "least", "most"))
     )

@@ -67,7 +67,7 @@ def test_run_evaluate_and_predict(polyprefix: Command, tiny_folder: Path, tmp_pa
     assert status == 0, err
     answers = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()]
     recorded = {p.example_id: p for p in read_predictions(run / "predictions.parquet")[0] if p.language == "swh_Latn"}
-    assert {a["id"]: a["prediction"] for a in answers} == {id: p.predicted for id, p in recorded.items()}
+    assert {a["id"]: a["prediction"] for a in answers} == {id: p.prediction for id, p in recorded.items()}
     for answer in answers:
         assert set(answer) == {"id", "headline", "section", "prediction", "probabilities"}
         assert sum(answer["probabilities"].values()) == pytest.approx(1)
@@ -108,7 +108,7 @@ def test_solved_examples_stand_in_front_again(tiny_folder: Path, tmp_path: Path)
     assert json.loads((run / "adapter" / "adapter.json").read_text())["task"]["shots"].startswith("Headline: ")
     for id, prediction in predicted.items():
         top = max(prediction.log_likelihoods)
-        assert answers[id]["probabilities"][prediction.predicted] == pytest.approx(
+        assert answers[id]["probabilities"][prediction.prediction] == pytest.approx(
             1 / sum(2.718281828459045 ** (v - top) for v in prediction.log_likelihoods), rel=1e-4
         )
 

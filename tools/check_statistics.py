@@ -8,7 +8,7 @@ seed in that language, of the example (shared by all languages: parallel data), 
 chance. The true score of a system in a language is then `Phi(fixed / sqrt(1 + sum of the variances))`. Prints, for each
 number of languages, systems' effects and seeds: the share of 95% intervals that hold the true value, and how often at
 least one of all comparisons without a true difference is called significant after the correction of its family. With `--each`, every
-language is asked about so few examples only: the same ones, then each about its own (`eval_ids: spread`), and how wide
+language is asked about so few examples only: the same ones, then each about its own (`eval_ids: disjoint`), and how wide
 the intervals of averages are is printed too.
 """
 

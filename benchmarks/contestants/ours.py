@@ -11,8 +11,8 @@ from benchmarks import shapes
 from benchmarks.worker import Clock
 from benchmarks.workload import Row, Workload
 from polyprefix.config import TrainConfig
-from polyprefix.engine.cost import matrix_ceiling
 from polyprefix.engine.flop_counter import Work
+from polyprefix.engine.peak import measured_peak
 from polyprefix.engine.predict import loglikelihood
 from polyprefix.engine.train import Optimizer
 from polyprefix.methods import registry
@@ -42,12 +42,12 @@ def _train(model: AdaptedModel, work: Workload, started: float) -> dict[str, Any
         done = clock.step(record["loss"])
         if len(clock.ends) > 1:
             flops, seconds = flops + optimizer.meter.work.flops - before, seconds + time.perf_counter() - start
-    ceiling = matrix_ceiling(model.device, model.hook.dtype)
+    ceiling = measured_peak(model.device, model.hook.dtype)
     return {
         **clock.result(work.batch_size),
         "padding_share": optimizer.meter.work.padding_share,
-        "ceiling_flops_per_second": ceiling,
-        "share_of_ceiling": flops / seconds / ceiling,
+        "peak_flops_per_second": ceiling,
+        "mfu": flops / seconds / ceiling,
         "tokens_per_second": _tokens(work) * work.batch_size * (len(clock.ends) - 1) / seconds,
     }
 
@@ -73,14 +73,14 @@ def _evaluate(model: AdaptedModel, work: Workload, started: float) -> dict[str, 
         for item in loglikelihood(model, encoded, None, work=counted):
             values[int(item.encoded.prompt.example_id)] = item.log_likelihoods
     seconds = time.perf_counter() - start
-    ceiling = matrix_ceiling(model.device, model.hook.dtype)
+    ceiling = measured_peak(model.device, model.hook.dtype)
     return {
         "load_seconds": loaded,
         "seconds": seconds,
         "examples_per_second": len(values) / seconds,
         "log_likelihoods": [values[n] for n in range(len(values))],
         "padding_share": counted.padding_share,
-        "share_of_ceiling": counted.flops / seconds / ceiling,
+        "mfu": counted.flops / seconds / ceiling,
     }
 
 

@@ -28,6 +28,11 @@ ENGLISH_TIMES = 10
 """Times as many test examples in English as in another language, where each language has its own."""
 DEFAULT_PROTOCOL = "default"
 """The project's own prompts and scoring."""
+ADDED_LATER: Mapping[str, tuple[Any, ...]] = {
+    "protocol": (DEFAULT_PROTOCOL,), "eval_ids": ("same",), "model_digest": (None,), "adapter_digest": (None,),
+    "train.cache_lower_layers": (None,), "train.whole_pass": (None, True),
+}  # fmt: skip
+"""Setting that the first version did not have -> the values that mean what it did."""
 
 
 class Settings(BaseModel):
@@ -159,13 +164,13 @@ class RunConfig(Settings):
     """English training examples; None means all."""
     eval_size: int | None = Field(default=None, ge=1, le=MOST_EXAMPLES)
     """Test examples per language; None means all."""
-    eval_ids: Literal["same", "spread"] = "same"
-    """Which examples those are: the same ids in every language, or each language's own. Spread out, as many answers rest on more examples,
-    so averages over languages are surer (docs/statistics.md); English, which every loss is measured from, has ten times as many."""
+    eval_ids: Literal["same", "disjoint"] = "same"
+    """Which examples those are: the `same` ids in every language, or `disjoint` subsets. Disjoint subsets cover more examples and reduce
+    the variance of averages over languages (docs/statistics.md). English has ten times as many: transfer gaps are measured from it."""
     shots: int = Field(default=0, ge=0, le=1000)
-    """Solved examples in front of each question."""
+    """Few-shot examples in front of each question."""
     shot_language: Name = "english"
-    """The language of the solved examples: one of the task's, or `target` for that of each question. Training keeps to English."""
+    """The language of the few-shot examples: one of the task's, or `target` for that of each question. Training keeps to English."""
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
     """Seeds the choice of examples, their order and random initial values."""
     train: TrainConfig = TrainConfig()
@@ -182,6 +187,11 @@ class RunConfig(Settings):
             return {"name": "prefix", **value}
         raise ValueError("expected a method's name, or its settings with a 'name'")
 
+    @field_validator("eval_ids", mode="before")
+    @classmethod
+    def _eval_ids_may_have_their_old_name(cls, value: Any) -> Any:
+        return "disjoint" if value == "spread" else value
+
     @field_validator("languages", mode="before")
     @classmethod
     def _languages_may_be_a_list(cls, value: Any) -> Any:
@@ -196,36 +206,38 @@ class RunConfig(Settings):
 
     def test_size(self, *, english: bool) -> int | None:
         """Test examples of a language at most; None means all."""
-        times = ENGLISH_TIMES if english and self.eval_ids == "spread" else 1
+        times = ENGLISH_TIMES if english and self.eval_ids == "disjoint" else 1
         return None if self.eval_size is None else times * self.eval_size
 
     def run_id(self) -> str:
-        """A readable, stable name: equal settings give equal ids, on every machine."""
-        settings = self.model_dump(mode="json")
-        if self.protocol == DEFAULT_PROTOCOL:
-            del settings["protocol"]  # ids from before there were protocols stay
-        if self.train.cache_lower_layers is None:
-            del settings["train"]["cache_lower_layers"]  # so do those from before there was this
-        del settings["runtime"]["allow_pickle"]  # the same weights, whatever holds them
-        if self.train.whole_pass is not False:
-            del settings["train"]["whole_pass"]
-        if self.eval_ids == "same":
-            del settings["eval_ids"]
-        for key in ("model_digest", "adapter_digest"):
-            if settings[key] is None:
-                del settings[key]
-        if self.model_digest:  # content and not place makes a model
-            settings["model"] = Path(self.model).name
-        if self.task_digest:  # content and not place makes a task
-            del settings["task"]
-        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
-        model, task = (
-            slug(without_suffix(self.model.replace("\\", "/").rstrip("/").rpartition("/")[2])),
-            slug(task_name(self.task)),
-        )
+        """A readable, stable name: equal settings give equal ids, on every machine and in every later version."""
+        digest = hashlib.sha256(json.dumps(self._identity(), sort_keys=True).encode()).hexdigest()[:8]
+        model = slug(without_suffix(self.model.replace("\\", "/").rstrip("/").rpartition("/")[2]))
+        task = slug(task_name(self.task))
         if self.protocol != DEFAULT_PROTOCOL:
             task += f"-{self.protocol}"
         return f"{task}-{self.method['name']}-{model}-s{self.seed}-{digest}"
+
+    def _identity(self) -> dict[str, Any]:
+        """What decides the outcome of the run.
+
+        A setting that came after the first version is part of it only where it differs from what was done before, so that adding one
+        changes no id. Content identifies a model and a task where it is known, not their place.
+        """
+        settings = self.model_dump(mode="json")
+        for path, before in ADDED_LATER.items():
+            *sections, key = path.split(".")
+            place = settings[sections[0]] if sections else settings
+            if place[key] in before:
+                del place[key]
+        if "eval_ids" in settings:
+            settings["eval_ids"] = "spread"  # its name in the first version
+        del settings["runtime"]["allow_pickle"]  # the same weights, whatever holds them
+        if self.model_digest:
+            settings["model"] = Path(self.model).name
+        if self.task_digest:
+            del settings["task"]
+        return settings
 
 
 def task_title(config: Mapping[str, Any]) -> str:

@@ -159,8 +159,8 @@ def _questions(rows: Sequence[Row], task: Task, language: str) -> list[Example]:
 
 def _answer(example: Example, prediction: Prediction) -> dict[str, Any]:
     if not example.choices:
-        return {PREDICTION: prediction.predicted}
+        return {PREDICTION: prediction.prediction}
     top = max(prediction.log_likelihoods)
     weights = [math.exp(value - top) for value in prediction.log_likelihoods]
     shares = {choice: weight / sum(weights) for choice, weight in zip(example.choices, weights, strict=True)}
-    return {PREDICTION: prediction.predicted, PROBABILITIES: shares}
+    return {PREDICTION: prediction.prediction, PROBABILITIES: shares}

@@ -28,8 +28,8 @@ class Example:
     """The named pieces of text that a template puts together, as the source has them; prompts strip them."""
     choices: tuple[str, ...]
     """The answers to choose from, in the order of the labels; empty where the answer is written freely."""
-    answers: tuple[str, ...]
-    """The accepted answers, never empty; the first is the training target. With choices, exactly one of them."""
+    references: tuple[str, ...]
+    """The correct answers, never empty; the first is the training target. With choices, exactly one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ class Prediction:
 
     example_id: str
     language: str
-    answers: tuple[str, ...]
-    """The accepted answers, as in the example."""
-    predicted: str
-    """The chosen or written answer."""
+    references: tuple[str, ...]
+    """The correct answers, as in the example."""
+    prediction: str
+    """The chosen or generated answer."""
     log_likelihoods: tuple[float, ...] = ()
     """Of each choice, in nats; empty where the answer was generated."""
     text: str = ""
@@ -102,7 +102,7 @@ class RunResult:
     fertility: Mapping[str, float] = field(default_factory=dict)
     """Language -> tokens per word of the model's tokenizer on the test examples; absent in results of earlier versions."""
     status: Literal["finished"] = "finished"
-    schema_version: int = 1
+    schema_version: int = 2
 
     @property
     def seconds(self) -> float:

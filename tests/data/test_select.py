@@ -19,7 +19,7 @@ def test_subsets_are_nested_and_in_order() -> None:
 
 
 def test_subsets_keep_the_balance_of_classes_roughly() -> None:
-    counts = Counter(e.answers[0] for e in evaluation_subset(ROWS, 120))
+    counts = Counter(e.references[0] for e in evaluation_subset(ROWS, 120))
     assert len(counts) == 3 and min(counts.values()) >= 25
 
 

@@ -207,7 +207,7 @@ def test_a_list_that_is_text_needs_a_word(form: str, tmp_path: Path) -> None:
         task(tmp_path, said).examples("test", "eng_Latn", Source())
     for word, answers in (("list", ("cat", "dog")), ("text", (form,))):
         example = task(tmp_path, said + f"answer_format: {word}\n").examples("test", "eng_Latn", Source())[0]
-        assert example.answers == answers
+        assert example.references == answers
     assert written_list("[1, 2") is None and written_list("[a]") is None
 
 
@@ -226,7 +226,7 @@ def test_labels_are_the_text_that_the_user_wrote(suffix: str, tmp_path: Path) ->
 def test_numbers_that_are_labels_match_with_and_without_a_point(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"text": "x", "answer": 1.0}\n{"text": "y", "answer": 2}\n', encoding="utf-8")
     said = "shape: classification\ntemplate: '{text}'\nlabels: [1, 2]\nfiles: {test: t.jsonl}\n"
-    assert [e.answers[0] for e in task(tmp_path, said).examples("test", "eng_Latn", Source())] == ["1", "2"]
+    assert [e.references[0] for e in task(tmp_path, said).examples("test", "eng_Latn", Source())] == ["1", "2"]
 
 
 def test_a_single_training_row_needs_validation_data_of_its_own(tmp_path: Path) -> None:

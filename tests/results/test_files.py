@@ -50,7 +50,7 @@ def test_result_round_trip(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 2}, "schema_version is 2"),
+        ({"schema_version": 3}, "schema_version is 3"),
         ({"schema_version": None}, "schema_version is None"),
         ({"status": "running"}, "status is 'running'"),
         ({"extra": 1}, "unknown keys extra"),

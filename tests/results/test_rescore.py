@@ -69,8 +69,8 @@ def test_a_file_of_another_run_is_noticed(damage: str, tiny_folder: Path, tmp_pa
     elif damage == "language":
         rows = [row for row in rows if row["language"] != "tha_Thai"]
     elif damage == "answer":
-        wrong = next(label for label in ("country", "language") if label not in rows[0]["answers"])
-        rows[0]["predicted"] = wrong if rows[0]["correct"] else rows[0]["answers"][0]
+        wrong = next(label for label in ("country", "language") if label not in rows[0]["references"])
+        rows[0]["prediction"] = wrong if rows[0]["correct"] else rows[0]["references"][0]
     else:
         text = (copy / RESULT).read_text()
         (copy / RESULT).write_text(text.replace('"n": 6', '"n": 7', 1))

@@ -185,9 +185,9 @@ def test_an_estimate_is_for_the_speed_that_the_machine_had_when_the_cell_was_run
     here = replace(GPUS["h100"], host=1e9, start=0.5)
     slow = estimate(cell.config, here.times(0.5))
     assert slow is not None
-    monkeypatch.setattr("polyprefix.engine.cost.matrix_ceiling", lambda device, dtype: 2e11)
+    monkeypatch.setattr("polyprefix.engine.peak.measured_peak", lambda device, dtype: 2e11)
     seconds = {"train_seconds": slow.train_seconds, "eval_seconds": slow.eval_seconds}
-    figures = {**seconds, "peak_memory_bytes": slow.memory, "ceiling_flops_per_second": 1e11}
+    figures = {**seconds, "peak_memory_bytes": slow.memory, "peak_flops_per_second": 1e11}
     scores = {"eng_Latn": {"accuracy": Score(1.0, 1, (0.0, 1.0))}}
     result = RunResult(cell.config.run_id(), {}, {"device": "cpu"}, {"trainable": 1, "total": 2}, scores, figures)
     RunFolder(tmp_path / "runs", cell.config.run_id()).finish(result)

@@ -81,7 +81,7 @@ def test_rows_in_any_order_have_the_ids_of_their_questions(monkeypatch: pytest.M
     serve(monkeypatch)
     english, indonesian = (TASK.examples("test", code, HUB) for code in ("eng_Latn", "ind_Latn"))
     assert english[0].id == indonesian[-1].id == "https://w/0#1"
-    assert {e.id: e.answers for e in english} == {e.id: e.answers for e in indonesian}
+    assert {e.id: e.references for e in english} == {e.id: e.references for e in indonesian}
     assert TASK.prompt(english[1]).text == (
         "Read the passage and answer the question with A, B, C or D.\nPassage: flores_passage 1\nQuestion: question 1\n"
         "A: mc_answer1 1\nB: mc_answer2 1\nC: mc_answer3 1\nD: mc_answer4 1\nAnswer:"
@@ -120,9 +120,9 @@ def test_the_recipe_keeps_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     mcscript = {f"mcscript-{p}-{q}" for p, q in ((0, 0), (0, 1), (0, 2), (1, 0))}
     assert set(examples) == {"race-high1.txt-1", "multirc-0-0", "mc500.train.0-0", *mcscript}
     race = examples["race-high1.txt-1"]
-    assert race.answers == ("C",) and [race.inputs[c] for c in "ABCD"] == ["a", "b", "c", "d"]
+    assert race.references == ("C",) and [race.inputs[c] for c in "ABCD"] == ["a", "b", "c", "d"]
     multirc = examples["multirc-0-0"]
-    assert multirc.inputs[multirc.answers[0]] == "r"
+    assert multirc.inputs[multirc.references[0]] == "r"
     assert {multirc.inputs[c] for c in "ABCD"} - {"r"} < {"w1", "w2", "w3", "w4"}
     notes = " ".join(fresh.notes)
     assert "without SciQ (no allenai/sciq)" in notes and "without ReClor" in notes
@@ -134,10 +134,10 @@ def test_two_answers_are_padded_with_those_of_other_questions(monkeypatch: pytes
     serve(monkeypatch)
     examples = {e.id: e for e in TASK.examples("train", "eng_Latn", HUB)}
     first, alone = examples["train-mcscript-0-0"], examples["train-mcscript-1-0"]
-    assert first.inputs[first.answers[0]] == "No"
+    assert first.inputs[first.references[0]] == "No"
     options = [first.inputs[c] for c in "ABCD"]
     assert {"Yes", "No"} < set(options) <= {"Yes", "No", "home", "shop", "late"}  # `no` would be a second right one
-    assert alone.inputs[alone.answers[0]] == "red"
+    assert alone.inputs[alone.references[0]] == "red"
     assert {alone.inputs[c] for c in "ABCD"} - {"red", "blue"} < {"No", "home", "late"}  # right answers elsewhere
     assert examples == {e.id: e for e in TASK.examples("train", "eng_Latn", HUB)}
 
@@ -154,9 +154,9 @@ def test_sciq_and_reclor_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None
     examples = {e.id: e for e in TASK.examples("train", "eng_Latn", HUB)}
     assert set(examples) == {"train-sciq-0", "train-reclor-0"}
     first = examples["train-sciq-0"]
-    assert first.inputs[first.answers[0]] == "right"
+    assert first.inputs[first.references[0]] == "right"
     assert sorted(first.inputs[c] for c in "ABCD") == ["right", "wrong 1", "wrong 2", "wrong 3"]
-    assert examples["train-reclor-0"].answers == ("D",)
+    assert examples["train-reclor-0"].references == ("D",)
 
 
 def test_training_without_any_part_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +185,7 @@ def test_a_damaged_file_of_a_mirror_is_an_error_and_of_the_hub_a_note(monkeypatc
 @pytest.mark.hub
 def test_both_subsets_have_the_same_ids_and_answers() -> None:
     javanese, sundanese = (TASK.examples("test", code, SOURCE) for code in ("jav_Latn", "sun_Latn"))
-    assert [(e.id, e.answers) for e in javanese] == [(e.id, e.answers) for e in sundanese]
+    assert [(e.id, e.references) for e in javanese] == [(e.id, e.references) for e in sundanese]
 
 
 @pytest.mark.hub

@@ -99,7 +99,7 @@ def check_ids(name: str, language: str, examples: Sequence[Example]) -> None:
     if name in TEST_ROWS:
         assert {example.id for example in examples} == english.keys()
     if name != "xquad":  # its answers are words of the language
-        assert all(example.answers == english[example.id].answers for example in examples)
+        assert all(example.references == english[example.id].references for example in examples)
 
 
 def check_prompts(name: str, examples: Sequence[Example]) -> None:
@@ -109,14 +109,14 @@ def check_prompts(name: str, examples: Sequence[Example]) -> None:
         assert (prompt.example_id, prompt.language) == (example.id, example.language)
         assert prompt.text == prompt.text.rstrip()
         assert prompt.target.strip() and not prompt.text.endswith(prompt.target.strip())
-        assert prompt.target.strip() == example.answers[0]
+        assert prompt.target.strip() == example.references[0]
         assert all(piece.strip() in prompt.text for piece in example.inputs.values())
         assert tuple(example.inputs) == task.info.inputs
         assert example.choices == task.info.labels
         if example.choices:
             assert prompt.choices == tuple(f" {choice}" for choice in example.choices)
             assert len(set(prompt.choices)) == len(prompt.choices) and prompt.target in prompt.choices
-            assert len(example.answers) == 1 and not prompt.stop
+            assert len(example.references) == 1 and not prompt.stop
         else:
             assert not prompt.choices and prompt.stop
             assert not any(stop in prompt.target for stop in prompt.stop)
@@ -126,11 +126,11 @@ def check_scores(name: str, examples: Sequence[Example]) -> None:
     task = registry.get(name)
 
     def answered(predicted: Sequence[str]) -> list[Prediction]:
-        return [Prediction(e.id, e.language, e.answers, p) for e, p in zip(examples, predicted, strict=True)]
+        return [Prediction(e.id, e.language, e.references, p) for e, p in zip(examples, predicted, strict=True)]
 
     gold = answered([task.prompt(example).target for example in examples])
     if examples[0].choices:  # the engine names the choice, without the space before it
-        gold = answered([example.answers[0] for example in examples])
+        gold = answered([example.references[0] for example in examples])
     check_complete(task, examples, gold)
     for predictions, value in ((gold, 1.0), (answered([""] * len(examples)), 0.0)):
         scores = task.score(predictions)

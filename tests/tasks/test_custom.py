@@ -69,7 +69,7 @@ def make(folder: Path, shape: str = "classification", suffix: str = ".jsonl", **
 
 
 def answered(examples: Sequence[Example], text: Callable[[Example], str]) -> list[Prediction]:
-    return [Prediction(e.id, e.language, e.answers, text(e)) for e in examples]
+    return [Prediction(e.id, e.language, e.references, text(e)) for e in examples]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
@@ -85,9 +85,9 @@ def test_every_shape_in_every_format(shape: str, suffix: str, tmp_path: Path) ->
         prompt = task.prompt(example)
         assert example.inputs["question"] in prompt.text and prompt.text == prompt.text.rstrip()
         assert tuple(example.inputs) == task.info.inputs and example.choices == task.info.labels
-        assert prompt.target == f" {example.answers[0]}" and (prompt.target in prompt.choices or prompt.stop)
+        assert prompt.target == f" {example.references[0]}" and (prompt.target in prompt.choices or prompt.stop)
     for predictions, value in (
-        (answered(examples, lambda e: e.answers[0]), 1.0),
+        (answered(examples, lambda e: e.references[0]), 1.0),
         (answered(examples, lambda e: ""), 0.0),
     ):
         scores = task.score(predictions)
@@ -101,7 +101,7 @@ def test_every_shape_in_every_format(shape: str, suffix: str, tmp_path: Path) ->
 def test_the_options_themselves_may_be_the_answers(tmp_path: Path) -> None:
     task = make(tmp_path, "multiple-choice", template="{question}\nAnswer:", labels=None)
     first = task.examples("test", "eng_Latn", SOURCE)[0]
-    assert first.choices == ("ainsect 0", "binsect 0") and first.answers == ("binsect 0",)
+    assert first.choices == ("ainsect 0", "binsect 0") and first.references == ("binsect 0",)
     assert task.info.options == ("a", "b") and task.prompt(first).choices == (" ainsect 0", " binsect 0")
 
 

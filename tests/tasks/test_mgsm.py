@@ -36,8 +36,8 @@ def test_a_worked_solution_has_no_annotations_and_says_the_answer() -> None:
 def test_training_teaches_the_solution_and_testing_asks_for_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
     serve(monkeypatch)
     train, test = TASK.examples("train", "eng_Latn", Source())[1_000], TASK.examples("test", "deu_Latn", Source())[0]
-    assert train.answers == ("Lösung: It is 1001.\nThe answer is 1001.", "1001")
-    assert test.answers == ("The answer is 1.", "1")
+    assert train.references == ("Lösung: It is 1001.\nThe answer is 1001.", "1001")
+    assert test.references == ("The answer is 1.", "1")
     prompt = TASK.prompt(test)
     assert prompt.text == (
         'Solve the problem step by step and end with "The answer is" and the number.\nQuestion: Frage: problem 0\nAnswer:'
@@ -90,9 +90,9 @@ def test_flexible_and_strict(language: str, text: str, flexible: int, strict: in
 @pytest.mark.parametrize("language", [code for code in CONFIGS if code != "eng_Latn"])
 def test_the_solved_problems_announce_their_answer_as_the_phrases_say(language: str) -> None:
     solved = TASK.examples("validation", language, SOURCE)
-    assert [e.answers[-1] for e in solved] == ["11", "29", "39", "9", "33", "8", "8", "5"]
+    assert [e.references[-1] for e in solved] == ["11", "29", "39", "9", "33", "8", "8", "5"]
     for example in solved:
-        assert any(phrase in example.answers[0] for phrase in PHRASES[language])
-        prediction = Prediction(example.id, language, example.answers, example.answers[0])
+        assert any(phrase in example.references[0] for phrase in PHRASES[language])
+        prediction = Prediction(example.id, language, example.references, example.references[0])
         assert TASK.correctness(prediction) == strict_match(prediction) == 1
         assert not example.inputs["question"].startswith(("Frage", "Question", "Задача"))

@@ -36,7 +36,7 @@ def test_rows_become_examples(monkeypatch: pytest.MonkeyPatch) -> None:
     serve(monkeypatch)
     examples = Sib200().examples("test", "swh_Latn", Source())
     assert [e.id for e in examples[:2]] == ["flores-0", "flores-1"]
-    assert [e.answers for e in examples[:2]] == [("science",), ("travel",)]
+    assert [e.references for e in examples[:2]] == [("science",), ("travel",)]
     assert TASK.prompt(examples[0]).text == (
         "Is the topic of the text science, travel, politics, sports, health, entertainment or geography?\n"
         "Text: test text 0\nTopic:"
@@ -85,7 +85,7 @@ def test_macro_f1_counts_topics_alike() -> None:
 
 @pytest.mark.hub
 def test_the_baseline_answers_the_most_frequent_topic_of_training() -> None:
-    train = Counter(e.answers[0] for e in TASK.examples("train", "eng_Latn", SOURCE))
+    train = Counter(e.references[0] for e in TASK.examples("train", "eng_Latn", SOURCE))
     assert tuple(label for label, _ in train.most_common()) == LABELS
     test = TASK.examples("test", "eng_Latn", SOURCE)
     score = TASK.baselines(SOURCE, {"eng_Latn": test, "deu_Latn": []})["most frequent topic"]
@@ -95,7 +95,7 @@ def test_the_baseline_answers_the_most_frequent_topic_of_training() -> None:
 @pytest.mark.hub
 def test_validation_is_there_in_every_language_with_the_same_ids() -> None:
     english, thai = (TASK.examples("validation", code, SOURCE) for code in ("eng_Latn", "tha_Thai"))
-    assert [(e.id, e.answers) for e in english] == [(e.id, e.answers) for e in thai]
+    assert [(e.id, e.references) for e in english] == [(e.id, e.references) for e in thai]
 
 
 @pytest.mark.real

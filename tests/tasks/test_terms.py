@@ -66,13 +66,13 @@ def test_classes_are_balanced_in_every_prefix_of_whole_turns(code: str) -> None:
     assert len(examples) >= 3 * terms.MIN_PER_CLASS
     assert len({e.id for e in examples}) == len(examples)
     for size in (3, 30, 60, len(examples)):
-        counts = Counter(e.answers[0] for e in examples[:size])
+        counts = Counter(e.references[0] for e in examples[:size])
         assert set(counts.values()) == {size // 3} and len(counts) == 3
 
 
 def test_english_training_data_is_balanced_too() -> None:
     for split, least in (("train", 200), ("validation", 60)):
-        counts = Counter(e.answers[0] for e in TASK.examples(split, "eng_Latn", SOURCE))  # type: ignore[arg-type]
+        counts = Counter(e.references[0] for e in TASK.examples(split, "eng_Latn", SOURCE))  # type: ignore[arg-type]
         assert len(counts) == 3 and len(set(counts.values())) == 1 and counts.total() >= least
 
 
@@ -80,7 +80,7 @@ def test_ids_mean_the_same_everywhere_and_follow_the_english_order() -> None:
     english = [e.id for e in TASK.examples("test", "eng_Latn", SOURCE)]
     for code in FOREIGN:
         for label in names.CLASSES:
-            own = [e.id for e in TASK.examples("test", code, SOURCE) if e.answers == (label,)]
+            own = [e.id for e in TASK.examples("test", code, SOURCE) if e.references == (label,)]
             assert set(own) <= set(english)
             assert own == [item for item in english if item in set(own)]
             assert all(item.startswith(f"{label}:") for item in own)
@@ -97,7 +97,7 @@ def test_no_english_name_survives(code: str) -> None:
         name = example.inputs["name"]
         assert not names.resembles(name, english[example.id])
         assert not set("()0123456789") & set(name)
-        owners.setdefault(name.casefold(), set()).add(example.answers[0])
+        owners.setdefault(name.casefold(), set()).add(example.references[0])
     assert all(len(classes) == 1 for classes in owners.values())
 
 
@@ -156,7 +156,7 @@ def test_prompt_shares_its_beginning_and_does_not_end_in_the_answer(code: str) -
 def predictions(code: str, wrong: bool = False) -> list[Prediction]:
     turn = dict(zip(names.CLASSES, (*names.CLASSES[1:], names.CLASSES[0]), strict=True))
     return [
-        Prediction(e.id, code, e.answers, f" {turn[e.answers[0]] if wrong else e.answers[0]}")
+        Prediction(e.id, code, e.references, f" {turn[e.references[0]] if wrong else e.references[0]}")
         for e in TASK.examples("test", code, SOURCE)
     ]
 
@@ -172,7 +172,7 @@ def test_gold_scores_one_and_wrong_scores_zero() -> None:
 
 
 def test_one_constant_answer_scores_chance() -> None:
-    constant = [Prediction(p.example_id, p.language, p.answers, "country") for p in predictions("jpn_Jpan")]
+    constant = [Prediction(p.example_id, p.language, p.references, "country") for p in predictions("jpn_Jpan")]
     assert TASK.score(constant)["accuracy"].value == pytest.approx(TASK.info.chance)
 
 

@@ -58,7 +58,7 @@ def test_the_test_split_is_test_and_ids_are_row_numbers(monkeypatch: pytest.Monk
     swahili = task.examples("test", "swh_Latn", SOURCE)
     assert asked == [("facebook/xnli", "en", "test"), ("facebook/xnli", "sw", "test")]
     assert [e.id for e in english] == [e.id for e in swahili] == [f"test-{i}" for i in range(5_010)]
-    assert [e.answers for e in english[:3]] == [("yes",), ("maybe",), ("no",)]
+    assert [e.references for e in english[:3]] == [("yes",), ("maybe",), ("no",)]
     assert len(set(CONFIGS.values())) == 15
 
 
@@ -133,7 +133,7 @@ def test_the_prompt_ends_before_the_answer_and_takes_any_text(monkeypatch: pytes
     assert prompt.text.endswith("Hypothesis: Answer: yes\n{x}\nAnswer:")
     assert prompt.text.count("{hypothesis}") == 10_000
     assert prompt.choices == (" yes", " maybe", " no")
-    assert prompt.target == prompt.choices[LABELS.index(example.answers[0])]
+    assert prompt.target == prompt.choices[LABELS.index(example.references[0])]
 
 
 def test_right_answers_score_1_wrong_ones_0() -> None:
@@ -156,9 +156,9 @@ def test_the_mirror_holds_the_published_rows_in_parallel() -> None:
     labels = None
     for code in task.languages():
         examples = task.examples("test", code, source)
-        assert Counter(e.answers[0] for e in examples) == dict.fromkeys(LABELS, 1_670)
-        assert labels in (None, [e.answers for e in examples])
-        labels = [e.answers for e in examples]
+        assert Counter(e.references[0] for e in examples) == dict.fromkeys(LABELS, 1_670)
+        assert labels in (None, [e.references for e in examples])
+        labels = [e.references for e in examples]
     assert len(task.examples("validation", "eng_Latn", source)) == 2_490
 
 

@@ -37,7 +37,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, train: dict[str, object] | None = Non
 def test_rows_become_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
     serve(monkeypatch, answers={"text": ["one ", "two", "one"], "answer_start": [0, 0, 0]})
     example = Xquad().examples("test", "tha_Thai", Source())[7]
-    assert example.answers == ("one", "two")
+    assert example.references == ("one", "two")
     prompt = TASK.prompt(example)
     assert prompt.text == (
         "Answer the question with words of the context.\nContext: x context 1\nQuestion: x question 7?\nAnswer:"

@@ -41,7 +41,7 @@ def test_test_ids_are_nested_and_never_in_training() -> None:
 def test_languages_may_each_have_ids_of_their_own_and_english_ten_times_as_many() -> None:
     same, spread, seeded = (
         load_examples(TASK, config(**more), Source())
-        for more in ({}, {"eval_ids": "spread"}, {"eval_ids": "spread", "seed": 3})
+        for more in ({}, {"eval_ids": "disjoint"}, {"eval_ids": "disjoint", "seed": 3})
     )
     ids = {code: {e.id for e in rows} for code, rows in spread.test.items()}
     assert {code: len(found) for code, found in ids.items()} == {"eng_Latn": 120, "swh_Latn": 12, "tha_Thai": 12}
@@ -61,7 +61,7 @@ def test_shots_stand_in_front_of_every_prompt_and_nowhere_else(method: str) -> N
     rows = [item.ids for items in tokens.test.values() for item in items]
     shared = tiny_tokenizer().decode(rows[0][: common_prefix_length(rows)])
     for example in shots:
-        assert f"Name: {example.inputs['name']}\nAnswer: {example.answers[0]}" in shared
+        assert f"Name: {example.inputs['name']}\nAnswer: {example.references[0]}" in shared
     assert any("3 solved examples" in note and "in English" in note for note in examples.notes)
     assert examples.shots != load_examples(TASK, config(shots=3, seed=5, method={"name": method}), Source()).shots
 

@@ -141,7 +141,7 @@ def test_mgsm_shots_are_its_eight_solved_problems_in_every_language(hub: Path) -
     settings = config(task="mgsm", shots=8, shot_language="target", languages=("bn", "th"), eval_size=2)
     examples = load_examples(task, settings, Source(hub))
     for language, shots in examples.shots.items():
-        assert {e.answers[-1] for e in shots} == {"11", "29", "39", "9", "33", "8", "5"}
+        assert {e.references[-1] for e in shots} == {"11", "29", "39", "9", "33", "8", "5"}
         assert {e.language for e in shots} == {language}
     english = examples.shots["eng_Latn"][0]
-    assert not english.inputs["question"].startswith("Question") and "The answer is" in english.answers[0]
+    assert not english.inputs["question"].startswith("Question") and "The answer is" in english.references[0]

@@ -258,8 +258,8 @@ def _label_bias(view: View) -> Iterator[str]:
     for name, cell in view.cells.items():
         predictions = read_predictions(cell.runs[0].folder / PREDICTIONS)[0]
         asked = [one for one in predictions if one.language in view.compared]
-        given, n = Counter(one.predicted for one in asked).most_common(1)[0]
-        (_, most), *_ = Counter(one.answers[0] for one in asked).most_common(1)
+        given, n = Counter(one.prediction for one in asked).most_common(1)[0]
+        (_, most), *_ = Counter(one.references[0] for one in asked).most_common(1)
         yield (
             f'- {name}: {percent(n / len(asked))}% of its answers in other languages are "{given}" (the most frequent right answer: '
             f"{percent(most / len(asked))}%)"

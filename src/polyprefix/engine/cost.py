@@ -6,15 +6,12 @@ import resource
 import sys
 import time
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
 import torch
 
 from polyprefix.engine.flop_counter import Work
-
-PRODUCT = {"cpu": 1024, "cuda": 8192}
-"""Rows of the square matrices whose product measures a device."""
+from polyprefix.engine.peak import measured_peak
 
 
 class Stopwatch:
@@ -43,14 +40,16 @@ def cost(
 ) -> dict[str, float]:
     """The `cost` of a result (docs/results-format.md). What was not done is absent, not zero.
 
+    MFU is model FLOPs utilisation: useful operations per second over the measured peak of matrix products on the same device.
+
     Args:
         train, evaluation: examples, seconds, and the work that was counted.
         memory: bytes at the peak.
         dtype: in which the model computes.
         first_step: seconds until the first optimiser step was done.
     """
-    ceiling = matrix_ceiling(device, dtype)
-    figures: dict[str, float] = {"peak_memory_bytes": memory, "ceiling_flops_per_second": ceiling}
+    peak = measured_peak(device, dtype)
+    figures: dict[str, float] = {"peak_memory_bytes": memory, "peak_flops_per_second": peak}
     if first_step is not None:
         figures["first_step_seconds"] = first_step
     for name, (count, seconds, work) in (("train", train), ("eval", evaluation)):
@@ -59,26 +58,11 @@ def cost(
                 f"{name}_seconds": seconds,
                 f"{name}_examples_per_second": count / seconds,
                 f"{name}_flops": work.flops,
-                f"{name}_share_of_ceiling": work.flops / seconds / ceiling,
+                f"{name}_mfu": work.flops / seconds / peak,
                 f"{name}_padding_share": work.padding_share,
                 f"{name}_forward_passes": work.passes,
             }
     return figures
-
-
-@cache
-def matrix_ceiling(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOPs per second of the best of a few square matrix products, measured once a process in a quarter of a second."""
-    size = PRODUCT.get(device.type, 1024)
-    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-    best, end = float("inf"), time.perf_counter() + 0.25
-    while time.perf_counter() < end or best == float("inf"):
-        start = time.perf_counter()
-        torch.mm(a, b)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        best = min(best, time.perf_counter() - start)
-    return 2 * size**3 / best
 
 
 def start_measuring_memory(device: torch.device) -> None:

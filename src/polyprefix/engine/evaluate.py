@@ -108,4 +108,4 @@ def _answer(
 
 def _prediction(example: Example, predicted: str, log_likelihoods: tuple[float, ...]) -> Prediction:
     text = " · ".join(example.inputs.values())
-    return Prediction(example.id, example.language, example.answers, predicted, log_likelihoods, text)
+    return Prediction(example.id, example.language, example.references, predicted, log_likelihoods, text)

@@ -10,20 +10,35 @@ GROUP = Path("/sys/fs/cgroup")
 
 def available_memory() -> int | None:
     """Bytes that a process may still take, within the limit of its control group; None where the system does not say."""
-    found = [*_system(), *_group(GROUP)]
+    found = [*_system("MemAvailable"), *_group(GROUP)]
     return min(found) if found else None
 
 
-def _system() -> list[int]:
+def total_memory() -> int | None:
+    """Bytes of the machine, or of the control group's limit; None where the system does not say."""
+    limit = _number(GROUP / "memory.max")
+    found = [*_system("MemTotal"), *([limit] if limit is not None else [])]
+    return min(found) if found else None
+
+
+def _system(name: str) -> list[int]:
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return [next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))]
+        return [next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))]
     except (OSError, StopIteration):
         pass
     try:
         return [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     except (AttributeError, ValueError, OSError):
         return []
+
+
+def _number(file: Path) -> int | None:
+    try:
+        text = file.read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
 
 
 def _group(folder: Path) -> list[int]:

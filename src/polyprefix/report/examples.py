@@ -80,8 +80,8 @@ def _examples(view: View, texts: bool, count: int) -> Examples:
                 "language": view.languages.index(code),
                 "id": key,
                 "text": first[0].text if texts else None,
-                "gold": None if open_answers else " / ".join(first[0].answers),
-                "predicted": [None if open_answers or answer is None else answer[0].predicted for answer in given],
+                "gold": None if open_answers else " / ".join(first[0].references),
+                "predicted": [None if open_answers or answer is None else answer[0].prediction for answer in given],
                 "correct": [None if answer is None else round(answer[1], 4) for answer in given],
             })  # fmt: skip
     return Examples(

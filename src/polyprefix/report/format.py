@@ -77,7 +77,7 @@ def costs(cost: Mapping[str, float]) -> dict[str, str]:
 
     >>> costs({"train_seconds": 90, "peak_memory_bytes": 3e9, "eval_examples_per_second": 31.25})
     {'train time': '1 min 30 s', 'peak memory': '3.0 GB', 'eval examples per second': '31.2'}
-    >>> costs({"ceiling_flops_per_second": 1.7e11, "train_flops": 3.22e12})
+    >>> costs({"peak_flops_per_second": 1.7e11, "train_flops": 3.22e12})
     {'ceiling': '170 GFLOP/s', 'train work': '3.22 TFLOP'}
     """
     labelled = {}
@@ -87,7 +87,7 @@ def costs(cost: Mapping[str, float]) -> dict[str, str]:
             labelled[label.removesuffix(" bytes")] = size(value)
         elif key.endswith("_seconds"):
             labelled[label.removesuffix("seconds") + "time"] = duration(value)
-        elif key.endswith(("_share", "_share_of_ceiling")):
+        elif key.endswith(("_share", "_mfu")):
             labelled[label] = f"{100 * value:.3g}%"
         elif key.endswith("_flops_per_second"):
             labelled[label.removesuffix(" flops per second")] = f"{value / 1e9:,.0f} GFLOP/s"

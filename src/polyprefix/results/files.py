@@ -25,6 +25,7 @@ from polyprefix.atomic import write_text, writing
 from polyprefix.config import RunConfig
 from polyprefix.errors import OutputError
 from polyprefix.records import Prediction, RunResult, Score
+from polyprefix.results import version_1
 from polyprefix.safe_files import read_json, require_regular
 from polyprefix.yaml12 import dump
 
@@ -34,7 +35,7 @@ PREDICTIONS = "predictions.parquet"
 TRAIN_LOG = "train.jsonl"
 ADAPTER = "adapter"
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 CONFIG_TYPES: Mapping[str, tuple[type, ...]] = {
     "model": (str,), "task": (str,), "method": (dict,), "protocol": (str,), "seed": (int,), "shots": (int,), "shot_language": (str,),
     "adapter": (str, type(None)), "task_digest": (str, type(None)), "model_digest": (str, type(None)), "languages": (str, list),
@@ -49,8 +50,8 @@ PREDICTION_COLUMNS = pa.schema(
     [
         ("example_id", pa.string()),
         ("language", pa.string()),
-        ("answers", pa.list_(pa.string())),
-        ("predicted", pa.string()),
+        ("references", pa.list_(pa.string())),
+        ("prediction", pa.string()),
         ("log_likelihoods", pa.list_(pa.float64())),
         ("text", pa.string()),
         ("correct", pa.float64()),
@@ -84,10 +85,12 @@ def read_result(folder: Path) -> RunResult:
         raise OutputError(f"{path}: damaged or unreadable ({error}); run it again") from None
     if not isinstance(values, dict):
         raise OutputError(f"{path}: holds {type(values).__name__}, expected an object; run it again")
+    if values.get("schema_version") == 1:
+        values = version_1.upgraded(values)
     if values.get("schema_version") != SCHEMA_VERSION:
         found = values.get("schema_version", "none")
         raise OutputError(
-            f"{path}: schema_version is {found}, this version reads {SCHEMA_VERSION}; "
+            f"{path}: schema_version is {found}, this version reads 1 and {SCHEMA_VERSION}; "
             "use the version of polyprefix that wrote it, or run it again"
         )
     return _result(path, values)
@@ -132,7 +135,7 @@ def read_predictions(path: Path, ids: Collection[str] | None = None) -> tuple[li
         table = table.filter(pc.is_in(table["example_id"], value_set=pa.array(sorted(ids), pa.string())))
     rows = table.to_pylist()
     correctness = [row.pop("correct") for row in rows]
-    lists = ("answers", "log_likelihoods")
+    lists = ("references", "log_likelihoods")
     return [Prediction(**{**row, **{key: tuple(row[key]) for key in lists}}) for row in rows], correctness
 
 
@@ -142,7 +145,7 @@ def count_answers(path: Path) -> dict[str, int]:
     Raises:
         OutputError: if the file is missing or damaged, or lacks a column.
     """
-    table = _read_columns(path, ["language", "answers"])
+    table = _read_columns(path, ["language", "references"])
     found: dict[str, set[tuple[str, ...]]] = {}
     for language, answers in zip(*(column.to_pylist() for column in table.columns), strict=True):
         found.setdefault(language, set()).add(tuple(answers))
@@ -188,9 +191,11 @@ def _read_columns(path: Path, columns: list[str]) -> pa.Table:
     try:
         require_regular(path)
         with pq.ParquetFile(path) as file:
-            if missing := [name for name in columns if name not in file.schema_arrow.names]:
+            there = file.schema_arrow.names
+            written = [version_1.COLUMNS.get(name, name) if name not in there else name for name in columns]
+            if missing := [name for name, found in zip(columns, written, strict=True) if found not in there]:
                 raise OutputError(f"{path}: lacks the columns {', '.join(missing)}; run it again")
-            table = file.read(columns=columns).select(columns).cast(expected)
+            table = file.read(columns=written).select(written).rename_columns(columns).cast(expected)
             table.validate(full=True)  # text that is no UTF-8, lists that reach beyond their values
     except FileNotFoundError:
         raise OutputError(f"{path}: no such file; run it again to compare or report it") from None

@@ -41,10 +41,10 @@ def span_scores(predictions: Sequence[Prediction]) -> Mapping[str, Score]:
         return lambda text: language_aware(text, prediction.language)
 
     figures = (
-        [f1(p.predicted, p.answers) for p in predictions],
-        [exact_match(p.predicted, p.answers) for p in predictions],
-        [f1(p.predicted, p.answers, aware(p)) for p in predictions],
-        [exact_match(p.predicted, p.answers, aware(p)) for p in predictions],
+        [f1(p.prediction, p.references) for p in predictions],
+        [exact_match(p.prediction, p.references) for p in predictions],
+        [f1(p.prediction, p.references, aware(p)) for p in predictions],
+        [exact_match(p.prediction, p.references, aware(p)) for p in predictions],
     )
     return {name: accuracy(values) for name, values in zip(SPAN_METRICS, figures, strict=True)}
 

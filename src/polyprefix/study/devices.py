@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from polyprefix.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    import torch
 
 GB = 1e9
 
@@ -105,49 +106,39 @@ def here() -> Device:
     """This machine: its GPU, or its processor."""
     import torch
 
+    from polyprefix.engine.peak import matmul_rate
+    from polyprefix.models.memory import total_memory
     from polyprefix.models.runtime import choose_device, computes_in_bfloat16
 
-    on = choose_device("auto")
-    if on == "cuda":
-        found = torch.cuda.get_device_properties(0)
-        bandwidth = _bandwidth(on)
-        return Device(
-            found.name,
-            found.total_memory,
-            _ceiling(on, torch.bfloat16),
-            _ceiling(on, torch.float32),
-            bandwidth,
-            0.6,
-            True,
-        )
-    half = _ceiling(on, torch.bfloat16) if computes_in_bfloat16(on) else 0.0
+    on = torch.device(choose_device("auto"))
+    if on.type == "cuda":
+        found = torch.cuda.get_device_properties(on)
+        half, single = (matmul_rate(on, dtype, 8192, 4096, 4096) for dtype in (torch.bfloat16, torch.float32))
+        return Device(found.name, found.total_memory, half, single, _bandwidth(on), 0.6, True)
+    feed_forward = (512, 640, 2048)  # the shape of a small model's
+    half = matmul_rate(on, torch.bfloat16, *feed_forward) if computes_in_bfloat16("cpu") else 0.0
     return Device(
-        "here", _memory(), half, _ceiling(on, torch.float32), _bandwidth(on), CPU_SHARE, True, LIBRARIES,
-        weights=_weights(), fresh=_fresh(), start=CPU_START,
+        "here", total_memory() or 8 * GB, half, matmul_rate(on, torch.float32, *feed_forward), _bandwidth(on), CPU_SHARE, True,
+        LIBRARIES, weights=_weights(), fresh=_fresh(), start=CPU_START,
     )  # fmt: skip
 
 
-def _ceiling(on: str, dtype: object) -> float:
-    """FLOP/s of a product of [512, 640] and [640, 2048], the shape of a small model's feed-forward part; on a GPU of larger ones."""
-    import torch
-
-    m, k, n = (512, 640, 2048) if on == "cpu" else (8192, 4096, 4096)
-    a, b = torch.randn(m, k, device=on).to(dtype), torch.randn(n, k, device=on).to(dtype)  # type: ignore[call-overload]
-    return 2 * m * k * n / _fastest(lambda: torch.nn.functional.linear(a, b), on)
-
-
-def _bandwidth(on: str) -> float:
+def _bandwidth(on: torch.device) -> float:
     """Bytes/s of a copy that does not fit a cache, read and written."""
     import torch
 
-    size = 1 << (26 if on == "cpu" else 28)
+    from polyprefix.engine.peak import fastest
+
+    size = 1 << (26 if on.type == "cpu" else 28)
     a, b = torch.zeros(size, device=on), torch.zeros(size, device=on)
-    return 2 * 4 * size / _fastest(lambda: b.copy_(a), on)
+    return 2 * 4 * size / fastest(lambda: b.copy_(a), on)
 
 
 def _weights() -> float:
     """Bytes/s at which eight rows meet weights that no cache holds: where passes are short, that is what they wait for."""
     import torch
+
+    from polyprefix.engine.peak import fastest
 
     rows, layers = torch.randn(8, 640), [torch.randn(2048, 640) for _ in range(40)]
 
@@ -155,39 +146,14 @@ def _weights() -> float:
         for layer in layers:
             torch.nn.functional.linear(rows, layer)
 
-    return 4 * sum(layer.numel() for layer in layers) / _fastest(work, "cpu")
+    return 4 * sum(layer.numel() for layer in layers) / fastest(work, rows.device)
 
 
 def _fresh() -> float:
     """Bytes/s at which the system hands out memory: gradients and moments of a model whose every weight is trained wait for it."""
     import torch
 
+    from polyprefix.engine.peak import fastest
+
     size = 1 << 26
-    return 4 * size / _fastest(lambda: torch.empty(size).fill_(1.0), "cpu")
-
-
-def _fastest(work: Callable[[], object], on: str) -> float:
-    """Seconds of the fastest of the calls that a third of a second allows."""
-    import torch
-
-    best, end = float("inf"), time.perf_counter() + 0.33
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        work()
-        if on == "cuda":
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - start)
-    return best
-
-
-def _memory() -> float:
-    """Bytes of this machine, or of the container that we are in."""
-    limits = []
-    for file in ("/sys/fs/cgroup/memory.max", "/proc/meminfo"):
-        try:
-            text = Path(file).read_text(encoding="ascii")
-        except OSError:
-            continue
-        word = text.split()[1 if "MemTotal" in text else 0]
-        limits += [float(word) * (1024 if "MemTotal" in text else 1)] if word.isdigit() else []
-    return min(limits, default=8 * GB)
+    return 4 * size / fastest(lambda: torch.empty(size).fill_(1.0), torch.device("cpu"))

@@ -130,11 +130,11 @@ def check(cells: Sequence[Cell], books: Bookkeeping, device: Device) -> list[Che
     """
     import torch
 
-    from polyprefix.engine.cost import matrix_ceiling
+    from polyprefix.engine.peak import measured_peak
 
     @cache
     def now(dtype: str) -> float:
-        return matrix_ceiling(torch.device("cpu" if device.host else "cuda"), getattr(torch, dtype))
+        return measured_peak(torch.device("cpu" if device.host else "cuda"), getattr(torch, dtype))
 
     found = []
     for cell in cells:
@@ -145,7 +145,7 @@ def check(cells: Sequence[Cell], books: Bookkeeping, device: Device) -> list[Che
         cost = estimate(config, device)
         if cost is None or str(result.provenance.get("device", "")).startswith("cuda") != (device.host == 0):
             continue
-        if then := result.cost.get("ceiling_flops_per_second"):
+        if then := result.cost.get("peak_flops_per_second"):
             cost = estimate(config, device.times(then / now(cost.dtype))) or cost
         counted = cost.train_seconds + cost.eval_seconds
         found.append(Check(config.run_id(), "time", counted, result.seconds))

@@ -146,7 +146,7 @@ def _design(cells: Sequence[Cell], systems: int) -> Design | str:
     pool = min(sizes) if sizes else int(size or 0)
     each = min(pool, size) if size else pool
     seeds = len({cell.config.seed for cell in cells})
-    return Design(seeds, len(columns), each, systems, config.eval_ids == "spread" and each < pool, pool)
+    return Design(seeds, len(columns), each, systems, config.eval_ids == "disjoint" and each < pool, pool)
 
 
 def _cost(systems: dict[str, list[Cell]], device: Device) -> Cost | None:

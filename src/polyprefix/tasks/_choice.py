@@ -27,7 +27,7 @@ class ChoiceTask(Task):
             example_id=example.id,
             language=example.language,
             text=text,
-            target=f" {example.answers[0]}",
+            target=f" {example.references[0]}",
             choices=tuple(f" {label}" for label in example.choices),
             context=context,
         )
@@ -40,13 +40,13 @@ class ChoiceTask(Task):
         """
         scores = {"accuracy": accuracy([self.correctness(p) for p in predictions])}
         if "macro_f1" in self.info.metrics:
-            gold, predicted = [p.answers[0] for p in predictions], [p.predicted.strip() for p in predictions]
+            gold, predicted = [p.references[0] for p in predictions], [p.prediction.strip() for p in predictions]
             scores["macro_f1"] = macro_f1(gold, predicted, self.labels)
         return scores
 
     def correctness(self, prediction: Prediction) -> float:
         """1 for the right label, else 0."""
-        return float(prediction.predicted.strip() in prediction.answers)
+        return float(prediction.prediction.strip() in prediction.references)
 
     def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
         """None."""

@@ -109,7 +109,7 @@ class CustomTask(Task):
             example_id=example.id,
             language=example.language,
             text=text,
-            target=f" {example.answers[0]}",
+            target=f" {example.references[0]}",
             choices=tuple(f" {choice}" for choice in example.choices),
             stop=stop,
             max_new_tokens=most,
@@ -132,9 +132,9 @@ class CustomTask(Task):
         """What the label that is most frequent in training scores, where labels are shared and there is training data."""
         if not self.info.labels or "train" not in self._files:
             return {}
-        gold = Counter(example.answers[0] for example in self._train()[0])
+        gold = Counter(example.references[0] for example in self._train()[0])
         (label, _), *_ = sorted(gold.items(), key=lambda item: (-item[1], self.info.labels.index(item[0])))
-        scores = {code: accuracy([float(label in e.answers) for e in rows]) for code, rows in test.items() if rows}
+        scores = {code: accuracy([float(label in e.references) for e in rows]) for code, rows in test.items() if rows}
         return {"most frequent label": scores} if scores else {}
 
     def shot_languages(self) -> tuple[str, ...]:
@@ -248,7 +248,7 @@ def restored_task(name: str, saved: Mapping[str, Any]) -> CustomTask:
 
 
 def _place(example: Example) -> int:
-    return example.choices.index(example.answers[0])
+    return example.choices.index(example.references[0])
 
 
 def _hash(id: str) -> float:

@@ -31,7 +31,7 @@ def question(info: TaskInfo, inputs: Mapping[str, str], id: str, language: str) 
         inputs: at least those that the header names.
     """
     choices = info.labels or tuple(inputs[name] for name in info.options)
-    return Example(id, language, inputs, choices, answers=choices[:1] or ("?",))
+    return Example(id, language, inputs, choices, references=choices[:1] or ("?",))
 
 
 def read_inputs(row: Row, names: tuple[str, ...], faults: ValidationErrors) -> dict[str, str]:
@@ -115,7 +115,7 @@ class _Reader:
         id = self._id(row, language) if language else None
         if language and id and answer and len(inputs) == len(self.task.info.inputs):
             choices, answers = answer
-            example = replace(question(self.task.info, inputs, id, language), choices=choices, answers=answers)
+            example = replace(question(self.task.info, inputs, id, language), choices=choices, references=answers)
             self.examples.setdefault(language, []).append(Placed(example, row.where))
 
     def _language(self, row: Row) -> str | None:

@@ -57,7 +57,7 @@ class Choice(Definition):
 
     def correct(self, prediction: Prediction) -> float:
         """1 for the right choice, else 0."""
-        return float(prediction.predicted.strip() in prediction.answers)
+        return float(prediction.prediction.strip() in prediction.references)
 
     def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
         """Accuracy.
@@ -99,7 +99,7 @@ class Classification(Choice):
         Raises:
             ValueError: if there are no predictions.
         """
-        gold, predicted = [p.answers[0] for p in predictions], [p.predicted.strip() for p in predictions]
+        gold, predicted = [p.references[0] for p in predictions], [p.prediction.strip() for p in predictions]
         return {**super().score(predictions), "macro_f1": macro_f1(gold, predicted, self.shared_labels())}
 
 
@@ -270,15 +270,15 @@ def _aware(prediction: Prediction) -> Callable[[str], str]:
 
 
 def _same_number(prediction: Prediction) -> float:
-    found = last_number(prediction.predicted)
-    return float(found is not None and found in map(last_number, prediction.answers))
+    found = last_number(prediction.prediction)
+    return float(found is not None and found in map(last_number, prediction.references))
 
 
 MEASURES: Mapping[str, Callable[[Prediction], float]] = {
-    "f1": lambda p: f1(p.predicted, p.answers),
-    "exact_match": lambda p: exact_match(p.predicted, p.answers),
-    "f1_language_aware": lambda p: f1(p.predicted, p.answers, _aware(p)),
-    "exact_match_language_aware": lambda p: exact_match(p.predicted, p.answers, _aware(p)),
+    "f1": lambda p: f1(p.prediction, p.references),
+    "exact_match": lambda p: exact_match(p.prediction, p.references),
+    "f1_language_aware": lambda p: f1(p.prediction, p.references, _aware(p)),
+    "exact_match_language_aware": lambda p: exact_match(p.prediction, p.references, _aware(p)),
     "number": _same_number,
 }
 

@@ -21,10 +21,10 @@ def baseline_scores(train: Sequence[Example], test: Mapping[str, Sequence[Exampl
         return {}
     scores: dict[str, dict[str, Score]] = {}
     for name, model in _models().items():
-        model.fit([_name(example) for example in train], [example.answers[0] for example in train])
+        model.fit([_name(example) for example in train], [example.references[0] for example in train])
         predicted = iter(model.predict([_name(example) for example in flat]))
         scores[name] = {
-            language: accuracy([float(example.answers[0] == next(predicted)) for example in examples])
+            language: accuracy([float(example.references[0] == next(predicted)) for example in examples])
             for language, examples in test.items()
             if examples
         }

@@ -136,13 +136,13 @@ def _example(where: str, id: str, language: str, *cells: object) -> Example:
     if str(correct) not in ("1", "2", "3", "4"):
         raise DataError(f"{where}: correct_answer_num {correct!r}, expected 1 to 4; fetch the data again")
     inputs = {name: require_text(text, where, name) for name, text in zip(FIELDS, texts, strict=True)}
-    return Example(id, language, inputs, choices=LABELS, answers=(LABELS[int(str(correct)) - 1],))
+    return Example(id, language, inputs, choices=LABELS, references=(LABELS[int(str(correct)) - 1],))
 
 
 def _assembled_example(question: Question, part: str) -> Example:
     texts = (question.passage, question.question, *question.options)
     inputs = dict(zip(FIELDS, texts, strict=True))
-    return Example(f"{part}-{question.id}", ENGLISH, inputs, choices=LABELS, answers=(LABELS[question.answer],))
+    return Example(f"{part}-{question.id}", ENGLISH, inputs, choices=LABELS, references=(LABELS[question.answer],))
 
 
 TASK = Belebele()

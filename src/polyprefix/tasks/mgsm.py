@@ -108,7 +108,7 @@ class Mgsm(Task):
             example_id=example.id,
             language=example.language,
             text=TEMPLATE.format(**stripped(example.inputs)),
-            target=f" {example.answers[0]}",
+            target=f" {example.references[0]}",
             stop=("\n\n", "\nQuestion:"),
             max_new_tokens=256,
         )
@@ -122,8 +122,8 @@ class Mgsm(Task):
 
     def correctness(self, prediction: Prediction) -> float:
         """1 if the last number written is the answer, else 0."""
-        found = last_number(prediction.predicted)
-        return float(found is not None and found == last_number(prediction.answers[-1]))
+        found = last_number(prediction.prediction)
+        return float(found is not None and found == last_number(prediction.references[-1]))
 
     def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
         """None."""
@@ -154,8 +154,8 @@ class Mgsm(Task):
 def strict_match(prediction: Prediction) -> float:
     """1 if the number right after `The answer is`, in English or in the problem's language, is the answer, else 0."""
     phrases = (*PHRASES[ENGLISH], *PHRASES.get(prediction.language, ()))
-    found = number_after(prediction.predicted, phrases)
-    return float(found is not None and found == last_number(prediction.answers[-1]))
+    found = number_after(prediction.prediction, phrases)
+    return float(found is not None and found == last_number(prediction.references[-1]))
 
 
 def worked_solution(answer: str) -> tuple[str, str]:
@@ -174,7 +174,7 @@ def _worked(where: str, id: str, question: object, answer: object) -> Example:
     solution, number = worked_solution(require_text(answer, where, "answer"))
     if last_number(number) is None:
         raise DataError(f"{where}: no number after ####; fetch the data again")
-    return Example(id, ENGLISH, {"question": _text(question, where)}, choices=(), answers=(solution, number))
+    return Example(id, ENGLISH, {"question": _text(question, where)}, choices=(), references=(solution, number))
 
 
 def _test(language: str, source: Source) -> list[Example]:
@@ -185,7 +185,7 @@ def _test(language: str, source: Source) -> list[Example]:
             language=language,
             inputs={"question": _text(question, f"{where}, row {row}")},
             choices=(),
-            answers=(f"The answer is {number}.", str(number)),
+            references=(f"The answer is {number}.", str(number)),
         )
         for row, (question, number) in enumerate(read_columns(rows, ("question", "answer_number"), where))
     ]
@@ -201,7 +201,7 @@ def _solved(language: str, source: Source) -> list[Example]:
             language=language,
             inputs={"question": _LABEL.sub("", _text(question, f"{where}, row {row}"))},
             choices=(),
-            answers=(_LABEL.sub("", require_text(solution, f"{where}, row {row}", "answer")).strip(), str(number)),
+            references=(_LABEL.sub("", require_text(solution, f"{where}, row {row}", "answer")).strip(), str(number)),
         )
         for row, (question, solution, number) in enumerate(cells)
     ]

@@ -97,7 +97,9 @@ class Sib200(ChoiceTask):
 
     def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
         """What the topic that is most frequent in training scores: the classes are of unequal size."""
-        scores = {code: accuracy([float(LABELS[0] in e.answers) for e in rows]) for code, rows in test.items() if rows}
+        scores = {
+            code: accuracy([float(LABELS[0] in e.references) for e in rows]) for code, rows in test.items() if rows
+        }
         return {"most frequent topic": scores} if scores else {}
 
 
@@ -117,7 +119,7 @@ def _example(where: str, language: str, index: object, category: object, text: o
         language=language,
         inputs={"text": require_text(text, where, "text")},
         choices=LABELS,
-        answers=(TOPICS[str(category)],),
+        references=(TOPICS[str(category)],),
     )
 
 

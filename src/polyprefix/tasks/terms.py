@@ -108,7 +108,7 @@ def _examples(split: Split, language: str) -> tuple[Example, ...]:
             f"fewer than {MIN_PER_CLASS}; leave the language out, or install another Babel (2.18 has them)"
         )
     return tuple(
-        Example(item, language, {"name": names[item]}, choices=CLASSES, answers=(class_of(item),)) for item in items
+        Example(item, language, {"name": names[item]}, choices=CLASSES, references=(class_of(item),)) for item in items
     )
 
 

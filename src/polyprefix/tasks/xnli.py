@@ -126,7 +126,7 @@ def _example(where: str, id: str, language: str, premise: object, hypothesis: ob
         "premise": require_text(premise, where, "premise"),
         "hypothesis": require_text(hypothesis, where, "hypothesis"),
     }
-    return Example(id, language, inputs, choices=LABELS, answers=(LABELS[label],))
+    return Example(id, language, inputs, choices=LABELS, references=(LABELS[label],))
 
 
 TASK = Xnli()

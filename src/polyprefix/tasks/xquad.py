@@ -94,7 +94,7 @@ class Xquad(Task):
             example_id=example.id,
             language=example.language,
             text=text,
-            target=f" {example.answers[0]}",
+            target=f" {example.references[0]}",
             stop=("\n",),
             max_new_tokens=48,
             context=context,
@@ -106,7 +106,7 @@ class Xquad(Task):
 
     def correctness(self, prediction: Prediction) -> float:
         """The official F1."""
-        return f1(prediction.predicted, prediction.answers)
+        return f1(prediction.prediction, prediction.references)
 
     def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
         """None."""
@@ -149,7 +149,7 @@ def _example(where: str, language: str, id: str, context: object, question: obje
         "context": require_text(context, where, "context"),
         "question": require_text(question, where, "question"),
     }
-    return Example(id, language, inputs, choices=(), answers=texts)
+    return Example(id, language, inputs, choices=(), references=texts)
 
 
 TASK = Xquad()

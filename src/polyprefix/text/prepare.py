@@ -46,7 +46,7 @@ class Examples:
         for name, items in named:
             digest.update(f"{name} {len(items)}\n".encode())
             for item in items:
-                values = [item.id, item.language, *item.inputs.items(), item.choices, item.answers]
+                values = [item.id, item.language, *item.inputs.items(), item.choices, item.references]
                 digest.update(json.dumps(values, ensure_ascii=False).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
@@ -119,7 +119,7 @@ def _test_data(task: Task, config: RunConfig, source: Source) -> tuple[dict[str,
     for code in choose_languages(task, config.languages):
         try:
             size = config.test_size(english=code == ENGLISH)
-            own = code if config.eval_ids == "spread" else ""
+            own = code if config.eval_ids == "disjoint" else ""
             test[code] = evaluation_subset(task.examples("test", code, source), size, own)
         except MissingDataError:
             if config.languages != "all" or code == ENGLISH:

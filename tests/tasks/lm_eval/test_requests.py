@@ -136,8 +136,8 @@ def test_answers_get_the_same_scores(name: str, language: str) -> None:
     else:
         predicted = [
             *ANSWERS[:-2],
-            f"{rows[-2].answers[-1]}",
-            f"It is ${rows[-1].answers[-1]}.00, or {rows[-1].answers[-1]}.",
+            f"{rows[-2].references[-1]}",
+            f"It is ${rows[-1].references[-1]}.00, or {rows[-1].references[-1]}.",
         ]
         for instance, answer in zip(theirs.instances, predicted, strict=True):
             instance.resps, instance.filtered_resps = [answer], {}
@@ -150,7 +150,7 @@ def test_answers_get_the_same_scores(name: str, language: str) -> None:
             ]
             expected[f"exact_match,{key}"] = sum(map(float, values)) / len(values)
         assert any(expected.values())
-    predictions = [Prediction(e.id, e.language, e.answers, p) for e, p in zip(rows, predicted, strict=True)]
+    predictions = [Prediction(e.id, e.language, e.references, p) for e, p in zip(rows, predicted, strict=True)]
     ours = {metric: score.value for metric, score in task.score(predictions).items() if metric != "f1"}
     assert ours == pytest.approx(expected)
 
@@ -158,9 +158,9 @@ def test_answers_get_the_same_scores(name: str, language: str) -> None:
 @pytest.mark.parametrize(("name", "language"), PAIRS)
 def test_gold_scores_one_and_no_answer_zero(name: str, language: str) -> None:
     task, rows = registry.get(name, PROTOCOL), examples(name, language)
-    gold = [e.answers[0] if e.choices else task.prompt(e).target for e in rows]
+    gold = [e.references[0] if e.choices else task.prompt(e).target for e in rows]
     for predicted, value in ((gold, 1.0), ([""] * len(rows), 0.0)):
-        predictions = [Prediction(e.id, e.language, e.answers, p) for e, p in zip(rows, predicted, strict=True)]
+        predictions = [Prediction(e.id, e.language, e.references, p) for e, p in zip(rows, predicted, strict=True)]
         scores = task.score(predictions)
         assert tuple(scores) == task.info.metrics
         assert {(score.value, score.n) for score in scores.values()} == {(value, len(rows))}

@@ -39,7 +39,7 @@ class LmEvalBelebele(Belebele):
             example_id=example.id,
             language=example.language,
             text=TEMPLATE.format(**inputs),
-            target=f" {example.answers[0]}",
+            target=f" {example.references[0]}",
             choices=tuple(f" {label}" for label in example.choices),
             verbatim=True,
         )

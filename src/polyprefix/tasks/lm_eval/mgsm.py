@@ -57,7 +57,7 @@ class LmEvalMgsm(Mgsm):
             example_id=example.id,
             language=example.language,
             text=f"{question} {example.inputs['question']}\n{answer}",
-            target=example.answers[-1],
+            target=example.references[-1],
             stop=(question, "</s>", "<|im_end|>"),
             max_new_tokens=256,
             verbatim=True,
@@ -65,7 +65,7 @@ class LmEvalMgsm(Mgsm):
 
     def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
         """Exact match of the last number, and of the whole answer."""
-        whole = [float(same_text(p.predicted.strip(), p.answers[-1])) for p in predictions]
+        whole = [float(same_text(p.prediction.strip(), p.references[-1])) for p in predictions]
         return {
             "exact_match,flexible-extract": accuracy([self.correctness(p) for p in predictions]),
             "exact_match,remove_whitespace": accuracy(whole),
@@ -73,7 +73,7 @@ class LmEvalMgsm(Mgsm):
 
     def correctness(self, prediction: Prediction) -> float:
         """1 if the last number in ASCII digits is the answer, else 0."""
-        return float(same_text(last_number(prediction.predicted), prediction.answers[-1]))
+        return float(same_text(last_number(prediction.prediction), prediction.references[-1]))
 
 
 TASK = LmEvalMgsm()

@@ -55,14 +55,14 @@ class LmEvalSib200(Sib200):
             example_id=example.id,
             language=example.language,
             text=TEMPLATE.format(**example.inputs),
-            target=names[example.answers[0]],
+            target=names[example.references[0]],
             choices=tuple(names[label] for label in example.choices),
             verbatim=True,
         )
 
     def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
         """Accuracy and weighted F1."""
-        gold, predicted = [p.answers[0] for p in predictions], [p.predicted for p in predictions]
+        gold, predicted = [p.references[0] for p in predictions], [p.prediction for p in predictions]
         return {
             "acc": accuracy([self.correctness(p) for p in predictions]),
             "f1": weighted_f1(gold, predicted, LABELS),

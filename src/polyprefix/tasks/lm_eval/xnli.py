@@ -67,7 +67,7 @@ class LmEvalXnli(Xnli):
             example_id=example.id,
             language=example.language,
             text="",
-            target=choices[example.choices.index(example.answers[0])],
+            target=choices[example.choices.index(example.references[0])],
             choices=choices,
             verbatim=True,
         )

@@ -56,7 +56,7 @@ class LmEvalXquad(Xquad):
             example_id=example.id,
             language=example.language,
             text=f"{context} {example.inputs['context']}\n\n{question} {example.inputs['question']}\n\n{answer}",
-            target=f" {example.answers[0]}",
+            target=f" {example.references[0]}",
             stop=("\n",),
             max_new_tokens=256,
             verbatim=True,
@@ -66,12 +66,12 @@ class LmEvalXquad(Xquad):
         """F1 and exact match with the first answer."""
         return {
             "f1": accuracy([self.correctness(p) for p in predictions]),
-            "exact_match": accuracy([exact_match(p.predicted, p.answers[:1]) for p in predictions]),
+            "exact_match": accuracy([exact_match(p.prediction, p.references[:1]) for p in predictions]),
         }
 
     def correctness(self, prediction: Prediction) -> float:
         """F1 with the first answer."""
-        return word_f1(prediction.predicted, prediction.answers[0])
+        return word_f1(prediction.prediction, prediction.references[0])
 
 
 TASK = LmEvalXquad()
