@@ -194,7 +194,7 @@ def test_files_that_are_not_data_block_no_task(place: str, tmp_path: Path) -> No
         other.write_text("no data", encoding="utf-8")
     pattern = place.format("{language}")
     found = task(
-        tmp_path, f"shape: classification\ntemplate: '{{text}}'\nlabels: [1, 2]\nfiles: {{test: '{pattern}'}}\n"
+        tmp_path, f"task_type: classification\ntemplate: '{{text}}'\nlabels: [1, 2]\nfiles: {{test: '{pattern}'}}\n"
     )
     assert found.languages() == ("eng_Latn", "swh_Latn")
 
@@ -202,7 +202,7 @@ def test_files_that_are_not_data_block_no_task(place: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("form", ['["cat", "dog"]', "['cat', 'dog']"])
 def test_a_list_that_is_text_needs_a_word(form: str, tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text(json.dumps({"text": "x", "answer": form}) + "\n", encoding="utf-8")
-    said = "shape: generation\ntemplate: '{text}'\nfiles: {test: t.jsonl}\n"
+    said = "task_type: generation\ntemplate: '{text}'\nfiles: {test: t.jsonl}\n"
     with pytest.raises(DataError, match="reads as a list"):
         task(tmp_path, said).examples("test", "eng_Latn", Source())
     for word, answers in (("list", ("cat", "dog")), ("text", (form,))):
@@ -216,7 +216,7 @@ def test_labels_are_the_text_that_the_user_wrote(suffix: str, tmp_path: Path) ->
     labels = ["010", "1.50", "9:30", "True", "no", "2020-01-01", "null"]
     written(tmp_path, labels)
     path = tmp_path / f"a.{suffix}"
-    said = f"shape: classification\ntemplate: '{{a}}?'\ncolumns: {{answer: c}}\nfiles: {{test: {path.name}}}\n"
+    said = f"task_type: classification\ntemplate: '{{a}}?'\ncolumns: {{answer: c}}\nfiles: {{test: {path.name}}}\n"
     found = task(tmp_path, said + f"labels: [{', '.join(labels)}]\n")
     assert found.info.labels == tuple(labels)
     with pytest.raises(ConfigError, match="differ"):
@@ -225,14 +225,14 @@ def test_labels_are_the_text_that_the_user_wrote(suffix: str, tmp_path: Path) ->
 
 def test_numbers_that_are_labels_match_with_and_without_a_point(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"text": "x", "answer": 1.0}\n{"text": "y", "answer": 2}\n', encoding="utf-8")
-    said = "shape: classification\ntemplate: '{text}'\nlabels: [1, 2]\nfiles: {test: t.jsonl}\n"
+    said = "task_type: classification\ntemplate: '{text}'\nlabels: [1, 2]\nfiles: {test: t.jsonl}\n"
     assert [e.references[0] for e in task(tmp_path, said).examples("test", "eng_Latn", Source())] == ["1", "2"]
 
 
 def test_a_single_training_row_needs_validation_data_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("text,answer\na,1\nb,2\n", encoding="utf-8")
     (tmp_path / "one.csv").write_text("text,answer\nc,1\n", encoding="utf-8")
-    said = "shape: classification\ntemplate: '{{x}} {text}'\ncontext: text\nlabels: [1, 2]\nfiles: {test: t.csv, train: one.csv"
+    said = "task_type: classification\ntemplate: '{{x}} {text}'\ncontext: text\nlabels: [1, 2]\nfiles: {test: t.csv, train: one.csv"
     with pytest.raises(DataError, match="found one English row, expected at least two"):
         task(tmp_path, said + "}\n").examples("train", "eng_Latn", Source())
     [row] = task(tmp_path, said + ", validation: one.csv}\n").examples("train", "eng_Latn", Source())

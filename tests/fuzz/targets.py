@@ -37,14 +37,15 @@ STUDY: dict[str, Any] = {
     "resources": [{"when": {"method": "lora"}, "cpus": 1, "gpus": 0.5, "memory_gb": 4, "retries": 1}],
 }  # fmt: skip
 TASKS: list[dict[str, Any]] = [
-    {"shape": "classification", "template": "{text}\nAnswer:", "labels": ["yes", "no"], "files": {"test": "test.{language}.jsonl",
+    {"task_type": "classification", "template": "{text}\nAnswer:", "labels": ["yes", "no"], "files": {"test": "test.{language}.jsonl",
     "train": "train.csv"},
      "columns": {"answer": "answer", "id": "id"}, "context": "text", "parallel": True, "title": "t"},
-    {"shape": "multiple-choice", "template": "{text} {a} {b}:", "choices": {"1": "a", "2": "b"}, "labels": ["A", "B"],
+    {"task_type": "multiple-choice", "template": "{text} {a} {b}:", "choices": {"1": "a", "2": "b"}, "labels": ["A", "B"],
     "files": {"test": "all.jsonl"},
      "columns": {"language": "language"}},
-    {"shape": "span", "template": "{context} {text}", "files": {"test": "span.jsonl"}, "stop": ["\n"], "max_new_tokens": 9, "metric": "f1"},
-    {"shape": "generation", "template": "{text}", "files": {"test": {"en": "all.jsonl"}}, "metric": "number", "answer_format": "list"},
+    {"task_type": "span", "template": "{context} {text}", "files": {"test": "span.jsonl"}, 
+     "stop": ["\n"], "max_new_tokens": 9, "metric": "f1"},
+    {"task_type": "generation", "template": "{text}", "files": {"test": {"en": "all.jsonl"}}, "metric": "number", "answer_format": "list"},
 ]  # fmt: skip
 ROW = {
     "id": "1",

@@ -1,4 +1,4 @@
-"""Law: a task file gives a task like any other, in four shapes and three formats; what is wrong with it is told all at once.
+"""Law: a task file gives a task like any other, of four task types and three formats; what is wrong with it is told all at once.
 
 Gold answers score 1 and empty ones 0; ids are parallel or kept apart; training never has what the test set has, and what is held
 out for validation does not change when rows are added; other data has another digest, another place has not.
@@ -28,7 +28,7 @@ from polyprefix.tasks.base import Source, Task
 HEADLINES = Path(__file__).parents[2] / "examples" / "headlines"
 SOURCE = Source()
 QUESTION = {"question": "How many legs has {}?", "context": "{} has 6 legs and 2 wings."}
-SHAPES: dict[str, dict[str, Any]] = {
+TASK_TYPES: dict[str, dict[str, Any]] = {
     "classification": {"template": "{question}\nAnswer:", "labels": {0: "none", "1": "some"}},
     "multiple-choice": {"template": "{question} A: {a} B: {b}\nAnswer:", "choices": {0: "a", 1: "b"}, "labels": ["A", "B"]},
     "span": {"template": "{context}\n{question}\nAnswer:"},
@@ -37,10 +37,10 @@ SHAPES: dict[str, dict[str, Any]] = {
 ANSWERS: dict[str, Any] = {"classification": 1, "multiple-choice": 1, "span": ["6 legs", "6"], "generation": "It is\n6"}
 
 
-def rows(shape: str, count: int, start: int = 0) -> list[dict[str, Any]]:
+def rows(kind: str, count: int, start: int = 0) -> list[dict[str, Any]]:
     names = [f"insect {n}" for n in range(start, start + count)]
     return [
-        {"key": name, **{k: text.format(name) for k, text in QUESTION.items()}, "a": f"a{name}", "b": f"b{name}", "answer": ANSWERS[shape]}
+        {"key": name, **{k: text.format(name) for k, text in QUESTION.items()}, "a": f"a{name}", "b": f"b{name}", "answer": ANSWERS[kind]}
         for name in names
     ]  # fmt: skip
 
@@ -57,13 +57,13 @@ def write(path: Path, items: Sequence[dict[str, Any]]) -> None:
         path.write_text("".join(json.dumps(item) + "\n" for item in items), encoding="utf-8")
 
 
-def make(folder: Path, shape: str = "classification", suffix: str = ".jsonl", **more: Any) -> Task:
+def make(folder: Path, task_type: str = "classification", suffix: str = ".jsonl", **more: Any) -> Task:
     """A task with test data in English and Swahili, and 40 training rows."""
     for code in ("en", "Swahili"):
-        write(folder / f"test-{code}{suffix}", rows(shape, 8))
-    write(folder / f"train{suffix}", rows(shape, 40, start=6))
+        write(folder / f"test-{code}{suffix}", rows(task_type, 8))
+    write(folder / f"train{suffix}", rows(task_type, 40, start=6))
     files = {"test": f"test-{{language}}{suffix}", "train": f"train{suffix}"}
-    content = {"shape": shape, **SHAPES[shape], "files": files, "columns": {"id": "key"}, **more}
+    content = {"task_type": task_type, **TASK_TYPES[task_type], "files": files, "columns": {"id": "key"}, **more}
     (folder / "task.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     return registry.get(str(folder))
 
@@ -73,11 +73,11 @@ def answered(examples: Sequence[Example], text: Callable[[Example], str]) -> lis
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_every_shape_in_every_format(shape: str, suffix: str, tmp_path: Path) -> None:
-    if suffix == ".csv" and shape == "span":
+@pytest.mark.parametrize("task_type", TASK_TYPES)
+def test_every_task_type_in_every_format(task_type: str, suffix: str, tmp_path: Path) -> None:
+    if suffix == ".csv" and task_type == "span":
         pytest.skip("a list of answers is not in a CSV file")
-    task = make(tmp_path, shape, suffix)
+    task = make(tmp_path, task_type, suffix)
     assert isinstance(task, Task) and task.languages() == ("eng_Latn", "swh_Latn")
     examples = task.examples("test", "swh_Latn", SOURCE)
     assert [e.id for e in examples] == [e.id for e in task.examples("test", "eng_Latn", SOURCE)]
@@ -140,10 +140,10 @@ def test_validation_in_other_languages_serves_as_shots(tmp_path: Path) -> None:
     assert len(task.examples("train", "eng_Latn", SOURCE)) == 38
 
 
-@pytest.mark.parametrize("shape", ["span", "generation"])
-def test_the_context_is_what_may_be_cut(shape: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("task_type", ["span", "generation"])
+def test_the_context_is_what_may_be_cut(task_type: str, tmp_path: Path) -> None:
     template = "Read. {context}\n{question}\nAnswer:"
-    task = make(tmp_path, shape, template=template, context="context")
+    task = make(tmp_path, task_type, template=template, context="context")
     prompt = task.prompt(task.examples("test", "swh_Latn", SOURCE)[0])
     assert prompt.context is not None and prompt.text[slice(*prompt.context)] == "insect 0 has 6 legs and 2 wings."
 
@@ -205,12 +205,12 @@ def test_what_an_adapter_keeps_asks_the_same(tmp_path: Path) -> None:
     assert (
         registry.restore(registry.saved(RunConfig(model="any", task="xnli"), registry.get("xnli"))).info.name == "xnli"
     )
-    with pytest.raises(ConfigError, match="unknown shape"):
-        registry.restore({"name": "x", "definition": {"shape": "poem"}})
+    with pytest.raises(ConfigError, match="unknown task type"):
+        registry.restore({"name": "x", "definition": {"task_type": "poem"}})
 
 
 @pytest.mark.parametrize(
-    ("shape", "change", "message"),
+    ("task_type", "change", "message"),
     [
         ("span", {"answer": "7 legs"}, "found '7 legs', expected words of the column 'context'"),
         ("span", {"answer": ["6", None]}, r"found \['6', None\] \(list\), expected a text, or a list of texts"),
@@ -219,9 +219,11 @@ def test_what_an_adapter_keeps_asks_the_same(tmp_path: Path) -> None:
         ("multiple-choice", {"a": "x", "b": "x", "answer": 2}, "found 2 \\(int\\), expected one of 2 values"),
     ],
 )
-def test_answers_that_a_shape_does_not_allow(shape: str, change: dict[str, Any], message: str, tmp_path: Path) -> None:
-    task = make(tmp_path, shape)
-    bad = rows(shape, 8)
+def test_answers_that_a_task_type_does_not_allow(
+    task_type: str, change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    task = make(tmp_path, task_type)
+    bad = rows(task_type, 8)
     bad[4].update(change)
     write(tmp_path / "test-en.jsonl", bad)
     with pytest.raises(DataError, match=rf"test-en\.jsonl:5, column 'answer': {message}"):
@@ -240,7 +242,7 @@ def test_options_must_differ(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "change", "message"),
+    ("task_type", "change", "message"),
     [
         ("multiple-choice", {"labels": ["A", "B", "C"]}, "found 3 labels, expected 2"),
         ("multiple-choice", {"labels": {7: "A", 8: "B"}}, "expected them for 0, 1"),
@@ -256,9 +258,9 @@ def test_options_must_differ(tmp_path: Path) -> None:
         ),
     ],
 )  # fmt: skip
-def test_parts_that_do_not_go_together(shape: str, change: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_parts_that_do_not_go_together(task_type: str, change: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
-        make(tmp_path, shape, **change)
+        make(tmp_path, task_type, **change)
 
 
 def test_english_is_needed(tmp_path: Path) -> None:
@@ -270,9 +272,22 @@ def test_english_is_needed(tmp_path: Path) -> None:
 def test_norwegian_and_no_are_texts(tmp_path: Path) -> None:
     write(tmp_path / "test-no.jsonl", rows("classification", 8))
     (tmp_path / "labels.yaml").write_text(
-        "shape: classification\ntemplate: '{question}'\nlabels: {0: no, 1: yes}\n"
+        "task_type: classification\ntemplate: '{question}'\nlabels: {0: no, 1: yes}\n"
         "files:\n  test:\n    en: test-en.jsonl\n    no: test-no.jsonl\n"
     )
     make(tmp_path)
     task = registry.get(str(tmp_path / "labels.yaml"))
     assert task.info.labels == ("no", "yes") and task.languages() == ("eng_Latn", "nob_Latn")
+
+
+def test_the_old_name_of_the_task_type_is_read_and_noted(tmp_path: Path) -> None:
+    new = make(tmp_path)
+    path = next(tmp_path.glob("*.yaml"))
+    path.write_text(path.read_text().replace("task_type:", "shape:"))
+    old, source = registry.get(str(path)), Source()
+    assert [*old.examples("test", "eng_Latn", source)] == [*new.examples("test", "eng_Latn", Source())]
+    assert source.notes == [f"{path.name}: the key 'shape' is called 'task_type' now"]
+    assert isinstance(new, CustomTask)
+    definition = new.definition.model_dump(mode="json")
+    definition["shape"] = definition.pop("task_type")
+    assert registry.restore({"name": "x", "definition": definition}).info.labels == new.info.labels

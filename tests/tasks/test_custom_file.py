@@ -27,11 +27,11 @@ BROKEN: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
             "key 'labels': found nothing, expected the labels",
         ),
     ),
-    "an unknown shape": (
+    "an unknown task type": (
         TASK,
-        "shape: classification",
-        "shape: clasification",
-        (f"{TASK}:2, key 'shape'", "found 'clasification'", "did you mean 'classification'"),
+        "task_type: classification",
+        "task_type: clasification",
+        (f"{TASK}:2, key 'task_type'", "found 'clasification'", "did you mean 'classification'"),
     ),
     "a label twice": (
         TASK,
@@ -58,10 +58,10 @@ BROKEN: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "trian.jsonl",
         (f"{TASK}:9, key 'files.train'", "found no file", "trian.jsonl", "seen from the task file"),
     ),
-    "a metric of another shape": (
+    "a metric of another task type": (
         TASK,
-        "shape:",
-        "metric: f1\nshape:",
+        "task_type:",
+        "metric: f1\ntask_type:",
         (f"{TASK}:2, key 'metric'", "found 'f1'", "expected 'accuracy'"),
     ),
     "a wrong label": (

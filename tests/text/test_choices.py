@@ -118,7 +118,7 @@ def test_a_model_that_learns_ten_says_ten() -> None:
 
 
 TASK = """
-shape: classification
+task_type: classification
 template: "How many? {text} Answer:"
 labels: ["1", "10", "100"]
 files: {train: train.csv, validation: train.csv, test: {en: en.csv}}

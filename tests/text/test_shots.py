@@ -14,7 +14,7 @@ from polyprefix.errors import DataError, LanguageError
 from polyprefix.methods.registry import resolve
 from polyprefix.records import Example, Split
 from polyprefix.tasks import registry
-from polyprefix.tasks._choice import ChoiceTask
+from polyprefix.tasks._task_types import Classification, TypedTask
 from polyprefix.tasks.base import Source
 from polyprefix.tasks.terms import TASK as TERMS
 from polyprefix.text.prepare import load_examples, tokenise
@@ -25,12 +25,12 @@ LABELS = ("yes", "no")
 SIZES: dict[Split, int] = {"train": 30, "validation": 20, "test": 10}
 
 
-class Made(ChoiceTask):
+class Made(TypedTask):
     """A parallel task in three languages, with development data in two."""
 
     info = replace(TERMS.info, name="made", deviations=())
     template = "Yes or no?\nPassage: {passage}\nAnswer:"
-    labels = LABELS
+    task_type = Classification(LABELS)
     cuttable = "passage"
 
     def languages(self) -> tuple[str, ...]:

@@ -45,8 +45,8 @@ TOKENIZERS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
-@pytest.mark.parametrize("shape", ["classification", "generation"])
-def test_it_is_served_or_refused_in_one_line(kind: str, shape: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("task_type", ["classification", "generation"])
+def test_it_is_served_or_refused_in_one_line(kind: str, task_type: str, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     tiny_model("llama-mha").save_pretrained(folder)
     TOKENIZERS[kind]().save_pretrained(folder)
@@ -54,9 +54,9 @@ def test_it_is_served_or_refused_in_one_line(kind: str, shape: str, tmp_path: Pa
         "text,answer\n" + "".join(f"what is {n},{['sport', 'money'][n % 2]}\n" for n in range(8))
     )
     (tmp_path / "en.csv").write_text("text,answer\nWhat Is That?,sport\nanother line,money\n")
-    labels = "labels: [sport, money]\n" if shape == "classification" else "context: text\n"
+    labels = "labels: [sport, money]\n" if task_type == "classification" else "context: text\n"
     (tmp_path / "task.yaml").write_text(
-        f"shape: {shape}\ntemplate: 'Headline: {{text}} Answer:'\n{labels}"
+        f"task_type: {task_type}\ntemplate: 'Headline: {{text}} Answer:'\n{labels}"
         "files: {train: train.csv, validation: train.csv, test: {en: en.csv}}\n"
     )
     config = RunConfig(

@@ -2,8 +2,8 @@
 
     task file -> Definition -> rows -> Example
 
-`_custom_file` reads and checks the file, `_custom_definition` says what every file holds, `_custom_shapes` what an answer is in each
-of the four shapes, and `_custom_rows` makes examples of rows. This is the task that the rest of the project sees.
+`_custom_file` reads and checks the file, `_custom_definition` says what every file holds, `_custom_types` what an answer is for each
+task type, and `_custom_rows` makes examples of rows. This is the task that the rest of the project sees.
 """
 
 from __future__ import annotations
@@ -18,35 +18,39 @@ from polyprefix.config import TASK_FILE, task_name, validate
 from polyprefix.data.files import ValidationErrors
 from polyprefix.data.same_text import same_text
 from polyprefix.errors import ConfigError, DataError
-from polyprefix.records import Example, Prediction, Prompt, Score, Split
-from polyprefix.scoring.metrics import accuracy
+from polyprefix.records import Example, Score, Split
 from polyprefix.tasks._custom_definition import ANY, Definition
-from polyprefix.tasks._custom_file import Located, locate, read_definition
+from polyprefix.tasks._custom_file import Located, deprecations, locate, named, read_definition
 from polyprefix.tasks._custom_rows import Placed, read_examples
-from polyprefix.tasks._custom_shapes import KINDS
+from polyprefix.tasks._custom_types import DEFINITIONS
 from polyprefix.tasks._rows import ENGLISH, divided, dropped_note, require_language
-from polyprefix.tasks._template import fill
-from polyprefix.tasks.base import Source, Task, TaskInfo
+from polyprefix.tasks._task_types import TypedTask, most_frequent_label
+from polyprefix.tasks.base import Source, TaskInfo
 
 VALIDATION_SHARE = 0.1
 """Share of the training rows that are held out where the file names no validation data."""
 
 
-class CustomTask(Task):
-    """Behaves as a task of this folder's files does; the shape of its definition decides what an answer is."""
+class CustomTask(TypedTask):
+    """A task that a file defines."""
 
-    def __init__(self, name: str, definition: Definition, files: Located, file: Path | None) -> None:
+    def __init__(
+        self, name: str, definition: Definition, files: Located, file: Path | None, notes: tuple[str, ...] = ()
+    ) -> None:
         self.definition = definition
+        self.task_type = definition.scoring()
+        self.template, self.cuttable = definition.template, definition.context
         self._files = files
         self._file = file
+        self._notes = notes
         self._read: dict[tuple[Split, Path], dict[str, list[Placed]]] = {}
         self.info = TaskInfo(
             name=name,
             title=definition.title,
             source=definition.source,
             licence=definition.licence,
-            metrics=definition.metrics(),
-            chance=definition.chance(),
+            metrics=self.task_type.metrics,
+            chance=self.task_type.chance,
             parallel=definition.is_parallel,
             splits={split: ", ".join(path.name for path in paths.values()) for split, paths in files.items()},
             deviations=(f"{name}: a task of one's own, not a published benchmark",),
@@ -78,6 +82,7 @@ class CustomTask(Task):
             DataError: if the file names no data for the split, or a data file has faults; all of them are told.
         """
         require_language(self.info.name, split, language, self.languages())
+        source.note(*self._notes)
         placed = self._placed("test", language)
         if split == "test":
             self._check_parallel(placed, language)
@@ -101,40 +106,13 @@ class CustomTask(Task):
             source.note(*self._held_out_note(), dropped_note(f"{self.info.name} train", dropped, len(rows), reason))
         return kept
 
-    def prompt(self, example: Example) -> Prompt:
-        """The template, filled in; the answer follows its end."""
-        stop, most = self.definition.ending()
-        text, context = fill(self.definition.template, example.inputs, self.definition.context)
-        return Prompt(
-            example_id=example.id,
-            language=example.language,
-            text=text,
-            target=f" {example.references[0]}",
-            choices=tuple(f" {choice}" for choice in example.choices),
-            stop=stop,
-            max_new_tokens=most,
-            context=context,
-        )
-
-    def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
-        """The metrics of the shape.
-
-        Raises:
-            ValueError: if there are no predictions.
-        """
-        return self.definition.score(predictions)
-
-    def correctness(self, prediction: Prediction) -> float:
-        """The main metric for a single prediction."""
-        return self.definition.correct(prediction)
-
     def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
         """What the label that is most frequent in training scores, where labels are shared and there is training data."""
         if not self.info.labels or "train" not in self._files:
             return {}
         gold = Counter(example.references[0] for example in self._train()[0])
         (label, _), *_ = sorted(gold.items(), key=lambda item: (-item[1], self.info.labels.index(item[0])))
-        scores = {code: accuracy([float(label in e.references) for e in rows]) for code, rows in test.items() if rows}
+        scores = most_frequent_label(label, test)
         return {"most frequent label": scores} if scores else {}
 
     def shot_languages(self) -> tuple[str, ...]:
@@ -232,7 +210,7 @@ def custom_task(path: Path) -> CustomTask:
         LanguageError, DataError: see `locate`.
     """
     definition = read_definition(path)
-    return CustomTask(task_name(str(path)), definition, locate(definition, path), path)
+    return CustomTask(task_name(str(path)), definition, locate(definition, path), path, deprecations(path))
 
 
 def restored_task(name: str, saved: Mapping[str, Any]) -> CustomTask:
@@ -241,9 +219,12 @@ def restored_task(name: str, saved: Mapping[str, Any]) -> CustomTask:
     Raises:
         ConfigError: if this version does not know what was saved.
     """
-    kind = KINDS.get(str(saved.get("shape")))
+    saved = named(saved)
+    kind = DEFINITIONS.get(str(saved.get("task_type")))
     if kind is None:
-        raise ConfigError(f"task '{name}': unknown shape {saved.get('shape')!r}; give the task file with --task")
+        raise ConfigError(
+            f"task '{name}': unknown task type {saved.get('task_type')!r}; give the task file with --task"
+        )
     return CustomTask(name, validate(kind, saved, f"task '{name}'"), {}, None)
 
 

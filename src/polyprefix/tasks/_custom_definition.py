@@ -1,19 +1,19 @@
-"""What every task file says, whatever its shape."""
+"""What every task file says, whatever its task type."""
 
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from polyprefix.config import Settings
 from polyprefix.data.files import Row, ValidationErrors
-from polyprefix.records import Prediction, Score
+from polyprefix.tasks._task_types import TaskType
 
-Shape = Literal["classification", "multiple-choice", "span", "generation"]
-SHAPES: tuple[str, ...] = get_args(Shape)
+TaskTypeName = Literal["classification", "multiple-choice", "span", "generation"]
+TASK_TYPES: tuple[str, ...] = get_args(TaskTypeName)
 ANY = ""
 """The key of a path that is not of one language: its rows, or the names of the files that it stands for, say which."""
 LANGUAGE = "{language}"
@@ -58,10 +58,10 @@ class Columns(Settings):
 
 
 class Definition(Settings):
-    """A task file. Its shape adds what an answer is."""
+    """A task file. Its task type adds what an answer is."""
 
-    shape: Shape
-    """One of the four shapes: classification, multiple-choice, span, generation."""
+    task_type: TaskTypeName
+    """One of four: classification, multiple-choice, span, generation."""
     template: str
     """What the model reads, with the names of columns in braces; what all prompts share comes first, the answer follows."""
     files: Files
@@ -112,32 +112,12 @@ class Definition(Settings):
         """The columns that hold the answers to choose from, where these differ from example to example."""
         return ()
 
-    def ending(self) -> tuple[tuple[str, ...], int]:
-        """Before which strings, and after how many tokens at most, a written answer ends."""
-        return (), 1
-
     def answer(self, row: Row, inputs: Mapping[str, str], faults: ValidationErrors) -> Answer | None:
         """What may be answered and what is right; None, and a fault, where the row does not say."""
         raise NotImplementedError
 
-    def metrics(self) -> tuple[str, ...]:
-        """What is reported, the main metric first."""
-        raise NotImplementedError
-
-    def chance(self) -> float:
-        """Expected value of the main metric for random guesses."""
-        raise NotImplementedError
-
-    def correct(self, prediction: Prediction) -> float:
-        """The main metric of a single prediction."""
-        raise NotImplementedError
-
-    def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
-        """The metrics over the predictions of one language.
-
-        Raises:
-            ValueError: if there are no predictions.
-        """
+    def scoring(self) -> TaskType:
+        """Prompts and scores of this type of task."""
         raise NotImplementedError
 
     def contradictions(self) -> Iterator[tuple[tuple[str, ...], str, str]]:

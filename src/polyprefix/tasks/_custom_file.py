@@ -14,8 +14,8 @@ from polyprefix.data.files import ValidationErrors, is_data_file, shown
 from polyprefix.errors import ConfigError, LanguageError, nearest
 from polyprefix.languages import find
 from polyprefix.records import Split
-from polyprefix.tasks._custom_definition import ANY, LANGUAGE, SHAPES, Definition
-from polyprefix.tasks._custom_shapes import KINDS
+from polyprefix.tasks._custom_definition import ANY, LANGUAGE, TASK_TYPES, Definition
+from polyprefix.tasks._custom_types import DEFINITIONS
 from polyprefix.tasks._rows import ENGLISH
 from polyprefix.yaml12 import line_of
 
@@ -27,20 +27,37 @@ Located = Mapping[Split, Mapping[str, Path]]
 """Split -> language (or `ANY`) -> data file."""
 
 
+OLD_KEY = "shape"
+"""What `task_type` was called first. Files and adapters that have it stay readable."""
+
+
+def named(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a task file under today's names."""
+    return {
+        "task_type" if key == OLD_KEY and "task_type" not in values else key: value for key, value in values.items()
+    }
+
+
+def deprecations(path: Path) -> tuple[str, ...]:
+    """A note for each key that has another name now."""
+    return (f"{path.name}: the key '{OLD_KEY}' is called 'task_type' now",) if OLD_KEY in read_yaml(path) else ()
+
+
 def read_definition(path: Path) -> Definition:
     """A task file.
 
     Raises:
         ConfigError: with all unknown, missing and impossible keys, or else with all parts that contradict each other.
     """
-    values = _with_text(read_yaml(path), read_yaml_as_written(path))
+    values = named(_with_text(read_yaml(path), read_yaml_as_written(path)))
     faults = ValidationErrors()
-    shape = values.get("shape")
-    if not isinstance(shape, str) or shape not in KINDS:  # without it nobody knows which other keys there may be
-        where = f"{path}:{line_of(path, ('shape',))}, key 'shape'"
-        faults.add(where, shown(shape), f"one of {len(SHAPES)} shapes, {nearest(str(shape or ''), SHAPES)}")
+    name = values.get("task_type")
+    if not isinstance(name, str) or name not in DEFINITIONS:  # it decides which other keys there may be
+        key = OLD_KEY if OLD_KEY in read_yaml(path) else "task_type"
+        where = f"{path}:{line_of(path, (key,))}, key '{key}'"
+        faults.add(where, shown(name), f"one of {len(TASK_TYPES)} task types, {nearest(str(name or ''), TASK_TYPES)}")
         faults.check(ConfigError)
-    kind = KINDS[str(shape)]
+    kind = DEFINITIONS[str(name)]
     try:
         definition = kind.model_validate(values)
     except ValidationError as error:

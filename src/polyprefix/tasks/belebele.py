@@ -27,9 +27,9 @@ from polyprefix.data.hub import MissingDataError, expect_rows, load_rows
 from polyprefix.errors import DataError
 from polyprefix.records import Example, Split
 from polyprefix.tasks._belebele_training import Question, training_questions
-from polyprefix.tasks._choice import ChoiceTask
 from polyprefix.tasks._codes import BELEBELE as LANGUAGES
 from polyprefix.tasks._rows import read_columns, require_language, require_text, without_shared
+from polyprefix.tasks._task_types import MultipleChoice, TypedTask
 from polyprefix.tasks.base import ENGLISH, Source, TaskInfo
 
 BELEBELE = "facebook/belebele"
@@ -48,11 +48,11 @@ D: {D}
 Answer:"""
 
 
-class Belebele(ChoiceTask):
+class Belebele(TypedTask):
     """Multiple-choice reading comprehension with four options."""
 
+    task_type = MultipleChoice(len(LABELS))
     template = TEMPLATE
-    labels = LABELS
     cuttable = "passage"
 
     info = TaskInfo(
@@ -60,8 +60,8 @@ class Belebele(ChoiceTask):
         title="Which of four answers does the passage give?",
         source=BELEBELE,
         licence="CC BY-SA 4.0",
-        metrics=("accuracy",),
-        chance=1 / len(LABELS),
+        metrics=task_type.metrics,
+        chance=task_type.chance,
         parallel=True,
         inputs=FIELDS,
         labels=LABELS,

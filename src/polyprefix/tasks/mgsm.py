@@ -26,11 +26,11 @@ from typing import Any
 
 from polyprefix.data.hub import expect_rows, load_rows
 from polyprefix.errors import DataError
-from polyprefix.records import Example, Prediction, Prompt, Score, Split
-from polyprefix.scoring.metrics import accuracy
+from polyprefix.records import Example, Prediction, Split
 from polyprefix.scoring.numbers import last_number, number_after
-from polyprefix.tasks._rows import read_columns, require_language, require_text, stripped, without_shared
-from polyprefix.tasks.base import ENGLISH, Source, Task, TaskInfo
+from polyprefix.tasks._rows import read_columns, require_language, require_text, without_shared
+from polyprefix.tasks._task_types import Generation, TypedTask
+from polyprefix.tasks.base import ENGLISH, Source, TaskInfo
 
 CONFIGS = {
     "eng_Latn": "en", "ben_Beng": "bn", "deu_Latn": "de", "fra_Latn": "fr", "jpn_Jpan": "ja", "rus_Cyrl": "ru",
@@ -61,16 +61,36 @@ _ANNOTATION = re.compile("<<[^<>]*>>")
 _LABEL = re.compile("^[^:：]{1,40}[:：]\\s*")
 
 
-class Mgsm(Task):
+def flexible_match(prediction: Prediction) -> float:
+    """1 if the last number of the prediction is the answer, else 0."""
+    found = last_number(prediction.prediction)
+    return float(found is not None and found == last_number(prediction.references[-1]))
+
+
+def strict_match(prediction: Prediction) -> float:
+    """1 if the number right after `The answer is`, in English or in the problem's language, is the answer, else 0."""
+    phrases = (*PHRASES[ENGLISH], *PHRASES.get(prediction.language, ()))
+    found = number_after(prediction.prediction, phrases)
+    return float(found is not None and found == last_number(prediction.references[-1]))
+
+
+class Mgsm(TypedTask):
     """Word problems with a number for an answer; the solution is generated."""
+
+    task_type = Generation(
+        {"exact_match_flexible": flexible_match, "exact_match_strict": strict_match},
+        stop=("\n\n", "\nQuestion:"),
+        max_new_tokens=256,
+    )
+    template = TEMPLATE
 
     info = TaskInfo(
         name="mgsm",
         title="Which number solves the problem?",
         source=MGSM,
         licence="CC BY 4.0",
-        metrics=("exact_match_flexible", "exact_match_strict"),
-        chance=0.0,
+        metrics=task_type.metrics,
+        chance=task_type.chance,
         parallel=True,
         inputs=("question",),
         splits={
@@ -102,33 +122,6 @@ class Mgsm(Task):
             return _test(language, source)
         return self._gsm8k(split, source) if language == ENGLISH else _solved(language, source)
 
-    def prompt(self, example: Example) -> Prompt:
-        """The instruction first, then the problem; the solution ends where another problem would begin."""
-        return Prompt(
-            example_id=example.id,
-            language=example.language,
-            text=TEMPLATE.format(**stripped(example.inputs)),
-            target=f" {example.references[0]}",
-            stop=("\n\n", "\nQuestion:"),
-            max_new_tokens=256,
-        )
-
-    def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
-        """Exact match of the last number, and of the number after the words that announce it."""
-        return {
-            "exact_match_flexible": accuracy([self.correctness(p) for p in predictions]),
-            "exact_match_strict": accuracy([strict_match(p) for p in predictions]),
-        }
-
-    def correctness(self, prediction: Prediction) -> float:
-        """1 if the last number written is the answer, else 0."""
-        found = last_number(prediction.prediction)
-        return float(found is not None and found == last_number(prediction.references[-1]))
-
-    def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
-        """None."""
-        return {}
-
     def shot_languages(self) -> tuple[str, ...]:
         """All of them: MGSM comes with eight solved problems in each."""
         return tuple(CONFIGS)
@@ -149,13 +142,6 @@ class Mgsm(Task):
         if split == "train":  # of the validation rows MGSM's own 250 are left out, which is no news
             source.note(note)
         return kept
-
-
-def strict_match(prediction: Prediction) -> float:
-    """1 if the number right after `The answer is`, in English or in the problem's language, is the answer, else 0."""
-    phrases = (*PHRASES[ENGLISH], *PHRASES.get(prediction.language, ()))
-    found = number_after(prediction.prediction, phrases)
-    return float(found is not None and found == last_number(prediction.references[-1]))
 
 
 def worked_solution(answer: str) -> tuple[str, str]:

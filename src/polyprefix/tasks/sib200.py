@@ -21,10 +21,9 @@ from collections.abc import Mapping, Sequence
 from polyprefix.data.hub import expect_rows, load_rows
 from polyprefix.errors import DataError
 from polyprefix.records import Example, Score, Split
-from polyprefix.scoring.metrics import accuracy
-from polyprefix.tasks._choice import ChoiceTask
 from polyprefix.tasks._codes import SIB200 as LANGUAGES
 from polyprefix.tasks._rows import read_columns, require_language, require_text, without_shared
+from polyprefix.tasks._task_types import Classification, TypedTask, most_frequent_label
 from polyprefix.tasks.base import ENGLISH, Source, TaskInfo
 
 SIB200 = "Davlan/sib200"
@@ -45,19 +44,19 @@ Text: {text}
 Topic:"""
 
 
-class Sib200(ChoiceTask):
+class Sib200(TypedTask):
     """Topic classification with seven classes."""
 
+    task_type = Classification(LABELS)
     template = TEMPLATE
-    labels = LABELS
 
     info = TaskInfo(
         name="sib200",
         title="Which of seven topics is the sentence about?",
         source=SIB200,
         licence="Apache 2.0 (labels), CC BY-SA 4.0 (text)",
-        metrics=("accuracy", "macro_f1"),
-        chance=1 / len(LABELS),
+        metrics=task_type.metrics,
+        chance=task_type.chance,
         parallel=True,
         inputs=("text",),
         labels=LABELS,
@@ -97,9 +96,7 @@ class Sib200(ChoiceTask):
 
     def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
         """What the topic that is most frequent in training scores: the classes are of unequal size."""
-        scores = {
-            code: accuracy([float(LABELS[0] in e.references) for e in rows]) for code, rows in test.items() if rows
-        }
+        scores = most_frequent_label(LABELS[0], test)
         return {"most frequent topic": scores} if scores else {}
 
 

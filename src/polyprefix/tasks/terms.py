@@ -16,7 +16,7 @@ from importlib.metadata import version
 
 from polyprefix.errors import DataError, LanguageError, nearest
 from polyprefix.records import Example, Score, Split
-from polyprefix.tasks._choice import ChoiceTask
+from polyprefix.tasks._task_types import Classification, TypedTask
 from polyprefix.tasks._terms_baselines import baseline_scores
 from polyprefix.tasks._terms_names import (
     CLASSES,
@@ -37,19 +37,19 @@ MIN_PER_CLASS = 20
 """A language with fewer test items in a class is not part of the task."""
 
 
-class Terms(ChoiceTask):
+class Terms(TypedTask):
     """Names of countries, languages and currencies, three classes of equal size."""
 
+    task_type = Classification(CLASSES)
     template = TEMPLATE
-    labels = CLASSES
 
     info = TaskInfo(
         name="terms",
         title="Is the name a country, a language or a currency?",
         source="Unicode CLDR names in Babel",
         licence="Unicode-3.0",
-        metrics=("accuracy", "macro_f1"),
-        chance=1 / 3,
+        metrics=task_type.metrics,
+        chance=task_type.chance,
         parallel=True,
         inputs=("name",),
         labels=CLASSES,

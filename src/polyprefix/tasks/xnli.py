@@ -21,8 +21,8 @@ from typing import Any, ClassVar
 from polyprefix.data.hub import MissingDataError, expect_rows, load_rows
 from polyprefix.errors import DataError
 from polyprefix.records import Example, Split
-from polyprefix.tasks._choice import ChoiceTask
 from polyprefix.tasks._rows import read_columns, require_language, require_text, without_shared
+from polyprefix.tasks._task_types import Classification, TypedTask
 from polyprefix.tasks.base import ENGLISH, Source, TaskInfo
 
 CONFIGS = {
@@ -41,11 +41,11 @@ Hypothesis: {hypothesis}
 Answer:"""
 
 
-class Xnli(ChoiceTask):
+class Xnli(TypedTask):
     """Natural language inference with three classes."""
 
+    task_type = Classification(LABELS)
     template = TEMPLATE
-    labels = LABELS
     source_splits: ClassVar[Mapping[Split, Split]] = {"validation": "validation", "test": "test"}
     """Our split -> the source's; training data is another matter."""
 
@@ -54,8 +54,8 @@ class Xnli(ChoiceTask):
         title="Does the premise entail the hypothesis?",
         source=XNLI,
         licence="CC BY-NC 4.0",
-        metrics=("accuracy", "macro_f1"),
-        chance=1 / 3,
+        metrics=task_type.metrics,
+        chance=task_type.chance,
         parallel=True,
         inputs=("premise", "hypothesis"),
         labels=LABELS,

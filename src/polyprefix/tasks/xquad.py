@@ -23,11 +23,10 @@ from typing import Any
 
 from polyprefix.data.hub import expect_rows, load_rows
 from polyprefix.errors import DataError
-from polyprefix.records import Example, Prediction, Prompt, Score, Split
-from polyprefix.scoring.answers import SPAN_METRICS, f1, span_scores
+from polyprefix.records import Example, Split
 from polyprefix.tasks._rows import read_columns, require_language, require_text, without_shared
-from polyprefix.tasks._template import fill
-from polyprefix.tasks.base import ENGLISH, Source, Task, TaskInfo
+from polyprefix.tasks._task_types import Span, TypedTask
+from polyprefix.tasks.base import ENGLISH, Source, TaskInfo
 
 CONFIGS = {
     "eng_Latn": "xquad.en", "arb_Arab": "xquad.ar", "deu_Latn": "xquad.de", "ell_Grek": "xquad.el",
@@ -45,16 +44,20 @@ Question: {question}
 Answer:"""
 
 
-class Xquad(Task):
+class Xquad(TypedTask):
     """Extractive question answering; the answer is generated."""
+
+    task_type = Span()
+    template = TEMPLATE
+    cuttable = "context"
 
     info = TaskInfo(
         name="xquad",
         title="Which words of the context answer the question?",
         source=XQUAD,
         licence="CC BY-SA 4.0",
-        metrics=SPAN_METRICS,
-        chance=0.0,
+        metrics=task_type.metrics,
+        chance=task_type.chance,
         parallel=True,
         inputs=("context", "question"),
         splits={
@@ -86,31 +89,6 @@ class Xquad(Task):
         where = f"{XQUAD} {CONFIGS[language]} validation"
         expect_rows(len(rows), ROWS, where)
         return _read(rows, language, where)
-
-    def prompt(self, example: Example) -> Prompt:
-        """The instruction first, then context and question; the answer ends with its line."""
-        text, context = fill(TEMPLATE, example.inputs, "context")
-        return Prompt(
-            example_id=example.id,
-            language=example.language,
-            text=text,
-            target=f" {example.references[0]}",
-            stop=("\n",),
-            max_new_tokens=48,
-            context=context,
-        )
-
-    def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
-        """F1 and exact match, official and with regard to the language."""
-        return span_scores(predictions)
-
-    def correctness(self, prediction: Prediction) -> float:
-        """The official F1."""
-        return f1(prediction.prediction, prediction.references)
-
-    def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
-        """None."""
-        return {}
 
     def _squad(self, split: Split, source: Source) -> Sequence[Example]:
         rows = load_rows(SQUAD, None, "train", source.hub)

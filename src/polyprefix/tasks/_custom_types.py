@@ -1,8 +1,8 @@
-"""The four shapes of a task: what an answer is, which prompts and scores follow from it."""
+"""The four task types in a task file: which keys each has, and how a row says what is right."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
@@ -10,12 +10,12 @@ from pydantic import BeforeValidator, Field, field_validator
 from polyprefix.data.files import Real, Row, ValidationErrors, Whole, cell_text, shown, written_list
 from polyprefix.data.same_text import visible
 from polyprefix.errors import nearest
-from polyprefix.records import Prediction, Score
-from polyprefix.scoring.answers import SPAN_METRICS, exact_match, f1
-from polyprefix.scoring.metrics import accuracy, macro_f1
-from polyprefix.scoring.normalise import language_aware, squad
+from polyprefix.scoring.answers import MEASURES, SPAN_METRICS
+from polyprefix.scoring.normalise import squad
 from polyprefix.scoring.numbers import last_number
-from polyprefix.tasks._custom_definition import SHAPES, Answer, Definition
+from polyprefix.tasks import _task_types as task_types
+from polyprefix.tasks._custom_definition import TASK_TYPES, Answer, Definition
+from polyprefix.tasks._task_types import TaskType
 
 
 def _texts(value: Any) -> Any:
@@ -51,22 +51,6 @@ class Choice(Definition):
     metric: Literal["accuracy"] = "accuracy"
     """The main metric."""
 
-    def metrics(self) -> tuple[str, ...]:
-        """Accuracy."""
-        return ("accuracy",)
-
-    def correct(self, prediction: Prediction) -> float:
-        """1 for the right choice, else 0."""
-        return float(prediction.prediction.strip() in prediction.references)
-
-    def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
-        """Accuracy.
-
-        Raises:
-            ValueError: if there are no predictions.
-        """
-        return {"accuracy": accuracy([self.correct(p) for p in predictions])}
-
 
 class Classification(Choice):
     """The answer is one of a few labels, the same in every example."""
@@ -85,22 +69,9 @@ class Classification(Choice):
         key = _key(row, self.columns.answer, self.labels, faults)
         return None if key is None else (self.shared_labels(), (self.labels[key],))
 
-    def metrics(self) -> tuple[str, ...]:
-        """Accuracy, and F1 averaged over the labels."""
-        return ("accuracy", "macro_f1")
-
-    def chance(self) -> float:
-        """One in as many as there are labels."""
-        return 1 / len(self.labels)
-
-    def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
-        """Accuracy, and F1 averaged over the labels.
-
-        Raises:
-            ValueError: if there are no predictions.
-        """
-        gold, predicted = [p.references[0] for p in predictions], [p.prediction.strip() for p in predictions]
-        return {**super().score(predictions), "macro_f1": macro_f1(gold, predicted, self.shared_labels())}
+    def scoring(self) -> TaskType:
+        """Classification with these labels."""
+        return task_types.Classification(self.shared_labels())
 
 
 class MultipleChoice(Choice):
@@ -139,9 +110,9 @@ class MultipleChoice(Choice):
             return None
         return choices, (choices[list(self.choices).index(key)],)
 
-    def chance(self) -> float:
-        """One in as many as there are options."""
-        return 1 / len(self.choices)
+    def scoring(self) -> TaskType:
+        """Multiple choice between so many options."""
+        return task_types.MultipleChoice(len(self.choices))
 
     def contradictions(self) -> Iterator[tuple[tuple[str, ...], str, str]]:
         """Also labels for other options than there are, and labels for options that the model is not shown."""
@@ -208,30 +179,10 @@ class Written(Definition):
                 return shown(answer), "more than punctuation and articles, which the metric leaves out"
         return None
 
-    def ending(self) -> tuple[tuple[str, ...], int]:
-        """`stop` and `max_new_tokens`."""
-        return self.stop, self.max_new_tokens
-
-    def metrics(self) -> tuple[str, ...]:
-        """The main one, and those of SQuAD v1.1 and MLQA that it is not."""
-        return tuple(dict.fromkeys((self.metric, *SPAN_METRICS)))
-
-    def chance(self) -> float:
-        """A written answer is not guessed."""
-        return 0.0
-
-    def correct(self, prediction: Prediction) -> float:
-        """The main metric, between 0 and 1."""
-        return MEASURES[self.metric](prediction)
-
-    def score(self, predictions: Sequence[Prediction]) -> Mapping[str, Score]:
-        """Each metric, the best over the accepted answers, on average.
-
-        Raises:
-            ValueError: if there are no predictions.
-            ConfigError: if the language's words cannot be found here (see `scoring.segment.words`).
-        """
-        return {name: accuracy([MEASURES[name](p) for p in predictions]) for name in self.metrics()}
+    def scoring(self) -> TaskType:
+        """Generation, with the main metric first and those of SQuAD v1.1 and MLQA after it."""
+        names = dict.fromkeys((self.metric, *SPAN_METRICS))
+        return task_types.Generation({name: MEASURES[name] for name in names}, self.stop, self.max_new_tokens)
 
 
 class Span(Written):
@@ -260,27 +211,9 @@ class Generation(Written):
     """The answer is written freely."""
 
 
-KINDS: Mapping[str, type[Definition]] = dict(
-    zip(SHAPES, (Classification, MultipleChoice, Span, Generation), strict=True)
+DEFINITIONS: Mapping[str, type[Definition]] = dict(
+    zip(TASK_TYPES, (Classification, MultipleChoice, Span, Generation), strict=True)
 )
-
-
-def _aware(prediction: Prediction) -> Callable[[str], str]:
-    return lambda text: language_aware(text, prediction.language)
-
-
-def _same_number(prediction: Prediction) -> float:
-    found = last_number(prediction.prediction)
-    return float(found is not None and found in map(last_number, prediction.references))
-
-
-MEASURES: Mapping[str, Callable[[Prediction], float]] = {
-    "f1": lambda p: f1(p.prediction, p.references),
-    "exact_match": lambda p: exact_match(p.prediction, p.references),
-    "f1_language_aware": lambda p: f1(p.prediction, p.references, _aware(p)),
-    "exact_match_language_aware": lambda p: exact_match(p.prediction, p.references, _aware(p)),
-    "number": _same_number,
-}
 
 
 def _key(row: Row, column: str, known: Mapping[str, str], faults: ValidationErrors) -> str | None:
