@@ -43,7 +43,7 @@ TASKS: list[dict[str, Any]] = [
     {"task_type": "multiple-choice", "template": "{text} {a} {b}:", "choices": {"1": "a", "2": "b"}, "labels": ["A", "B"],
     "files": {"test": "all.jsonl"},
      "columns": {"language": "language"}},
-    {"task_type": "span", "template": "{context} {text}", "files": {"test": "span.jsonl"}, 
+    {"task_type": "span", "template": "{context} {text}", "files": {"test": "span.jsonl"},
      "stop": ["\n"], "max_new_tokens": 9, "metric": "f1"},
     {"task_type": "generation", "template": "{text}", "files": {"test": {"en": "all.jsonl"}}, "metric": "number", "answer_format": "list"},
 ]  # fmt: skip
