@@ -20,9 +20,9 @@ from polyprefix.errors import ConfigError, OutputError, UserError
 from polyprefix.methods import registry as methods
 from polyprefix.results.folder import RunFolder
 from polyprefix.safe_files import MOST_DEPTH, parse_json, read_bytes, read_json
-from polyprefix.tasks._custom_types import KINDS
+from polyprefix.tasks._custom_types import DEFINITIONS
 
-KINDS_OF_SETTINGS: list[type[Settings]] = [RunConfig, *map(methods.kind, methods.names()), *KINDS.values()]
+KINDS_OF_SETTINGS: list[type[Settings]] = [RunConfig, *map(methods.kind, methods.names()), *DEFINITIONS.values()]
 BASE = {"model": "gemma-3-270m", "task": "terms"}
 
 

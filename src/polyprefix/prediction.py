@@ -21,7 +21,7 @@ from polyprefix.results.files import RESULT, read_result
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks._custom_rows import question, read_inputs, require_columns
 from polyprefix.tasks.base import Task
-from polyprefix.text.shots import text_in_front
+from polyprefix.text.shots import with_shots_text
 from polyprefix.text.tokens import encode, encode_apart
 
 PREDICTION, PROBABILITIES, CUT = "prediction", "probabilities", "context_cut"
@@ -59,8 +59,8 @@ def predict(
         ConfigError, LanguageError, ModelError: for a task, language or model that cannot be found.
     """
     folder, settings = find_adapter(Path(adapter)), settings or PredictConfig()
-    unadapted = _base_run(folder)
-    saved = unadapted or read_settings(folder)
+    of_base = _base_run(folder)
+    saved = of_base or read_settings(folder)
     kept = saved.get("task") or {}
     if not task and "name" not in kept:
         raise AdapterError(f"{folder}: does not say what it was trained on; name the task with --task")
@@ -76,10 +76,10 @@ def predict(
     from polyprefix.models.load import load_model
 
     base = load_model(model or saved["base"]["name"], **settings.runtime.model_dump())
-    adapted = attach(base, build(saved["method"])) if unadapted else load_adapter(base, folder)
+    adapted = attach(base, build(saved["method"])) if of_base else load_adapter(base, folder)
     shots = "" if task else str(kept.get("shots", ""))
-    prompts = text_in_front(shots, list(map(asked.prompt, examples)))
-    if task or unadapted:  # no training says whether choices had an end
+    prompts = with_shots_text(shots, list(map(asked.prompt, examples)))
+    if task or of_base:  # no training says whether choices had an end
         encoded = encode_apart(prompts, base.tokenizer, base.max_length, base.vocabulary)
     else:
         end = str(kept.get("end", ""))
@@ -118,7 +118,7 @@ def _rows(questions: Sequence[str | Mapping[str, Any]] | Path, task: Task) -> li
     """The questions with their places.
 
     Raises:
-        DataError: if a file has faults, or texts come to a task with several inputs.
+        DataError: if a file has errors, or texts come to a task with several inputs.
     """
     names = task.info.inputs
     if not names:
@@ -126,13 +126,13 @@ def _rows(questions: Sequence[str | Mapping[str, Any]] | Path, task: Task) -> li
             f"task '{task.info.name}': does not say what its inputs are called; name them in its info.inputs"
         )
     if isinstance(questions, Path):
-        faults = ValidationErrors()
-        table = read_table(questions, faults)
+        errors = ValidationErrors()
+        table = read_table(questions, errors)
         if table.rows:
-            require_columns(table, dict.fromkeys(names, f"the task '{task.info.name}'"), faults)
+            require_columns(table, dict.fromkeys(names, f"the task '{task.info.name}'"), errors)
             for name in {PREDICTION, PROBABILITIES, CUT} & set(table.columns):
-                faults.add(f"{table.where}, column '{name}'", "the name of what is predicted", "another name")
-        faults.check()
+                errors.add(f"{table.where}, column '{name}'", "the name of what is predicted", "another name")
+        errors.check()
         return list(table.rows)
     rows = []
     for number, item in enumerate(questions, 1):
@@ -151,9 +151,9 @@ def _questions(rows: Sequence[Row], task: Task, language: str) -> list[Example]:
     Raises:
         DataError: with every input that is missing or empty.
     """
-    faults, info = ValidationErrors(), task.info
-    inputs = [read_inputs(row, info.inputs, faults) for row in rows]
-    faults.check()
+    errors, info = ValidationErrors(), task.info
+    inputs = [read_inputs(row, info.inputs, errors) for row in rows]
+    errors.check()
     return [question(info, pieces, row.where, language) for row, pieces in zip(rows, inputs, strict=True)]
 
 

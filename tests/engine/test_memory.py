@@ -71,7 +71,7 @@ def test_one_text_that_does_not_fit_is_said_in_one_line() -> None:
     model.hook.supports_packing()
     short_of_memory(model, 20, MemoryError())
     for work in (lambda: loglikelihood(model, rows(4), None), lambda: optimizer.step(range(4))):
-        with pytest.raises(ModelError, match=r"out of memory on cpu: one text of \d+ tokens"):
+        with pytest.raises(ModelError, match=r"out of memory on cpu: one sequence of \d+ tokens"):
             work()
 
 

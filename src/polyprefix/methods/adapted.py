@@ -95,7 +95,7 @@ class AdaptedModel(nn.Module):
         logit_positions: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
-        """A forward pass of the base model over texts that attend to the prefix.
+        """A forward pass of the base model over sequences that attend to the prefix.
 
         Args:
             input_ids: [B, T], padded on either side, or packed (then with position_ids that restart at 0).
@@ -113,7 +113,7 @@ class AdaptedModel(nn.Module):
 
         Raises:
             ModelError: if a sequence is longer than the model is served exactly.
-            ValueError: if sequences of this length cannot share a pass, or what stands before them.
+            ValueError: if sequences of this length cannot share a pass or a computed prefix.
         """
         if packed is not None:  # all ones: nothing is padding, and transformers need not look for borders itself
             position_ids, attention_mask = packed.position[None], torch.ones_like(packed.position)[None]
@@ -208,7 +208,7 @@ class AdaptedModel(nn.Module):
 
         Raises:
             ModelError: if a sequence would be longer than the model is served exactly.
-            ValueError: if sequences of this length cannot share what stands before them.
+            ValueError: if sequences of this length cannot share a computed prefix.
         """
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
@@ -311,7 +311,7 @@ def attach(base: BaseModel, method: Method, *, init_text: str | None = None, see
 @contextmanager
 def _as_it_was(model: Any) -> Iterator[None]:
     """If the block fails, the model has the modules, the flags and the attention that it had before."""
-    had_seam = "_polyprefix_hook" in model.__dict__
+    had_hook = "_polyprefix_hook" in model.__dict__
     children = [(module, dict(module._modules)) for module in model.modules()]
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     attributes = set(model.__dict__)
@@ -323,7 +323,7 @@ def _as_it_was(model: Any) -> Iterator[None]:
             module._modules.update(modules)
         for parameter, flag in flags:
             parameter.requires_grad_(flag)
-        if not had_seam and (hook := model.__dict__.get("_polyprefix_hook")):
+        if not had_hook and (hook := model.__dict__.get("_polyprefix_hook")):
             hook.remove()
         for name in set(model.__dict__) - attributes:  # PEFT's
             del model.__dict__[name]
