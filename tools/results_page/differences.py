@@ -7,7 +7,7 @@ from typing import Literal
 
 from tools.results_page.kept import Part
 
-from polyprefix.analysis.claims import ALPHA, FAMILIES, Claim, adjusted
+from polyprefix.analysis.comparisons import ALPHA, FAMILIES, Claim, adjusted
 from polyprefix.analysis.contrasts import Contrast
 from polyprefix.report.findings import points
 from polyprefix.report.format import interval, signed

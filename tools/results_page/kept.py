@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.rounds import ROOT
 from polyprefix.analysis.answers import Answers
-from polyprefix.analysis.claims import SettingComparison
+from polyprefix.analysis.comparisons import SettingComparison
 from polyprefix.analysis.compare import compare_setting
 from polyprefix.analysis.groups import beyond_english
 from polyprefix.analysis.mixed import MixedModel, mixed_model

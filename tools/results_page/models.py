@@ -12,7 +12,7 @@ from typing import Any
 from tools.results_page.differences import claims, written
 from tools.results_page.kept import Part
 
-from polyprefix.analysis.claims import ALPHA, Claim, adjust
+from polyprefix.analysis.comparisons import ALPHA, Claim, adjust
 from polyprefix.analysis.groups import beyond_english, group
 from polyprefix.analysis.interactions import Interaction, interactions
 from polyprefix.analysis.mixed import OddsRatio

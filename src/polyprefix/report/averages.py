@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from polyprefix.analysis.claims import Claim, SettingComparison, SystemSummary
+from polyprefix.analysis.comparisons import Claim, SettingComparison, SystemSummary
 from polyprefix.analysis.contrasts import Contrast, contrast, weights
 from polyprefix.analysis.groups import ENGLISH
 from polyprefix.analysis.settings import Setting

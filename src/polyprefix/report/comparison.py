@@ -15,7 +15,15 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from polyprefix.analysis.claims import ALPHA, FAMILIES, Claim, Comparison, SettingComparison, SystemSummary, language_of
+from polyprefix.analysis.comparisons import (
+    ALPHA,
+    FAMILIES,
+    Claim,
+    Comparison,
+    SettingComparison,
+    SystemSummary,
+    language_of,
+)
 from polyprefix.analysis.contrasts import Contrast
 from polyprefix.analysis.mixed import MixedModel
 from polyprefix.analysis.ranks import Rank

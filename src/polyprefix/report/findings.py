@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import comb
 
 from polyprefix.analysis.answers import Answers
-from polyprefix.analysis.claims import ALPHA, Claim, adjusted
+from polyprefix.analysis.comparisons import ALPHA, Claim, adjusted
 from polyprefix.analysis.contrasts import Contrast, contrast, contrasts, weights
 from polyprefix.analysis.groups import beyond_english
 from polyprefix.analysis.pool import pool

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 ABSENT = "–"
 MARKS = "** significant incl. seed variance (corrected p < 0.05), * significant (fixed seeds), where one seed was run"
-"""What the marks of claims say (`polyprefix.analysis.claims`)."""
+"""What the marks of claims say (`polyprefix.analysis.comparisons`)."""
 
 
 def percent(share: float) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from polyprefix import languages
 from polyprefix.analysis.answers import layout
-from polyprefix.analysis.claims import corrected
+from polyprefix.analysis.comparisons import corrected
 from polyprefix.analysis.compare import compare_setting
 from polyprefix.analysis.contrasts import RESAMPLES, Contrast
 from polyprefix.analysis.runs import UNADAPTED, Run, read_run

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from polyprefix import languages
-from polyprefix.analysis.claims import Claim
+from polyprefix.analysis.comparisons import Claim
 from polyprefix.analysis.contrasts import Contrast
 from polyprefix.records import Score
 from polyprefix.report.charts.parts import file_name

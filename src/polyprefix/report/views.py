@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from polyprefix.analysis.claims import Claim, GroupScore, SettingComparison, SystemSummary, corrected
+from polyprefix.analysis.comparisons import Claim, GroupScore, SettingComparison, SystemSummary, corrected
 from polyprefix.analysis.compare import compare_setting
 from polyprefix.analysis.contrasts import RESAMPLES, Contrast
 from polyprefix.analysis.groups import ENGLISH
