@@ -34,7 +34,7 @@ def test_a_copied_run_counts_once_and_is_named(runs: Path) -> None:
     assert again.settings[0].averages == first.settings[0].averages
     assert any("a copy of" in note for note in again.settings[0].notes)
     grid = read_grid([runs])
-    assert [len(cell.runs) for cell in grid.cells.values()] == [1, 1]
+    assert [len(cell.runs) for cell in grid.cells] == [1, 1]
     assert any("a copy of" in line for line in grid.missing)
 
 
@@ -46,7 +46,7 @@ def test_an_evaluated_adapter_is_more_languages_of_its_run(runs: Path) -> None:
     assert len(table.runs) == 2 and any("counts as that run" in note for note in table.notes)
     grid = read_grid([runs])
     assert grid.methods == ("none", "prefix")
-    cell = next(cell for cell in grid.cells.values() if cell.method == "prefix")
+    cell = next(cell for cell in grid.cells if cell.method == "prefix")
     assert set(cell.scores) == {*CODES, "fin_Latn"}
     alone = read_table([trained]).examples
     merged = table.examples[table.examples["run_id"] == trained.name]

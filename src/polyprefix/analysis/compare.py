@@ -14,6 +14,7 @@ from polyprefix.analysis.comparisons import (
     SettingComparison,
     SystemSummary,
     corrected,
+    uncorrected,
 )
 from polyprefix.analysis.contrasts import Contrast, contrasts, language_contrasts, ratio, resampled_scores, weights
 from polyprefix.analysis.effects import cohens_h
@@ -143,7 +144,8 @@ def compare_setting(
         ranking=ranking,
         averages=tuple(pair for pair in pairs if pair.grouping == "average"),
         by_language=tuple(pair for pair in pairs if pair.grouping == "language"),
-        by_group=tuple(pair for pair in pairs if pair.grouping not in ("average", "language")),
+        by_group=tuple(pair for pair in pairs if pair.grouping not in ("average", "language", "languages")),
+        with_english=tuple(uncorrected(pair) for pair in pairs if pair.grouping == "languages"),
         notes=(*setting.notes, *notes),
         named=tuple(_named(blocks, named)),
         interactions=interactions(main.answers.scores, main.groups),
@@ -236,7 +238,11 @@ def _of(block: _Block, systems: Sequence[str], baseline: str) -> Iterator[Paired
     wanted = [
         (m, grouping, name, columns)
         for m in places
-        for (grouping, name), columns in {("average", "all but English"): block.columns, **block.groups}.items()
+        for (grouping, name), columns in {
+            ("average", "all but English"): block.columns,
+            ("languages", "all languages"): range(len(answers.languages)),
+            **block.groups,
+        }.items()
     ]
     wanted_weights = [weights(answers, m, columns, minus=base) for m, _, _, columns in wanted]
     found = contrasts(answers, wanted_weights, block.variances)
@@ -281,10 +287,11 @@ def _summary(blocks: _Blocks, system: str, regressions: bool) -> SystemSummary:
     block = blocks.of(seeds)
     answers, main = block.answers, block.columns
     m, english = answers.systems.index(system), answers.index(ENGLISH)
-    wanted = [weights(answers, m, columns) for columns in (main, *block.groups.values())]
+    every = range(len(answers.languages))
+    wanted = [weights(answers, m, columns) for columns in (main, every, *block.groups.values())]
     if paired := english is not None and english not in main:
         wanted.append(weights(answers, m, [answers.languages.index(ENGLISH)]) - weights(answers, m, main))
-    score, *members = contrasts(answers, wanted, block.variances)
+    score, with_english, *members = contrasts(answers, wanted, block.variances)
     gap = members.pop() if paired else None
     run = setting.runs.loc[setting.systems[system][0]]
     return SystemSummary(
@@ -293,6 +300,7 @@ def _summary(blocks: _Blocks, system: str, regressions: bool) -> SystemSummary:
         trainable=int(run["trainable_parameters"]),
         seeds=tuple(sorted(seeds)),
         score=score,
+        with_english=with_english,
         english=None if english is None else float(answers.scores[m, english]),
         transfer_gap=gap,
         transfer_ratio=_transfer_ratio(setting, block, m) if gap else None,

@@ -73,6 +73,8 @@ class SystemSummary:
     seeds: tuple[int, ...]
     score: Contrast
     """Average over all languages but English; over all where English is missing or alone."""
+    with_english: Contrast
+    """Average over all languages."""
     english: float | None
     transfer_gap: Contrast | None
     """English minus that average."""
@@ -115,6 +117,8 @@ class SettingComparison:
     averages: tuple[PairedComparison, ...]
     by_language: tuple[PairedComparison, ...]
     by_group: tuple[PairedComparison, ...]
+    with_english: tuple[PairedComparison, ...]
+    """Averages over all languages, English among them; of no family, and so not corrected."""
     notes: tuple[str, ...]
     named: tuple[PairedComparison, ...] = ()
     """Contrasts that the study named beforehand."""
@@ -242,6 +246,11 @@ def adjusted(pairs: Sequence[PairedComparison], method: Method) -> list[PairedCo
         replace(pair, adjusted_runs=p, adjusted_seeds=seeds.get(i))
         for i, (pair, p) in enumerate(zip(pairs, runs, strict=True))
     ]
+
+
+def uncorrected(pair: PairedComparison) -> PairedComparison:
+    """A comparison that is of no family."""
+    return replace(pair, adjusted_runs=pair.difference.p_runs, adjusted_seeds=pair.difference.p_seeds)
 
 
 def _with_mixed(compared: Sequence[SettingComparison]) -> list[SettingComparison]:
