@@ -40,9 +40,7 @@ def test_every_kept_run_still_has_its_id() -> None:
 def test_old_and_new_columns_are_never_mixed_up(tmp_path: Path) -> None:
     """A file that has both names has the new ones read."""
     table = pq.read_table(KEPT[0] / "predictions.parquet")
-    new = table.rename_columns(
-        [{old: new for new, old in COLUMNS.items()}.get(name, name) for name in table.column_names]
-    )
+    new = table.rename_columns([COLUMNS.get(name, name) for name in table.column_names])
     both = new.append_column("predicted", pa.array(["?"] * len(new)))
     pq.write_table(both, tmp_path / "both.parquet")
     assert read_predictions(tmp_path / "both.parquet") == read_predictions(KEPT[0] / "predictions.parquet")

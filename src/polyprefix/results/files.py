@@ -192,7 +192,8 @@ def _read_columns(path: Path, columns: list[str]) -> pa.Table:
         require_regular(path)
         with pq.ParquetFile(path) as file:
             there = file.schema_arrow.names
-            written = [version_1.COLUMNS.get(name, name) if name not in there else name for name in columns]
+            former = {new: old for old, new in version_1.COLUMNS.items()}
+            written = [name if name in there else former.get(name, name) for name in columns]
             if missing := [name for name, found in zip(columns, written, strict=True) if found not in there]:
                 raise OutputError(f"{path}: lacks the columns {', '.join(missing)}; run it again")
             table = file.read(columns=written).select(written).rename_columns(columns).cast(expected)

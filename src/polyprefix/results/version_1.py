@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-COLUMNS: Mapping[str, str] = {"references": "answers", "prediction": "predicted"}
-"""Column of predictions.parquet -> its name in version 1."""
+COLUMNS: Mapping[str, str] = {"answers": "references", "predicted": "prediction"}
+"""Column of predictions.parquet in version 1 -> its name now."""
 EVAL_IDS: Mapping[str, str] = {"spread": "disjoint"}
 """Value of the setting `eval_ids` in version 1 -> its value now."""
 

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from polyprefix import languages
 from polyprefix.report.charts.parts import Row, axis, file_name, scales
 from polyprefix.report.format import interval, percent, signed
-from polyprefix.report.grid import Grid
+from polyprefix.report.grid import Grid, View
 from polyprefix.report.vega import SHADES, Chart
-from polyprefix.report.views import View
 
 
 def heat(view: View) -> Iterator[Chart]:
