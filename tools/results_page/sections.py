@@ -30,8 +30,8 @@ from polyprefix.analysis.groups import ENGLISH
 from polyprefix.records import Score
 from polyprefix.report.charts.averages import costs
 from polyprefix.report.format import ABSENT, duration, interval, percent, size
-from polyprefix.report.grid import Cell, View
 from polyprefix.report.vega import Chart
+from polyprefix.report.view import Cell, View
 from polyprefix.study import table
 from polyprefix.study.devices import device
 from polyprefix.study.file import read_study
