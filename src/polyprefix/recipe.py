@@ -82,15 +82,15 @@ def run(
     """
     config = with_digests(tasks.resolve(methods.resolve(config)))
     inputs = load_inputs(config, Source(hub_from_environment(hub)))
-    beside: tuple[Path, ...] = ()
+    base_folders: tuple[Path, ...] = ()
     zero_shot = methods.resolve(
         config.model_copy(update={"method": {"name": "none"}, "adapter": None, "adapter_digest": None})
     )
     if beside_base and config != zero_shot:
-        beside = (
+        base_folders = (
             _found(inputs, zero_shot, out, inputs.data_digest(zero_shot)) or run_on(inputs, zero_shot, out, reporter),
         )
-    return (run_on(inputs, config, out, reporter), *beside)
+    return (run_on(inputs, config, out, reporter), *base_folders)
 
 
 def _found(inputs: Inputs, config: RunConfig, out: Path, data: str) -> Path | None:

@@ -15,6 +15,7 @@ import polyprefix as pp
 from polyprefix.analysis.compare import Comparison, compare
 from polyprefix.analysis.comparisons import FAMILIES
 from polyprefix.errors import ConfigError, OutputError
+from polyprefix.results.table import read_table
 
 FAST = 300
 
@@ -177,3 +178,31 @@ def test_the_python_function_is_the_commands(write_run: WriteRun) -> None:
     assert isinstance(found, Comparison)
     assert all(math.isfinite(pair.difference.value) for pair in found.settings[0].by_group)
     assert found == pp.compare(str(folder), baseline="none", resamples=FAST)
+
+
+def test_a_comparison_is_a_frame_of_contrasts_and_one_of_averages(write_run: WriteRun) -> None:
+    write_run("none", answers(0.3))
+    for seed in (0, 1):
+        folder = write_run("prefix", answers(0.6, seed=seed), seed=seed)
+    table = read_table([folder])
+    found = compare(table, baseline="none", resamples=FAST)
+    assert found == compare([folder], baseline="none", resamples=FAST)
+    (setting,), rows = found.settings, found.to_pandas()
+    pairs = [pair for family in FAMILIES for pair in getattr(setting, family)]
+    assert rows["difference"].tolist() == [pair.difference.value for pair in pairs]
+    assert rows["p_seeds_adjusted"].tolist() == [pair.adjusted_seeds for pair in pairs]
+    assert rows["significant_with_seeds"].tolist() == [pair.significance == "**" for pair in pairs]
+    assert set(rows["system"]) == {"prefix"} and set(rows["baseline"]) == {"none"}
+    averages = found.averages.set_index("system")
+    assert averages.at["prefix", "average"] == setting.by_system["prefix"].score.value
+    assert averages.at["prefix", "seeds"] == 2 and math.isnan(averages.at["none", "transfer_ratio"])
+    assert "<table" in found._repr_html_()
+
+
+def test_a_language_alone_is_no_group(write_run: WriteRun) -> None:
+    for method in ("none", "prefix"):
+        folder = write_run(method, answers(0.5, seed=len(method)))
+    (setting,) = compare(folder, "none", resamples=FAST).settings
+    assert setting.groups and all(len(codes) > 1 for codes in setting.groups.values())
+    assert {(pair.grouping, pair.name) for pair in setting.by_group} == set(setting.groups)
+    assert ("family", "Indo-European") in setting.groups and ("family", "Uralic") not in setting.groups

@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from polyprefix.report.format import percent
-from polyprefix.report.grid import Grid, View
+from polyprefix.report.grid import Grid
 from polyprefix.report.overview import show
+from polyprefix.report.view import View
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 200])

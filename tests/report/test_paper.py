@@ -18,8 +18,9 @@ from polyprefix.report import vega
 from polyprefix.report.charts import paper_charts, view_charts
 from polyprefix.report.findings import overall
 from polyprefix.report.format import percent
-from polyprefix.report.grid import Grid, View, read_grid
+from polyprefix.report.grid import Grid, read_grid
 from polyprefix.report.paper import write_paper
+from polyprefix.report.view import View
 from polyprefix.results.files import read_result
 
 CODES = some_languages(5)

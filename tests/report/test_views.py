@@ -10,7 +10,8 @@ from tests.report.studies import FAST, some_languages, write_cell
 from polyprefix.analysis.compare import compare as compare_runs
 from polyprefix.report.findings import finding, overall
 from polyprefix.report.format import interval, percent, signed
-from polyprefix.report.grid import View, read_grid
+from polyprefix.report.grid import read_grid
+from polyprefix.report.view import View
 
 CODES = some_languages(8)
 

@@ -11,7 +11,7 @@ from polyprefix.analysis.comparisons import ALPHA, FAMILIES, PairedComparison, a
 from polyprefix.analysis.contrasts import Contrast
 from polyprefix.report.findings import points
 from polyprefix.report.format import interval, signed
-from polyprefix.report.grid import View
+from polyprefix.report.view import View
 
 VERDICTS = BETTER, WORSE, EVEN = "significantly better", "significantly worse", "not significantly different"
 Family = Literal["averages", "by_language", "by_group"]

@@ -13,7 +13,8 @@ from polyprefix.analysis.comparisons import SettingComparison
 from polyprefix.analysis.groups import beyond_english
 from polyprefix.analysis.mixed import MixedModel, mixed_model
 from polyprefix.analysis.regression import Regression
-from polyprefix.report.grid import Grid, View, read_grid
+from polyprefix.report.grid import Grid, read_grid
+from polyprefix.report.view import View
 from polyprefix.study import table
 from polyprefix.study.file import read_study
 from polyprefix.study.grid import Cell, cells

@@ -18,7 +18,7 @@ from polyprefix.analysis.interactions import Interaction, interactions
 from polyprefix.analysis.mixed import OddsRatio
 from polyprefix.analysis.regression import Regression
 from polyprefix.report.format import ABSENT, interval, percent, signed
-from polyprefix.report.grid import View
+from polyprefix.report.view import View
 
 BEFORE = Path(__file__).with_name("before.json")
 """Figures of the same runs as the code at the commit that it names computed them."""

@@ -30,8 +30,8 @@ from polyprefix.analysis.groups import ENGLISH
 from polyprefix.records import Score
 from polyprefix.report.charts.averages import costs
 from polyprefix.report.format import ABSENT, duration, interval, percent, size
-from polyprefix.report.grid import Cell, View
 from polyprefix.report.vega import Chart
+from polyprefix.report.view import Cell, View
 from polyprefix.study import table
 from polyprefix.study.devices import device
 from polyprefix.study.file import read_study
@@ -286,7 +286,7 @@ def _agreement(part: Part, view: View) -> Iterator[tuple[str, str]]:
     words = dict(zip(VERDICTS, ("agrees", "the opposite", "not seen"), strict=True))
     duel = {(s, b): pair for (s, b, _), pair in contrasts(part, view, product(PREFIXES, OTHERS)).items()}
     for method, (said, rival) in product(
-        PREFIXES, (("carries over better than LoRA", LORA), ("does so with as few parameters", SMALL))
+        PREFIXES, (("has a smaller transfer gap than LoRA", LORA), ("does so with as few parameters", SMALL))
     ):
         if pair := duel.get((method, rival)):
             count = f"{view.cells[method].trained:,} against {view.cells[rival].trained:,} parameters"

@@ -6,8 +6,9 @@ of one seed in one language are right or wrong, both come from McNemar's statist
 continuity (A. Edwards, Psychometrika 13, 1948): the p-value where the difference is 0, the interval where it is anything
 else (T. Tango, Statistics in Medicine 17, 1998).
 
-A p-value answers one of two questions. "Did these runs differ, but for the choice of examples?" holds seeds fixed; "would
-other seeds show it too?" includes their variance. docs/statistics.md has the formulas, their sources and simulations.
+A p-value answers one of two questions. Significance with fixed seeds asks whether the runs at hand differ beyond the choice
+of examples; significance with seed variance included asks whether other seeds would differ too. docs/statistics.md has the
+formulas, their sources and simulations.
 
 M systems, S seeds, L languages, I ids, R resamples.
 """

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from polyprefix import languages
 from polyprefix.languages.lookup import tag
-from polyprefix.report.grid import Grid, View
+from polyprefix.report.grid import Grid
+from polyprefix.report.view import View
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -78,7 +78,7 @@ def costs(cost: Mapping[str, float]) -> dict[str, str]:
     >>> costs({"train_seconds": 90, "peak_memory_bytes": 3e9, "eval_examples_per_second": 31.25})
     {'train time': '1 min 30 s', 'peak memory': '3.0 GB', 'eval examples per second': '31.2'}
     >>> costs({"peak_flops_per_second": 1.7e11, "train_flops": 3.22e12})
-    {'ceiling': '170 GFLOP/s', 'train work': '3.22 TFLOP'}
+    {'peak': '170 GFLOP/s', 'train work': '3.22 TFLOP'}
     """
     labelled = {}
     for key, value in cost.items():

@@ -26,7 +26,8 @@ from polyprefix.report.charts import task_charts, together, view_charts
 from polyprefix.report.charts.averages import SHOWN_GROUPS
 from polyprefix.report.examples import examples
 from polyprefix.report.findings import finding, overall
-from polyprefix.report.grid import Cell, Grid, View
+from polyprefix.report.grid import Grid
+from polyprefix.report.view import Cell, View
 from polyprefix.results.table import flatten
 
 DARK = {

@@ -18,7 +18,8 @@ from polyprefix.analysis.comparisons import PairedComparison
 from polyprefix.analysis.contrasts import Contrast
 from polyprefix.records import Score
 from polyprefix.report.format import ABSENT, costs, interval, percent, signed, trained_share
-from polyprefix.report.grid import Averages, Cell, Grid, View
+from polyprefix.report.grid import Grid
+from polyprefix.report.view import Averages, Cell, View
 
 WIDE = 104
 """Terminal columns from which on there is room for secondary table columns."""

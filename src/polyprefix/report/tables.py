@@ -18,7 +18,8 @@ from polyprefix.analysis.contrasts import Contrast
 from polyprefix.records import Score
 from polyprefix.report.charts.parts import file_name
 from polyprefix.report.format import ABSENT, STARS, percent
-from polyprefix.report.grid import Grid, View
+from polyprefix.report.grid import Grid
+from polyprefix.report.view import View
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -75,7 +75,7 @@ CPU_SHARE = 0.72
 """Of the measured ceiling; the rest goes into shapes that suit it less, and into Python."""
 
 CPU_START = 0.5
-"""Seconds: libraries make up their mind about shapes and threads in a first pass."""
+"""Seconds of the first pass beyond a later one: libraries choose kernels and threads in it."""
 
 SOME_PROCESSOR = Device(
     "a processor", 16 * GB, 0.0, 1e11, 20e9, CPU_SHARE, False, LIBRARIES, weights=8e9, fresh=2e9, start=CPU_START,

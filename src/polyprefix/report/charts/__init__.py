@@ -12,8 +12,9 @@ from polyprefix.report.charts.by_language import forest, heat
 from polyprefix.report.charts.geography import distances, world
 from polyprefix.report.charts.lines import ablations, scaling, shots
 from polyprefix.report.findings import Overall
-from polyprefix.report.grid import Grid, View
+from polyprefix.report.grid import Grid
 from polyprefix.report.vega import Chart
+from polyprefix.report.view import View
 
 __all__ = ["paper_charts", "task_charts", "together", "view_charts"]
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from polyprefix.report.charts.parts import WIDTH, Row, axis, figures, file_name, log_axis, percentages, scales
 from polyprefix.report.findings import Overall
 from polyprefix.report.format import ABSENT, duration
-from polyprefix.report.grid import Cell, Grid, View
+from polyprefix.report.grid import Grid
 from polyprefix.report.vega import Chart, Spec
+from polyprefix.report.view import Cell, View
 
 SHOWN_GROUPS = ("family", "script", "resources")
 """Groupings that have a chart; the page's table has them all."""

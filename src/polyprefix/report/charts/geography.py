@@ -13,8 +13,9 @@ from polyprefix import languages
 from polyprefix.analysis.groups import ENGLISH
 from polyprefix.report.charts.parts import Row, axis, file_name, scales
 from polyprefix.report.format import ABSENT, percent, signed
-from polyprefix.report.grid import Grid, View
+from polyprefix.report.grid import Grid
 from polyprefix.report.vega import SHADES, Chart, Spec
+from polyprefix.report.view import View
 
 DISTANCES = ("genetic", "syntactic", "featural")
 

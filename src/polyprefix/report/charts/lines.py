@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from polyprefix.analysis.contrasts import Contrast
 from polyprefix.report.charts.parts import WIDTH, Row, axis, figures, file_name, log_axis, percentages, scales
-from polyprefix.report.grid import Cell, Grid, View
+from polyprefix.report.grid import Grid
 from polyprefix.report.vega import Chart
+from polyprefix.report.view import Cell, View
 
 
 def scaling(grid: Grid, views: Sequence[View]) -> Iterator[Chart]:
