@@ -54,3 +54,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if len(known) > 12:
         return (hint + f"There are {len(known)} known names").strip()
     return hint + "Known: " + ", ".join(known)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message without its full stop, or the error's name where it has no message.
+
+    >>> first_line(ValueError("too large.\\nTraceback")), first_line(KeyError())
+    ('too large', 'KeyError')
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 import torch
 from peft import inject_adapter_in_model
+from tests.tiny import tiny_base
 from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, MistralConfig
 
+from polyprefix.engine.flop_counter import Shape
 from polyprefix.methods import registry
+from polyprefix.methods.adapted import attach
 from polyprefix.methods.base import Adapter, Start
 from polyprefix.methods.llama_adapter import GatedPrompts
 from polyprefix.methods.prefix_tuning import MLPPrefix, ProjectedPrefix, RawPrefix
@@ -147,3 +150,34 @@ def test_the_pages_table() -> None:
 
 if __name__ == "__main__":
     print(table())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"name": "none"},
+        {"name": "prefix", "length": 3},
+        {"name": "prefix", "length": 3, "layers": "top:1"},
+        {"name": "llama-adapter", "length": 3},
+        {"name": "llama-adapter", "length": 3, "layers": "top:1"},
+        {"name": "soft-prompt", "length": 3},
+        {"name": "lora"},
+        {"name": "full"},
+    ],
+    ids=str,
+)
+def test_a_footprint_says_what_the_adapted_model_does(settings: dict[str, Any]) -> None:
+    """Law: the lowest layer with gradients, the virtual tokens and the trained weights are those of the model itself."""
+    base = tiny_base("llama-gqa-tied")
+    own = {id(parameter) for parameter in base.model.parameters()}
+    method = registry.build(settings)
+    model = attach(base, method)
+    footprint = method.footprint(model.hook.layers)
+    trained = {id(parameter) for _, parameter in model.trainable()}
+    assert footprint.trains_base == bool(trained & own)
+    if trained:
+        assert footprint.lowest_layer == Shape.of(model).lowest
+    prefix = model.compute_prefix().kv
+    lengths = {kv.length for kv in prefix.joined.values()} | {gated.kv.length for gated in prefix.gated.values()}
+    assert lengths == ({footprint.virtual_tokens} if footprint.virtual_tokens else set())
+    assert footprint.computed == (settings["name"] == "soft-prompt")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polyprefix.errors import DataError, UserError
+from polyprefix.errors import DataError, UserError, first_line
 from polyprefix.safe_files import read_bytes, require_regular
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
@@ -300,7 +300,7 @@ def _parquet(path: Path, errors: ValidationErrors) -> Table | None:
         errors.add(str(path), "no file that can be read (No such file or directory)", "a file")
         return None
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         errors.add(str(path), f"no Parquet ({reason})", "a whole Parquet file; write it again")
         return None
     names = tuple(content.column_names)

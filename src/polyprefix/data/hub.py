@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polyprefix.errors import DataError, OutputError, nearest
+from polyprefix.errors import DataError, OutputError, first_line, nearest
 from polyprefix.network import hub_answers
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _builder(dataset: str, config: str | None, hub: Path | None, where: str) -> 
     try:
         return _known_builder(_module(path, state), config, cache)
     except datasets.exceptions.DatasetNotFoundError as error:
-        reason = f"not on the Hub, or not open to you ({_first_line(error)})"
+        reason = f"not on the Hub, or not open to you ({first_line(error)})"
         raise MissingDataError(f"{dataset}: {reason}; check the name, or log in") from error
     except ConnectionError as error:
         raise DataError(_unreachable(where)) from error
@@ -112,9 +112,9 @@ def _builder(dataset: str, config: str | None, hub: Path | None, where: str) -> 
             known = datasets.get_dataset_config_names(path)
             what = f"no configuration '{config}'" if config else "needs a configuration"
             raise MissingDataError(f"{dataset}: {what}, {nearest(config or '', known)}") from None
-        raise DataError(f"{where}: cannot be read ({_first_line(error)}); check the README.md in {path}") from error
+        raise DataError(f"{where}: cannot be read ({first_line(error)}); check the README.md in {path}") from error
     except (FileNotFoundError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        raise DataError(f"{where}: no data that can be read ({_first_line(error)}); check {path}") from error
+        raise DataError(f"{where}: no data that can be read ({first_line(error)}); check {path}") from error
 
 
 @lru_cache(maxsize=16)
@@ -175,7 +175,7 @@ def _prepare(builder: Any, where: str) -> None:
     except (datasets.exceptions.DatasetsError, FileNotFoundError, ValueError) as error:
         if _system_error(error):
             raise
-        file, reason = _damaged_file(builder) or (where, _first_line(error.__cause__ or error))
+        file, reason = _damaged_file(builder) or (where, first_line(error.__cause__ or error))
         raise DataError(f"{file}: damaged ({reason}); fetch it again") from error
 
 
@@ -189,7 +189,7 @@ def _damaged_file(builder: Any) -> tuple[str, str] | None:
                 for _ in datasets.load_dataset(builder.name, data_files=[str(file)], split="train", streaming=True):
                     pass
             except (datasets.exceptions.DatasetsError, ValueError, OSError) as error:
-                return str(file), _first_line(error)
+                return str(file), first_line(error)
     return None
 
 
@@ -259,7 +259,3 @@ def _quiet_datasets() -> Iterator[None]:
         datasets.logging.set_verbosity(verbosity)
         if bars:
             datasets.enable_progress_bars()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

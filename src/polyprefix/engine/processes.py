@@ -25,6 +25,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from polyprefix.methods.adapted import AdaptedModel, mark_changed
+from polyprefix.models.sharded import whole
 
 Value = TypeVar("Value")
 
@@ -125,11 +126,6 @@ def processes() -> Processes:
     return Processes(state.process_index, state.num_processes, sharded)
 
 
-def merged(tensor: Tensor) -> Tensor:
-    """A sharded tensor as a whole one, which all processes must ask for together; others as they are."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
 def split_like(whole: Tensor, like: Tensor) -> Tensor:
     """A whole tensor sharded as another one is."""
     if not isinstance(like, DTensor) or whole.ndim == 0:
@@ -140,7 +136,7 @@ def split_like(whole: Tensor, like: Tensor) -> Tensor:
 def clip(parameters: Sequence[nn.Parameter], largest: float) -> float:
     """Scale gradients down to a norm, over whole and sharded ones together; returns the norm before."""
     kinds = [[p for p in parameters if isinstance(p, DTensor) == sharded] for sharded in (False, True)]
-    norms = [merged(nn.utils.get_total_norm([p.grad for p in kind if p.grad is not None])) for kind in kinds if kind]
+    norms = [whole(nn.utils.get_total_norm([p.grad for p in kind if p.grad is not None])) for kind in kinds if kind]
     total = torch.linalg.vector_norm(torch.stack(norms)) if len(norms) > 1 else norms[0]
     for kind in kinds:
         nn.utils.clip_grads_with_norm_(kind, largest, total)

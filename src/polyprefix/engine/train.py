@@ -29,10 +29,11 @@ from polyprefix.engine.cost import Stopwatch, peak_memory_bytes
 from polyprefix.engine.flop_counter import Meter, Work
 from polyprefix.engine.memory import out_of_memory, release, token_budget, too_large
 from polyprefix.engine.predict import loglikelihood
-from polyprefix.engine.processes import Processes, clip, merged, processes, split_like
+from polyprefix.engine.processes import Processes, clip, processes, split_like
 from polyprefix.errors import TrainingError
 from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.models.head import most_positions
+from polyprefix.models.sharded import whole
 from polyprefix.prefix import TokenTree
 from polyprefix.progress import Reporter
 from polyprefix.text.batches import by_token_budget, steps
@@ -71,7 +72,7 @@ class _Best:
 
     def state(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
-        weights = {name: merged(weight) for name, weight in (self.weights or {}).items()}
+        weights = {name: whole(weight) for name, weight in (self.weights or {}).items()}
         return {"step": self.step, "rank": self.rank, "weights": weights or None}
 
 
@@ -202,11 +203,11 @@ class Optimizer:
 
     def state(self, last: bool) -> dict[str, Any]:
         """All that the next step depends on but the random numbers; after the last step that is the weights alone."""
-        weights = {name: merged(parameter.detach()) for name, parameter in self.trainable}
+        weights = {name: whole(parameter.detach()) for name, parameter in self.trainable}
         state = {"weights": weights, "work": asdict(self.work()), "memory": self.memory(), "budget": self.budget}
         if last:
             return state
-        moments = self._each(self.adamw.state_dict(), lambda value, _: merged(value))
+        moments = self._each(self.adamw.state_dict(), lambda value, _: whole(value))
         groups = self.lower.groups if self.lower else []
         return {**state, "adamw": moments, "schedule": self.schedule.state_dict(), "groups": groups}
 

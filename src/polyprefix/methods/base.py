@@ -43,6 +43,20 @@ class Start:
         return torch.Generator().manual_seed(self.seed)
 
 
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a method adds to a forward and a backward pass, for estimates of time and memory."""
+
+    virtual_tokens: int = 0
+    """P, in each adapted layer."""
+    computed: bool = False
+    """Whether the virtual tokens go through the layers themselves, as those of a soft prompt do."""
+    lowest_layer: int = 0
+    """The lowest layer that needs gradients."""
+    trains_base: bool = False
+    """Whether the base's own weights are trained, in float32."""
+
+
 class Adapter(nn.Module):
     """The trainable part of an adapted model. Its own tensors are float32, whatever the base's precision."""
 
@@ -94,6 +108,10 @@ class Method(Settings):
     @abstractmethod
     def build(self, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
         """A new adapter with its initial values."""
+
+    def footprint(self, layers: int) -> Footprint:
+        """Its costs beside those of the trained parameters, in a model of so many layers."""
+        return Footprint()
 
     @abstractmethod
     def parameters(self, model: PreTrainedModel) -> int:

@@ -16,15 +16,15 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 
 from polyprefix.atomic import output_errors, write_text, writing
-from polyprefix.errors import AdapterError, ConfigError
+from polyprefix.errors import AdapterError, ConfigError, first_line
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.methods.saved import FORMAT, SETTINGS, TENSORS, find_adapter, read_settings
 from polyprefix.models.identity import ModelIdentity
 from polyprefix.models.load import BaseModel
+from polyprefix.models.sharded import whole
 from polyprefix.safe_files import require_regular
 
 __all__ = ["FORMAT", "SETTINGS", "TENSORS", "find_adapter", "load_adapter", "read_settings", "save_adapter"]
@@ -51,7 +51,7 @@ def save_adapter(
         "base": asdict(model.base.identity),
         **({"task": dict(task)} if task else {}),
     }
-    tensors = {name: _whole(t).contiguous().clone().cpu() for name, t in model.adapter.tensors().items()}
+    tensors = {name: whole(t).contiguous().clone().cpu() for name, t in model.adapter.tensors().items()}
     if not write:
         return folder
     with output_errors(folder):
@@ -91,13 +91,9 @@ def load_adapter(base: BaseModel, path: str | Path, *, force: bool = False) -> A
         model.adapter.load_tensors({name: t.to(model.device) for name, t in load_file(folder / TENSORS).items()})
     except (SafetensorError, RuntimeError, OSError, LookupError, AttributeError, TypeError, ValueError) as error:
         raise AdapterError(
-            f"{folder / TENSORS}: does not fit its settings ({(str(error) or type(error).__name__).splitlines()[0]}); export it again"
+            f"{folder / TENSORS}: does not fit its settings ({first_line(error)}); export it again"
         ) from None
     return model
-
-
-def _whole(tensor: Tensor) -> Tensor:
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def _save(tensors: dict[str, Tensor], path: Path) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from polyprefix.errors import ModelError
-from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults
+from polyprefix.methods.base import Adapter, Footprint, Method, Start, TrainDefaults
 from polyprefix.models.load import BaseModel
 from polyprefix.models.quantized import is_quantized
 from polyprefix.models.text_part import text_part
@@ -45,6 +45,10 @@ class FullFineTuning(Method):
             wanted = self.train_embeddings or id(parameter) not in embeddings
             parameter.requires_grad_(wanted and inside(name))
         return AllWeights(base.model)
+
+    def footprint(self, layers: int) -> Footprint:
+        """All weights."""
+        return Footprint(trains_base=True)
 
     def parameters(self, model: PreTrainedModel) -> int:
         """Every parameter once, tied ones too, without those that text gives no gradient."""

@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults, tokens_of_length
+from polyprefix.methods.base import Adapter, Footprint, Method, Start, TrainDefaults, tokens_of_length
 from polyprefix.models.head import embedding_table
 from polyprefix.models.load import BaseModel
 from polyprefix.prefix import AttentionHook, GatedKV, KVPrefix, layer_shapes, parse_layers
@@ -77,6 +77,10 @@ class LlamaAdapter(Method):
             states = {i: torch.randn(s.shape, generator=generator).to(s.device) * s.std() for i, s in states.items()}
         gates = {i: hook.heads(i) if self.gate == "head" else 1 for i in layers}
         return GatedPrompts(states, gates, self.tanh)
+
+    def footprint(self, layers: int) -> Footprint:
+        """Virtual tokens in the chosen layers."""
+        return Footprint(self.length, lowest_layer=min(parse_layers(self.layers, layers)))
 
     def parameters(self, model: PreTrainedModel) -> int:
         """Layers times (P D + gates)."""

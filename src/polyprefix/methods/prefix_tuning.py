@@ -23,7 +23,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults, tokens_of_length
+from polyprefix.methods.base import Adapter, Footprint, Method, Start, TrainDefaults, tokens_of_length
 from polyprefix.models.head import embedding_table
 from polyprefix.models.load import BaseModel
 from polyprefix.prefix import AttentionHook, KVPrefix, LayerKV, layer_shapes, parse_layers
@@ -75,6 +75,10 @@ class PrefixTuning(Method):
             for i in layers
         }
         return RawPrefix(values) if self.parametrization == "raw" else MLPPrefix(values, self.hidden, start)
+
+    def footprint(self, layers: int) -> Footprint:
+        """Virtual tokens in the chosen layers."""
+        return Footprint(self.length, lowest_layer=min(parse_layers(self.layers, layers)))
 
     def parameters(self, model: PreTrainedModel) -> int:
         """See the formulas on top of the file."""

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults, attention_shape, tokens_of_length
+from polyprefix.methods.base import Adapter, Footprint, Method, Start, TrainDefaults, attention_shape, tokens_of_length
 from polyprefix.models.head import embedding_table
 from polyprefix.models.load import BaseModel
 from polyprefix.prefix import AttentionHook, KVPrefix
@@ -49,6 +49,10 @@ class SoftPrompt(Method):
                 shape = (1, self.length, vocabulary.shape[-1])
                 values = torch.randn(shape, generator=start.generator()).to(vocabulary.device) * vocabulary.std()
         return PromptTable(values)
+
+    def footprint(self, layers: int) -> Footprint:
+        """Virtual tokens that go through all layers."""
+        return Footprint(self.length, computed=True)
 
     def parameters(self, model: PreTrainedModel) -> int:
         """P D."""

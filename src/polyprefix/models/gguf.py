@@ -19,7 +19,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from polyprefix.errors import ModelError
+from polyprefix.errors import ModelError, first_line
 from polyprefix.models import cache as model_cache
 from polyprefix.models.decoders import refuse_other_than_decoders
 from polyprefix.models.quiet import quiet_transformers
@@ -134,7 +134,7 @@ def _damage_as_model_error(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # tokenizers raises nothing more special, and a damaged file can raise anything
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise ModelError(
             f"{path}: damaged, or of a kind that transformers does not read ({reason}); fetch it again or take another"
         ) from error

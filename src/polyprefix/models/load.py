@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
-from polyprefix.errors import ModelError
+from polyprefix.errors import ModelError, first_line
 from polyprefix.models import gguf
 from polyprefix.models.decoders import ADVICE, refuse_other_than_decoders
 from polyprefix.models.foreign import check_folder, check_shape
@@ -120,19 +120,19 @@ def _config(name: str, place: Place, options: dict[str, Any]) -> Any:
         return AutoConfig.from_pretrained(place.where, **options)
     except OSError as error:
         if place.kind != "hub":
-            raise ModelError(f"model '{name}': {_first_line(error)}; {advice(name)}") from error
+            raise ModelError(f"model '{name}': {first_line(error)}; {advice(name)}") from error
         if "local_files_only" in options:
             raise ModelError(
                 f"model '{name}': not on this machine, and the Hub does not answer; {advice(name)}"
             ) from error
         raise ModelError(
-            f"model '{name}': not found on the Hub, or not open to you ({_first_line(error)}); {advice(name)}"
+            f"model '{name}': not found on the Hub, or not open to you ({first_line(error)}); {advice(name)}"
         ) from error
     except Exception as error:  # values of the wrong type can raise anything in the class of a config
         if "trust_remote_code" in str(error):
             raise ModelError(f"model '{name}': brings code of its own, which is never run here; {ADVICE}") from None
         raise ModelError(
-            f"model '{name}': config.json is not understood ({_first_line(error)}); update transformers, or {ADVICE}"
+            f"model '{name}': config.json is not understood ({first_line(error)}); update transformers, or {ADVICE}"
         ) from error
 
 
@@ -198,9 +198,5 @@ def _explained(name: str) -> Iterator[None]:
                 "convert it with save_pretrained, or set runtime.allow_pickle=true"
             ) from error
         raise ModelError(
-            f"model '{name}': cannot be loaded ({_first_line(error)}); check its files, or fetch it again"
+            f"model '{name}': cannot be loaded ({first_line(error)}); check its files, or fetch it again"
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

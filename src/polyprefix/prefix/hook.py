@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from polyprefix.errors import ModelError
+from polyprefix.errors import ModelError, first_line
 from polyprefix.models.head import embedding_table
 from polyprefix.models.shrink import lengths_of
 from polyprefix.prefix import probe
@@ -32,7 +32,7 @@ from polyprefix.prefix.kv import KVPrefix, LayerKV
 from polyprefix.prefix.lengths import LengthRules, switch_lengths
 from polyprefix.prefix.limits import measure_limits
 from polyprefix.prefix.packed import Packed, packing
-from polyprefix.prefix.probe import PROBE_TOKENS, first_line, probe_ids, refusal
+from polyprefix.prefix.probe import PROBE_TOKENS, probe_ids, refusal
 from polyprefix.prefix.rope_scaling import RotaryRegimes, rotary_calls
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
@@ -257,7 +257,9 @@ class AttentionHook:
             with torch.no_grad(), rotary_calls(self.model) as calls:
                 self.model.base_model(input_ids=probe_ids(self.model), use_cache=False)
         except Exception as error:
-            raise refusal(name, f"a probe of {PROBE_TOKENS} tokens failed ({first_line(error)})") from error
+            raise refusal(
+                name, f"a probe of {PROBE_TOKENS} tokens failed ({type(error).__name__}: {first_line(error)[:120]})"
+            ) from error
         attention_states = [(module, module.__dict__.pop(STATE)) for module in candidates]
         attending = [(module, state) for module, state in attention_states if state.captured is not None]
         if not attending or any(state.calls > 1 for _, state in attending):

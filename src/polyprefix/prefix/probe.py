@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from polyprefix.errors import ModelError
+from polyprefix.errors import ModelError, first_line
 from polyprefix.models.head import embedding_table
 from polyprefix.prefix.kv import KVPrefix
 from polyprefix.prefix.packed import Packed, packing
@@ -59,7 +59,9 @@ def verify(hook: Probed) -> None:
         with hook.using(hook.compute_kv(input_ids=ids[:, :front], start=-front)):
             split = hook.model(input_ids=ids[:, front:], use_cache=False).logits
     except Exception as error:
-        raise refusal(name, f"it cannot read tokens at negative positions ({first_line(error)})") from error
+        raise refusal(
+            name, f"it cannot read tokens at negative positions ({type(error).__name__}: {first_line(error)[:120]})"
+        ) from error
     finally:
         hook.model.train(was_training)
     if not bool(whole.isfinite().all()):
@@ -142,8 +144,3 @@ def refusal(name: str, reason: str) -> ModelError:
     return ModelError(
         f"{name} cannot be served with a prefix: {reason}; use a decoder with rotary positions (Llama, Mistral, Qwen, Gemma, Phi-3, ...)"
     )
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, in a line."""
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"[:160]

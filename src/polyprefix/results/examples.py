@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from polyprefix.errors import OutputError
+from polyprefix.errors import OutputError, first_line
 from polyprefix.records import RunResult
 from polyprefix.results import version_1
 from polyprefix.safe_files import require_regular
@@ -46,7 +46,7 @@ def read_examples(path: Path, result: RunResult, metric: str) -> pa.Table:
     except FileNotFoundError:
         raise OutputError(f"{path}: no such file; run it again to compare or report it") from None
     except (OSError, ValueError, pa.ArrowException) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise OutputError(f"{path}: damaged or unreadable ({reason}); run it again") from None
 
 

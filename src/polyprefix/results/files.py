@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from polyprefix.atomic import write_text, writing
 from polyprefix.config import RunConfig
-from polyprefix.errors import OutputError
+from polyprefix.errors import OutputError, first_line
 from polyprefix.records import Prediction, RunResult, Score
 from polyprefix.results import version_1
 from polyprefix.safe_files import read_json, require_regular
@@ -169,7 +169,7 @@ def _read_columns(path: Path, columns: list[str]) -> pa.Table:
     except FileNotFoundError:
         raise OutputError(f"{path}: no such file; run it again to compare or report it") from None
     except (OSError, ValueError, pa.ArrowException) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise OutputError(f"{path}: damaged or unreadable ({reason}); run it again") from None
     if any(table[name].null_count for name in columns):
         raise OutputError(f"{path}: has empty cells; run it again")

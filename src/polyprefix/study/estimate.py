@@ -20,8 +20,8 @@ from polyprefix.config import RunConfig
 from polyprefix.engine import activation_cache
 from polyprefix.engine.memory import LEAST, MOST, SHARE, values_per_token
 from polyprefix.methods import registry as methods
+from polyprefix.methods.base import Footprint
 from polyprefix.models.head import LARGEST
-from polyprefix.prefix import parse_layers
 from polyprefix.study.devices import Device
 from polyprefix.study.lengths import Lengths, lengths
 from polyprefix.study.shapes import Shape, meta_model, shape
@@ -95,7 +95,8 @@ class _Counting:
         self.shape: Shape = shape(config.model)
         self.method = methods.build(config.method)
         self.trained = self.method.parameters(meta_model(config.model)) if config.trains else 0
-        self.whole = self.trained > 0.2 * self.shape.parameters
+        self.footprint = self.method.footprint(self.shape.L) if config.trains else Footprint()
+        self.whole = self.footprint.trains_base
         half = config.runtime.dtype == "bfloat16" or (config.runtime.dtype == "auto" and device.bfloat16 > 0)
         self.dtype = "bfloat16" if half and not self.whole else "float32"
         self.bytes = 2 if self.dtype == "bfloat16" else 4
@@ -146,12 +147,12 @@ class _Counting:
 
     def activations(self) -> float:
         """Bytes that one training pass keeps for the backward pass, with the logits of its answers."""
-        s, tokens = self.shape, self.pass_tokens() + self.train.shared + self.virtual()
+        s, tokens = self.shape, self.pass_tokens() + self.train.shared + self.footprint.virtual_tokens
         layer = self.bytes * ((STORED_D + (4 if self.whole else 0)) * s.D + s.attention_width + STORED_I * s.I)
         kept = (
             self.bytes * s.D * s.L + layer
             if self.config.train.gradient_checkpointing
-            else layer * (s.L - self.lowest())
+            else layer * (s.L - self.footprint.lowest_layer)
         )
         rows = self.pass_tokens() / max(1.0, self.train.prompt - self.train.shared)
         logits = rows * self.train.answer * s.V * (self.bytes + 3 * 4)
@@ -168,15 +169,6 @@ class _Counting:
         tokens = min(self.budget(False), rows * max(i.prompt for i in self.test))
         return logits + tokens * self.bytes * (4 * s.D + s.attention_width + 3 * s.I)
 
-    def virtual(self) -> int:
-        """P."""
-        return int(self.config.method.get("length") or 0) if self.config.trains else 0
-
-    def lowest(self) -> int:
-        """The lowest layer that is trained."""
-        layers = self.config.method.get("layers")
-        return min(parse_layers(str(layers), self.shape.L)) if layers else 0
-
     def steps(self) -> tuple[int, int, int]:
         """Training examples, how many of them make a step, and steps."""
         c = self.config.train
@@ -188,9 +180,9 @@ class _Counting:
         """Bytes of what the layers below the lowest adapted one gave for each text; 0 where the engine does not keep it."""
         (count, per_step, steps), wanted = self.steps(), self.config.train.cache_lower_layers
         needed = count * (self.train.prompt - self.train.shared + self.train.answer - 1) * self.shape.D * self.bytes
-        pays = steps * per_step > count and self.lowest() >= activation_cache.WORTH * self.shape.L
+        pays = steps * per_step > count and self.footprint.lowest_layer >= activation_cache.WORTH * self.shape.L
         fits = needed <= activation_cache.SHARE * self.free()
-        return needed if self.lowest() and (pays and fits if wanted is None else wanted) else 0.0
+        return needed if self.footprint.lowest_layer and (pays and fits if wanted is None else wanted) else 0.0
 
     def train_seconds(self) -> float:
         if not self.config.trains:
@@ -200,10 +192,12 @@ class _Counting:
         length = t.prompt - t.shared + t.answer - 1
         passes = math.ceil(per_step * length / self.budget(True))
         shots = self.config.shots * (t.prompt - t.shared + t.answer)
-        tokens = per_step * length + passes * (t.shared + shots + self.virtual() * self.reads_virtual())
-        backward = (1 + self.whole) * (s.L - self.lowest()) / s.L + (1 if c.gradient_checkpointing else 0)
-        seen = t.prompt + shots + self.virtual()
-        spared = self.lowest() / s.L * max(0.0, 1 - count / (steps * per_step)) if self.kept() else 0.0
+        tokens = per_step * length + passes * (
+            t.shared + shots + self.footprint.virtual_tokens * self.footprint.computed
+        )
+        backward = (1 + self.whole) * (s.L - self.footprint.lowest_layer) / s.L + (1 if c.gradient_checkpointing else 0)
+        seen = t.prompt + shots + self.footprint.virtual_tokens
+        spared = self.footprint.lowest_layer / s.L * max(0.0, 1 - count / (steps * per_step)) if self.kept() else 0.0
         flops = tokens * self.layers_flops(seen) * (1 - spared + backward) + per_step * t.answer * 2 * s.D * s.V * (
             2 + self.whole
         )
@@ -224,10 +218,6 @@ class _Counting:
     def branches(self, item: Lengths) -> float:
         """Tokens of all choices that go through the model after the prompt: each but the last one of each choice."""
         return item.choice_tokens - item.choices if item.choices else item.answer - 1
-
-    def reads_virtual(self) -> bool:
-        """Whether the virtual tokens go through the model themselves."""
-        return "layers" not in self.config.method and "length" in self.config.method
 
     def eval_seconds(self) -> float:
         total = self.device.start / self.unmeasured
@@ -251,7 +241,7 @@ class _Counting:
         tokens = rows * ((prompt - shared) * (1 - saved) + branches) + shared
         passes = max(1, tokens / self.budget(False))
         heads = rows * (1 + branches) * 2 * self.shape.D * self.shape.V
-        flops = tokens * self.layers_flops(prompt + self.virtual()) + heads
+        flops = tokens * self.layers_flops(prompt + self.footprint.virtual_tokens) + heads
         whole_passes = passes + (shared > 0)  # what prompts share is a pass by itself, without the head
         read = self.device.reads(whole_passes * self.matrices() + passes * self.head())
         return flops / self.device.flops(self.dtype) + self.moved(tokens) / self.device.bandwidth + read

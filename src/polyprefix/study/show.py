@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from math import isfinite
 from statistics import median
 
 from rich.console import Console
 from rich.table import Table
 
+from polyprefix.report.format import duration
 from polyprefix.study.plan import Check, Plan
 from polyprefix.study.plan_power import PowerPlan
 from polyprefix.study.power import Design
@@ -122,15 +122,6 @@ def _points(points: float) -> str:
 
 def _time(seconds: float) -> str:
     return duration(seconds) if isfinite(seconds) else "time not known"
-
-
-def duration(seconds: float) -> str:
-    """A time for people: `48 s`, `0:12:30`.
-
-    >>> duration(750)
-    '0:12:30'
-    """
-    return f"{seconds:.0f} s" if seconds < 100 else str(timedelta(seconds=round(seconds)))
 
 
 def cell_name(labels: Mapping[str, object]) -> str:

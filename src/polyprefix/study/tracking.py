@@ -14,6 +14,7 @@ from polyprefix.errors import ConfigError, nearest
 from polyprefix.records import RunResult
 from polyprefix.results.files import TRAIN_LOG, read_result
 from polyprefix.results.log import read_jsonl
+from polyprefix.results.table import flatten
 
 Tracker = Callable[[Path], None]
 
@@ -45,7 +46,7 @@ def _weights_and_biases(module: Any, project: str, result: RunResult, folder: Pa
 def _mlflow(module: Any, project: str, result: RunResult, folder: Path) -> None:
     module.set_experiment(project)
     with module.start_run(run_name=result.run_id):
-        module.log_params({path: str(value)[:500] for path, value in _flat(result.config).items()})
+        module.log_params({path: str(value)[:500] for path, value in flatten(result.config).items()})
         for record in _steps(folder):
             module.log_metrics({k: v for k, v in record.items() if k != "step"}, step=record["step"])
         module.log_metrics(_final(result))
@@ -66,11 +67,3 @@ def _steps(folder: Path) -> list[dict[str, Any]]:
 def _final(result: RunResult) -> dict[str, float]:
     scores = {f"{code}/{metric}": s.value for code, metrics in result.scores.items() for metric, s in metrics.items()}
     return {**scores, **{f"cost/{name}": value for name, value in result.cost.items()}}
-
-
-def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Nested settings as `section.key`."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
-    return flat

@@ -129,12 +129,15 @@ class CustomTask(TypedTask):
             return self.examples("validation", language, source)
         return [item.example for item in self._placed("validation", language)]
 
+    def paths(self) -> tuple[Path, ...]:
+        """The task file and all data files."""
+        data = [path for split in sorted(self._files) for _, path in sorted(self._files[split].items())]
+        return (*([self._file] if self._file else ()), *data)
+
     def digest(self) -> str:
         """Of the task file and all data files: another one is another task."""
-        paths = [self._file] if self._file else []
-        paths += [path for split in sorted(self._files) for _, path in sorted(self._files[split].items())]
         digest = hashlib.sha256()
-        for path in paths:
+        for path in self.paths():
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()[:16]

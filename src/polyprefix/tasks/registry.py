@@ -68,7 +68,7 @@ def get(name: str, protocol: str = DEFAULT_PROTOCOL) -> Task:
             raise ConfigError(
                 f"task '{name}': no such task, {nearest(name, names())}; or give the path of a task file (task.yaml)"
             )
-        return custom_task(path)
+        return _read_once(path)
     return _task(importlib.import_module(f"{__package__}.{name}"), name)
 
 
@@ -104,6 +104,32 @@ def restore(kept: Mapping[str, Any]) -> Task:
     if "definition" in kept:
         return restored_task(name, kept["definition"])
     return get(name, str(kept.get("protocol", DEFAULT_PROTOCOL)))
+
+
+_read: dict[Path, tuple[CustomTask, tuple[tuple[Path, int, int], ...]]] = {}
+"""Task file -> its task, and the state of its files when they were read."""
+
+
+def _read_once(path: Path) -> CustomTask:
+    """The task of a file, which is parsed again only where a file of the task has changed."""
+    key = path.resolve()
+    task, state = _read.get(key, (None, ()))
+    if task is None or _state(task) != state:
+        task = custom_task(path)
+        _read[key] = task, _state(task)
+    return task
+
+
+def _state(task: CustomTask) -> tuple[tuple[Path, int, int], ...]:
+    """Time and size of the files of a task; one that is gone has neither."""
+    found = []
+    for path in task.paths():
+        try:
+            status = path.stat()
+            found.append((path, status.st_mtime_ns, status.st_size))
+        except OSError:
+            found.append((path, 0, -1))
+    return tuple(found)
 
 
 def _digest(name: str) -> str | None:

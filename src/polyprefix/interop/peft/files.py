@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from polyprefix.atomic import output_errors, write_text, writing
-from polyprefix.errors import AdapterError
+from polyprefix.errors import AdapterError, first_line
 from polyprefix.safe_files import read_json, require_regular
 
 MOST_LENGTH = 16_384
@@ -148,4 +148,4 @@ def _plain(value: Any) -> Any:
 
 
 def _line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return first_line(error)
