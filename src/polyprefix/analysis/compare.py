@@ -206,7 +206,7 @@ def _pairs(blocks: _Blocks, baseline: str) -> tuple[list[PairedComparison], list
                 notes.append(f"{system}: seeds {listed} left out of its differences, which {baseline} or it lacks")
     if alone := by_seeds.pop(frozenset(), []):
         notes.append(f"{', '.join(alone)}: no seed in common with {baseline}, so no differences; run the same seeds")
-    return [claim for seeds, systems in by_seeds.items() for claim in _of(blocks.of(seeds), systems, baseline)], notes
+    return [pair for seeds, systems in by_seeds.items() for pair in _of(blocks.of(seeds), systems, baseline)], notes
 
 
 def _named(blocks: _Blocks, pairs: Pairs) -> Iterator[PairedComparison]:

@@ -148,6 +148,6 @@ def _certainty(grid: Grid, whole: Overall) -> str:
     better = sum(bool(pair.significance) and pair.difference.value > 0 for pair in pairs)
     worse = sum(bool(pair.significance) and pair.difference.value < 0 for pair in pairs)
     return (
-        f"{text}. Language by language it is significantly better than {grid.baseline} in {better} and "
-        f"significantly worse in {worse} of {len(pairs)} comparisons."
+        f"{text}. Of its {len(pairs)} differences to {grid.baseline} in single languages, {better} are above and {worse} below 0 after "
+        "correction (stars in the tables)."
     )

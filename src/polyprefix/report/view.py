@@ -38,13 +38,13 @@ class Cell:
         """Language -> mean over seeds."""
         return scores_over_seeds(self.setting.table, self.setting.systems[self.method])
 
-    @property
+    @cached_property
     def settings(self) -> Mapping[str, Any]:
         """Flat: `train.epochs` -> 4."""
         found: Mapping[str, Any] = self.runs["settings"].iloc[0]
         return found
 
-    @property
+    @cached_property
     def seeds(self) -> tuple[int, ...]:
         """The seeds that were run."""
         return tuple(self.runs["seed"])
@@ -59,17 +59,17 @@ class Cell:
         """All parameters of the adapted model; 0 where that is not known."""
         return int(self.runs["total_parameters"].iloc[0])
 
-    @property
+    @cached_property
     def metric(self) -> str:
         """The main metric."""
         return str(self.runs["metric"].iloc[0])
 
-    @property
+    @cached_property
     def others(self) -> tuple[str, ...]:
         """Languages without English, the language of training."""
         return tuple(code for code in self.scores if code != ENGLISH)
 
-    @property
+    @cached_property
     def baselines(self) -> Mapping[str, Mapping[str, Score]]:
         """Baseline without a language model -> language -> score, where the task brings some."""
         found: Mapping[str, Mapping[str, Score]] = self.runs["baselines"].iloc[0]
@@ -117,12 +117,12 @@ class View:
     left_out: tuple[str, ...]
     """What the cells have and averages and differences are not over, or why there are none."""
 
-    @property
+    @cached_property
     def metric(self) -> str:
         """The main metric."""
         return next(iter(self.cells.values())).metric
 
-    @property
+    @cached_property
     def compared(self) -> tuple[str, ...]:
         """The languages other than English that averages are over: those that all compared methods have."""
         found = self.comparison.languages if self.comparison else ()

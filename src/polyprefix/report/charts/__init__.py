@@ -1,6 +1,6 @@
 """The charts of a study: each is a Vega-Lite specification, with the table of what it shows.
 
-A chart is made only where its data is there; what has no value is no mark. Figures are percentages.
+A chart is made only where its data is there; what has no value is not drawn. Figures are percentages.
 """
 
 from __future__ import annotations
