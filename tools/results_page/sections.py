@@ -286,7 +286,7 @@ def _agreement(part: Part, view: View) -> Iterator[tuple[str, str]]:
     words = dict(zip(VERDICTS, ("agrees", "the opposite", "not seen"), strict=True))
     duel = {(s, b): pair for (s, b, _), pair in contrasts(part, view, product(PREFIXES, OTHERS)).items()}
     for method, (said, rival) in product(
-        PREFIXES, (("has a smaller transfer gap than LoRA", LORA), ("does so with as few parameters", SMALL))
+        PREFIXES, (("scores higher than LoRA in other languages", LORA), ("does so with as few parameters", SMALL))
     ):
         if pair := duel.get((method, rival)):
             count = f"{view.cells[method].trained:,} against {view.cells[rival].trained:,} parameters"
