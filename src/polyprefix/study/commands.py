@@ -173,11 +173,11 @@ def report(
     """
     from polyprefix.study.locks import Bookkeeping
     from polyprefix.study.show import show_cells
-    from polyprefix.study.table import results, rows
+    from polyprefix.study.table import results, validation_table
 
     definition, cells = _read(file, parts)
     books = Bookkeeping(_out(definition, out))
-    show_cells(rows(cells, books))
+    show_cells(validation_table(cells, books))
     found = results(cells, books, across_shots=across_shots)
     to = to or books.out / default_name(form)
     write_report(
