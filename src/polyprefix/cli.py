@@ -300,14 +300,16 @@ def report(
     from polyprefix.study.locks import unfinished_in
 
     unfinished = [line for folder in folders for line in unfinished_in(folder)]
-    write_report(folders, form, out, baseline, texts=not no_texts, across_shots=across_shots, unfinished=unfinished)
+    write_report(
+        folders, form, out, texts=not no_texts, baseline=baseline, across_shots=across_shots, unfinished=unfinished
+    )
 
 
 @command.command()
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--baseline", required=True, metavar="X", help="The method that the others are compared with.")
 @click.option("--metric", metavar="M", help="A metric with a value for each answer; the task's main one if left out.")
-@click.option("--resamples", type=click.IntRange(100), default=10_000, show_default=True, help="Of the ranking.")
+@click.option("--resamples", type=click.IntRange(100), help="Of the ranking.  [default: as many as for intervals]")
 @click.option(
     "--mixed/--no-mixed",
     default=None,
@@ -316,15 +318,22 @@ def report(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print one line a comparison, as CSV.")
 def compare(
-    folder: Path, baseline: str, metric: str | None, resamples: int, mixed: bool | None, as_json: bool, as_csv: bool
+    folder: Path,
+    baseline: str,
+    metric: str | None,
+    resamples: int | None,
+    mixed: bool | None,
+    as_json: bool,
+    as_csv: bool,
 ) -> None:
     """Compare the finished runs in DIR with a baseline: paired statistics per language and on average."""
     if as_json and as_csv:
         raise ConfigError("--json and --csv: both were given; choose one")
     from polyprefix.analysis.compare import compare as compare_runs
     from polyprefix.report import comparison as shown
+    from polyprefix.scoring.bootstrap import RESAMPLES
 
-    found = compare_runs(folder, baseline, metric, resamples, mixed)
+    found = compare_runs(folder, baseline, metric, resamples or RESAMPLES, mixed)
     if as_json:
         click.echo(to_json(shown.as_dict(found)))
     elif as_csv:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
@@ -20,11 +21,11 @@ from polyprefix import languages
 from polyprefix.analysis.groups import ENGLISH, group
 from polyprefix.errors import OutputError
 from polyprefix.report.format import interval, percent, signed
-from polyprefix.report.grid import read_grid
+from polyprefix.report.grid import grid_of, read_grid
 from polyprefix.report.page import write_page
 from polyprefix.report.run import RunView, as_dict, render, view_of
 from polyprefix.results.files import read_result
-from polyprefix.results.table import read_table
+from polyprefix.results.table import read_table, table_of
 
 WriteRun = Callable[..., Path]
 CODES = ["eng_Latn", "swh_Latn", "arb_Arab", "deu_Latn", "fra_Latn"]
@@ -161,3 +162,11 @@ def test_the_page_of_one_run_has_all_of_it(folders: list[Path], tmp_path: Path) 
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         write_page(read_grid(folders), tmp_path / "file" / "report.html")
+
+
+def test_results_in_memory_have_the_page_of_their_files(folders: list[Path], tmp_path: Path) -> None:
+    results = [(read_result(path), pq.read_table(path / "predictions.parquet").to_pandas()) for path in folders]
+    grid = grid_of(table_of(results))
+    write_page(grid, tmp_path / "memory.html")
+    assert as_dict(view_of(grid, "adapted")) == as_dict(of(folders))
+    assert "adapted" in Page((tmp_path / "memory.html").read_text(encoding="utf-8")).text

@@ -17,7 +17,7 @@ from polyprefix.results.files import find_results, read_result
 from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.run import run_study
 from polyprefix.study.status import status
-from polyprefix.study.table import rows
+from polyprefix.study.table import validation_table
 from polyprefix.study.tuning import best_validation
 
 
@@ -97,14 +97,14 @@ def test_the_best_on_english_validation_is_taken(place: Path) -> None:
     before = status(found, books)
     assert before.counts == {"tune": {"to do": 2}, "main": {"to do": 1, "undecided": 2}}
     assert run_study(found, place / "runs").complete
-    table = rows(found, books)
+    table = validation_table(found, books)
     tried = {
-        row.labels["train.learning_rate"]: best_validation(books.out / row.run_id)
-        for row in table
+        row.labels["train.learning_rate"]: best_validation(books.out / row.Index)
+        for row in table.itertuples()
         if row.part == "tune"
     }
     best = max(tried, key=lambda rate: tried[rate])
-    chosen = {str(row.chosen["train.learning_rate"]) for row in table if row.chosen}
+    chosen = {str(row.chosen["train.learning_rate"]) for row in table.itertuples() if row.chosen}
     assert chosen == {best} and len(find_results(books.out)) == 2 + 3
 
 

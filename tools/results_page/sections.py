@@ -328,7 +328,7 @@ def counts(kept: Kept) -> str:
         Counter[str](),
         dict.fromkeys((c.part for c in study), 0.0),
     )
-    for one in table.rows(study, kept.books):
+    for one in table.validation_table(study, kept.books).itertuples():
         done[one.part] += 1
         time[one.part] += one.seconds
     rows = [row("part", "cells", "finished", "training and evaluation"), rule(3)]

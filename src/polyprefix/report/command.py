@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,27 +38,15 @@ def default_name(form: str) -> str:
     return "report.html" if form == "html" else "report"
 
 
-def write_report(
-    folders: Sequence[Path],
-    form: str,
-    out: Path,
-    baseline: str | None,
-    *,
-    texts: bool,
-    across_shots: bool = False,
-    unfinished: Sequence[str] = (),
-    planned: bool = False,
-    names: Mapping[str, str] | None = None,
-    contrasts: Sequence[tuple[str, str]] = (),
-) -> None:
-    """Write the report of many runs, and print its finding and averages.
+def write_report(folders: Sequence[Path], form: str, out: Path, *, texts: bool, **options: Any) -> None:
+    """Write the report of the runs in some folders, and print its finding and averages.
 
     Args:
         folders: of runs, or of folders of runs.
         form: one of `FORMATS`.
         out: the page, or the folder of other files.
-        baseline, across_shots, unfinished, planned, names, contrasts: as `grid_of`.
         texts: whether examples show texts of the benchmark.
+        options: as `grid_of`.
 
     Raises:
         OutputError: if there is no run that can be read, or a file cannot be written.
@@ -66,9 +54,7 @@ def write_report(
     """
     from polyprefix.report.grid import read_grid
 
-    grid = read_grid(
-        folders, baseline, unfinished=unfinished, planned=planned, names=names, across_shots=across_shots, contrasts=contrasts
-    )  # fmt: skip
+    grid = read_grid(folders, **options)
     if form == "html":
         from polyprefix.report.page import write_page
 
@@ -81,16 +67,11 @@ def write_report(
     _show(grid)
 
 
-def show_figures(
-    folders: Sequence[Path],
-    unfinished: Sequence[str],
-    names: Mapping[str, str],
-    contrasts: Sequence[tuple[str, str]] = (),
-) -> None:
+def show_figures(folders: Sequence[Path], **options: Any) -> None:
     """Print what the report of these runs would print."""
     from polyprefix.report.grid import read_grid
 
-    _show(read_grid(folders, unfinished=unfinished, planned=True, names=names, contrasts=contrasts))
+    _show(read_grid(folders, **options))
 
 
 def _show(grid: Any) -> None:

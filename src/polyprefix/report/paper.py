@@ -18,7 +18,6 @@ FIGURES: Mapping[str, Callable[[str], bytes]] = {
     "png": vega.png,
     "pdf": vega.pdf,
 }
-FORMATS = ("md", "csv", "tex", *FIGURES)
 
 
 def write_paper(grid: Grid, form: str, folder: Path) -> list[Path]:
@@ -26,7 +25,7 @@ def write_paper(grid: Grid, form: str, folder: Path) -> list[Path]:
 
     Args:
         grid: what was run, and its figures.
-        form: one of `FORMATS`.
+        form: `md`, `csv`, `tex`, or one of `FIGURES`.
         folder: the place; files of the same names are replaced.
 
     Returns:

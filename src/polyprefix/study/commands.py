@@ -146,7 +146,9 @@ def status(file: Path, parts: tuple[str, ...], out: Path | None, as_json: bool) 
     finished = results(cells, books)
     if finished.folders:
         click.echo()
-        show_figures(finished.folders, finished.unfinished, finished.names, definition.contrasts)
+        show_figures(
+            finished.folders, unfinished=finished.unfinished, planned=True, names=finished.names, contrasts=definition.contrasts
+        )  # fmt: skip
 
 
 @study.command()
@@ -173,15 +175,15 @@ def report(
     """
     from polyprefix.study.locks import Bookkeeping
     from polyprefix.study.show import show_cells
-    from polyprefix.study.table import results, rows
+    from polyprefix.study.table import results, validation_table
 
     definition, cells = _read(file, parts)
     books = Bookkeeping(_out(definition, out))
-    show_cells(rows(cells, books))
+    show_cells(validation_table(cells, books))
     found = results(cells, books, across_shots=across_shots)
     to = to or books.out / default_name(form)
     write_report(
-        found.folders, form, to, baseline, texts=not no_texts, across_shots=across_shots, unfinished=found.unfinished, planned=True,
+        found.folders, form, to, texts=not no_texts, baseline=baseline, across_shots=across_shots, unfinished=found.unfinished, planned=True,
         names=found.names, contrasts=definition.contrasts,
     )  # fmt: skip
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
+from math import isfinite, isnan
 from statistics import median
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -14,8 +15,10 @@ from polyprefix.study.plan import Check, Plan
 from polyprefix.study.plan_power import PowerPlan
 from polyprefix.study.power import Design
 from polyprefix.study.status import Status
-from polyprefix.study.table import Row
 from polyprefix.terminal import console as safe_console
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STATES = ("done", "running", "failed", "diverged", "undecided", "to do")
 
@@ -42,11 +45,11 @@ def show_status(found: Status, console: Console | None = None) -> None:
         console.print(f"about {duration(found.seconds_left)} left at the pace of the finished cells")
 
 
-def show_cells(rows: Sequence[Row], console: Console | None = None) -> None:
+def show_cells(rows: pd.DataFrame, console: Console | None = None) -> None:
     """One line a finished cell."""
     console = console or safe_console(markup=False)
     table = _table("part", "cell", "validation accuracy", "log-likelihood", "time")
-    for row in rows:
+    for row in rows.itertuples():
         name = cell_name({**row.labels, **row.chosen})
         table.add_row(row.part, name, _figure(row.accuracy), _figure(row.log_likelihood), duration(row.seconds))
     console.print(table)
@@ -148,8 +151,8 @@ def _count(number: int) -> str:
     return str(number)
 
 
-def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+def _figure(value: float) -> str:
+    return "" if isnan(value) else f"{value:.3f}"
 
 
 def _table(*columns: str) -> Table:

@@ -1,10 +1,11 @@
-"""The finished cells of a study: as rows of figures on English validation and cost, and as folders for a report."""
+"""The finished cells of a study: as a frame of figures on English validation and cost, and as folders for a report."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from polyprefix.config import RunConfig
 from polyprefix.errors import OutputError
@@ -15,22 +16,8 @@ from polyprefix.study.grid import TUNE, Cell
 from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.tuning import best_validation, resolved
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One finished cell."""
-
-    run_id: str
-    part: str
-    labels: Mapping[str, str]
-    chosen: Mapping[str, object]
-    """Tuned setting -> the value that was chosen."""
-    accuracy: float | None
-    """On English validation examples; None without training."""
-    log_likelihood: float | None
-    """Likewise, mean per example, in nats."""
-    seconds: float
-    """Training and evaluation."""
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +74,26 @@ def results(cells: Sequence[Cell], books: Bookkeeping, *, across_shots: bool = F
     return Results(tuple(folders), tuple(dict.fromkeys(unfinished)), names)
 
 
-def rows(cells: Sequence[Cell], books: Bookkeeping) -> list[Row]:
-    """A row for each finished cell, in the study's order.
+def validation_table(cells: Sequence[Cell], books: Bookkeeping) -> pd.DataFrame:
+    """One row per finished cell, in the study's order, indexed by run id.
+
+    `part`, `labels` (axis -> label), `chosen` (tuned setting -> value), `accuracy` and `log_likelihood` (mean per example, in nats) on
+    English validation examples, NaN without training, and `seconds` of training and evaluation.
 
     Raises:
         OutputError: if none is finished.
     """
+    import pandas as pd
+
     found = []
     for cell, config in finished(cells, books):
         folder = books.out / config.run_id()
-        chosen = {
-            path: _at(config.model_dump(), path) for path in (cell.candidates[0].settings if cell.candidates else ())
-        }
-        accuracy, likelihood = best_validation(folder) if (folder / TRAIN_LOG).exists() else (None, None)
-        seconds = read_result(folder).seconds
-        found.append(Row(config.run_id(), cell.part, cell.labels, chosen, accuracy, likelihood, seconds))
-    return found
+        tuned = cell.candidates[0].settings if cell.candidates else ()
+        chosen = {path: _at(config.model_dump(), path) for path in tuned}
+        figures = best_validation(folder) if (folder / TRAIN_LOG).exists() else (None, None)
+        found.append((config.run_id(), cell.part, cell.labels, chosen, *figures, read_result(folder).seconds))
+    columns = ["run_id", "part", "labels", "chosen", "accuracy", "log_likelihood", "seconds"]
+    return pd.DataFrame(found, columns=columns).set_index("run_id").astype({"accuracy": float, "log_likelihood": float})
 
 
 def finished(cells: Sequence[Cell], books: Bookkeeping) -> list[tuple[Cell, RunConfig]]:

@@ -36,9 +36,9 @@ def groups(grid: Grid, view: View) -> Iterator[Chart]:
             "yOffset": {"field": "method", "type": "nominal", "sort": list(view.cells), "scale": {"paddingOuter": 0.2}},
         }
         top = {"scale": {"domain": [0, 100]}}
-        bars = {"mark": {"type": "bar", "aria": False, "opacity": 0.75}, "encoding": {
+        bars = {"mark": {"type": "bar", "opacity": 0.75}, "encoding": {
             **place, "x": axis("value", f"{view.metric}, %", **top), "color": colour}}  # fmt: skip
-        whiskers = {"mark": {"type": "rule", "aria": False, "color": "var(--text)"}, "encoding": {
+        whiskers = {"mark": {"type": "rule", "color": "var(--text)"}, "encoding": {
             **place, "x": axis("low", f"{view.metric}, %", **top), "x2": {"field": "high"}}}  # fmt: skip
         yield Chart(
             file_name("groups", grouping, view.task, view.model),
@@ -67,9 +67,9 @@ def together(grid: Grid, whole: Overall | None) -> Iterator[Chart]:
     x_title = "average over tasks, models and languages, %"
     plain = {**colour, "legend": None}, {**shape, "legend": None}
     layers = [
-        {"mark": {"type": "rule", "aria": False, "strokeWidth": 2.5}, "encoding": {
+        {"mark": {"type": "rule", "strokeWidth": 2.5}, "encoding": {
             "y": place, "x": axis("low", x_title), "x2": {"field": "high"}, "color": plain[0]}},
-        {"mark": {"type": "point", "aria": False, "filled": True, "size": 110, "opacity": 1}, "encoding": {
+        {"mark": {"type": "point", "filled": True, "size": 110, "opacity": 1}, "encoding": {
             "y": place, "x": axis("value", x_title), "color": plain[0], "shape": plain[1]}},
     ]  # fmt: skip
     rows: list[Row] = [{"method": method, **percentages(score)} for method, score in found.items()]
@@ -107,13 +107,13 @@ def costs(grid: Grid, view: View) -> Iterator[Chart]:
         x = log_axis("cost", title, [point["cost"] for point in placed])
         y_title = f"{view.metric}, languages other than English, %"
         layers: list[Spec] = [
-            {"data": {"values": placed}, "mark": {"type": "rule", "aria": False}, "encoding": {
+            {"data": {"values": placed}, "mark": {"type": "rule"}, "encoding": {
                 "x": x, "y": axis("low", y_title), "y2": {"field": "high"}, "color": colour}},
-            {"data": {"values": placed}, "mark": {"type": "point", "aria": False, "filled": True, "size": 90, "opacity": 1},
+            {"data": {"values": placed}, "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
              "encoding": {"x": x, "y": axis("value", y_title), "color": colour, "shape": shape}},
         ]  # fmt: skip
         if free:  # no cost has no place on a logarithmic axis: a line across
-            layers.append({"data": {"values": free}, "mark": {"type": "rule", "aria": False, "strokeDash": [5, 4]},
+            layers.append({"data": {"values": free}, "mark": {"type": "rule", "strokeDash": [5, 4]},
                            "encoding": {"y": axis("value", y_title), "color": colour}})  # fmt: skip
         yield Chart(
             file_name("cost", name, view.task, view.model),

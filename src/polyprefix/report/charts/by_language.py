@@ -31,8 +31,8 @@ def heat(view: View) -> Iterator[Chart]:
               "scale": {"type": "quantize", "domain": [min(values), max(max(values), min(values) + 1)], "range": shades}}  # fmt: skip
     ink = {"condition": {"test": f"datum.value >= {middle}", "value": "var(--page)"}, "value": "var(--text)"}
     layers = [
-        {"mark": {"type": "rect", "aria": False}, "encoding": {**place, "color": colour}},
-        {"mark": {"type": "text", "aria": False, "fontSize": 9}, "encoding": {
+        {"mark": {"type": "rect"}, "encoding": {**place, "color": colour}},
+        {"mark": {"type": "text", "fontSize": 9}, "encoding": {
             **place, "text": {"field": "text"}, "color": ink}},
     ]  # fmt: skip
     yield Chart(
@@ -66,10 +66,10 @@ def forest(grid: Grid, view: View) -> Iterator[Chart]:
             "title": method, "width": 110, "height": {"step": 12},
             "data": {"values": [row for row in rows if row["method"] == method]},
             "layer": [
-                {"mark": {"type": "rule", "aria": False, "color": "var(--line)"}, "encoding": {"x": {"datum": 0}}},
-                {"mark": {"type": "rule", "aria": False}, "encoding": {
+                {"mark": {"type": "rule", "color": "var(--line)"}, "encoding": {"x": {"datum": 0}}},
+                {"mark": {"type": "rule"}, "encoding": {
                     "y": here, "x": axis("low", x_title), "x2": {"field": "high"}, "color": {**colour, "legend": None}}},
-                {"mark": {"type": "point", "aria": False, "filled": True, "size": 22, "opacity": 1}, "encoding": {
+                {"mark": {"type": "point", "filled": True, "size": 22, "opacity": 1}, "encoding": {
                     "y": here, "x": axis("value", x_title), "color": {**colour, "legend": None}}},
             ],
         })  # fmt: skip

@@ -54,9 +54,9 @@ def world(view: View) -> Iterator[Chart]:
         "width": 720, "height": 360, "projection": {"type": "equalEarth"},
         "layer": [
             {"data": {"values": _land(), "format": {"type": "topojson", "feature": "land"}},
-             "mark": {"type": "geoshape", "aria": False, "fill": "var(--land)"}},
+             "mark": {"type": "geoshape", "fill": "var(--land)"}},
             {"data": {"values": points}, "mark": {
-                "type": "circle", "aria": False, "size": 90, "opacity": 1, "stroke": "var(--text)", "strokeWidth": 0.8},
+                "type": "circle", "size": 90, "opacity": 1, "stroke": "var(--text)", "strokeWidth": 0.8},
              "encoding": {"longitude": {"field": "lon"}, "latitude": {"field": "lat"}, "color": colour}},
         ],
     }  # fmt: skip
@@ -106,9 +106,9 @@ def distances(grid: Grid, view: View) -> Iterator[Chart]:
         x = axis("distance", f"{name} distance from English", axis={"tickCount": 4})
         y = axis("gap", "transfer gap, points" if name == DISTANCES[0] else None)
         panels.append({"data": data, "width": 200, "height": 220, "layer": [
-            {"mark": {"type": "point", "aria": False, "filled": True, "size": 18, "opacity": 0.55},
+            {"mark": {"type": "point", "filled": True, "size": 18, "opacity": 0.55},
              "encoding": {"x": x, "y": y, "color": colour, "shape": shape}},
-            {"mark": {"type": "line", "aria": False, "strokeWidth": 2}, "encoding": {"x": x, "y": y, "color": colour},
+            {"mark": {"type": "line", "strokeWidth": 2}, "encoding": {"x": x, "y": y, "color": colour},
              "transform": [{"regression": "gap", "on": "distance", "groupby": ["method"]}]},
         ]})  # fmt: skip
     yield Chart(

@@ -150,10 +150,10 @@ def _line_chart(
         )
     y_title = f"{metric}, languages other than English, %"
     layers = [
-        {"mark": {"type": "line", "aria": False}, "encoding": {"x": place, "y": axis("value", y_title), "color": colour}},
-        {"mark": {"type": "rule", "aria": False}, "encoding": {
+        {"mark": {"type": "line"}, "encoding": {"x": place, "y": axis("value", y_title), "color": colour}},
+        {"mark": {"type": "rule"}, "encoding": {
             "x": place, "y": axis("low", y_title), "y2": {"field": "high"}, "color": colour}},
-        {"mark": {"type": "point", "aria": False, "filled": True, "size": 80, "opacity": 1}, "encoding": {
+        {"mark": {"type": "point", "filled": True, "size": 80, "opacity": 1}, "encoding": {
             "x": place, "y": axis("value", y_title), "color": colour, "shape": shape}},
     ]  # fmt: skip
     return Chart(
