@@ -12,8 +12,9 @@ import pytest
 from polyprefix.config import RunConfig, validate
 from polyprefix.methods import registry as methods
 from polyprefix.recipe import run
-from polyprefix.report.summary import summarise
-from polyprefix.results.files import read_correctness, read_predictions, read_result
+from polyprefix.report.grid import read_grid
+from polyprefix.report.run import view_of
+from polyprefix.results.files import read_predictions, read_result
 from polyprefix.tasks.terms import TASK
 
 SETTINGS = {
@@ -48,9 +49,7 @@ def test_a_run_writes_what_is_documented(tiny_folder: Path, tmp_path: Path) -> N
     assert set(read_result(base).baselines) == {"character n-grams", "length and spaces"}
     predictions, correct = read_predictions(adapted / "predictions.parquet")
     assert correct == [TASK.correctness(p) for p in predictions]
-    for language, values in read_correctness(adapted / "predictions.parquet").items():
-        assert sum(values.values()) / 9 == pytest.approx(result.scores[language]["accuracy"].value)
-    assert {row.language.code for row in summarise(adapted, base).rows} == set(result.scores)
+    assert {code for code, *_ in view_of(read_grid([adapted, base]), adapted.name).rows} == set(result.scores)
 
 
 @pytest.mark.parametrize("method", methods.names())

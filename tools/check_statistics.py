@@ -23,7 +23,7 @@ import numpy as np
 from scipy.stats import norm
 
 from polyprefix.analysis.answers import Answers
-from polyprefix.analysis.claims import adjust
+from polyprefix.analysis.comparisons import adjust
 from polyprefix.analysis.contrasts import contrast, language_contrasts
 from polyprefix.config import ENGLISH_TIMES
 from polyprefix.scoring.bootstrap import Floats

@@ -297,7 +297,10 @@ def report(
 ) -> None:
     """Write a report of the finished runs in FOLDERS."""
     out = out or Path(default_name(form))
-    write_report(folders, form, out, baseline, texts=not no_texts, across_shots=across_shots)
+    from polyprefix.study.locks import unfinished_in
+
+    unfinished = [line for folder in folders for line in unfinished_in(folder)]
+    write_report(folders, form, out, baseline, texts=not no_texts, across_shots=across_shots, unfinished=unfinished)
 
 
 @command.command()
@@ -325,7 +328,7 @@ def compare(
     if as_json:
         click.echo(to_json(shown.as_dict(found)))
     elif as_csv:
-        click.echo(shown.as_csv(found), nl=False)
+        click.echo(found.to_pandas().to_csv(index=False, lineterminator="\n"), nl=False)
     else:
         from polyprefix.terminal import console
 
@@ -364,20 +367,20 @@ def _run(settings: dict[str, Any], *, hub: Path | None, out: Path, as_json: bool
     with loading():
         from polyprefix import recipe
         from polyprefix.progress import Terminal
-        from polyprefix.report.html import write_html
-        from polyprefix.report.plain import as_dict
-        from polyprefix.report.summary import summarise
-        from polyprefix.report.terminal import render
+        from polyprefix.report.grid import read_grid
+        from polyprefix.report.page import write_page
+        from polyprefix.report.run import as_dict, render, view_of
 
     folders = recipe.run(config, hub=hub, out=out, reporter=Terminal(), beside_base=base)
-    summary = summarise(*folders)
-    write_html(summary, folders[0] / "report.html")
+    grid = read_grid(folders)
+    write_page(grid, folders[0] / "report.html")
+    shown = view_of(grid, folders[0].name)
     if as_json:
-        click.echo(to_json(as_dict(summary)))
+        click.echo(to_json(as_dict(shown)))
         return
     from polyprefix.terminal import console
 
-    render(summary, console())
+    render(shown, console())
     click.echo(f"\nresult  {folders[0]}\nreport  {folders[0] / 'report.html'}")
 
 

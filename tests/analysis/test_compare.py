@@ -12,9 +12,10 @@ from statsmodels.stats.multitest import multipletests
 from tests.analysis.conftest import CODES, WriteRun, answers
 
 import polyprefix as pp
-from polyprefix.analysis.claims import FAMILIES
 from polyprefix.analysis.compare import Comparison, compare
+from polyprefix.analysis.comparisons import FAMILIES
 from polyprefix.errors import ConfigError, OutputError
+from polyprefix.results.table import read_table
 
 FAST = 300
 
@@ -26,24 +27,24 @@ def test_differences_gaps_and_counts_are_those_of_the_answers(write_run: WriteRu
     found = compare(folder, "none", resamples=FAST)
     (setting,) = found.settings
     assert [s.system for s in setting.systems] == ["none", "lora", "prefix"]
-    for claim in setting.by_language:
-        theirs = {"lora": lora, "prefix": prefix}[claim.system]
-        pairs = [(theirs[claim.name][key], none[claim.name][key]) for key in none[claim.name]]
+    for pair in setting.by_language:
+        theirs = {"lora": lora, "prefix": prefix}[pair.system]
+        pairs = [(theirs[pair.name][key], none[pair.name][key]) for key in none[pair.name]]
         up, down = sum(a > b for a, b in pairs), sum(a < b for a, b in pairs)
-        assert claim.difference.value == pytest.approx((up - down) / len(pairs))
+        assert pair.difference.value == pytest.approx((up - down) / len(pairs))
         expected = mcnemar([[0, up], [down, 0]], exact=False, correction=True).pvalue if up != down else 1.0
-        assert claim.difference.p_runs == pytest.approx(expected)
-        assert claim.score - claim.baseline_score == pytest.approx(claim.difference.value)
+        assert pair.difference.p_runs == pytest.approx(expected)
+        assert pair.score - pair.baseline_score == pytest.approx(pair.difference.value)
     mean = {name: {c: np.mean(list(a[c].values())) for c in CODES} for name, a in (("none", none), ("prefix", prefix))}
     mean["zero"] = dict.fromkeys(CODES, np.float64(0))
     summary = setting.systems[2]
     rest, gained = (np.mean([mean["prefix"][c] - mean[other][c] for c in CODES[1:]]) for other in ("zero", "none"))
     assert setting.averages[1].difference.value == pytest.approx(gained)
-    assert summary.gap and summary.gap.value == pytest.approx(mean["prefix"]["eng_Latn"] - rest)
+    assert summary.transfer_gap and summary.transfer_gap.value == pytest.approx(mean["prefix"]["eng_Latn"] - rest)
     gain = mean["prefix"]["eng_Latn"] - mean["none"]["eng_Latn"]
-    assert summary.carried and summary.carried.value == pytest.approx(gained / gain)
-    marked = [claim for claim in setting.by_language if claim.system == "prefix" and claim.mark]
-    assert summary.wins + summary.losses == len(marked) and summary.ties == len(CODES) - len(marked)
+    assert summary.transfer_ratio and summary.transfer_ratio.value == pytest.approx(gained / gain)
+    clear = [pair for pair in setting.by_language if pair.system == "prefix" and pair.significance]
+    assert summary.wins + summary.losses == len(clear) and summary.ties == len(CODES) - len(clear)
     assert summary.wins > 0
     assert isinstance(summary.regression, str) and "too few" in summary.regression
 
@@ -56,23 +57,23 @@ def test_corrections_are_over_all_comparisons_of_the_call(write_run: WriteRun) -
     groups = sum(len(setting.by_group) for setting in found.settings)
     assert found.corrected_over == {"averages": 4, "named": 0, "by_language": 24, "by_group": groups}
     for family, method in FAMILIES.items():
-        claims = [claim for setting in found.settings for claim in getattr(setting, family)]
-        expected = multipletests([claim.difference.p_runs for claim in claims], method=method)[1] if claims else []
-        assert [claim.adjusted_runs for claim in claims] == pytest.approx(list(expected))
+        pairs = [pair for setting in found.settings for pair in getattr(setting, family)]
+        expected = multipletests([pair.difference.p_runs for pair in pairs], method=method)[1] if pairs else []
+        assert [pair.adjusted_runs for pair in pairs] == pytest.approx(list(expected))
     tests = [one for setting in found.settings for one in setting.interactions]
     expected = multipletests([one.p_value for one in tests], method="fdr_bh")[1]
     assert len(tests) > 4 and [one.adjusted for one in tests] == pytest.approx(list(expected))
 
 
-def test_seeds_are_a_level_and_the_unadapted_model_stands_beside_each(write_run: WriteRun) -> None:
+def test_seeds_are_a_level_and_the_base_model_stands_beside_each(write_run: WriteRun) -> None:
     write_run("none", answers(0.3))
     for seed in (0, 1, 2):
         folder = write_run("prefix", answers(0.8 + 0.01 * seed, seed=seed), seed=seed)
     (setting,) = compare(folder, "none", resamples=FAST).settings
     assert setting.seeds == (0, 1, 2) and not setting.notes
-    claim = setting.averages[0]
-    assert claim.difference.p_seeds is not None and claim.difference.p_seeds >= claim.difference.p_runs
-    assert claim.mark == "**"
+    pair = setting.averages[0]
+    assert pair.difference.p_seeds is not None and pair.difference.p_seeds >= pair.difference.p_runs
+    assert pair.significance == "**"
 
 
 def test_a_difference_is_over_the_seeds_that_both_have(write_run: WriteRun) -> None:
@@ -87,7 +88,7 @@ def test_a_difference_is_over_the_seeds_that_both_have(write_run: WriteRun) -> N
         "prefix": (0, 1, 2), "full": (7,), "lora": (1,),
     }  # fmt: skip
     gains = [np.mean(list(runs[1][code].values())) - np.mean(list(lora[code].values())) for code in CODES[1:]]
-    assert [claim.system for claim in setting.averages] == ["prefix"]
+    assert [pair.system for pair in setting.averages] == ["prefix"]
     assert setting.averages[0].difference.value == pytest.approx(np.mean(gains))
     assert "prefix: seeds 0, 2 left out of its differences" in "\n".join(setting.notes)
     assert "full: no seed in common with lora" in "\n".join(setting.notes)
@@ -102,7 +103,7 @@ def test_an_ablation_with_one_seed_takes_no_seeds_from_others(write_run: WriteRu
             )
     folder = write_run("prefix", answers(0.6), method={"length": 64})
     (setting,) = compare(folder, "none", resamples=FAST).settings
-    p_seeds = {claim.system: claim.difference.p_seeds for claim in setting.averages}
+    p_seeds = {pair.system: pair.difference.p_seeds for pair in setting.averages}
     assert setting.seeds == (0, 1, 2) and p_seeds["prefix (length=64)"] is None
     assert p_seeds["prefix (length=8)"] is not None and p_seeds["lora"] is not None
     assert setting.ranking and set(setting.ranking.systems) == {"none", "prefix (length=8)", "lora"}
@@ -117,7 +118,7 @@ def test_only_common_examples_and_languages_are_compared(write_run: WriteRun) ->
     assert "compared on the 160 examples that every run has; 80 others left out" in setting.notes[1]
     full = answers(0.4, n=60)["deu_Latn"]
     ours = answers(0.8, n=40)["deu_Latn"]
-    german = next(claim for claim in setting.by_language if claim.name == "deu_Latn")
+    german = next(pair for pair in setting.by_language if pair.name == "deu_Latn")
     assert german.difference.value == pytest.approx(np.mean([ours[key] - full[key] for key in ours]))
 
 
@@ -128,7 +129,7 @@ def test_no_common_example_is_refused(write_run: WriteRun) -> None:
         compare(folder, "none")
 
 
-def test_several_systems_of_one_method_are_told_apart(write_run: WriteRun) -> None:
+def test_several_systems_of_one_method_have_names_of_their_own(write_run: WriteRun) -> None:
     write_run("none", answers(0.3))
     write_run("prefix", answers(0.6), method={"length": 5})
     folder = write_run("prefix", answers(0.7), method={"length": 10})
@@ -175,5 +176,33 @@ def test_the_python_function_is_the_commands(write_run: WriteRun) -> None:
     folder = write_run("prefix", answers(0.6))
     found = pp.compare(folder, baseline="none", resamples=FAST)
     assert isinstance(found, Comparison)
-    assert all(math.isfinite(claim.difference.value) for claim in found.settings[0].by_group)
+    assert all(math.isfinite(pair.difference.value) for pair in found.settings[0].by_group)
     assert found == pp.compare(str(folder), baseline="none", resamples=FAST)
+
+
+def test_a_comparison_is_a_frame_of_contrasts_and_one_of_averages(write_run: WriteRun) -> None:
+    write_run("none", answers(0.3))
+    for seed in (0, 1):
+        folder = write_run("prefix", answers(0.6, seed=seed), seed=seed)
+    table = read_table([folder])
+    found = compare(table, baseline="none", resamples=FAST)
+    assert found == compare([folder], baseline="none", resamples=FAST)
+    (setting,), rows = found.settings, found.to_pandas()
+    pairs = [pair for family in FAMILIES for pair in getattr(setting, family)]
+    assert rows["difference"].tolist() == [pair.difference.value for pair in pairs]
+    assert rows["p_seeds_adjusted"].tolist() == [pair.adjusted_seeds for pair in pairs]
+    assert rows["significant_with_seeds"].tolist() == [pair.significance == "**" for pair in pairs]
+    assert set(rows["system"]) == {"prefix"} and set(rows["baseline"]) == {"none"}
+    averages = found.averages.set_index("system")
+    assert averages.at["prefix", "average"] == setting.by_system["prefix"].score.value
+    assert averages.at["prefix", "seeds"] == 2 and math.isnan(averages.at["none", "transfer_ratio"])
+    assert "<table" in found._repr_html_()
+
+
+def test_a_language_alone_is_no_group(write_run: WriteRun) -> None:
+    for method in ("none", "prefix"):
+        folder = write_run(method, answers(0.5, seed=len(method)))
+    (setting,) = compare(folder, "none", resamples=FAST).settings
+    assert setting.groups and all(len(codes) > 1 for codes in setting.groups.values())
+    assert {(pair.grouping, pair.name) for pair in setting.by_group} == set(setting.groups)
+    assert ("family", "Indo-European") in setting.groups and ("family", "Uralic") not in setting.groups

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
-from polyprefix.analysis.answers import Answers, stack
+from polyprefix.analysis.answers import Answers
 from polyprefix.analysis.contrasts import (
     contrast,
     contrasts,
@@ -302,26 +302,6 @@ def test_a_ratio_is_that_of_the_scores_and_none_over_a_divisor_around_zero() -> 
     brute = by_id[1:].mean(axis=0)[draws].mean(axis=1) / by_id[0][draws].mean(axis=1)
     assert share.ci95 == pytest.approx(tuple(np.percentile(brute, (2.5, 97.5))), abs=0.015)
     assert ratio(answers, over, np.zeros((2, 3))) is None
-
-
-def test_stack_puts_every_answer_in_its_place_and_refuses_what_does_not_match() -> None:
-    one = {"eng": {"a": 1.0, "b": 0.0}, "swh": {"b": 0.5}}
-    two = {"swh": {"b": 1.0}, "eng": {"b": 1.0, "a": 0.0}}
-    answers = stack({"x": {3: one}, "y": {3: two}})
-    assert answers.values[:, 0].tolist() == [[[1, 0], [0, 0.5]], [[0, 1], [0, 1]]]
-    assert answers.present.tolist() == [[True, True], [False, True]]
-    assert answers.scores.tolist() == [[0.5, 0.5], [0.5, 1]]
-    assert not answers.binary
-    with pytest.raises(ValueError, match="examples in eng differ"):
-        stack({"x": {3: one}, "y": {3: {"eng": {"a": 1.0}, "swh": {"b": 1.0}}}})
-    with pytest.raises(ValueError, match="seeds differ"):
-        stack({"x": {3: one}, "y": {4: one}})
-    with pytest.raises(ValueError, match="languages differ"):
-        stack({"x": {3: one}, "y": {3: {"eng": {"a": 1.0, "b": 0.0}}}})
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        stack({"x": {3: {"eng": {"a": 2.0}}}})
-    with pytest.raises(ValueError, match="no answers"):
-        stack({})
 
 
 def test_10000_resamples_of_200_languages_and_6_systems_take_seconds() -> None:

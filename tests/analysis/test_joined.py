@@ -9,9 +9,9 @@ import pytest
 from tests.report.studies import FAST, write_cell
 
 from polyprefix.analysis.compare import compare
-from polyprefix.analysis.runs import read_runs
 from polyprefix.errors import OutputError
 from polyprefix.report.grid import read_grid
+from polyprefix.results.table import read_table
 
 CODES = ["eng_Latn", "swh_Latn"]
 
@@ -27,13 +27,14 @@ def test_a_copied_run_counts_once_and_is_named(runs: Path) -> None:
     first = compare(runs, "none", resamples=FAST)
     for path in list(runs.iterdir()):
         shutil.copytree(path, path.with_name(path.name + "-copy"))
-    found, notes = read_runs([runs])
-    assert len(found) == 2 and len(notes) == 2 and all("a copy of" in note and "left out" in note for note in notes)
+    table = read_table([runs])
+    assert len(table.runs) == 2 and len(table.notes) == 2
+    assert all("a copy of" in note and "left out" in note for note in table.notes)
     again = compare(runs, "none", resamples=FAST)
     assert again.settings[0].averages == first.settings[0].averages
     assert any("a copy of" in note for note in again.settings[0].notes)
     grid = read_grid([runs])
-    assert [len(cell.runs) for cell in grid.cells.values()] == [1, 1]
+    assert [len(cell.runs) for cell in grid.cells] == [1, 1]
     assert any("a copy of" in line for line in grid.missing)
 
 
@@ -41,15 +42,16 @@ def test_an_evaluated_adapter_is_more_languages_of_its_run(runs: Path) -> None:
     trained = next(runs.glob("*prefix*"))
     more = {"adapter": f"elsewhere/{trained.name}/adapter", "train": {"epochs": 0}}
     write_cell(runs, ["eng_Latn", "fin_Latn"], method="prefix", **more)
-    found, notes = read_runs([runs])
-    assert len(found) == 2 and any("counts as that run" in note for note in notes)
+    table = read_table([runs])
+    assert len(table.runs) == 2 and any("counts as that run" in note for note in table.notes)
     grid = read_grid([runs])
     assert grid.methods == ("none", "prefix")
-    cell = next(cell for cell in grid.cells.values() if cell.method == "prefix")
+    cell = next(cell for cell in grid.cells if cell.method == "prefix")
     assert set(cell.scores) == {*CODES, "fin_Latn"}
-    alone = read_runs([trained])[0][0]
-    merged = next(run for run in found if run.method == "prefix")
-    assert merged.correctness["eng_Latn"] == alone.correctness["eng_Latn"] and len(merged.predictions) == 2
+    alone = read_table([trained]).examples
+    merged = table.examples[table.examples["run_id"] == trained.name]
+    assert merged["accuracy"].tolist()[: len(alone)] == alone["accuracy"].tolist()
+    assert merged.groupby("language").size().to_dict() == dict.fromkeys((*CODES, "fin_Latn"), 30)
     assert len(compare(runs, "none", resamples=FAST).settings[0].systems) == 2
 
 
@@ -64,7 +66,7 @@ def test_an_evaluation_of_an_adapter_on_another_task_has_the_name_of_its_method(
 def test_what_no_figure_needs_may_be_missing(runs: Path, lost: str) -> None:
     for path in runs.glob(f"*/{lost}"):
         path.unlink()
-    assert len(read_runs([runs])[0]) == 2 and read_grid([runs]) and compare(runs, "none", resamples=FAST)
+    assert len(read_table([runs]).runs) == 2 and read_grid([runs]) and compare(runs, "none", resamples=FAST)
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "pipe"])

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
+import pandas as pd
 import pytest
 from tests.analysis.conftest import CODES, answers
 
-from polyprefix.analysis.answers import ByLanguage, layout
 from polyprefix.analysis.contrasts import contrast, weights
 from polyprefix.analysis.groups import beyond_english
 from polyprefix.analysis.pool import pool
-from polyprefix.analysis.runs import Run
-from polyprefix.analysis.settings import Context, Setting
+from polyprefix.analysis.settings import Setting, read_settings
 from polyprefix.records import RunResult
+from polyprefix.results.table import table_of
+from polyprefix.scoring.metrics import accuracy
+
+COLUMNS = ("language", "example_id", "answers", "predicted", "log_likelihoods", "text", "correct")
 
 
-def setting(correctness: dict[str, dict[int, ByLanguage]]) -> Setting:
-    """System -> seed -> answers."""
-    runs: dict[str, tuple[Run, ...]] = {}
+def setting(correctness: dict[str, dict[int, dict[str, dict[str, float]]]]) -> Setting:
+    """System -> seed -> language -> example id -> whether it is right."""
+    results = []
     for name, seeds in correctness.items():
-        config = {"method": {"name": name}}
-        results = {seed: RunResult(f"{name}{seed}", {**config, "seed": seed}, {}, {}, {}, {}) for seed in seeds}
-        runs[name] = tuple(Run(Path(f"{name}{seed}"), results[seed], "accuracy", seeds[seed]) for seed in seeds)
-    places = layout({code: answers.keys() for code, answers in next(iter(runs.values()))[0].correctness.items()})
-    values = {run.folder: places.values(run.correctness) for members in runs.values() for run in members}
-    return Setting(Context("t", "m", 0, runs, ()), "accuracy", runs, places, values, ())
+        for seed, found in seeds.items():
+            scores = {code: {"accuracy": accuracy(list(values.values()))} for code, values in found.items()}
+            config = {"task": "t", "model": "m", "method": {"name": name}, "seed": seed}
+            rows = [
+                (code, key, ["yes"], "", [], "", value)
+                for code, values in found.items()
+                for key, value in values.items()
+            ]
+            frame = pd.DataFrame(rows, columns=COLUMNS).astype({"correct": float})
+            results.append((RunResult(f"{name}{seed}", config, {}, {}, scores, {}), frame))
+    (found,) = read_settings(table_of(results))
+    return found
 
 
 def part(shift: float = 0.0, n: int = 60, codes: tuple[str, ...] = CODES) -> Setting:

@@ -239,7 +239,7 @@ def adapter(rng: random.Random, folder: Path) -> None:
 
 def run_folder(rng: random.Random, folder: Path) -> None:
     """Finished runs: what `report` and `compare` read."""
-    from polyprefix.analysis.settings import read_settings as compared
+    from polyprefix.analysis.compare import compare
     from polyprefix.report.grid import read_grid
     from tests.report.studies import write_cell
 
@@ -265,7 +265,7 @@ def run_folder(rng: random.Random, folder: Path) -> None:
     if rng.random() < 0.5:
         read_grid([place])
     else:
-        compared(place)
+        compare(place, resamples=100)
 
 
 def model_folder(rng: random.Random, folder: Path) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.report.studies import FAST, write_study
+from tests.report.studies import write_study
 
 from polyprefix.records import Prediction, RunResult, Score
 from polyprefix.report.grid import Grid, read_grid
 from polyprefix.report.page import write_page
-from polyprefix.report.views import View, compare
+from polyprefix.report.view import View
 from polyprefix.results.files import write_predictions
 from polyprefix.results.folder import RunFolder
 from polyprefix.scoring.metrics import accuracy
@@ -72,12 +72,12 @@ def small_grid(small_study: Path) -> Grid:
 
 @pytest.fixture(scope="session")
 def small_views(small_grid: Grid) -> tuple[View, ...]:
-    return compare(small_grid, FAST)
+    return small_grid.views
 
 
 @pytest.fixture(scope="session")
-def small_page(small_grid: Grid, small_views: tuple[View, ...], tmp_path_factory: pytest.TempPathFactory) -> str:
+def small_page(small_grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page of the small study."""
     path = tmp_path_factory.mktemp("page") / "report.html"
-    write_page(small_grid, small_views, path)
+    write_page(small_grid, path)
     return path.read_text(encoding="utf-8")

@@ -14,7 +14,6 @@ from polyprefix import languages
 from polyprefix.records import Prediction, RunResult
 from polyprefix.report.grid import read_grid
 from polyprefix.report.page import write_page
-from polyprefix.report.views import compare
 from polyprefix.results.files import write_predictions
 from polyprefix.results.folder import RunFolder
 from polyprefix.scoring.metrics import accuracy
@@ -27,9 +26,8 @@ FAST = 300
 
 
 def write_report(folder: Path, path: Path, *, texts: bool = True, baseline: str | None = None) -> str:
-    """The page of all runs in a folder, with few resamples; returns its text."""
-    grid = read_grid([folder], baseline)
-    write_page(grid, compare(grid, FAST), path, texts=texts)
+    """The page of all runs in a folder; returns its text."""
+    write_page(read_grid([folder], baseline), path, texts=texts)
     return path.read_text(encoding="utf-8")
 
 
@@ -97,7 +95,7 @@ def write_cell(
 
 
 def write_study(out: Path, *, count: int = 40, n: int = 30) -> Path:
-    """6 methods x 2 tasks x 2 models x 2 seeds (the unadapted model has one), in `count` languages, and an ablation."""
+    """6 methods x 2 tasks x 2 models x 2 seeds (the base model has one), in `count` languages, and an ablation."""
     codes = some_languages(count)
     for task in ("alpha", "beta"):
         for model in MODELS:

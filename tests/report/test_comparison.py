@@ -15,7 +15,7 @@ from rich.console import Console
 
 from polyprefix.analysis.compare import Comparison, compare
 from polyprefix.cli import command
-from polyprefix.report.comparison import as_csv, as_dict, render
+from polyprefix.report.comparison import as_dict, render
 
 WriteRun = Callable[..., Path]
 CODES = ["eng_Latn", "swh_Latn", "arb_Arab", "zho_Hant", "uzn_Cyrl", "deu_Latn"]
@@ -41,26 +41,26 @@ def test_no_line_is_too_long_and_no_figure_is_cut(comparison: Comparison, width:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert max(cell_len(line) for line in text.splitlines()) <= width
     assert "…" not in text
-    for claim in comparison.settings[0].by_language:
-        assert f"{100 * claim.difference.value:+.1f}" in text
+    for pair in comparison.settings[0].by_language:
+        assert f"{100 * pair.difference.value:+.1f}" in text
     assert "Swahili" in text and "Holm" in text and "One seed" in text
 
 
 def test_csv_has_one_line_a_comparison(comparison: Comparison) -> None:
-    rows = list(csv.DictReader(io.StringIO(as_csv(comparison))))
+    rows = list(csv.DictReader(io.StringIO(comparison.to_pandas().to_csv(index=False))))
     setting = comparison.settings[0]
-    claims = (*setting.averages, *setting.by_language, *setting.by_group)
-    assert len(rows) == len(claims)
-    for row, claim in zip(rows, claims, strict=True):
-        assert float(row["difference"]) == claim.difference.value
-        assert float(row["p_runs_adjusted"]) == claim.adjusted_runs
-        assert (row["system"], row["name"], row["p_seeds"]) == (claim.system, claim.name, "")
+    pairs = (*setting.averages, *setting.by_language, *setting.by_group)
+    assert len(rows) == len(pairs)
+    for row, pair in zip(rows, pairs, strict=True):
+        assert float(row["difference"]) == pair.difference.value
+        assert float(row["p_runs_adjusted"]) == pair.adjusted_runs
+        assert (row["system"], row["name"], row["p_seeds"]) == (pair.system, pair.name, "")
 
 
 def test_json_holds_everything(comparison: Comparison) -> None:
     values = json.loads(json.dumps(as_dict(comparison), allow_nan=False))
     assert [s["system"] for s in values["settings"][0]["systems"]] == sorted(METHODS, key=lambda m: (m != "none", m))
-    assert values["settings"][0]["by_language"][0]["mark"] == comparison.settings[0].by_language[0].mark
+    assert values["settings"][0]["by_language"][0]["significance"] == comparison.settings[0].by_language[0].significance
     assert values["corrected_over"]["by_language"] == 30
 
 

@@ -7,10 +7,10 @@ import doctest
 import pytest
 
 from polyprefix.report import format as figures
-from polyprefix.report import html
+from polyprefix.results import table
 
 
-@pytest.mark.parametrize("module", [figures, html])
+@pytest.mark.parametrize("module", [figures, table])
 def test_examples_in_docstrings(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]
     assert result.attempted > 0 and result.failed == 0

@@ -7,13 +7,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.report.studies import FAST, some_languages, write_cell
+from tests.report.studies import some_languages, write_cell
 
+from polyprefix.analysis.groups import GROUPINGS, group
 from polyprefix.errors import ConfigError, OutputError
 from polyprefix.report.findings import finding, overall
 from polyprefix.report.grid import Grid, read_grid
-from polyprefix.report.views import compare
 from polyprefix.results.files import read_result
+from polyprefix.study.locks import unfinished_in
 
 CODES = some_languages(6)
 
@@ -21,7 +22,7 @@ CODES = some_languages(6)
 def test_seeds_are_one_cell_and_its_score_is_their_mean(tmp_path: Path) -> None:
     folders = [write_cell(tmp_path, CODES, seed=seed) for seed in (0, 1, 2)]
     grid = read_grid([tmp_path])
-    (cell,) = grid.cells.values()
+    (cell,) = grid.cells
     assert cell.seeds == (0, 1, 2) and grid.baseline is None and grid.missing == ()
     for code in CODES:
         values = [read_result(folder).scores[code]["accuracy"].value for folder in folders]
@@ -30,7 +31,7 @@ def test_seeds_are_one_cell_and_its_score_is_their_mean(tmp_path: Path) -> None:
 
 def test_one_seed_keeps_the_interval_of_its_file(tmp_path: Path) -> None:
     folder = write_cell(tmp_path, CODES)
-    (cell,) = read_grid([folder]).cells.values()
+    (cell,) = read_grid([folder]).cells
     assert cell.scores == {code: scores["accuracy"] for code, scores in read_result(folder).scores.items()}
 
 
@@ -42,7 +43,7 @@ def test_settings_that_differ_name_the_method(tmp_path: Path) -> None:
     assert set(read_grid([tmp_path]).methods) == {"none", "prefix (length=4)", "prefix (length=16)", "lora"}
 
 
-def test_tasks_of_one_name_and_other_content_are_told_apart(tmp_path: Path) -> None:
+def test_tasks_of_one_name_and_other_content_have_names_of_their_own(tmp_path: Path) -> None:
     for digest in ("1234abcd5678", "ffff00001111"):
         write_cell(tmp_path, CODES, task="files/mine.yaml", task_digest=digest)
     write_cell(tmp_path, CODES, task="xnli", protocol="lm-eval")
@@ -53,7 +54,7 @@ def test_methods_go_by_trained_parameters_and_models_by_size(small_grid: Grid) -
     assert small_grid.methods == ("none", "soft-prompt", "prefix", "llama-adapter", "lora", "full")
     assert small_grid.models == ("tiny-a", "tiny-b") and small_grid.tasks == ("alpha", "beta")
     assert small_grid.baseline == "none" and small_grid.missing == ()
-    assert len(small_grid.cells) == 24 and sum(len(cell.runs) for cell in small_grid.cells.values()) == 44
+    assert len(small_grid.cells) == 24 and sum(len(cell.runs) for cell in small_grid.cells) == 44
 
 
 def test_everything_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_everything_that_is_missing_is_named(tmp_path: Path) -> None:
     failed = tmp_path / ".study" / "failed" / "beta-none-s0.json"
     failed.parent.mkdir(parents=True)
     failed.write_text(json.dumps({"error": "TrainingError: the loss is nan"}))
-    missing = "\n".join(read_grid([tmp_path]).missing)
+    missing = "\n".join(read_grid([tmp_path], unfinished=unfinished_in(tmp_path)).missing)
     for text in (
         "alpha, tiny-a, prefix: no run with seed 1", "no score in 2 of 6 languages: ", *CODES[4:],
         "beta, tiny-a: no run of prefix", "predictions.parquet: damaged", "beta-prefix-s0: started, and not finished",
@@ -93,25 +94,27 @@ def test_an_unknown_baseline_names_the_nearest(small_study: Path) -> None:
 
 def test_averages_leave_english_out_and_say_over_how_many(tmp_path: Path) -> None:
     folder = write_cell(tmp_path, CODES)
-    (view,) = compare(read_grid([tmp_path]), FAST)
+    (view,) = read_grid([tmp_path]).views
     scores = read_result(folder).scores
     others = [scores[code]["accuracy"].value for code in CODES if code != "eng_Latn"]
-    assert view.averages["prefix"].value == pytest.approx(sum(others) / len(others))
-    assert view.gaps["prefix"].value == pytest.approx(scores["eng_Latn"]["accuracy"].value - sum(others) / len(others))
-    members = [code for _, group in view.groups if group.grouping == "family" for code in group.languages]
-    assert sorted(members) == sorted(set(CODES) - {"eng_Latn"})
+    assert view.summaries["prefix"].score.value == pytest.approx(sum(others) / len(others))
+    gap = view.summaries["prefix"].transfer_gap
+    assert gap and gap.value == pytest.approx(scores["eng_Latn"]["accuracy"].value - sum(others) / len(others))
+    for grouping in GROUPINGS:
+        members = [code for (by, _), codes in view.groups.items() if by == grouping for code in codes]
+        alone = [codes for (by, _), codes in group(CODES[1:]).items() if by == grouping and len(codes) == 1]
+        assert sorted([*members, *(code for codes in alone for code in codes)]) == sorted(set(CODES) - {"eng_Latn"})
 
 
 def test_the_best_has_every_language(tmp_path: Path) -> None:
     write_cell(tmp_path, CODES, method="soft-prompt")
     write_cell(tmp_path, CODES[:2], method="full", model="tiny-a")
-    (view,) = compare(read_grid([tmp_path]), FAST)
+    (view,) = read_grid([tmp_path]).views
     assert view.best == {"soft-prompt"}
 
 
 def found(grid: Grid) -> tuple[str, str]:
-    views = compare(grid, FAST)
-    return finding(grid, views, overall(views))
+    return finding(grid, overall(grid))
 
 
 def test_the_finding_is_two_sentences(small_grid: Grid, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.report.studies import FAST, some_languages, write_cell
+from tests.report.studies import some_languages, write_cell
 from tests.report.test_page import EVIL, results
 
 from polyprefix.report import vega
@@ -20,21 +20,19 @@ from polyprefix.report.findings import overall
 from polyprefix.report.format import percent
 from polyprefix.report.grid import Grid, read_grid
 from polyprefix.report.paper import write_paper
-from polyprefix.report.views import View, compare
+from polyprefix.report.view import View
 from polyprefix.results.files import read_result
 
 CODES = some_languages(5)
 
 
 def plain(cell: str) -> str:
-    """What a LaTeX cell prints, without its mark."""
+    """What a LaTeX cell prints, without its stars."""
     return re.sub(r"\\textbf|[{}\\]", "", re.sub(r"\\rlap\{.*", "", cell)).strip()
 
 
-def test_csv_holds_the_unrounded_figures(
-    small_grid: Grid, small_views: tuple[View, ...], small_study: Path, tmp_path: Path
-) -> None:
-    (path,) = write_paper(small_grid, small_views, "csv", tmp_path)
+def test_csv_holds_the_unrounded_figures(small_grid: Grid, small_study: Path, tmp_path: Path) -> None:
+    (path,) = write_paper(small_grid, "csv", tmp_path)
     rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
     known = results(small_study)
     assert len(rows) == len(known)
@@ -45,10 +43,8 @@ def test_csv_holds_the_unrounded_figures(
         assert (row["difference"] == "") == (row["method"] == "none")
 
 
-def test_tables_hold_the_figures_of_the_results(
-    small_grid: Grid, small_views: tuple[View, ...], small_study: Path, tmp_path: Path
-) -> None:
-    write_paper(small_grid, small_views, "tex", tmp_path)
+def test_tables_hold_the_figures_of_the_results(small_grid: Grid, small_study: Path, tmp_path: Path) -> None:
+    write_paper(small_grid, "tex", tmp_path)
     known = results(small_study)
     lines = (tmp_path / "languages-alpha-tiny-b.tex").read_text(encoding="utf-8").splitlines()
     checked = 0
@@ -62,23 +58,22 @@ def test_tables_hold_the_figures_of_the_results(
     assert checked == 9 * 6
 
 
-def test_the_best_is_bold_and_marks_are_those_of_the_page(
+def test_the_best_is_bold_and_stars_are_those_of_the_page(
     small_grid: Grid, small_views: tuple[View, ...], tmp_path: Path
 ) -> None:
-    write_paper(small_grid, small_views, "md", tmp_path)
+    write_paper(small_grid, "md", tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     (view,) = [view for view in small_views if (view.task, view.model) == ("alpha", "tiny-a")]
     row = next(line for line in text.splitlines() if line.startswith("| full "))
-    assert view.best == {"full"} and f"| **{percent(view.averages['full'].value)}**" in row
+    assert view.best == {"full"} and f"| **{percent(view.summaries['full'].score.value)}**" in row
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here: install texlive-latex-recommended")
-def test_latex_compiles(small_grid: Grid, small_views: tuple[View, ...], tmp_path: Path) -> None:
-    write_paper(small_grid, small_views, "tex", tmp_path / "plain")
+def test_latex_compiles(small_grid: Grid, tmp_path: Path) -> None:
+    write_paper(small_grid, "tex", tmp_path / "plain")
     write_cell(tmp_path / "runs", CODES, model=EVIL + r"\n $x^2$ ~ # % {", notes=(EVIL,))
     write_cell(tmp_path / "runs", CODES[:3], method="none", model=EVIL + r"\n $x^2$ ~ # % {")
-    grid = read_grid([tmp_path / "runs"])
-    write_paper(grid, compare(grid, FAST), "tex", tmp_path / "evil")
+    write_paper(read_grid([tmp_path / "runs"]), "tex", tmp_path / "evil")
     for name in ("plain", "evil"):
         command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
         done = subprocess.run(command, cwd=tmp_path / name, capture_output=True, text=True, check=False)
@@ -90,14 +85,13 @@ def test_figures_are_vectors_with_their_fonts(tmp_path: Path) -> None:
     write_cell(tmp_path / "runs", CODES)
     write_cell(tmp_path / "runs", CODES, method="lora")
     grid = read_grid([tmp_path / "runs"])
-    views = compare(grid, FAST)
-    chart = next(view_charts(grid, views[0]))
+    chart = next(view_charts(grid, grid.views[0]))
     drawing = vega.on_paper(vega.svg(chart))
     assert "var(" not in drawing and drawing.startswith("<svg")
     content = vega.pdf(drawing)
     assert content.startswith(b"%PDF") and b"/FontFile" in content and not re.search(rb"/Subtype\s*/Image", content)
     assert vega.png(drawing).startswith(b"\x89PNG")
-    names = [chart.name for chart in paper_charts(grid, views, overall(views))]
+    names = [chart.name for chart in paper_charts(grid, overall(grid))]
     assert len(names) == len(set(names)) >= 8
 
 

@@ -13,7 +13,6 @@ from polyprefix.errors import OutputError
 from polyprefix.records import Prediction, RunResult, Score
 from polyprefix.results.files import (
     find_results,
-    read_correctness,
     read_predictions,
     read_result,
     write_config,
@@ -101,7 +100,6 @@ def test_predictions_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "predictions.parquet"
     write_predictions(path, PREDICTIONS, [1.0, 0.25])
     assert read_predictions(path) == (PREDICTIONS, [1.0, 0.25])
-    assert read_correctness(path) == {"eng_Latn": {"1": 1.0}, "arb_Arab": {"1": 0.25}}
     assert [file.name for file in tmp_path.iterdir()] == ["predictions.parquet"]
 
 
@@ -120,14 +118,11 @@ def test_predictions_must_match_their_correctness(tmp_path: Path) -> None:
 def test_damaged_predictions_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "predictions.parquet"
     with pytest.raises(OutputError, match="no such file"):
-        read_correctness(path)
+        read_predictions(path)
     write_predictions(path, PREDICTIONS, [1, 0])
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(OutputError, match="damaged"):
         read_predictions(path)
-    write_predictions(path, [PREDICTIONS[0]] * 2, [1, 0])
-    with pytest.raises(OutputError, match="twice"):
-        read_correctness(path)
 
 
 def test_config_is_read_back_as_the_same_run(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from polyprefix.errors import OutputError
 from polyprefix.records import Prediction, RunResult, Score
-from polyprefix.results.files import find_results, read_correctness, read_result, write_predictions
+from polyprefix.results.files import find_results, read_predictions, read_result, write_predictions
 from polyprefix.results.folder import RunFolder, finished_folder
 
 
@@ -34,7 +34,8 @@ def write_run(out: Path, value: float) -> Path:
 def value_of(folder: Path) -> float:
     """The value of a result, after checking that all its files come from the same run."""
     value = read_result(folder).scores["eng_Latn"]["accuracy"].value
-    assert read_correctness(folder / "predictions.parquet") == {"eng_Latn": {"1": value}}
+    (answer,), correct = read_predictions(folder / "predictions.parquet")
+    assert (answer.language, answer.example_id, correct) == ("eng_Latn", "1", [value])
     assert float((folder / "adapter" / "adapter.json").read_text()) == value
     return value
 

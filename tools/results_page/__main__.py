@@ -32,7 +32,7 @@ def filled(kept: Kept, page: str) -> str:
 def write_report(kept: Kept, path: Path) -> None:
     """The report of everything that was compared."""
     if whole := kept.part(*COMPARISON):
-        write_page(whole.grid, whole.views, path)
+        write_page(whole.grid, path)
 
 
 def write() -> None:

@@ -7,55 +7,55 @@ from typing import Literal
 
 from tools.results_page.kept import Part
 
-from polyprefix.analysis.claims import ALPHA, FAMILIES, Claim, adjusted
+from polyprefix.analysis.comparisons import ALPHA, FAMILIES, PairedComparison, adjusted
 from polyprefix.analysis.contrasts import Contrast
 from polyprefix.report.findings import points
 from polyprefix.report.format import interval, signed
-from polyprefix.report.views import View
+from polyprefix.report.view import View
 
 VERDICTS = BETTER, WORSE, EVEN = "significantly better", "significantly worse", "not significantly different"
 Family = Literal["averages", "by_language", "by_group"]
 
 
-def claims(
+def contrasts(
     part: Part, view: View, pairs: Iterable[tuple[str, str]], family: Family = "averages", names: Sequence[str] = ()
-) -> dict[tuple[str, str, str], Claim]:
-    """(system, baseline, name of the languages) -> claim, corrected over all of them together.
+) -> dict[tuple[str, str, str], PairedComparison]:
+    """(system, baseline, name of the languages) -> pair, corrected over all of them together.
 
     Args:
         pairs: systems and what each is compared with; what is not finished is passed over.
         family: over which languages.
         names: of languages or groups; empty means all.
     """
-    found: dict[tuple[str, str, str], Claim] = {}
+    found: dict[tuple[str, str, str], PairedComparison] = {}
     for system, baseline in pairs:
         compared = part.with_baseline(view, baseline)
-        for claim in getattr(compared, family) if compared else ():
-            if claim.system == system and (not names or claim.name in names):
-                found[system, baseline, claim.name] = claim
+        for pair in getattr(compared, family) if compared else ():
+            if pair.system == system and (not names or pair.name in names):
+                found[system, baseline, pair.name] = pair
     return dict(zip(found, adjusted(list(found.values()), FAMILIES[family]), strict=True))
 
 
-def is_even(claim: Claim) -> bool:
+def is_even(pair: PairedComparison) -> bool:
     """Whether the two are not significantly different."""
-    return claim.p >= ALPHA
+    return pair.p >= ALPHA
 
 
-def verdict(claim: Claim) -> str:
+def verdict(pair: PairedComparison) -> str:
     """Which of three it is."""
-    if is_even(claim):
+    if is_even(pair):
         return EVEN
-    return BETTER if claim.difference.value > 0 else WORSE
+    return BETTER if pair.difference.value > 0 else WORSE
 
 
-def told(claim: Claim) -> str:
+def with_figures(pair: PairedComparison) -> str:
     """The verdict with its figures."""
-    return f"{verdict(claim)} ({figures(claim)})"
+    return f"{verdict(pair)} ({figures(pair)})"
 
 
-def figures(claim: Claim) -> str:
+def figures(pair: PairedComparison) -> str:
     """The difference with its interval and the corrected p-value."""
-    return f"{points(claim.difference)}, p {written(claim.p)}"
+    return f"{points(pair.difference)}, p {written(pair.p)}"
 
 
 def change(found: Contrast) -> str:
@@ -63,12 +63,12 @@ def change(found: Contrast) -> str:
     return f"{signed(found.value)} {interval(found.ci95, with_sign=True)}"
 
 
-def tested(claim: Claim | None) -> str:
+def tested(pair: PairedComparison | None) -> str:
     """The same with its p-value, bold where it is clear."""
-    if claim is None:
+    if pair is None:
         return ""
-    text = f"{change(claim.difference)}, p {written(claim.p)}"
-    return text if is_even(claim) else f"**{text}**"
+    text = f"{change(pair.difference)}, p {written(pair.p)}"
+    return text if is_even(pair) else f"**{text}**"
 
 
 def written(p: float) -> str:

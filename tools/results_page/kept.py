@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
 from benchmarks.rounds import ROOT
 from polyprefix.analysis.answers import Answers
-from polyprefix.analysis.claims import SettingComparison
 from polyprefix.analysis.compare import compare_setting
+from polyprefix.analysis.comparisons import SettingComparison
 from polyprefix.analysis.groups import beyond_english
 from polyprefix.analysis.mixed import MixedModel, mixed_model
 from polyprefix.analysis.regression import Regression
 from polyprefix.report.grid import Grid, read_grid
-from polyprefix.report.views import View, compare
+from polyprefix.report.view import View
 from polyprefix.study import table
 from polyprefix.study.file import read_study
 from polyprefix.study.grid import Cell, cells
@@ -28,22 +28,26 @@ class Part:
     """The finished cells of some parts of the study."""
 
     grid: Grid
-    views: tuple[View, ...]
     _compared: dict[tuple[str, str, str], SettingComparison] = field(default_factory=dict)
     _mixed: dict[tuple[str, str, str], MixedModel | str] = field(default_factory=dict)
 
+    @property
+    def views(self) -> tuple[View, ...]:
+        """One for each task and model."""
+        return self.grid.views
+
     def with_baseline(self, view: View, system: str) -> SettingComparison | None:
         """Everything in a view minus one of its systems, not yet corrected; None where that is not finished."""
-        if view.setting is None or system not in view.setting.runs:
+        if view.comparison is None or system not in view.setting.systems:
             return None
         key = view.task, view.model, system
         if key not in self._compared:
-            self._compared[key] = compare_setting(view.setting, system)
+            self._compared[key] = compare_setting(view.setting, system, None)
         return self._compared[key]
 
     def answers(self, view: View) -> Answers:
         """Those of all systems that have the main seeds."""
-        if view.setting is None:
+        if view.comparison is None:
             raise ValueError(f"{view.task}, {view.model}: nothing can be compared")
         return view.setting.answers(view.setting.main_seeds)
 
@@ -58,9 +62,9 @@ class Part:
 
     def regressions(self, view: View) -> dict[str, Regression | str | None]:
         """Method -> regression of its gap."""
-        if view.setting is None:
+        if view.comparison is None:
             return {}
-        found = compare_setting(view.setting, None, 100, regressions=True)
+        found = compare_setting(view.setting, None, None, regressions=True)
         return {summary.system: summary.regression for summary in found.systems}
 
 
@@ -90,8 +94,11 @@ class Kept:
         found = table.results(self.cells(*names), self.books, across_shots=across_shots)
         if not found.folders:
             return None
-        grid = read_grid(found.folders, None, found.unfinished, names=found.names, across_shots=across_shots)
-        return Part(grid, tuple(sorted(compare(grid), key=lambda view: -len(view.compared))))  # what says most is first
+        grid = read_grid(
+            found.folders, unfinished=found.unfinished, planned=True, names=found.names, across_shots=across_shots
+        )
+        views = sorted(grid.views, key=lambda view: -len(view.compared))  # what says most is first
+        return Part(replace(grid, views=tuple(views)))
 
 
 @cache

@@ -9,16 +9,16 @@ from math import exp
 from pathlib import Path
 from typing import Any
 
-from tools.results_page.differences import claims, written
+from tools.results_page.differences import contrasts, written
 from tools.results_page.kept import Part
 
-from polyprefix.analysis.claims import ALPHA, Claim, adjust
+from polyprefix.analysis.comparisons import ALPHA, PairedComparison, adjust
 from polyprefix.analysis.groups import beyond_english, group
 from polyprefix.analysis.interactions import Interaction, interactions
 from polyprefix.analysis.mixed import OddsRatio
 from polyprefix.analysis.regression import Regression
 from polyprefix.report.format import ABSENT, interval, percent, signed
-from polyprefix.report.views import View
+from polyprefix.report.view import View
 
 BEFORE = Path(__file__).with_name("before.json")
 """Figures of the same runs as the code at the commit that it names computed them."""
@@ -59,11 +59,11 @@ def agreement_of_models(part: Part, base: str, systems: tuple[str, ...], rivals:
         effects = _effects(part, view, (base, *rivals), systems)
         if isinstance(effects, str):
             continue
-        averages = dict(_claims(part, view, base, systems, (*rivals, "lora-small")))
+        averages = dict(_contrasts(part, view, base, systems, (*rivals, "lora-small")))
         for (system, baseline), (_, p) in effects.items():
-            claim = averages[system, baseline]
+            pair = averages[system, baseline]
             total += 1
-            if (p < ALPHA) != (claim.p < ALPHA):
+            if (p < ALPHA) != (pair.p < ALPHA):
                 which = "the mixed-effects model" if p < ALPHA else "the test of averages"
                 odd.append(f"{view.model}, {system} to {baseline}: significant by {which} alone")
     text = f"The two come to the same conclusion in {total - len(odd)} of {total} contrasts."
@@ -143,24 +143,24 @@ def before_and_after(part: Part, base: str, prefixes: tuple[str, ...], others: t
         rule(6),
     ]
     changed = []
-    every = [(view, *found) for view in part.views for found in _claims(part, view, base, prefixes, others)]
-    for view, (system, baseline), claim in every:
+    every = [(view, *found) for view in part.views for found in _contrasts(part, view, base, prefixes, others)]
+    for view, (system, baseline), pair in every:
         before = was[view.model, system, baseline]
-        told = _change(before, claim)
-        if told != "same":
-            changed.append(f"{view.model}, {system} minus {baseline}: {told}")
+        outcome = _change(before, pair)
+        if outcome != "same":
+            changed.append(f"{view.model}, {system} minus {baseline}: {outcome}")
         rows.append(
             row(
-                f"{view.model}: {system} minus {baseline}", signed(claim.difference.value),
+                f"{view.model}: {system} minus {baseline}", signed(pair.difference.value),
                 interval(tuple(before["ci95"]), with_sign=True), written(before["adjusted_seeds"]).removeprefix("= "),
-                interval(claim.difference.ci95, with_sign=True), written(claim.p).removeprefix("= "), told,
+                interval(pair.difference.ci95, with_sign=True), written(pair.p).removeprefix("= "), outcome,
             )
         )  # fmt: skip
     odd = sum(_disagrees(one["ci95"], one["p_seeds"]) for one in was.values())
     lines = [
         f"Of {len(was)} contrasts, {len(changed)} have another conclusion at p < {ALPHA}, corrected: {'; '.join(changed) or 'none'}. "
         f"Before (commit {old['commit']}), the interval and the uncorrected p of {odd} of them contradicted each other; now of "
-        f"{sum(_disagrees(claim.difference.ci95, claim.difference.p) for _, _, claim in every)}.",
+        f"{sum(_disagrees(pair.difference.ci95, pair.difference.p) for _, _, pair in every)}.",
         "",
         *rows,
         "",
@@ -169,20 +169,20 @@ def before_and_after(part: Part, base: str, prefixes: tuple[str, ...], others: t
     return "\n".join(lines)
 
 
-def _claims(
+def _contrasts(
     part: Part, view: View, base: str, systems: tuple[str, ...], rivals: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, str], Claim]]:
-    """(system, baseline) -> claim: every method minus the base model, corrected over all models; and `systems` minus `rivals`."""
-    yield from (((system, base), claim) for system, claim in view.mean_differences.items())
-    yield from (((a, b), claim) for (a, b, _), claim in claims(part, view, product(systems, rivals)).items())
+) -> Iterator[tuple[tuple[str, str], PairedComparison]]:
+    """(system, baseline) -> pair: every method minus the base model, corrected over all models; and `systems` minus `rivals`."""
+    yield from (((system, base), pair) for system, pair in view.mean_differences.items())
+    yield from (((a, b), pair) for (a, b, _), pair in contrasts(part, view, product(systems, rivals)).items())
 
 
 def _disagrees(ci95: tuple[float, float], p: float) -> bool:
     return (ci95[0] > 0 or ci95[1] < 0) != (p < ALPHA)
 
 
-def _change(before: dict[str, Any], claim: Claim) -> str:
-    was, now = before["adjusted_seeds"] < ALPHA, claim.p < ALPHA
+def _change(before: dict[str, Any], pair: PairedComparison) -> str:
+    was, now = before["adjusted_seeds"] < ALPHA, pair.p < ALPHA
     if was == now:
         return "same"
     return "now significant" if now else "no longer significant"

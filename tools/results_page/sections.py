@@ -13,12 +13,12 @@ from tools.results_page.differences import (
     VERDICTS,
     WORSE,
     change,
-    claims,
+    contrasts,
     figures,
     is_even,
     tested,
-    told,
     verdict,
+    with_figures,
 )
 from tools.results_page.kept import Kept, Part
 from tools.results_page.models import agreement_of_models, before_and_after, interaction_tests, mixed, row, rule
@@ -30,10 +30,8 @@ from polyprefix.analysis.groups import ENGLISH
 from polyprefix.records import Score
 from polyprefix.report.charts.averages import costs
 from polyprefix.report.format import ABSENT, duration, interval, percent, size
-from polyprefix.report.grid import Cell
 from polyprefix.report.vega import Chart
-from polyprefix.report.views import View
-from polyprefix.results.files import PREDICTIONS, read_predictions
+from polyprefix.report.view import Cell, View
 from polyprefix.study import table
 from polyprefix.study.devices import device
 from polyprefix.study.file import read_study
@@ -108,21 +106,22 @@ def state(kept: Kept) -> str:
 
 def finding(part: Part, view: View) -> str:
     """Which method is best, how sure that is, and how often a prefix method beats the others."""
-    trained = [method for method in view.averages if method != BASE]
+    trained = [method for method in view.summaries if method != BASE]
     gains = view.mean_differences  # of all models together, as every other table of these figures
     if not gains:
         return f"**{view.model}.** {NOT_FINISHED}"
     best, light = (
-        max(methods, key=lambda method: view.averages[method].value)
+        max(methods, key=lambda method: view.summaries[method].score.value)
         for methods in (trained, [method for method in trained if method != FULL])
     )
-    verdicts = Counter(verdict(claim) for claim in claims(part, view, product(PREFIXES, OTHERS)).values())
+    means = {method: with_interval(one.score, unit="%") for method, one in view.summaries.items()}
+    verdicts = Counter(verdict(pair) for pair in contrasts(part, view, product(PREFIXES, OTHERS)).values())
     return "\n".join(
         [
             f"**{view.model}**, {len(view.compared)} languages other than English:",
             "",
-            f"- {best} has the highest average, {spread(view.averages[best], unit='%')}; among the methods that leave the model's weights as "
-            f"they are, {light}, {spread(view.averages[light], unit='%')}. The base model has {spread(view.averages[BASE], unit='%')}.",
+            f"- {best} has the highest average, {means[best]}; among the methods that leave the model's weights as "
+            f"they are, {light}, {means[light]}. The base model has {means[BASE]}.",
             *(
                 f"- {word.capitalize()} {'from' if word == EVEN else 'than'} the base model: {'; '.join(those)}."
                 for word in VERDICTS
@@ -143,23 +142,23 @@ def lookup(part: Part | None) -> str:
     trained = [method for method in view.summaries if method != BASE]
     best = {code: max(trained, key=lambda method: view.cells[method].scores[code].value) for code in codes}
     rivals = [(one, other) for one in dict.fromkeys(best.values()) for other in trained if other != one]
-    found = claims(part, view, [*product(trained, [BASE]), *rivals], "by_language", codes)
+    found = contrasts(part, view, [*product(trained, [BASE]), *rivals], "by_language", codes)
     if not found:
         return NOT_FINISHED
     lines = []
     for code in codes:
-        cell = view.cells[best[code]]
-        equal = [other for other in trained if (claim := found.get((best[code], other, code))) and is_even(claim)]
+        cell, base = view.cells[best[code]], view.cells[BASE]
+        equal = [other for other in trained if (pair := found.get((best[code], other, code))) and is_even(pair)]
         lines.append(
-            f"- **{languages.get(code).name}**, {view.model}: {best[code]}, {spread(cell.scores[code], unit='%')}; the base model "
-            f"has {percent(view.cells[BASE].scores[code].value)}%: {told(found[best[code], BASE, code])}. Trained in {seconds(cell)} on "
+            f"- **{languages.get(code).name}**, {view.model}: {best[code]}, {with_interval(cell.scores[code], unit='%')}; the base model "
+            f"has {percent(base.scores[code].value)}%: {with_figures(found[best[code], BASE, code])}. Trained in {seconds(cell)} on "
             f"one core, with {memory(cell)}. Not significantly different from it: {', '.join(equal) or 'no other'}."
         )
     names = [languages.get(code).name for code in (ENGLISH, *codes)]
     rows = [row("method", *names, "trained parameters", "training", "memory"), rule(len(names) + 3)]
     for method in view.summaries:
         cell = view.cells[method]
-        scores = (spread(cell.scores[code]) for code in (ENGLISH, *codes))
+        scores = (with_interval(cell.scores[code]) for code in (ENGLISH, *codes))
         rows.append(row(method, *scores, f"{cell.trained:,}", seconds(cell), memory(cell)))
     return "\n".join([heading(view), "", *lines, "", *rows])
 
@@ -176,12 +175,12 @@ def averages(view: View) -> str:
     )
     rows = [row("method", *columns, "training", "memory"), rule(len(columns) + 2)]
     for method, summary in view.summaries.items():
-        cell, claim = view.cells[method], view.mean_differences.get(method)
-        gain = f"{change(claim.difference)}{claim.mark}" if claim else ""
+        cell, pair = view.cells[method], view.mean_differences.get(method)
+        gain = f"{change(pair.difference)}{pair.significance}" if pair else ""
         rows.append(
             row(
-                method, f"{cell.trained:,}", english(summary.english), spread(summary.score), gain,
-                spread(summary.gap), spread(summary.carried), seconds(cell), memory(cell),
+                method, f"{cell.trained:,}", english(summary.english), with_interval(summary.score), gain,
+                with_interval(summary.transfer_gap), with_interval(summary.transfer_ratio), seconds(cell), memory(cell),
             )
         )  # fmt: skip
     return "\n".join([heading(view), "", *rows])
@@ -194,10 +193,10 @@ def charts(part: Part) -> list[Chart]:
 
 def duels(part: Part, view: View) -> str:
     """Each prefix method minus each of the others."""
-    found = claims(part, view, product(PREFIXES, OTHERS))
+    found = contrasts(part, view, product(PREFIXES, OTHERS))
     if not found:
         return f"**{view.model}.** {NOT_FINISHED}"
-    by_pair = {(system, baseline): claim for (system, baseline, _), claim in found.items()}
+    by_pair = {(system, baseline): pair for (system, baseline, _), pair in found.items()}
     rows = [row("", *(f"minus {name}" for name in OTHERS)), rule(len(OTHERS))]
     rows += [row(system, *(tested(by_pair.get((system, name))) for name in OTHERS)) for system in PREFIXES]
     return "\n".join([f"**{view.model}**", "", *rows])
@@ -205,17 +204,14 @@ def duels(part: Part, view: View) -> str:
 
 def groups(part: Part, view: View) -> str:
     """By script, family, resources and distance: the average of each method, and the prefix minus LoRA, which is not tested here."""
-    found = [c for c in claims(part, view, [(PREFIX, LORA)], "by_group").values() if len(c.languages) >= LEAST]
+    found = [c for c in contrasts(part, view, [(PREFIX, LORA)], "by_group").values() if len(c.languages) >= LEAST]
     if not found:
         return f"**{view.model}.** {NOT_FINISHED}"
-    members = {(m, g.grouping, g.name): g.score for m, summary in view.summaries.items() for g in summary.groups}
     rows = [row("group", "languages", *view.summaries, f"{PREFIX} minus {LORA}"), rule(len(view.summaries) + 2)]
-    for claim in found:
-        scores = [members.get((m, claim.grouping, claim.name)) for m in view.summaries]
+    for pair in found:
+        scores = [one.groups.get((pair.grouping, pair.name)) for one in view.summaries.values()]
         figures = (percent(score.value) if score else ABSENT for score in scores)
-        rows.append(
-            row(f"{claim.grouping}: {claim.name}", str(len(claim.languages)), *figures, change(claim.difference))
-        )
+        rows.append(row(f"{pair.grouping}: {pair.name}", str(len(pair.languages)), *figures, change(pair.difference)))
     return "\n".join([f"**{view.model}**", "", *rows])
 
 
@@ -228,8 +224,9 @@ def tasks(part: Part | None) -> str:
     for method in part.grid.methods:
         figures = []
         for view in part.views:
-            claim = view.mean_differences.get(method)
-            figures.append(spread(view.averages.get(method)) + (claim.mark if claim else ""))
+            pair = view.mean_differences.get(method)
+            one = view.summaries.get(method)
+            figures.append(with_interval(one.score if one else None) + (pair.significance if pair else ""))
         rows.append(row(method, *figures))
     return "\n".join(rows)
 
@@ -256,10 +253,10 @@ def shots(part: Part | None) -> str:
 def _label_bias(view: View) -> Iterator[str]:
     """How often each variant gives its most frequent answer, where nobody's answers are so uneven."""
     for name, cell in view.cells.items():
-        predictions = read_predictions(cell.runs[0].folder / PREDICTIONS)[0]
-        asked = [one for one in predictions if one.language in view.compared]
-        given, n = Counter(one.prediction for one in asked).most_common(1)[0]
-        (_, most), *_ = Counter(one.references[0] for one in asked).most_common(1)
+        examples = view.setting.table.examples
+        asked = examples[(examples["run_id"] == cell.runs.index[0]) & examples["language"].isin(view.compared)]
+        given, n = Counter(asked["prediction"]).most_common(1)[0]
+        (_, most), *_ = Counter(references[0] for references in asked["references"]).most_common(1)
         yield (
             f'- {name}: {percent(n / len(asked))}% of its answers in other languages are "{given}" (the most frequent right answer: '
             f"{percent(most / len(asked))}%)"
@@ -267,11 +264,11 @@ def _label_bias(view: View) -> Iterator[str]:
 
 
 def _variants(part: Part, view: View, usual: dict[str, str]) -> str:
-    found = {system: claim for (system, _, _), claim in claims(part, view, usual.items()).items()}
+    found = {system: pair for (system, _, _), pair in contrasts(part, view, usual.items()).items()}
     rows = [row("variant", "trained parameters", "English", "other languages", "difference"), rule(4)]
     for name, summary in view.summaries.items():
         difference = f"{tested(found[name])} to {usual[name]}" if name in found else ""
-        figures = f"{view.cells[name].trained:,}", english(summary.english), spread(summary.score)
+        figures = f"{view.cells[name].trained:,}", english(summary.english), with_interval(summary.score)
         rows.append(row(name, *figures, difference))
     return "\n".join([heading(view), "", *rows])
 
@@ -279,24 +276,24 @@ def _variants(part: Part, view: View, usual: dict[str, str]) -> str:
 def agreement(part: Part) -> str:
     """The source study's claims, and what is seen here."""
     seen = {view.model: dict(_agreement(part, view)) for view in part.views}
-    said = list(dict.fromkeys(claim for found in seen.values() for claim in found))
+    said = list(dict.fromkeys(pair for found in seen.values() for pair in found))
     rows = [row("arXiv 2510.24619 finds", *seen), "| --- |" + " --- |" * len(seen)]
-    rows += [row(claim, *(found.get(claim, ABSENT) for found in seen.values())) for claim in said]
+    rows += [row(pair, *(found.get(pair, ABSENT) for found in seen.values())) for pair in said]
     return "\n".join(rows) if said else NOT_FINISHED
 
 
 def _agreement(part: Part, view: View) -> Iterator[tuple[str, str]]:
     words = dict(zip(VERDICTS, ("agrees", "the opposite", "not seen"), strict=True))
-    duel = {(s, b): claim for (s, b, _), claim in claims(part, view, product(PREFIXES, OTHERS)).items()}
+    duel = {(s, b): pair for (s, b, _), pair in contrasts(part, view, product(PREFIXES, OTHERS)).items()}
     for method, (said, rival) in product(
         PREFIXES, (("carries over better than LoRA", LORA), ("does so with as few parameters", SMALL))
     ):
-        if claim := duel.get((method, rival)):
+        if pair := duel.get((method, rival)):
             count = f"{view.cells[method].trained:,} against {view.cells[rival].trained:,} parameters"
-            yield f"{method} {said}", f"{words[verdict(claim)]}: {figures(claim)}; {count}"
-    for claim in claims(part, view, [(PREFIX, LORA)], "by_group", ["low"]).values():
-        number = f"{len(claim.languages)} languages"
-        yield f"{PREFIX} helps where resources are low", f"{words[verdict(claim)]}: {figures(claim)}; {number}"
+            yield f"{method} {said}", f"{words[verdict(pair)]}: {figures(pair)}; {count}"
+    for pair in contrasts(part, view, [(PREFIX, LORA)], "by_group", ["low"]).values():
+        number = f"{len(pair.languages)} languages"
+        yield f"{PREFIX} helps where resources are low", f"{words[verdict(pair)]}: {figures(pair)}; {number}"
 
 
 def tuning(kept: Kept) -> str:
@@ -371,7 +368,7 @@ def not_run() -> str:
 
 def heading(view: View) -> str:
     """What the figures of a view are over."""
-    seeds = view.setting.main_seeds if view.setting else ()
+    seeds = view.setting.main_seeds if view.comparison else ()
     sizes = {(code == ENGLISH, score.n) for cell in view.cells.values() for code, score in cell.scores.items()}
     of_english, each = (_range(n for english, n in sizes if english == which) for which in (True, False))
     return (
@@ -385,7 +382,7 @@ def _range(numbers: Iterable[int]) -> str:
     return " to ".join(map(str, dict.fromkeys((found[0], found[-1])))) if found else "no"
 
 
-def spread(found: Score | Contrast | None, unit: str = "") -> str:
+def with_interval(found: Score | Contrast | None, unit: str = "") -> str:
     """A value with its interval."""
     return f"{percent(found.value)}{unit} {interval(found.ci95)}" if found else ABSENT
 

@@ -1,4 +1,4 @@
-"""The comparison of all runs in a folder with a baseline: `polyprefix compare` and `pp.compare`."""
+"""Compare systems with a baseline: `polyprefix compare` and `pp.compare`."""
 
 from __future__ import annotations
 
@@ -7,40 +7,47 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from polyprefix.analysis.answers import Answers
-from polyprefix.analysis.claims import Claim, Comparison, GroupScore, SettingComparison, SystemSummary, corrected
-from polyprefix.analysis.contrasts import (
-    RESAMPLES,
-    Contrast,
-    contrasts,
-    language_contrasts,
-    ratio,
-    resampled_scores,
-    weights,
+from polyprefix.analysis.comparisons import (
+    Comparison,
+    Group,
+    PairedComparison,
+    SettingComparison,
+    SystemSummary,
+    corrected,
+    uncorrected,
 )
+from polyprefix.analysis.contrasts import Contrast, contrasts, language_contrasts, ratio, resampled_scores, weights
 from polyprefix.analysis.effects import cohens_h
 from polyprefix.analysis.groups import ENGLISH, beyond_english, group
 from polyprefix.analysis.interactions import interactions
 from polyprefix.analysis.mixed import MOST, MixedModel, mixed_model
 from polyprefix.analysis.ranks import rank_stability
 from polyprefix.analysis.regression import Regression, gap_regression
-from polyprefix.analysis.runs import UNADAPTED, Run
 from polyprefix.analysis.settings import Setting, read_settings
 from polyprefix.analysis.variance import Variances
-from polyprefix.errors import ConfigError, nearest
+from polyprefix.errors import ConfigError, OutputError, nearest
+from polyprefix.results.table import BASE_METHOD, ResultsTable, read_table
+from polyprefix.scoring.bootstrap import RESAMPLES
 
+Source = ResultsTable | Sequence[Path] | Path | str
+"""A table of results, or folders of runs."""
 Pairs = Sequence[tuple[str, str]]
 """Contrasts that somebody named: a system and what it is compared with."""
 
 
 def compare(
-    folder: Path | str, baseline: str, metric: str | None = None, resamples: int = RESAMPLES, mixed: bool | None = None
+    source: Source,
+    baseline: str = BASE_METHOD,
+    metric: str | None = None,
+    resamples: int = RESAMPLES,
+    mixed: bool | None = None,
 ) -> Comparison:
-    """Compare every system in a folder of runs with a baseline, on the same task and model.
+    """Compare every system in a table of results with a baseline, on the same task and model.
 
     Args:
-        folder: holds the folders of runs.
+        source: a table of results, or folders of runs.
         baseline: a method, or a system where a method has several (`prefix (length=10)`).
-        metric: one that has a value for each answer; None is each task's main metric.
+        metric: one that has a value for each example; None is each task's main metric.
         resamples: of the ranking's bootstrap.
         mixed: whether to fit mixed-effects models; None fits those that take few seconds.
 
@@ -48,24 +55,56 @@ def compare(
         OutputError: if there is nothing to compare, or a file is damaged.
         ConfigError: if the baseline or the metric is not there.
     """
-    settings = read_settings(Path(folder), metric)
-    bases = {id(setting): _baseline(setting, baseline) for setting in settings}
-    if not any(bases.values()):
-        known = {name for setting in settings for name in (*setting.systems, *setting.methods().values())}
-        raise ConfigError(f"baseline '{baseline}': not among the runs in {folder}, {nearest(baseline, known)}")
-    compared = [
+    table, where = _table(source, metric)
+    settings = _comparable(table, where)
+    bases = [_baseline(setting, baseline) for setting in settings]
+    if not any(bases):
+        known = {name for setting in settings for name in (*setting.systems, *setting.methods.values())}
+        raise ConfigError(f"baseline '{baseline}': not among the runs in {where}, {nearest(baseline, known)}")
+    found = [
         compare_setting(setting, base, resamples, regressions=True, mixed=mixed)
-        for setting in settings
-        if (base := bases[id(setting)]) is not None
+        for setting, base in zip(settings, bases, strict=True)
+        if base is not None
     ]
-    skipped = tuple(f"{s.name}: left out, no run of {baseline}" for s in settings if bases[id(s)] is None)
-    return corrected(compared, resamples, skipped)
+    found[0] = replace(found[0], notes=(*found[0].notes, *table.notes))
+    skipped = (
+        f"{s.name}: left out, no run of {baseline}" for s, base in zip(settings, bases, strict=True) if base is None
+    )
+    return corrected(found, resamples, tuple(skipped))
+
+
+def _table(source: Source, metric: str | None) -> tuple[ResultsTable, str]:
+    """The table, and where it comes from."""
+    if isinstance(source, ResultsTable):
+        return (source if metric is None else source.with_metric(metric)), "this table"
+    folders = [Path(source)] if isinstance(source, str | Path) else list(source)
+    return read_table(folders, metric), ", ".join(map(str, folders))
+
+
+def _comparable(table: ResultsTable, where: str) -> list[Setting]:
+    """The settings with at least two systems.
+
+    Raises:
+        OutputError: if there is none, with the reason.
+    """
+    if len(table.runs) < 2 and table.notes:
+        raise OutputError(f"{where}: {len(table.runs)} finished runs that can be compared; {table.notes[0]}")
+    if table.runs.empty:
+        raise OutputError(f"{where}: no finished runs; give a folder that holds some (polyprefix run --out {where})")
+    if len(table.runs) == 1:
+        name = table.runs.index[0]
+        raise OutputError(f"{where}: one finished run ({name}); a comparison needs two, run another method")
+    settings = read_settings(table)
+    if comparable := [setting for setting in settings if len(setting.systems) > 1]:
+        return comparable
+    found = "; ".join(f"{setting.name}: {', '.join(setting.systems)}" for setting in settings)
+    raise OutputError(f"{where}: no two systems on the same task and model ({found}); run another method there")
 
 
 def compare_setting(
     setting: Setting,
     baseline: str | None,
-    resamples: int = RESAMPLES,
+    resamples: int | None = RESAMPLES,
     *,
     regressions: bool = False,
     mixed: bool | None = False,
@@ -76,31 +115,37 @@ def compare_setting(
     Args:
         setting: with at least one system.
         baseline: one of its systems; None compares nothing.
-        resamples: of the ranking's bootstrap.
+        resamples: of the ranking's bootstrap; None ranks nothing.
         regressions: whether to fit those of the gap.
         mixed: whether to fit the mixed-effects model; None means if it takes few seconds.
         named: contrasts that were named beforehand; those of systems that are not here are passed over.
+
+    Raises:
+        OutputError: if the systems have no example in common, or different main metrics.
     """
     blocks = _Blocks(setting)
-    main, context = blocks.of(setting.main_seeds), setting.context
-    claims, notes = _claims(blocks, baseline) if baseline else ([], [])
+    main = blocks.of(setting.main_seeds)
+    pairs, notes = _pairs(blocks, baseline) if baseline else ([], [])
     ranking = None
-    if len(main.answers.systems) > 1:
+    if resamples is not None and len(main.answers.systems) > 1:
         ranking = rank_stability(main.answers, resampled_scores(main.answers, resamples), main.columns)
     return SettingComparison(
-        task=context.task,
-        model=context.model,
-        shots=context.shots,
+        setting=setting,
+        task=setting.task,
+        model=setting.model,
+        shots=setting.shots,
         metric=setting.metric,
         baseline=baseline,
         seeds=main.answers.seeds,
         languages=setting.languages,
+        groups={key: _codes(main.answers, columns) for key, columns in main.groups.items()},
         n=int(main.answers.counts.sum()),
         systems=tuple(_summary(blocks, system, regressions) for system in setting.systems),
         ranking=ranking,
-        averages=tuple(claim for claim in claims if claim.grouping == "average"),
-        by_language=tuple(claim for claim in claims if claim.grouping == "language"),
-        by_group=tuple(claim for claim in claims if claim.grouping not in ("average", "language")),
+        averages=tuple(pair for pair in pairs if pair.grouping == "average"),
+        by_language=tuple(pair for pair in pairs if pair.grouping == "language"),
+        by_group=tuple(pair for pair in pairs if pair.grouping not in ("average", "language", "languages")),
+        with_english=tuple(uncorrected(pair) for pair in pairs if pair.grouping == "languages"),
         notes=(*setting.notes, *notes),
         named=tuple(_named(blocks, named)),
         interactions=interactions(main.answers.scores, main.groups),
@@ -120,8 +165,8 @@ class _Block:
     variances: Variances
     columns: Columns
     """All but English."""
-    groups: Mapping[tuple[str, str], Columns]
-    """(grouping, name) -> languages."""
+    groups: Mapping[Group, Columns]
+    """Of two languages and more: one alone has its own score and interval already."""
 
 
 class _Blocks:
@@ -141,12 +186,13 @@ class _Blocks:
             groups = {
                 name: [place[code] for code in codes]
                 for name, codes in group([answers.languages[column] for column in columns]).items()
+                if len(codes) > 1
             }
             self._found[key] = _Block(answers, Variances(answers), columns, groups)
         return self._found[key]
 
 
-def _claims(blocks: _Blocks, baseline: str) -> tuple[list[Claim], list[str]]:
+def _pairs(blocks: _Blocks, baseline: str) -> tuple[list[PairedComparison], list[str]]:
     """Of every system but the baseline, with the seeds that both have: on average, in each language and group; notes."""
     setting = blocks.setting
     by_seeds: dict[frozenset[int], list[str]] = {}
@@ -160,22 +206,21 @@ def _claims(blocks: _Blocks, baseline: str) -> tuple[list[Claim], list[str]]:
                 notes.append(f"{system}: seeds {listed} left out of its differences, which {baseline} or it lacks")
     if alone := by_seeds.pop(frozenset(), []):
         notes.append(f"{', '.join(alone)}: no seed in common with {baseline}, so no differences; run the same seeds")
-    return [claim for seeds, systems in by_seeds.items() for claim in _of(blocks.of(seeds), systems, baseline)], notes
+    return [pair for seeds, systems in by_seeds.items() for pair in _of(blocks.of(seeds), systems, baseline)], notes
 
 
-def _named(blocks: _Blocks, pairs: Pairs) -> Iterator[Claim]:
+def _named(blocks: _Blocks, pairs: Pairs) -> Iterator[PairedComparison]:
     setting = blocks.setting
     for system, other in pairs:
         if (
-            system in setting.runs
-            and other in setting.runs
+            system in setting.systems
+            and other in setting.systems
             and (shared := setting.seeds[system] & setting.seeds[other])
         ):
             block = blocks.of(shared)
             m, base = (block.answers.systems.index(name) for name in (system, other))
             (found,) = contrasts(block.answers, [weights(block.answers, m, block.columns, base)], block.variances)
-            claim = _claim(block.answers, base, m, "average", f"{system} - {other}", block.columns, found)
-            yield replace(claim, baseline=other)
+            yield _pair(block.answers, base, m, "average", f"{system} - {other}", block.columns, found)
 
 
 def _mixed(block: _Block, baseline: str | None, wanted: bool | None) -> MixedModel | str | None:
@@ -187,20 +232,24 @@ def _mixed(block: _Block, baseline: str | None, wanted: bool | None) -> MixedMod
     return mixed_model(block.answers, place, list(block.columns), None if wanted else MOST)
 
 
-def _of(block: _Block, systems: Sequence[str], baseline: str) -> Iterator[Claim]:
+def _of(block: _Block, systems: Sequence[str], baseline: str) -> Iterator[PairedComparison]:
     answers = block.answers
     base, places = answers.systems.index(baseline), [answers.systems.index(system) for system in systems]
     wanted = [
         (m, grouping, name, columns)
         for m in places
-        for (grouping, name), columns in {("average", "all but English"): block.columns, **block.groups}.items()
+        for (grouping, name), columns in {
+            ("average", "all but English"): block.columns,
+            ("languages", "all languages"): range(len(answers.languages)),
+            **block.groups,
+        }.items()
     ]
     wanted_weights = [weights(answers, m, columns, minus=base) for m, _, _, columns in wanted]
     found = contrasts(answers, wanted_weights, block.variances)
     for one, difference in zip(wanted, found, strict=True):
-        yield _claim(answers, base, *one, difference)
+        yield _pair(answers, base, *one, difference)
     for (m, column), difference in language_contrasts(answers, base, places).items():
-        yield _claim(answers, base, m, "language", answers.languages[column], [column], difference)
+        yield _pair(answers, base, m, "language", answers.languages[column], [column], difference)
 
 
 def _baseline(setting: Setting, wanted: str) -> str | None:
@@ -211,19 +260,22 @@ def _baseline(setting: Setting, wanted: str) -> str | None:
     """
     if wanted in setting.systems:
         return wanted
-    found = [system for system, method in setting.methods().items() if method == wanted]
+    found = [system for system, method in setting.methods.items() if method == wanted]
     if len(found) > 1:
         listed = ", ".join(f"'{system}'" for system in found)
         raise ConfigError(f"baseline '{wanted}': {setting.name} has several of them; name one: {listed}")
     return found[0] if found else None
 
 
-def _claim(
+def _pair(
     answers: Answers, base: int, m: int, grouping: str, name: str, columns: Columns, difference: Contrast
-) -> Claim:
+) -> PairedComparison:
     score, reference = (float(answers.scores[row, columns].mean()) for row in (m, base))
     h = cohens_h(score, reference)
-    return Claim(answers.systems[m], grouping, name, _codes(answers, columns), score, reference, difference, h)
+    return PairedComparison(
+        answers.systems[m], grouping, name, _codes(answers, columns), score, reference, difference, h,
+        baseline=answers.systems[base],
+    )  # fmt: skip
 
 
 def _codes(answers: Answers, columns: Columns) -> tuple[str, ...]:
@@ -232,45 +284,40 @@ def _codes(answers: Answers, columns: Columns) -> tuple[str, ...]:
 
 def _summary(blocks: _Blocks, system: str, regressions: bool) -> SystemSummary:
     setting, seeds = blocks.setting, blocks.setting.seeds[system]
-    block, run = blocks.of(seeds), setting.runs[system][0]
+    block = blocks.of(seeds)
     answers, main = block.answers, block.columns
     m, english = answers.systems.index(system), answers.index(ENGLISH)
-    wanted = [weights(answers, m, columns) for columns in (main, *block.groups.values())]
+    every = range(len(answers.languages))
+    wanted = [weights(answers, m, columns) for columns in (main, every, *block.groups.values())]
     if paired := english is not None and english not in main:
         wanted.append(weights(answers, m, [answers.languages.index(ENGLISH)]) - weights(answers, m, main))
-    score, *members = contrasts(answers, wanted, block.variances)
+    score, with_english, *members = contrasts(answers, wanted, block.variances)
     gap = members.pop() if paired else None
+    run = setting.runs.loc[setting.systems[system][0]]
     return SystemSummary(
         system=system,
-        method=run.method,
-        trainable=int(run.result.parameters.get("trainable", 0)),
+        method=run["method"],
+        trainable=int(run["trainable_parameters"]),
         seeds=tuple(sorted(seeds)),
         score=score,
+        with_english=with_english,
         english=None if english is None else float(answers.scores[m, english]),
-        gap=gap,
-        carried=_carried(setting, block, m) if gap else None,
-        groups=tuple(
-            GroupScore(*key, _codes(answers, columns), member)
-            for (key, columns), member in zip(block.groups.items(), members, strict=True)
-        ),
-        wins=0,
-        ties=0,
-        losses=0,
-        higher=0,
-        regression=_regression(run, answers, m, main) if regressions and gap else None,
+        transfer_gap=gap,
+        transfer_ratio=_transfer_ratio(setting, block, m) if gap else None,
+        groups=dict(zip(block.groups, members, strict=True)),
+        regression=_regression(run["fertility"], answers, m, main) if regressions and gap else None,
     )
 
 
-def _regression(run: Run, answers: Answers, m: int, main: Columns) -> Regression | str:
-    lost = float(answers.scores[m, answers.languages.index(ENGLISH)]) - answers.scores[m]
-    return gap_regression({answers.languages[column]: float(lost[column]) for column in main}, run.result.fertility)
+def _regression(fertility: Mapping[str, float], answers: Answers, m: int, main: Columns) -> Regression | str:
+    gaps = float(answers.scores[m, answers.languages.index(ENGLISH)]) - answers.scores[m]
+    return gap_regression({answers.languages[column]: float(gaps[column]) for column in main}, fertility)
 
 
-def _carried(setting: Setting, block: _Block, m: int) -> Contrast | None:
-    answers, methods = block.answers, setting.methods()
-    unadapted = [i for i, system in enumerate(answers.systems) if methods[system] == UNADAPTED]
-    if len(unadapted) != 1 or m in unadapted:
+def _transfer_ratio(setting: Setting, block: _Block, m: int) -> Contrast | None:
+    answers, base = block.answers, setting.base
+    if base is None or base not in answers.systems or base == answers.systems[m]:
         return None
-    english = [answers.languages.index(ENGLISH)]
-    over, under = (weights(answers, m, columns, minus=unadapted[0]) for columns in (block.columns, english))
+    english, place = [answers.languages.index(ENGLISH)], answers.systems.index(base)
+    over, under = (weights(answers, m, columns, minus=place) for columns in (block.columns, english))
     return ratio(answers, over, under, block.variances)

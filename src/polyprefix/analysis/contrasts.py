@@ -21,10 +21,9 @@ import numpy as np
 
 from polyprefix.analysis.answers import Answers
 from polyprefix.analysis.variance import NEGLIGIBLE, Variance, Variances, mean_language_variance
-from polyprefix.scoring.bootstrap import Floats, Reals, resampled_sums
+from polyprefix.scoring.bootstrap import RESAMPLES, Floats, Reals, resampled_sums
 from polyprefix.scoring.metrics import wilson
 
-RESAMPLES = 10_000
 LEVEL = 0.95
 
 

@@ -195,6 +195,6 @@ def _fixed(y: Floats, design: _Design, ratio: float, residual: float) -> tuple[F
         return b, errors, np.full(len(b), free)
     covariance = np.linalg.inv(info)
     gradient = np.stack([from_groups, from_rows])  # of each coefficient's variance, [2, p]
-    spread = np.einsum("ap,ab,bp->p", gradient, covariance, gradient)
-    degrees = np.clip(2 * errors**4 / np.maximum(spread, 1e-300), 1.0, free)
+    variance_of_errors = np.einsum("ap,ab,bp->p", gradient, covariance, gradient)
+    degrees = np.clip(2 * errors**4 / np.maximum(variance_of_errors, 1e-300), 1.0, free)
     return b, errors, degrees

@@ -13,7 +13,7 @@ counts, with its own S - 1 degrees of freedom. What the rule costs and protects 
 
 A seed draws the training sentences, their order and the initial values. Systems with one seed therefore share
 sentences where `train_size` leaves some out: what a seed does to all systems at once (shared) and what it does to each
-(own) are told apart from the data, by the mean over systems and the deviations from it. The shared part cancels in the
+(own) are estimated separately, by the mean over systems and the deviations from it. The shared part cancels in the
 difference of two trained systems and counts once against the base model, which no seed moves.
 
 M systems, S seeds, L languages, I ids, K systems that seeds move.

@@ -46,7 +46,8 @@ def write_report(
     *,
     texts: bool,
     across_shots: bool = False,
-    unfinished: Sequence[str] | None = None,
+    unfinished: Sequence[str] = (),
+    planned: bool = False,
     names: Mapping[str, str] | None = None,
     contrasts: Sequence[tuple[str, str]] = (),
 ) -> None:
@@ -56,32 +57,28 @@ def write_report(
         folders: of runs, or of folders of runs.
         form: one of `FORMATS`.
         out: the page, or the folder of other files.
-        baseline: as `read_grid`.
+        baseline, across_shots, unfinished, planned, names, contrasts: as `grid_of`.
         texts: whether examples show texts of the benchmark.
-        across_shots: as `read_grid`.
-        unfinished: as `read_grid`.
-        names: as `read_grid`.
-        contrasts: as `read_grid`.
 
     Raises:
         OutputError: if there is no run that can be read, or a file cannot be written.
         ConfigError: if no run has the baseline.
     """
     from polyprefix.report.grid import read_grid
-    from polyprefix.report.views import compare
 
-    grid = read_grid(folders, baseline, unfinished, names=names, across_shots=across_shots, contrasts=contrasts)
-    views = compare(grid)
+    grid = read_grid(
+        folders, baseline, unfinished=unfinished, planned=planned, names=names, across_shots=across_shots, contrasts=contrasts
+    )  # fmt: skip
     if form == "html":
         from polyprefix.report.page import write_page
 
-        write_page(grid, views, out, texts=texts)
+        write_page(grid, out, texts=texts)
         click.echo(f"wrote {out}")
     else:
         from polyprefix.report.paper import write_paper
 
-        click.echo(f"wrote {len(write_paper(grid, views, form, out))} files into {out}")
-    _show(grid, views)
+        click.echo(f"wrote {len(write_paper(grid, form, out))} files into {out}")
+    _show(grid)
 
 
 def show_figures(
@@ -92,14 +89,12 @@ def show_figures(
 ) -> None:
     """Print what the report of these runs would print."""
     from polyprefix.report.grid import read_grid
-    from polyprefix.report.views import compare
 
-    grid = read_grid(folders, None, unfinished, names=names, contrasts=contrasts)
-    _show(grid, compare(grid))
+    _show(read_grid(folders, unfinished=unfinished, planned=True, names=names, contrasts=contrasts))
 
 
-def _show(grid: Any, views: Any) -> None:
+def _show(grid: Any) -> None:
     from polyprefix.report.overview import show
     from polyprefix.terminal import console
 
-    show(grid, views, console())
+    show(grid, console())

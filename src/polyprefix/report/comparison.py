@@ -1,10 +1,8 @@
-"""A comparison in the terminal, as JSON and as CSV. Narrow terminals lose columns, then split tables; never digits."""
+"""A comparison in the terminal and as JSON. Narrow terminals lose columns, then split tables; never digits."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -15,7 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from polyprefix.analysis.claims import ALPHA, FAMILIES, Claim, Comparison, SettingComparison, SystemSummary, language_of
+from polyprefix import languages
+from polyprefix.analysis.comparisons import ALPHA, Comparison, PairedComparison, SettingComparison, SystemSummary
 from polyprefix.analysis.contrasts import Contrast
 from polyprefix.analysis.mixed import MixedModel
 from polyprefix.analysis.ranks import Rank
@@ -24,7 +23,7 @@ from polyprefix.report.format import ABSENT, interval, p_value, percent, signed
 
 WIDE = 104
 NAME, CELL = 24, 10
-"""Terminal columns: for the name of a language with its count, and for a difference with its mark."""
+"""Terminal columns: for the name of a language with its count, and for a difference with its stars."""
 
 
 def render(comparison: Comparison, console: Console) -> None:
@@ -32,8 +31,8 @@ def render(comparison: Comparison, console: Console) -> None:
     for setting in comparison.settings:
         _heading(setting, console)
         console.print(_system_table(setting, console.width))
-        for title, claims in (("languages", setting.by_language), ("groups", setting.by_group)):
-            for table in _claim_tables(setting, title, claims, console.width):
+        for title, pairs in (("languages", setting.by_language), ("groups", setting.by_group)):
+            for table in _pair_tables(setting, title, pairs, console.width):
                 console.print(table)
         for table in (*_model_tables(setting), *_regression_tables(setting, console.width)):
             console.print(table)
@@ -47,41 +46,13 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
     return values
 
 
-def as_csv(comparison: Comparison) -> str:
-    """One line a comparison; shares, not percentages."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for setting in comparison.settings:
-        for family, method in FAMILIES.items():
-            for claim in getattr(setting, family):
-                writer.writerow(_line(setting, claim, method))
-    return text.getvalue()
-
-
-COLUMNS = (
-    "task", "model", "shots", "metric", "seeds", "baseline", "system", "grouping", "name", "languages", "n", "score",
-    "baseline_score", "difference", "ci95_low", "ci95_high", "p_runs", "p_runs_adjusted", "p_seeds", "p_seeds_adjusted",
-    "cohens_h", "correction",
-)  # fmt: skip
-
-
-def _line(setting: SettingComparison, claim: Claim, correction: str) -> tuple[Any, ...]:
-    difference = claim.difference
-    return (
-        setting.task, setting.model, setting.shots, setting.metric, len(setting.seeds), claim.baseline or setting.baseline, claim.system,
-        claim.grouping, claim.name, len(claim.languages), difference.n, claim.score, claim.baseline_score,
-        difference.value, *difference.ci95, difference.p_runs, claim.adjusted_runs, difference.p_seeds,
-        claim.adjusted_seeds, claim.cohens_h, correction,
-    )  # fmt: skip
-
-
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
-        found = {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        return {**found, "mark": value.mark} if isinstance(value, Claim) else found
+        shown = [field.name for field in dataclasses.fields(value) if field.compare]
+        found = {name: _plain(getattr(value, name)) for name in shown}
+        return {**found, "significance": value.significance} if isinstance(value, PairedComparison) else found
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {": ".join(key) if isinstance(key, tuple) else key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
@@ -114,19 +85,19 @@ def _system_table(setting: SettingComparison, width: int) -> Table:
     headings += ["h", "English", "gap", "ratio", "rank", "best"] if wide else ["gap"]
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
-    claims = {claim.system: claim for claim in setting.averages}
+    pairs = {pair.system: pair for pair in setting.averages}
     ranking = setting.ranking
     ranks = dict(zip(ranking.systems, ranking.ranks, strict=True)) if ranking else {}
     for system in setting.systems:
-        cells = [Text(system.system), percent(system.score.value), *_claim_cells(claims.get(system.system), system)]
-        gap = signed(system.gap.value) if system.gap else ABSENT
+        cells = [Text(system.system), percent(system.score.value), *_pair_cells(pairs.get(system.system), system)]
+        gap = signed(system.transfer_gap.value) if system.transfer_gap else ABSENT
         if wide:
-            claim = claims.get(system.system)
+            pair = pairs.get(system.system)
             cells += [
-                f"{claim.cohens_h:+.2f}" if claim else ABSENT,
+                f"{pair.cohens_h:+.2f}" if pair else ABSENT,
                 ABSENT if system.english is None else percent(system.english),
                 gap,
-                _share(system.carried),
+                _share(system.transfer_ratio),
                 *_rank_cells(ranks.get(system.system)),
             ]
         else:
@@ -135,35 +106,37 @@ def _system_table(setting: SettingComparison, width: int) -> Table:
     return table
 
 
-def _claim_cells(claim: Claim | None, system: SystemSummary) -> list[Text | str]:
-    """Difference with its interval, mark, corrected p-value, languages won, tied and lost."""
-    if claim is None:
+def _pair_cells(pair: PairedComparison | None, system: SystemSummary) -> list[Text | str]:
+    """Difference with its interval, stars, corrected p-value, languages won, tied and lost."""
+    if pair is None:
         return [Text("baseline", style="dim"), "", "", ""]
-    figure = _figure(claim)
-    figure.append(f" {interval(claim.difference.ci95, with_sign=True)}", style="dim")
-    return [figure, claim.mark, p_value(claim.p), f"{system.wins} {system.ties} {system.losses}"]
+    figure = _figure(pair)
+    figure.append(f" {interval(pair.difference.ci95, with_sign=True)}", style="dim")
+    return [figure, pair.significance, p_value(pair.p), f"{system.wins} {system.ties} {system.losses}"]
 
 
-def _figure(claim: Claim) -> Text:
-    style = ("green" if claim.difference.value > 0 else "red") if claim.mark else ""
-    return Text(signed(claim.difference.value), style=style)
+def _figure(pair: PairedComparison) -> Text:
+    style = ("green" if pair.difference.value > 0 else "red") if pair.significance else ""
+    return Text(signed(pair.difference.value), style=style)
 
 
 def _rank_cells(rank: Rank | None) -> list[str]:
     return [f"{rank.rank:g} {rank.ci95[0]:g}–{rank.ci95[1]:g}", percent(rank.best)] if rank else [ABSENT, ABSENT]
 
 
-def _share(carried: Contrast | None) -> str:
-    return f"{percent(carried.value)}%" if carried else ABSENT
+def _share(ratio: Contrast | None) -> str:
+    return f"{percent(ratio.value)}%" if ratio else ABSENT
 
 
-def _claim_tables(setting: SettingComparison, title: str, claims: Sequence[Claim], width: int) -> Iterator[Table]:
+def _pair_tables(
+    setting: SettingComparison, title: str, pairs: Sequence[PairedComparison], width: int
+) -> Iterator[Table]:
     """One column a system; as many tables as the width asks for."""
-    systems = list(dict.fromkeys(claim.system for claim in claims))
+    systems = list(dict.fromkeys(pair.system for pair in pairs))
     room = max(1, (width - NAME - 8) // CELL)
-    rows: dict[tuple[str, str], dict[str, Claim]] = {}
-    for claim in claims:
-        rows.setdefault((claim.grouping, claim.name), {})[claim.system] = claim
+    rows: dict[tuple[str, str], dict[str, PairedComparison]] = {}
+    for pair in pairs:
+        rows.setdefault((pair.grouping, pair.name), {})[pair.system] = pair
     for start in range(0, len(systems), room):
         shown = systems[start : start + room]
         table = _table(f"\n{title}: {setting.metric} of {setting.baseline}, and differences from it")
@@ -176,19 +149,19 @@ def _claim_tables(setting: SettingComparison, title: str, claims: Sequence[Claim
             if grouping != "language":
                 table.add_row(Text(f"by {grouping}", style="bold cyan"))
             for (_, name), found in members:
-                table.add_row(*_claim_row(name, found, shown))
+                table.add_row(*_pair_row(name, found, shown))
         yield table
 
 
-def _claim_row(name: str, claims: Mapping[str, Claim], systems: Sequence[str]) -> list[Text | str]:
-    any_claim = next(iter(claims.values()))
-    single = any_claim.grouping == "language"
-    label = language_of(any_claim).name if single else f"  {name}"
-    count = any_claim.difference.n if single else len(any_claim.languages)
-    cells: list[Text | str] = [Text(label), str(count), percent(any_claim.baseline_score)]
+def _pair_row(name: str, pairs: Mapping[str, PairedComparison], systems: Sequence[str]) -> list[Text | str]:
+    any_pair = next(iter(pairs.values()))
+    single = any_pair.grouping == "language"
+    label = languages.get(name).name if single else f"  {name}"
+    count = any_pair.difference.n if single else len(any_pair.languages)
+    cells: list[Text | str] = [Text(label), str(count), percent(any_pair.baseline_score)]
     for system in systems:
-        cell = _figure(claims[system])
-        cell.append(f"{claims[system].mark:<2}")
+        cell = _figure(pairs[system])
+        cell.append(f"{pairs[system].significance:<2}")
         cells.append(cell)
     return cells
 

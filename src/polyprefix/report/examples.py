@@ -7,16 +7,17 @@ every language. How many is decided by the size of the texts.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polyprefix import languages
 from polyprefix.languages.lookup import tag
-from polyprefix.records import Prediction
-from polyprefix.report.grid import Cell
-from polyprefix.report.views import View
-from polyprefix.results.files import count_answers, read_predictions
+from polyprefix.report.grid import Grid
+from polyprefix.report.view import View
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST = 8
 """Examples a language at most."""
@@ -39,22 +40,20 @@ class Examples:
     """So many examples there are, over all languages."""
 
 
-def examples(views: Sequence[View], texts: bool) -> dict[tuple[str, str], Examples]:
+def examples(grid: Grid, texts: bool) -> dict[tuple[str, str], Examples]:
     """Examples of each view.
 
     Args:
-        views: with at least one cell each.
+        grid: what was run.
         texts: whether to show texts and free answers of the benchmark, or ids, labels and who was right only.
-
-    Raises:
-        OutputError: if predictions cannot be read.
     """
     found = {}
-    for view in views:
+    for view in grid.views:
+        frames = {method: _first_seed(view, method) for method in view.cells}
         per_language = MOST
         while per_language >= 1:
-            shown = _examples(view, texts, per_language)
-            if _size(shown) <= BUDGET / len(views) or per_language == 1:
+            shown = _examples(view, frames, texts, per_language)
+            if _size(shown) <= BUDGET / len(grid.views) or per_language == 1:
                 break
             per_language //= 2
         found[view.task, view.model] = shown
@@ -65,54 +64,58 @@ def _size(shown: Examples) -> int:
     return sum(len(str(value)) for item in shown.items for value in item.values())
 
 
-def _examples(view: View, texts: bool, count: int) -> Examples:
-    ids = {code: _chosen(view.cells.values(), code, count) for code in view.languages}
-    wanted = {key for keys in ids.values() for key in keys}
-    answers = {method: _answers(cell, wanted) for method, cell in view.cells.items()}
-    labelled = _labelled(view) if not texts else set(view.languages)
+def _first_seed(view: View, method: str) -> pd.DataFrame:
+    """The predictions of a cell's first seed, by language and example."""
+    frame = view.setting.table.examples
+    return frame[frame["run_id"] == view.setting.systems[method][0]].set_index(["language", "example_id"])
+
+
+def _examples(view: View, frames: Mapping[str, pd.DataFrame], texts: bool, count: int) -> Examples:
+    ids: dict[str, set[str]] = {code: set() for code in view.languages}
+    for code, key in (found for frame in frames.values() for found in frame.index):
+        ids[code].add(key)
+    chosen = [(code, key) for code in view.languages for key in _chosen(ids[code], count)]
+    labelled = set(view.languages) if texts else _labelled(view, frames)
+    answers = {method: _predictions(frame, chosen, view.metric) for method, frame in frames.items()}
     items = []
-    for code in view.languages:
-        open_answers = code not in labelled
-        for key in ids[code]:
-            given = [answers[method].get((code, key)) for method in view.cells]
-            first = next(answer for answer in given if answer)
-            items.append({
-                "language": view.languages.index(code),
-                "id": key,
-                "text": first[0].text if texts else None,
-                "gold": None if open_answers else " / ".join(first[0].references),
-                "predicted": [None if open_answers or answer is None else answer[0].prediction for answer in given],
-                "correct": [None if answer is None else round(answer[1], 4) for answer in given],
-            })  # fmt: skip
+    for code, key in chosen:
+        given = [answers[method].get((code, key)) for method in view.cells]
+        first = next(one for one in given if one)
+        free = code not in labelled
+        items.append({
+            "language": view.languages.index(code),
+            "id": key,
+            "text": first["text"] if texts else None,
+            "gold": None if free else " / ".join(first["references"]),
+            "predicted": [None if free or one is None else one["prediction"] for one in given],
+            "correct": [None if one is None else round(one[view.metric], 4) for one in given],
+        })  # fmt: skip
     return Examples(
         tuple(view.cells),
         tuple({"code": one.code, "name": one.name, "tag": tag(one)} for one in map(languages.get, view.languages)),
         tuple(items),
-        sum(len(_ids(view.cells.values(), code)) for code in view.languages),
+        sum(map(len, ids.values())),
     )
 
 
-def _chosen(cells: Iterable[Cell], code: str, count: int) -> list[str]:
-    return sorted(_ids(cells, code), key=lambda key: hashlib.sha256(f"example {key}".encode()).digest())[:count]
+def _chosen(ids: Iterable[str], count: int) -> list[str]:
+    return sorted(ids, key=lambda key: hashlib.sha256(f"example {key}".encode()).digest())[:count]
 
 
-def _ids(cells: Iterable[Cell], code: str) -> set[str]:
-    return {key for cell in cells for key in cell.runs[0].correctness.get(code, ())}
+def _predictions(
+    frame: pd.DataFrame, keys: Iterable[tuple[str, str]], metric: str
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """(language, id) -> text, references, prediction and metric, of those that the frame has."""
+    rows = frame.loc[frame.index.intersection(list(keys)), ["text", "references", "prediction", metric]]
+    return dict(zip(rows.index, rows.to_dict("records"), strict=True))
 
 
-def _answers(cell: Cell, ids: set[str]) -> dict[tuple[str, str], tuple[Prediction, float]]:
-    """(language, id) -> answer and how right it is, of the first seed."""
-    found: dict[tuple[str, str], tuple[Prediction, float]] = {}
-    for path in cell.runs[0].predictions:
-        for prediction, right in zip(*read_predictions(path, ids), strict=True):
-            found.setdefault((prediction.language, prediction.example_id), (prediction, right))
-    return found
-
-
-def _labelled(view: View) -> set[str]:
+def _labelled(view: View, frames: Mapping[str, pd.DataFrame]) -> set[str]:
     """The languages whose answers are labels in every cell."""
-    free = set()
-    for cell in view.cells.values():
-        for path in cell.runs[0].predictions:
-            free |= {code for code, count in count_answers(path).items() if count > LABELS}
+    free: set[str] = set()
+    for frame in frames.values():
+        different: dict[str, set[tuple[str, ...]]] = {}
+        for (code, _), references in frame["references"].items():
+            different.setdefault(code, set()).add(tuple(references))
+        free |= {code for code, answers in different.items() if len(answers) > LABELS}
     return set(view.languages) - free

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from math import comb
 
 from polyprefix.analysis.answers import Answers
-from polyprefix.analysis.claims import ALPHA, Claim, adjusted
+from polyprefix.analysis.comparisons import ALPHA, PairedComparison, adjusted
 from polyprefix.analysis.contrasts import Contrast, contrast, contrasts, weights
 from polyprefix.analysis.groups import beyond_english
 from polyprefix.analysis.pool import pool
 from polyprefix.report.format import interval, percent, signed
 from polyprefix.report.grid import Grid
-from polyprefix.report.views import View
 
 
 @dataclass(frozen=True)
@@ -42,23 +41,24 @@ class Overall:
         """Number of pairs of methods."""
         return comb(len(self.answers.systems), 2)
 
-    def against(self, method: str) -> list[Claim]:
+    def against(self, method: str) -> list[PairedComparison]:
         """A method minus each of the others, the best of them first; corrected over all pairs, because the data chose the method."""
         systems, order = self.answers.systems, self.ranked
         keys = [(a, b) for i, a in enumerate(order) for b in order[i + 1 :]]
         wanted = [weights(self.answers, systems.index(a), self.columns, minus=systems.index(b)) for a, b in keys]
         found = contrasts(self.answers, wanted)
         scores = {name: float(self.answers.scores[i, self.columns].mean()) for i, name in enumerate(systems)}
-        claims = [
-            Claim(a, "average", f"{a} - {b}", (), scores[a], scores[b], one, 0.0, baseline=b)
+        pairs = [
+            PairedComparison(a, "average", f"{a} - {b}", (), scores[a], scores[b], one, 0.0, baseline=b)
             for (a, b), one in zip(keys, found, strict=True)
         ]
-        return [claim for claim in adjusted(claims, "holm") if claim.system == method]
+        return [pair for pair in adjusted(pairs, "holm") if pair.system == method]
 
 
-def overall(views: Sequence[View]) -> Overall | None:
+def overall(grid: Grid) -> Overall | None:
     """All views together; None where no method can be compared in all of them."""
-    settings = {(view.task, view.model): view.setting for view in views if view.setting and view.compared}
+    views = grid.views
+    settings = {(view.task, view.model): view.setting for view in views if view.compared}
     pooled = pool(settings)
     if pooled is None or len(settings) < len(views):
         return None
@@ -71,12 +71,11 @@ def overall(views: Sequence[View]) -> Overall | None:
     return Overall(answers, tuple(beyond_english(answers.languages)))
 
 
-def finding(grid: Grid, views: Sequence[View], whole: Overall | None) -> tuple[str, str]:
+def finding(grid: Grid, whole: Overall | None) -> tuple[str, str]:
     """Which method has the highest average; from which others it differs significantly.
 
     Args:
-        grid: what was run.
-        views: its figures.
+        grid: what was run, and its figures.
         whole: what all of them give together.
     """
     if whole is None:
@@ -90,14 +89,15 @@ def finding(grid: Grid, views: Sequence[View], whole: Overall | None) -> tuple[s
     rest = [method for method in grid.methods if method not in whole.ranked]
     of = f" of the {len(whole.ranked)} methods that every task and model has" if others and rest else ""
     highest = f"{best} has the highest average{of}" if others else f"The average of {best}"
-    first = f"{highest}: {percent(mean.value)}% {interval(mean.ci95)} over {_extent(views)}"
+    first = f"{highest}: {percent(mean.value)}% {interval(mean.ci95)} over {_extent(grid)}"
     if others:
-        return first + ".", _certainty(grid, views, whole) + (_left_out(rest, views) if rest else "")
+        return first + ".", _certainty(grid, whole) + (_left_out(rest, grid) if rest else "")
     reason = "The study holds no other method" if len(grid.methods) == 1 else "No other method has all these cells"
     return first + ".", f"{reason}, so nothing here says whether another would do better."
 
 
-def _extent(views: Sequence[View]) -> str:
+def _extent(grid: Grid) -> str:
+    views = grid.views
     compared = len({code for view in views for code in view.compared})
     tested = len({code for view in views for cell in view.cells.values() for code in cell.others})
     tasks, models = len({view.task for view in views}), len({view.model for view in views})
@@ -113,17 +113,17 @@ def points(change: Contrast) -> str:
     return f"{signed(change.value)} points {interval(change.ci95, with_sign=True)}"
 
 
-def _left_out(methods: Sequence[str], views: Sequence[View]) -> str:
+def _left_out(methods: Sequence[str], grid: Grid) -> str:
     """Which methods have cells in some tasks and models only, and whether one of them does better where it has."""
     text = f" Not run in every task and model, and so not in that comparison: {', '.join(methods)}"
     for method in methods:
-        there = [view for view in views if method in view.averages]
+        there = [view for view in grid.views if method in view.summaries]
         if highest := sum(method in view.best for view in there):
             text += f"; {method} has the highest average in {highest} of the {len(there)} where it was"
     return text + "."
 
 
-def _certainty(grid: Grid, views: Sequence[View], whole: Overall) -> str:
+def _certainty(grid: Grid, whole: Overall) -> str:
     best = whole.ranked[0]
     found = whole.against(best)
     rule = f"p < {ALPHA}, Holm over all {whole.pairs} pairs of methods"
@@ -134,20 +134,20 @@ def _certainty(grid: Grid, views: Sequence[View], whole: Overall) -> str:
         higher, even = "higher than", "no different, but for the choice of examples, from"
         kind = f" (fixed seeds; {rule}). All of them share one seed only, so it is not said that another seed would show it"
     parts = [
-        f"{words} {', '.join(f'{claim.baseline} ({points(claim.difference)})' for claim in those)}"
+        f"{words} {', '.join(f'{pair.baseline} ({points(pair.difference)})' for pair in those)}"
         for words, those in (
-            (higher, [claim for claim in found if claim.mark and claim.difference.value > 0]),
-            (even, [claim for claim in found if not claim.mark]),
+            (higher, [pair for pair in found if pair.significance and pair.difference.value > 0]),
+            (even, [pair for pair in found if not pair.significance]),
         )
         if those
     ]
     text = f"{'It is' if len(whole.answers.seeds) > 1 else 'In these runs it is'} {'; '.join(parts)}{kind}"
-    claims = [claim for view in views for (method, _), claim in view.differences.items() if method == best]
-    if not claims or best == grid.baseline:
+    pairs = [pair for view in grid.views for (method, _), pair in view.differences.items() if method == best]
+    if not pairs or best == grid.baseline:
         return text + "."
-    better = sum(bool(claim.mark) and claim.difference.value > 0 for claim in claims)
-    worse = sum(bool(claim.mark) and claim.difference.value < 0 for claim in claims)
+    better = sum(bool(pair.significance) and pair.difference.value > 0 for pair in pairs)
+    worse = sum(bool(pair.significance) and pair.difference.value < 0 for pair in pairs)
     return (
-        f"{text}. Language by language it is marked better than {grid.baseline} in {better} and marked worse in "
-        f"{worse} of {len(claims)} comparisons."
+        f"{text}. Of its {len(pairs)} differences to {grid.baseline} in single languages, {better} are above and {worse} below 0 after "
+        "correction (stars in the tables)."
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 ABSENT = "–"
-MARKS = "** significant incl. seed variance (corrected p < 0.05), * significant (fixed seeds), where one seed was run"
-"""What the marks of claims say (`polyprefix.analysis.claims`)."""
+STARS = "** significant incl. seed variance (corrected p < 0.05), * significant (fixed seeds), where one seed was run"
+"""What the stars of a difference say (`polyprefix.analysis.comparisons`)."""
 
 
 def percent(share: float) -> str:

@@ -1,4 +1,4 @@
-"""The report of many runs as one HTML file: no network, no fonts, no pictures; readable without JavaScript.
+"""The report of one run or of many as one HTML file: no network, no fonts, no pictures; readable without JavaScript.
 
 The template engine escapes all text, what the script reads is escaped JSON, and the page forbids itself every request and every
 script but its own (Content-Security-Policy with the script's hash).
@@ -23,10 +23,12 @@ from polyprefix.languages import Language
 from polyprefix.report import format as figures
 from polyprefix.report import vega
 from polyprefix.report.charts import task_charts, together, view_charts
+from polyprefix.report.charts.averages import SHOWN_GROUPS
 from polyprefix.report.examples import examples
 from polyprefix.report.findings import finding, overall
 from polyprefix.report.grid import Grid
-from polyprefix.report.views import SHOWN_GROUPS, View
+from polyprefix.report.view import Cell, View
+from polyprefix.results.table import flatten
 
 DARK = {
     "land": "#2c3239", "m0": "#a3adb8", "m1": "#6db3ff", "m2": "#f2955a", "m3": "#4cc9a0", "m4": "#e08bd0", "m5": "#d9b64a",
@@ -44,31 +46,30 @@ class Drawing:
     svg: Markup
 
 
-def write_page(grid: Grid, views: Sequence[View], path: Path, *, texts: bool = True) -> None:
+def write_page(grid: Grid, path: Path, *, texts: bool = True) -> None:
     """Write the report of a grid, whole or not at all; missing folders are made.
 
     Args:
-        grid: what was run.
-        views: its figures.
+        grid: what was run, and its figures.
         path: the file.
         texts: whether examples show texts of the benchmark.
 
     Raises:
-        OutputError: if predictions cannot be read or the file cannot be written.
+        OutputError: if the file cannot be written.
     """
-    whole = overall(views)
+    whole, views = overall(grid), grid.views
     environment = _environment()
-    script = environment.get_template("study.js").render()
-    page = environment.get_template("study.html.j2").render(
+    script = environment.get_template("report.js").render()
+    page = environment.get_template("report.html.j2").render(
         grid=grid,
         views=views,
-        opened=fullest(views),
-        finding=finding(grid, views, whole),
+        opened=fullest(grid),
+        finding=finding(grid, whole),
         together=[_drawing(chart) for chart in together(grid, whole)],
         comparisons=sum(len(view.differences) for view in views),
         charts={(v.task, v.model): [_drawing(chart) for chart in view_charts(grid, v)] for v in views},
-        across={task: [_drawing(chart) for chart in task_charts(grid, views, task)] for task in grid.tasks},
-        examples=examples(views, texts),
+        across={task: [_drawing(chart) for chart in task_charts(grid, task)] for task in grid.tasks},
+        examples=examples(grid, texts),
         texts=texts,
         common=_common(grid),
         script=Markup(script),
@@ -90,8 +91,9 @@ def _environment() -> Environment:
     )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     for helper in (
-        figures.percent, figures.signed, figures.interval, figures.p_value, figures.duration, shade, limits, reach, group_names,
-        across_seeds, facts,
+        figures.percent, figures.signed, figures.interval, figures.p_value, figures.duration, figures.costs, figures.trained_share,
+        shade, limits, reach,
+        group_names, across_seeds, facts, settings,
     ):  # fmt: skip
         environment.globals[helper.__name__] = helper
     environment.tests["match_prefix"] = lambda name, prefix: name.startswith(prefix + "-")
@@ -100,7 +102,7 @@ def _environment() -> Environment:
         "language": languages.get,
         "light": {name: colour for name, colour in vega.PAPER.items() if name in DARK},
         "groupings": SHOWN_GROUPS,
-        "MARKS": figures.MARKS,
+        "STARS": figures.STARS,
         "colours": vega.METHOD_COLOURS,
     }
     return environment
@@ -118,36 +120,48 @@ def _drawing(chart: vega.Chart) -> Drawing:
     return Drawing(chart, label + Markup(drawing[len("<svg") :]))
 
 
-def _common(grid: Grid) -> Path:
-    """The deepest folder that holds all runs: in the page, paths start there."""
-    folders = [run.folder.resolve() for cell in grid.cells.values() for run in cell.runs]
-    return next(parent for parent in folders[0].parents if all(parent in folder.parents for folder in folders))
+def _common(grid: Grid) -> Path | None:
+    """The deepest folder that holds all runs, where paths of the page start; None for results in memory."""
+    folders = [folder.resolve() for cell in grid.cells for folder in cell.runs["folder"] if folder]
+    parents = folders[0].parents if folders else ()
+    return next((parent for parent in parents if all(parent in folder.parents for folder in folders)), None)
 
 
 def facts(grid: Grid) -> dict[str, str]:
     """Data, devices and cost of all runs; what no run says is absent."""
-    results = [run.result for cell in grid.cells.values() for run in cell.runs]
-    tests = [sum(score.n for score in cell.runs[0].scores.values()) for cell in grid.cells.values()]
-    sizes = {cell.runs[0].result.config.get("train_size") for cell in grid.cells.values() if cell.trained}
+    runs = [run for cell in grid.cells for run in cell.runs.itertuples()]
+    tests = [sum(score[cell.metric].n for score in cell.runs["scores"].iloc[0].values()) for cell in grid.cells]
+    sizes = {cell.runs["config"].iloc[0].get("train_size") for cell in grid.cells if cell.trained}
     found = {
         "English training examples": ", ".join(sorted(f"{size:,}" if size else "all of the task" for size in sizes)),
-        "test answers of a run": " to ".join(f"{count:,}" for count in sorted({min(tests), max(tests)})),
-        "devices": ", ".join(sorted({str(result.provenance["device"]) for result in results if "device" in result.provenance})),
+        "test predictions of a run": " to ".join(f"{count:,}" for count in sorted({min(tests), max(tests)})),
+        "devices": ", ".join(sorted({str(run.provenance["device"]) for run in runs if "device" in run.provenance})),
     }  # fmt: skip
-    seconds = {name: sum(result.cost.get(f"{name}_seconds", 0.0) for result in results) for name in ("train", "eval")}
+    seconds = {name: sum(run.cost.get(f"{name}_seconds", 0.0) for run in runs) for name in ("train", "eval")}
     if total := sum(seconds.values()):
         parts = ", ".join(
             f"{figures.duration(seconds[key])} {name}" for key, name in (("train", "training"), ("eval", "testing"))
         )
         found["computing time"] = f"{figures.duration(total)}: {parts}"
-    if peak := max((result.cost.get("peak_memory_bytes", 0.0) for result in results), default=0.0):
-        found["most memory"] = figures.size(peak)
+    if peak := max((run.cost.get("peak_memory_bytes", 0.0) for run in runs), default=0.0):
+        found["peak memory"] = figures.size(peak)
     return {name: fact for name, fact in found.items() if fact}
 
 
-def fullest(views: Sequence[View]) -> View:
-    """The one with the most runs and languages: what a reader sees first."""
-    return max(views, key=lambda view: sum(len(cell.runs) * len(cell.scores) for cell in view.cells.values()))
+def settings(cell: Cell) -> dict[str, str]:
+    """Settings and provenance of a cell's first run; what is not set is left out."""
+    run = cell.runs.iloc[0]
+    values = flatten({**run["config"], **run["provenance"]})
+    return {
+        key: ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def fullest(grid: Grid) -> View:
+    """The view with the most runs and languages: what a reader sees first."""
+    return max(grid.views, key=lambda view: sum(len(cell.runs) * len(cell.scores) for cell in view.cells.values()))
 
 
 def limits(view: View) -> tuple[float, float]:
@@ -168,7 +182,7 @@ def shade(value: float, low: float, high: float) -> int:
 
 def reach(view: View) -> float:
     """The furthest end of an interval of differences from 0, so that the plots of a view share one scale."""
-    ends = [abs(end) for claim in view.differences.values() for end in claim.difference.ci95]
+    ends = [abs(end) for pair in view.differences.values() for end in pair.difference.ci95]
     return max([*ends, 0.01])
 
 
@@ -179,10 +193,10 @@ def group_names(language: Language) -> dict[str, str]:
 
 def across_seeds(view: View, method: str) -> Sequence[float]:
     """The average for each seed that is compared, over the languages that averages are over."""
-    if view.setting is None or method not in view.averages:
+    if method not in view.summaries:
         return []
-    places = view.setting.places
-    columns, counts = [places.languages.index(code) for code in view.compared], places.present.sum(axis=1)
-    runs = view.setting.runs[method]
-    means = [(view.setting.values[run.folder].sum(axis=1) / counts)[columns].mean() for run in runs]
+    common, runs = view.setting.common, view.setting.systems[method]
+    columns = [common.languages.index(code) for code in view.compared]
+    counts = common.present.sum(axis=1)
+    means = [(common.values[run].sum(axis=1) / counts)[columns].mean() for run in runs]
     return [float(mean) for mean in means] if len(runs) > 1 else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from itertools import starmap
 from pathlib import Path
 
@@ -11,8 +11,7 @@ from polyprefix.report import vega
 from polyprefix.report.charts import paper_charts
 from polyprefix.report.findings import finding, overall
 from polyprefix.report.grid import Grid
-from polyprefix.report.tables import as_csv, as_latex, as_list, as_markdown, document, paper_tables
-from polyprefix.report.views import View
+from polyprefix.report.tables import as_latex, as_list, as_markdown, document, paper_tables, scores_frame
 
 FIGURES: Mapping[str, Callable[[str], bytes]] = {
     "svg": lambda drawing: drawing.encode(),
@@ -22,12 +21,11 @@ FIGURES: Mapping[str, Callable[[str], bytes]] = {
 FORMATS = ("md", "csv", "tex", *FIGURES)
 
 
-def write_paper(grid: Grid, views: Sequence[View], form: str, folder: Path) -> list[Path]:
+def write_paper(grid: Grid, form: str, folder: Path) -> list[Path]:
     """Write the files of one format into a folder, which is made where it is missing.
 
     Args:
-        grid: what was run.
-        views: its figures.
+        grid: what was run, and its figures.
         form: one of `FORMATS`.
         folder: the place; files of the same names are replaced.
 
@@ -40,7 +38,7 @@ def write_paper(grid: Grid, views: Sequence[View], form: str, folder: Path) -> l
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, content in _contents(grid, views, form):
+    for name, content in _contents(grid, form):
         path = folder / name
         if isinstance(content, str):
             write_text(path, content)
@@ -51,20 +49,20 @@ def write_paper(grid: Grid, views: Sequence[View], form: str, folder: Path) -> l
     return written
 
 
-def _contents(grid: Grid, views: Sequence[View], form: str) -> Iterable[tuple[str, str | bytes]]:
+def _contents(grid: Grid, form: str) -> Iterable[tuple[str, str | bytes]]:
     if form in FIGURES:
-        for chart in paper_charts(grid, views, overall(views)):
+        for chart in paper_charts(grid, overall(grid)):
             yield f"{chart.name}.{form}", FIGURES[form](vega.on_paper(vega.svg(chart)))
         return
     if form == "csv":
-        yield "scores.csv", as_csv(grid, views)
+        yield "scores.csv", scores_frame(grid).to_csv(index=False, lineterminator="\n")
         return
-    tables = list(paper_tables(grid, views))
+    tables = list(paper_tables(grid))
     if form == "md":
-        left_out = (f"{view.task}, {view.model}: {one}" for view in views for one in view.left_out)
+        left_out = (f"{view.task}, {view.model}: {one}" for view in grid.views for one in view.left_out)
         lists = {"Missing or failed": grid.missing, "Left out of averages and differences": tuple(left_out)}
         parts = (
-            " ".join(finding(grid, views, overall(views))),
+            " ".join(finding(grid, overall(grid))),
             *map(as_markdown, tables),
             *starmap(as_list, lists.items()),
         )

@@ -1,35 +1,37 @@
 """The tables of a paper, as Markdown, CSV and LaTeX. Figures are those of the page, percentages with one decimal.
 
-LaTeX needs the packages `booktabs` and `longtable`; the best of a column is bold, and a difference to the baseline is marked as
-`polyprefix compare` marks it.
+LaTeX needs the packages `booktabs` and `longtable`; the best of a column is bold, and stars say whether the difference to the baseline is
+significant.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from polyprefix import languages
-from polyprefix.analysis.claims import Claim
+from polyprefix.analysis.comparisons import PairedComparison
 from polyprefix.analysis.contrasts import Contrast
 from polyprefix.records import Score
 from polyprefix.report.charts.parts import file_name
-from polyprefix.report.format import ABSENT, MARKS, percent
+from polyprefix.report.format import ABSENT, STARS, percent
 from polyprefix.report.grid import Grid
-from polyprefix.report.views import View
+from polyprefix.report.view import View
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A cell: its text, whether it is the best of its column or row, and the mark of a difference."""
+    """A cell: its text, whether it is the best of its column or row, and the stars of a difference."""
 
     text: str
     best: bool = False
-    mark: str = ""
+    stars: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +45,26 @@ class Table:
     words: int = 1
 
 
-def paper_tables(grid: Grid, views: Sequence[View]) -> Iterator[Table]:
+def paper_tables(grid: Grid) -> Iterator[Table]:
     """The averages of all methods; then, for each task and model, every language and every group."""
-    yield _averages(grid, views)
-    for view in views:
+    yield _averages(grid)
+    for view in grid.views:
         yield _languages(grid, view)
         if view.groups:
-            yield _groups(view)
+            yield _groups(grid, view)
 
 
-def _averages(grid: Grid, views: Sequence[View]) -> Table:
+def _averages(grid: Grid) -> Table:
     rows = []
+    views = grid.views
     for method in grid.methods:
         trained = max(view.cells[method].trained for view in views if method in view.cells)
         cells = [
-            _figure(v.averages.get(method), len(grid.methods) > 1 and method in v.best, v.mean_differences.get(method))
+            _figure(
+                one.score if one else None, len(grid.methods) > 1 and method in v.best, v.mean_differences.get(method)
+            )
             for v in views
+            for one in (v.summaries.get(method),)
         ]
         rows.append((Field(method), Field(f"{trained:,}"), *cells))
     columns = (f"{view.task}, {view.model}" for view in views)
@@ -81,30 +87,29 @@ def _languages(grid: Grid, view: View) -> Table:
     return Table(name, caption, ("language", "code", *view.cells), tuple(rows), words=2)
 
 
-def _groups(view: View) -> Table:
+def _groups(grid: Grid, view: View) -> Table:
     rows = []
-    for key in dict.fromkeys((group.grouping, group.name) for _, group in view.groups):
-        members = {method: group for method, group in view.groups if (group.grouping, group.name) == key}
-        top = max(one.score.value for one in members.values()) if len(view.cells) > 1 else None
-        count = max(len(one.languages) for one in members.values())
+    for key, codes in view.groups.items():
+        scores = {method: one.groups[key] for method, one in view.summaries.items() if key in one.groups}
+        top = max(score.value for score in scores.values()) if len(view.cells) > 1 else None
         cells = (
-            Field(percent(members[m].score.value), members[m].score.value == top) if m in members else Field(ABSENT)
+            _figure(scores.get(m), m in scores and scores[m].value == top, view.group_differences.get((m, *key)))
             for m in view.cells
         )
-        rows.append((Field(key[0]), Field(key[1]), Field(str(count)), *cells))
-    caption = f"{view.metric} by group of languages, English apart, %: {view.task}, {view.model}"
+        rows.append((Field(key[0]), Field(key[1]), Field(str(len(codes))), *cells))
+    caption = f"{view.metric} by group of languages, English apart, %: {view.task}, {view.model}{_legend(grid)}"
     header = ("grouping", "group", "languages", *view.cells)
     return Table(file_name("groups", view.task, view.model), caption, header, tuple(rows), words=2)
 
 
-def _figure(score: Score | Contrast | None, best: bool, claim: Claim | None) -> Field:
-    return Field(percent(score.value), best, claim.mark if claim else "") if score else Field(ABSENT)
+def _figure(score: Score | Contrast | None, best: bool, pair: PairedComparison | None) -> Field:
+    return Field(percent(score.value), best, pair.significance if pair else "") if score else Field(ABSENT)
 
 
 def _legend(grid: Grid) -> str:
     if grid.baseline is None:
         return ""
-    return f". Difference to {grid.baseline}: {MARKS}"
+    return f". Difference to {grid.baseline}: {STARS}"
 
 
 def as_markdown(table: Table) -> str:
@@ -113,7 +118,7 @@ def as_markdown(table: Table) -> str:
     lines = [[_markdown(name) for name in table.header], alignment]
     for row in table.rows:
         lines.append(
-            [f"**{_markdown(c.text)}**{_markdown(c.mark)}" if c.best else _markdown(c.text + c.mark) for c in row]
+            [f"**{_markdown(c.text)}**{_markdown(c.stars)}" if c.best else _markdown(c.text + c.stars) for c in row]
         )
     return f"{_markdown(table.caption)}\n\n" + "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
@@ -136,16 +141,15 @@ LATEX = {
 
 def as_latex(table: Table) -> str:
     """A table for `\\input`; long ones break over pages."""
+    import pandas as pd
+
     columns = "l" * table.words + "r" * (len(table.header) - table.words)
-    body = [_latex_row(row) for row in table.rows]
-    head = " & ".join(map(_latex, table.header)) + r" \\"
+    frame = pd.DataFrame([map(_latex_cell, row) for row in table.rows], columns=list(map(_latex, table.header)))
     caption, label = _latex(table.caption), f"tab:{table.name}"
-    lines = [
-        rf"\begin{{longtable}}{{{columns}}}", rf"\caption{{{caption}}}\label{{{label}}}\\", r"\toprule", head, r"\midrule",
-        r"\endfirsthead", r"\toprule", head, r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot", *body,
-        r"\end{longtable}",
-    ]  # fmt: skip
-    return "\n".join(lines) + "\n"
+    text: str = frame.to_latex(
+        index=False, escape=False, longtable=True, column_format=columns, caption=caption, label=label
+    )
+    return text
 
 
 def document(tables: Sequence[Table]) -> str:
@@ -159,12 +163,9 @@ def document(tables: Sequence[Table]) -> str:
     )
 
 
-def _latex_row(row: Sequence[Field]) -> str:
-    cells = []
-    for cell in row:
-        text = rf"\textbf{{{_latex(cell.text)}}}" if cell.best else _latex(cell.text)
-        cells.append(text + (rf"\rlap{{$^{{{cell.mark}}}$}}" if cell.mark else ""))
-    return " & ".join(cells) + r" \\"
+def _latex_cell(cell: Field) -> str:
+    text = rf"\textbf{{{_latex(cell.text)}}}" if cell.best else _latex(cell.text)
+    return text + (rf"\rlap{{$^{{{cell.stars}}}$}}" if cell.stars else "")
 
 
 def _latex(text: str) -> str:
@@ -181,34 +182,33 @@ def _letter(letter: str) -> str:
     return plain or "?"
 
 
-SCORES = ("task", "model", "method", "trained_parameters", "language", "language_name", "family", "script",
-          "resource_level", "metric", "value", "ci95_low", "ci95_high", "n", "seeds", "runs",
-          "difference", "difference_ci95_low", "difference_ci95_high", "p_runs", "p_runs_adjusted", "p_seeds", "p_seeds_adjusted",
-          "mark")  # fmt: skip
-
-
-def as_csv(grid: Grid, views: Sequence[View]) -> str:
+def scores_frame(grid: Grid) -> pd.DataFrame:
     """Every figure of every language, unrounded, one row a task, model, method and language; what is absent is empty."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(SCORES)
-    for view in views:
-        for method, cell in view.cells.items():
-            for code, score in cell.scores.items():
-                one = languages.get(code)
-                runs = [run for run in cell.runs if code in run.scores]
-                writer.writerow(
-                    (view.task, view.model, method, cell.trained, code, one.name, one.family or "", one.script,
-                     one.resource_level or "", view.metric, score.value, *score.ci95, score.n, len(runs),
-                     " ".join(run.result.run_id for run in runs), *_compared(view.differences.get((method, code))))
-                )  # fmt: skip
-    return out.getvalue()
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            _scores_row(view, method, code)
+            for view in grid.views
+            for method, cell in view.cells.items()
+            for code in cell.scores
+        ]
+    )
 
 
-def _compared(claim: Claim | None) -> tuple[object, ...]:
-    if claim is None:
-        return ("",) * 8
-    difference, adjusted = claim.difference, claim.adjusted_seeds
-    seeds = "" if difference.p_seeds is None else difference.p_seeds
-    p_values = difference.p_runs, claim.adjusted_runs, seeds, "" if adjusted is None else adjusted
-    return difference.value, *difference.ci95, *p_values, claim.mark
+def _scores_row(view: View, method: str, code: str) -> dict[str, object]:
+    cell, one, pair = view.cells[method], languages.get(code), view.differences.get((method, code))
+    score, runs = cell.scores[code], [run.Index for run in cell.runs.itertuples() if code in run.scores]
+    difference = pair.difference if pair else None
+    return {
+        "task": view.task, "model": view.model, "method": method, "trained_parameters": cell.trained, "language": code,
+        "language_name": one.name, "family": one.family, "script": one.script, "resource_level": one.resource_level,
+        "metric": view.metric, "value": score.value, "ci95_low": score.ci95[0], "ci95_high": score.ci95[1], "n": score.n,
+        "seeds": len(runs), "runs": " ".join(runs),
+        "difference": difference.value if difference else None,
+        "difference_ci95_low": difference.ci95[0] if difference else None,
+        "difference_ci95_high": difference.ci95[1] if difference else None,
+        "p_runs": difference.p_runs if difference else None, "p_runs_adjusted": pair.adjusted_runs if pair else None,
+        "p_seeds": difference.p_seeds if difference else None, "p_seeds_adjusted": pair.adjusted_seeds if pair else None,
+        "significance": pair.significance if pair else None,
+    }  # fmt: skip

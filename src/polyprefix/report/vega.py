@@ -15,7 +15,7 @@ from typing import Any
 Spec = dict[str, Any]
 
 METHOD_COLOURS = 8
-"""So many methods have colours of their own; shapes and lines tell further ones apart."""
+"""So many methods have colours of their own; shapes distinguish further ones."""
 SHADES = 9
 """Steps of the sequential scale of heat maps and maps."""
 

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polyprefix.atomic import write_text, writing
@@ -124,48 +123,17 @@ def write_predictions(path: Path, predictions: Sequence[Prediction], correctness
         pq.write_table(table, temporary, compression="zstd")
 
 
-def read_predictions(path: Path, ids: Collection[str] | None = None) -> tuple[list[Prediction], list[float]]:
-    """What `write_predictions` wrote: the answers, and how right each is; with `ids`, of these examples only.
+def read_predictions(path: Path) -> tuple[list[Prediction], list[float]]:
+    """What `write_predictions` wrote: the answers, and how right each is.
 
     Raises:
         OutputError: if the file is missing or damaged, or lacks a column.
     """
     table = _read_columns(path, PREDICTION_COLUMNS.names)
-    if ids is not None:
-        table = table.filter(pc.is_in(table["example_id"], value_set=pa.array(sorted(ids), pa.string())))
     rows = table.to_pylist()
     correctness = [row.pop("correct") for row in rows]
     lists = ("references", "log_likelihoods")
     return [Prediction(**{**row, **{key: tuple(row[key]) for key in lists}}) for row in rows], correctness
-
-
-def count_answers(path: Path) -> dict[str, int]:
-    """Language -> how many different lists of accepted answers its examples have: few where they are labels.
-
-    Raises:
-        OutputError: if the file is missing or damaged, or lacks a column.
-    """
-    table = _read_columns(path, ["language", "references"])
-    found: dict[str, set[tuple[str, ...]]] = {}
-    for language, answers in zip(*(column.to_pylist() for column in table.columns), strict=True):
-        found.setdefault(language, set()).add(tuple(answers))
-    return {language: len(answers) for language, answers in found.items()}
-
-
-def read_correctness(path: Path) -> dict[str, dict[str, float]]:
-    """Language -> example id -> correctness, in the order of the file: all that paired statistics need.
-
-    Raises:
-        OutputError: if the file is missing or damaged, or answers an example twice.
-    """
-    table = _read_columns(path, ["language", "example_id", "correct"])
-    result: dict[str, dict[str, float]] = {}
-    for language, example_id, correct in zip(*(column.to_pylist() for column in table.columns), strict=True):
-        answers = result.setdefault(language, {})
-        if example_id in answers or not 0 <= correct <= 1:
-            raise OutputError(f"{path}: {language} example {example_id} comes twice or is not in 0..1; run it again")
-        answers[example_id] = correct
-    return result
 
 
 def find_results(folder: Path) -> list[Path]:

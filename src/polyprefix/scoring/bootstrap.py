@@ -18,6 +18,7 @@ Reals = NDArray[np.floating[Any]]
 
 SEED = 20240229
 RESAMPLES = 2000
+"""Of every bootstrap over examples: intervals of scores that are no proportions, and rankings of systems."""
 
 
 @lru_cache(maxsize=4)

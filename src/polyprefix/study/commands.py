@@ -181,7 +181,7 @@ def report(
     found = results(cells, books, across_shots=across_shots)
     to = to or books.out / default_name(form)
     write_report(
-        found.folders, form, to, baseline, texts=not no_texts, across_shots=across_shots, unfinished=found.unfinished,
+        found.folders, form, to, baseline, texts=not no_texts, across_shots=across_shots, unfinished=found.unfinished, planned=True,
         names=found.names, contrasts=definition.contrasts,
     )  # fmt: skip
 

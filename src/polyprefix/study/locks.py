@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from polyprefix.atomic import output_errors, write_text
 from polyprefix.errors import TrainingError
+from polyprefix.results.folder import is_finished
 
 SILENT_SECONDS = 30.0
 """A running cell that has said nothing for so long is taken for dead in what is shown; its lock decides what is done."""
@@ -117,6 +118,19 @@ class Bookkeeping:
 
     def _file(self, kind: str, run_id: str, ending: str) -> Path:
         return self.path / kind / f"{run_id}.{ending}"
+
+
+def unfinished_in(folder: Path) -> list[str]:
+    """A line for each run in a folder of results that failed in a study, or that was started and did not finish."""
+    books, found = Bookkeeping(folder), dict[str, str]()
+    for path in sorted((books.path / "failed").glob("*.json")):
+        if not is_finished(folder, path.stem):
+            failure = books.failure(path.stem) or {}
+            found[path.stem] = f"failed: {' '.join(str(failure.get('error', f'{path} cannot be read')).split())}"
+    for path in sorted(folder.glob(".*.partial")):
+        name = path.name.removeprefix(".").removesuffix(".partial")
+        found.setdefault(name, "started, and not finished when this report was written")
+    return [f"{name}: {what}" for name, what in found.items()]
 
 
 def _read(file: Path) -> dict[str, Any] | None:

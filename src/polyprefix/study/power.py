@@ -15,7 +15,7 @@ from math import sqrt
 
 import numpy as np
 
-from polyprefix.analysis.claims import ALPHA
+from polyprefix.analysis.comparisons import ALPHA
 from polyprefix.analysis.components import Components
 from polyprefix.analysis.variance import seed_mean_square, total_degrees
 from polyprefix.scoring.bootstrap import SEED

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from polyprefix.analysis.runs import NOT_OF_THE_SYSTEM
 from polyprefix.config import RunConfig
 from polyprefix.errors import OutputError
 from polyprefix.results.files import TRAIN_LOG, read_result
 from polyprefix.results.folder import is_finished
+from polyprefix.results.table import NOT_OF_THE_SYSTEM
 from polyprefix.study.grid import TUNE, Cell
 from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.tuning import best_validation, resolved

@@ -13,9 +13,9 @@ import numpy as np
 
 from polyprefix.analysis.components import Components, ItemComponents, components
 from polyprefix.analysis.groups import beyond_english
-from polyprefix.analysis.runs import UNADAPTED, read_runs
-from polyprefix.analysis.settings import group_runs, setting_of
+from polyprefix.analysis.settings import read_settings
 from polyprefix.errors import ConfigError, OutputError
+from polyprefix.results.table import read_table
 
 PRIOR = "variances.json"
 Key = tuple[str, str]
@@ -50,25 +50,22 @@ def of_runs(folders: Sequence[Path], names: Mapping[str, str] | None = None) -> 
 
     Args:
         folders: of runs, or of folders of runs.
-        names: as `group_runs`.
+        names: as `read_settings`.
 
     Raises:
         OutputError: if a folder is missing.
     """
     found = {}
-    runs, _ = read_runs(folders)
-    for context in group_runs(runs, names=names):
+    for setting in read_settings(read_table(folders), names=names):
         try:
-            setting = setting_of(context)
+            answers = setting.answers(setting.main_seeds)
         except OutputError:  # nothing in common
             continue
-        answers = setting.answers(setting.main_seeds)
-        base = [i for i, name in enumerate(answers.systems) if setting.methods()[name] == UNADAPTED]
+        base = answers.systems.index(setting.base) if setting.base in answers.systems else None
         try:
-            one = components(answers, base[0] if base else None, beyond_english(answers.languages))
+            found[setting.task, setting.model] = components(answers, base, beyond_english(answers.languages))
         except ValueError:
             continue
-        found[context.task, context.model] = one
     return found
 
 

@@ -1,11 +1,11 @@
 """The charts of a study: each is a Vega-Lite specification, with the table of what it shows.
 
-A chart is made only where its data is there; what has no value is no mark. Figures are percentages.
+A chart is made only where its data is there; what has no value is not drawn. Figures are percentages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from polyprefix.report.charts.averages import costs, groups, together
 from polyprefix.report.charts.by_language import forest, heat
@@ -14,7 +14,7 @@ from polyprefix.report.charts.lines import ablations, scaling, shots
 from polyprefix.report.findings import Overall
 from polyprefix.report.grid import Grid
 from polyprefix.report.vega import Chart
-from polyprefix.report.views import View
+from polyprefix.report.view import View
 
 __all__ = ["paper_charts", "task_charts", "together", "view_charts"]
 
@@ -27,27 +27,21 @@ def view_charts(grid: Grid, view: View) -> Iterator[Chart]:
     yield from distances(grid, view)
 
 
-def task_charts(grid: Grid, views: Sequence[View], task: str) -> Iterator[Chart]:
-    """The charts over the models of one task, and its ablations.
-
-    Args:
-        grid: what was run.
-        views: those of all tasks.
-        task: which one.
-    """
-    of_task = [view for view in views if view.task == task]
+def task_charts(grid: Grid, task: str) -> Iterator[Chart]:
+    """The charts over the models of one task, and its ablations."""
+    of_task = [view for view in grid.views if view.task == task]
     yield from scaling(grid, of_task)
     for view in of_task:
         yield from ablations(view)
-    yield from shots(grid, views, task)
+    yield from shots(grid, task)
 
 
-def paper_charts(grid: Grid, views: Sequence[View], whole: Overall | None) -> Iterator[Chart]:
+def paper_charts(grid: Grid, whole: Overall | None) -> Iterator[Chart]:
     """Every chart of the page, and as charts what the page shows as tables: scores and differences by language."""
     yield from together(grid, whole)
-    for view in views:
+    for view in grid.views:
         yield from heat(view)
         yield from forest(grid, view)
         yield from view_charts(grid, view)
     for task in grid.tasks:
-        yield from task_charts(grid, views, task)
+        yield from task_charts(grid, task)

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from polyprefix.report.charts.parts import WIDTH, Row, axis, figures, file_name, log_axis, marked, scales
+from polyprefix.report.charts.parts import WIDTH, Row, axis, figures, file_name, log_axis, percentages, scales
 from polyprefix.report.findings import Overall
 from polyprefix.report.format import ABSENT, duration
-from polyprefix.report.grid import Cell, Grid
+from polyprefix.report.grid import Grid
 from polyprefix.report.vega import Chart, Spec
-from polyprefix.report.views import View
+from polyprefix.report.view import Cell, View
+
+SHOWN_GROUPS = ("family", "script", "resources")
+"""Groupings that have a chart; the page's table has them all."""
 
 
 def groups(grid: Grid, view: View) -> Iterator[Chart]:
     """One chart a grouping: a bar for each group and method."""
     colour, _ = scales(grid.methods)
-    for grouping in dict.fromkeys(group.grouping for _, group in view.groups):
-        groups = [(method, group) for method, group in view.groups if group.grouping == grouping]
+    for grouping in SHOWN_GROUPS:
+        groups = [
+            (method, name, len(codes), one.groups[by, name])
+            for (by, name), codes in view.groups.items()
+            for method, one in view.summaries.items()
+            if by == grouping and (by, name) in one.groups
+        ]
+        if not groups:
+            continue
         rows: list[Row] = [
-            {"group": f"{g.name} ({len(g.languages)})", "method": method, **marked(g.score)} for method, g in groups
+            {"group": f"{name} ({count})", "method": method, **percentages(score)}
+            for method, name, count, score in groups
         ]
         place = {
             "y": {"field": "group", "type": "nominal", "title": None, "sort": None},
@@ -41,7 +52,7 @@ def groups(grid: Grid, view: View) -> Iterator[Chart]:
                 "layer": [bars, whiskers],
             },
             (grouping, "languages", "method", f"{view.metric}, %", "95% interval"),
-            tuple((g.name, str(len(g.languages)), method, *figures(g.score)) for method, g in groups),
+            tuple((name, str(count), method, *figures(score)) for method, name, count, score in groups),
             len(rows),
         )
 
@@ -61,7 +72,7 @@ def together(grid: Grid, whole: Overall | None) -> Iterator[Chart]:
         {"mark": {"type": "point", "aria": False, "filled": True, "size": 110, "opacity": 1}, "encoding": {
             "y": place, "x": axis("value", x_title), "color": plain[0], "shape": plain[1]}},
     ]  # fmt: skip
-    rows: list[Row] = [{"method": method, **marked(score)} for method, score in found.items()]
+    rows: list[Row] = [{"method": method, **percentages(score)} for method, score in found.items()]
     yield Chart(
         "together",
         "All tasks and models together",
@@ -83,10 +94,11 @@ COSTS: Mapping[str, tuple[str, Callable[[Cell], float | None], Callable[[float],
 def costs(grid: Grid, view: View) -> Iterator[Chart]:
     """Accuracy against trained parameters and against training time, where at least two methods have them."""
     colour, shape = scales(grid.methods)
+    averages = {method: one.score for method, one in view.summaries.items()}
     for name, (title, cost_of, written) in COSTS.items():
         points: list[Row] = [
-            {"method": method, "cost": cost_of(view.cells[method]), **marked(score)}
-            for method, score in view.averages.items()
+            {"method": method, "cost": cost_of(view.cells[method]), **percentages(score)}
+            for method, score in averages.items()
         ]
         placed = [point for point in points if point["cost"] is not None]
         free = [point for point in points if point["cost"] is None]
@@ -111,7 +123,7 @@ def costs(grid: Grid, view: View) -> Iterator[Chart]:
             {"width": WIDTH, "height": 260, "layer": layers},
             ("method", title.split(",")[0], f"{view.metric}, %", "95% interval"),
             tuple(
-                (p["method"], written(p["cost"]) if p["cost"] else ABSENT, *figures(view.averages[p["method"]]))
+                (p["method"], written(p["cost"]) if p["cost"] else ABSENT, *figures(averages[p["method"]]))
                 for p in points
             ),
             len(placed),

@@ -9,7 +9,7 @@ from polyprefix.report.charts.parts import Row, axis, file_name, scales
 from polyprefix.report.format import interval, percent, signed
 from polyprefix.report.grid import Grid
 from polyprefix.report.vega import SHADES, Chart
-from polyprefix.report.views import View
+from polyprefix.report.view import View
 
 
 def heat(view: View) -> Iterator[Chart]:

@@ -15,7 +15,7 @@ from polyprefix.report.charts.parts import Row, axis, file_name, scales
 from polyprefix.report.format import ABSENT, percent, signed
 from polyprefix.report.grid import Grid
 from polyprefix.report.vega import SHADES, Chart, Spec
-from polyprefix.report.views import View
+from polyprefix.report.view import View
 
 DISTANCES = ("genetic", "syntactic", "featural")
 
@@ -26,8 +26,8 @@ def _land() -> Any:
 
 
 def mapped_method(view: View) -> str | None:
-    """The method that the map shows: the best of the view, or the first where none is complete."""
-    known = [method for method in view.averages if method in view.best] or list(view.averages)
+    """The method that the map shows: the best of the view."""
+    known = [method for method in view.summaries if method in view.best]
     return known[-1] if known else None
 
 
@@ -85,7 +85,7 @@ def distances(grid: Grid, view: View) -> Iterator[Chart]:
     rows: list[Row] = []
     table: list[tuple[str, ...]] = []
     for method, cell in view.cells.items():
-        if method not in view.gaps:
+        if method not in view.summaries or not view.summaries[method].transfer_gap:
             continue
         english = cell.scores[ENGLISH]
         for code in cell.others:
@@ -104,7 +104,7 @@ def distances(grid: Grid, view: View) -> Iterator[Chart]:
     for name in DISTANCES:
         data = {"values": [row for row in rows if row["kind"] == f"{name} distance"]}
         x = axis("distance", f"{name} distance from English", axis={"tickCount": 4})
-        y = axis("gap", "points lost to English" if name == DISTANCES[0] else None)
+        y = axis("gap", "transfer gap, points" if name == DISTANCES[0] else None)
         panels.append({"data": data, "width": 200, "height": 220, "layer": [
             {"mark": {"type": "point", "aria": False, "filled": True, "size": 18, "opacity": 0.55},
              "encoding": {"x": x, "y": y, "color": colour, "shape": shape}},
@@ -113,11 +113,11 @@ def distances(grid: Grid, view: View) -> Iterator[Chart]:
         ]})  # fmt: skip
     yield Chart(
         file_name("distance", view.task, view.model),
-        "Points lost to English against distance from English",
+        "Transfer gap against distance from English",
         "Points: English minus each other language, one point a language and method, over the language's genetic, syntactic "
         "and featural distance from English (URIEL+); lines: least squares for each method.",
         {"hconcat": panels, "resolve": {"scale": {"y": "shared"}}},
-        ("language", "code", "method", *(f"{name} distance" for name in DISTANCES), "points lost to English"),
+        ("language", "code", "method", *(f"{name} distance" for name in DISTANCES), "transfer gap, points"),
         tuple(table),
         len(rows),
     )

@@ -6,19 +6,19 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 
 from polyprefix.analysis.contrasts import Contrast
-from polyprefix.report.charts.parts import WIDTH, Row, axis, figures, file_name, log_axis, marked, scales
-from polyprefix.report.grid import Cell, Grid
+from polyprefix.report.charts.parts import WIDTH, Row, axis, figures, file_name, log_axis, percentages, scales
+from polyprefix.report.grid import Grid
 from polyprefix.report.vega import Chart
-from polyprefix.report.views import View
+from polyprefix.report.view import Cell, View
 
 
 def scaling(grid: Grid, views: Sequence[View]) -> Iterator[Chart]:
     """Accuracy over the size of the model, where sizes differ."""
     sizes = grid.sizes
     points: list[Row] = [
-        {"method": method, "size": sizes[view.model], "model": view.model, **marked(score), "score": score}
+        {"method": method, "size": sizes[view.model], "model": view.model, **percentages(score), "score": score}
         for view in views
-        for method, score in view.averages.items()
+        for method, score in _averages(view).items()
         if sizes[view.model]
     ]
     if len({point["size"] for point in points}) < 2:
@@ -39,7 +39,7 @@ def ablations(view: View) -> Iterator[Chart]:
     for key in sorted({key for cell in view.cells.values() for key in _varied(cell, view)}):
         short = key.split(".")[-1].replace("_", " ")
         points: list[Row] = [
-            {"method": line, "setting": value, **marked(score), "score": score}
+            {"method": line, "setting": value, **percentages(score), "score": score}
             for line, value, score in _series(view, key)
         ]
         label = (
@@ -54,23 +54,22 @@ def ablations(view: View) -> Iterator[Chart]:
             yield _line_chart(names, label, x, points, view.metric)
 
 
-def shots(grid: Grid, views: Sequence[View], task: str) -> Iterator[Chart]:
+def shots(grid: Grid, task: str) -> Iterator[Chart]:
     """Accuracy over the number of examples in the prompt, where a task was tested with several; it belongs to the fewest."""
-    contexts = {(view.task, view.model): grid.contexts[view.task, view.model] for view in views}
-    for view in (view for view in views if view.task == task):
-        here = contexts[view.task, view.model]
+    for view in (view for view in grid.views if view.task == task):
+        here = view.setting
         by_count = {
-            context.shots: next(other for other in views if (other.task, other.model) == key)
-            for key, context in contexts.items()
-            if (context.task, context.model) == (here.task, here.model)
+            other.setting.shots: other
+            for other in grid.views
+            if (other.setting.task, other.model) == (here.task, view.model)
         }
         if len(by_count) < 2 or here.shots > min(by_count):
             continue
         points: list[Row] = [
-            {"method": method, "setting": count, **marked(score), "score": score}
+            {"method": method, "setting": count, **percentages(score), "score": score}
             for count, other in sorted(by_count.items())
-            for method, score in other.averages.items()
-            if sum(method in one.averages for one in by_count.values()) > 1
+            for method, score in _averages(other).items()
+            if sum(method in one.summaries for one in by_count.values()) > 1
         ]
         label = (
             file_name("ablation", "shots", view.task, view.model),
@@ -85,6 +84,10 @@ def shots(grid: Grid, views: Sequence[View], task: str) -> Iterator[Chart]:
             )
 
 
+def _averages(view: View) -> dict[str, Contrast]:
+    return {method: one.score for method, one in view.summaries.items()}
+
+
 def _varied(cell: Cell, view: View) -> set[str]:
     name = cell.settings.get("method.name")
     twins = [other for other in view.cells.values() if other.settings.get("method.name") == name]
@@ -97,7 +100,7 @@ def _series(view: View, key: str) -> Iterator[tuple[str, float | str, Contrast]]
     lines: dict[str, list[tuple[float | str, str]]] = {}
     for method, cell in view.cells.items():
         value = cell.settings.get(key)
-        if method in view.averages and value is not None:
+        if method in view.summaries and value is not None:
             rest = {name: other for name, other in cell.settings.items() if name != key}
             number = isinstance(value, int | float) and not isinstance(value, bool)
             lines.setdefault(json.dumps(rest, sort_keys=True), []).append((value if number else str(value), method))
@@ -105,7 +108,7 @@ def _series(view: View, key: str) -> Iterator[tuple[str, float | str, Contrast]]
         if len(members) < 2:
             continue
         for value, method in sorted(members, key=lambda member: (isinstance(member[0], str), member[0])):
-            yield _without(members[0][1], key), value, view.averages[method]
+            yield _without(members[0][1], key), value, view.summaries[method].score
 
 
 def _without(method: str, key: str) -> str:

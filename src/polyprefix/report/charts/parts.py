@@ -34,7 +34,7 @@ def scales(names: Sequence[str]) -> tuple[Spec, Spec]:
     return {**common, "scale": colour}, {**common, "scale": shape}
 
 
-def marked(score: Score | Contrast) -> Row:
+def percentages(score: Score | Contrast) -> Row:
     """A score and its interval in percent, as charts take them."""
     return {"value": 100 * score.value, "low": 100 * score.ci95[0], "high": 100 * score.ci95[1]}
 

@@ -1,4 +1,4 @@
-"""Law: corrected p-values are those of statsmodels, and a mark says what the p-value that counts says."""
+"""Law: corrected p-values are those of statsmodels, and significance is what the p-value that counts says."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from polyprefix.analysis.claims import FAMILIES, Claim, Method, adjust
+from polyprefix.analysis.comparisons import FAMILIES, Method, PairedComparison, adjust
 from polyprefix.analysis.contrasts import Contrast
 
 
@@ -27,9 +27,9 @@ def test_corrections_on_textbook_examples() -> None:
 
 
 @pytest.mark.parametrize(
-    ("runs", "seeds", "mark"),
+    ("runs", "seeds", "stars"),
     [(0.01, 0.01, "**"), (0.01, 0.2, ""), (0.01, None, "*"), (0.2, None, ""), (0.05, None, ""), (0.01, 0.05, "")],
 )
-def test_marks(runs: float, seeds: float | None, mark: str) -> None:
+def test_significance(runs: float, seeds: float | None, stars: str) -> None:
     difference = Contrast(0.1, 10, (0.05, 0.15), 0.001, seeds)
-    assert Claim("a", "language", "x", ("x",), 0.6, 0.5, difference, 0.2, runs, seeds).mark == mark
+    assert PairedComparison("a", "language", "x", ("x",), 0.6, 0.5, difference, 0.2, runs, seeds).significance == stars

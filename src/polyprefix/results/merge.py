@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import PurePath
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
 
-from polyprefix.analysis.runs import Run
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from polyprefix.records import RunResult
 
 OF_THE_TEST = (
     "task", "task_digest", "protocol", "languages", "eval_size", "eval_ids", "shots", "shot_language", "eval", "text", "runtime",
@@ -15,8 +18,23 @@ OF_THE_TEST = (
 """Settings that an evaluation has of its own; the others are those of the run that trained the adapter."""
 
 
-def joined(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
-    """The runs, each once and with all its languages, and a line for each folder that was joined to another."""
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A run on its way into the table."""
+
+    result: RunResult
+    examples: pa.Table
+    metric: str
+    folder: Path | None
+
+    @property
+    def name(self) -> str:
+        """The folder's, or the run's id."""
+        return str(self.folder or self.result.run_id)
+
+
+def merge(runs: Sequence[Loaded]) -> tuple[list[Loaded], list[str]]:
+    """The runs, each once and with all its languages, and a line for each that was left out or merged into another."""
     once, notes = _without_copies(runs)
     trained = {run.result.run_id: run for run in once if not run.result.config.get("adapter")}
     found = {id(run): run for run in once if not run.result.config.get("adapter")}
@@ -30,7 +48,8 @@ def joined(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
         own = {key: value for key, value in run.result.config.items() if key in OF_THE_TEST}
         as_trained = {key: value for key, value in origin.result.config.items() if key not in OF_THE_TEST}
         moved = replace(run, result=replace(run.result, config={**as_trained, **own}))
-        notes.append(f"{run.folder.name}: evaluates the adapter of {origin.result.run_id} and counts as that run")
+        name = run.folder.name if run.folder else run.name
+        notes.append(f"{name}: evaluates the adapter of {origin.result.run_id} and counts as that run")
         if _asks_the_same(moved, origin):
             found[id(origin)] = _with_languages_of(found[id(origin)], moved)
         else:
@@ -38,32 +57,32 @@ def joined(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     return list(found.values()), notes
 
 
-def _without_copies(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
-    found: dict[str, Run] = {}
+def _without_copies(runs: Sequence[Loaded]) -> tuple[list[Loaded], list[str]]:
+    found: dict[str, Loaded] = {}
     notes = []
     for run in runs:
         first = found.setdefault(run.result.run_id, run)
         if first is not run:
-            same = first.result == run.result and first.correctness == run.correctness
+            same = first.result == run.result and first.examples.equals(run.examples)
             what = "a copy of" if same else "the same run, with other figures, as"
-            notes.append(f"{run.folder}: {what} {first.folder}, which is counted; left out")
+            notes.append(f"{run.name}: {what} {first.name}, which is counted; left out")
     return list(found.values()), notes
 
 
-def _trained_as(run: Run) -> str:
+def _trained_as(run: Loaded) -> str:
     """The id of the run that trained the adapter, by where it lay: in the folder of that run."""
     place = PurePath(str(run.result.config["adapter"]).replace("\\", "/"))
     return place.parent.name if place.name == "adapter" else place.name
 
 
-def _asks_the_same(one: Run, other: Run) -> bool:
+def _asks_the_same(one: Loaded, other: Loaded) -> bool:
     keys = ("task", "task_digest", "protocol", "shots", "shot_language")
     return one.metric == other.metric and all(one.result.config.get(k) == other.result.config.get(k) for k in keys)
 
 
-def _with_languages_of(run: Run, more: Run) -> Run:
+def _with_languages_of(run: Loaded, more: Loaded) -> Loaded:
     """A run with the languages that only the other one has."""
-    added = [code for code in more.correctness if code not in run.correctness]
+    added = [code for code in more.result.scores if code not in run.result.scores]
     result = replace(run.result, scores={**run.result.scores, **{code: more.result.scores[code] for code in added}})
-    correctness = {**run.correctness, **{code: more.correctness[code] for code in added}}
-    return replace(run, result=result, correctness=correctness, more=(*run.more, more.folder))
+    rows = more.examples.filter(pc.is_in(more.examples["language"], value_set=pa.array(added, pa.string())))
+    return replace(run, result=result, examples=pa.concat_tables([run.examples, rows], promote_options="default"))
