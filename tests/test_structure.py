@@ -14,6 +14,7 @@ import polyprefix
 ROOT = Path(polyprefix.__file__).parent
 FLOORS = (
     {
+        "adapter_place",
         "errors",
         "records",
         "config",
@@ -33,7 +34,7 @@ FLOORS = (
     {"tasks", "text", "methods", "scoring", "results"},
     {"engine", "interop", "analysis"},
     {"report"},
-    {"recipe", "prediction", "doctor", "listing"},
+    {"recipe", "prediction", "doctor", "listing", "api"},
     {"study"},
     {"cli", "__main__"},
 )

@@ -164,9 +164,9 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
         folder.write_config(config)
 
     if config.adapter:
-        model = load_adapter(base, config.adapter)
+        model = load_adapter(base, config.adapter, restorable=False)
     else:
-        model = attach(base, method, init_text=tokens.instruction, seed=config.seed)
+        model = attach(base, method, init_text=tokens.instruction, seed=config.seed, restorable=False)
     group.shard(model)
     start_measuring_memory(model.device)
     log = JsonlLog(folder.train_log).write if group.main else lambda record: None
