@@ -126,6 +126,23 @@ def read_table(path: Path, faults: ValidationErrors) -> Table:
     return table or Table(str(path), (), ())
 
 
+def table_of(content: Any, where: str, faults: ValidationErrors) -> Table:
+    """The rows of an Arrow table in memory, with the values that they would have in a Parquet file.
+
+    Args:
+        content: a `pyarrow.Table`.
+        where: what a fault calls it, such as `data frame`.
+    """
+    if _has_twice(where, content.column_names, faults):
+        return Table(where, (), ())
+    names, columns = tuple(content.column_names), [_cells(column) for column in content.columns]
+    rows = tuple(
+        Row(f"{where}, row {number}", dict(zip(names, cells, strict=True)))
+        for number, cells in enumerate(zip(*columns, strict=True), 1)
+    )
+    return Table(rows[0].where if rows else where, names, rows)
+
+
 def cell_text(value: object) -> str | None:
     """The text of a cell without white space around it; None where there is none, or where the value is no text.
 
@@ -292,10 +309,7 @@ def _parquet(path: Path, faults: ValidationErrors) -> Table | None:
 
     try:
         require_regular(path)
-        content = pq.ParquetFile(path).read()
-        if _has_twice(str(path), content.column_names, faults):
-            return None
-        columns = [_cells(column) for column in content.columns]
+        return table_of(pq.ParquetFile(path).read(), str(path), faults)
     except FileNotFoundError:
         faults.add(str(path), "no file that can be read (No such file or directory)", "a file")
         return None
@@ -303,12 +317,7 @@ def _parquet(path: Path, faults: ValidationErrors) -> Table | None:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         faults.add(str(path), f"no Parquet ({reason})", "a whole Parquet file; write it again")
         return None
-    names = tuple(content.column_names)
-    rows = tuple(
-        Row(f"{path}, row {number}", dict(zip(names, cells, strict=True)))
-        for number, cells in enumerate(zip(*columns, strict=True), 1)
-    )
-    return Table(rows[0].where if rows else str(path), names, rows)
+    return None
 
 
 def _cells(column: Any) -> list[Any]:
