@@ -143,6 +143,23 @@ def table_of(content: Any, where: str, faults: ValidationErrors) -> Table:
     return Table(rows[0].where if rows else where, names, rows)
 
 
+def arrow_table(frame: Any, where: str) -> Any:
+    """A pandas data frame as a `pyarrow.Table`.
+
+    Raises:
+        DataError: if a column mixes values that no Parquet file could hold.
+    """
+    import pyarrow as pa
+
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        reason = " ".join(str(part) for part in error.args)
+        raise DataError(
+            f"{where}: found a column of mixed values ({reason}), expected one type a column; convert it"
+        ) from None
+
+
 def cell_text(value: object) -> str | None:
     """The text of a cell without white space around it; None where there is none, or where the value is no text.
 

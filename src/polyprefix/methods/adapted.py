@@ -50,7 +50,7 @@ class AdaptedModel(nn.Module):
         self.learned: Mapping[str, Any] | None = None
         """The task that it was trained on, as `adapter.json` has it; None where nobody said."""
         self.training_record: Any = None
-        """What training did (`polyprefix.api.train.TrainingRecord`); None for an adapter that was loaded or not yet trained."""
+        """What training did (`polyprefix.api.training.TrainingRecord`); None for an adapter that was loaded or not yet trained."""
         self.base = base
         self.model: Any = base.model
         self.method = method
@@ -102,7 +102,15 @@ class AdaptedModel(nn.Module):
 
     def _require_attached(self) -> None:
         if self.detached:
-            raise ModelError(f"the adapter '{self.method.name}' was detached from {self.base.name}: attach or load it again")
+            raise ModelError(
+                f"the adapter '{self.method.name}' was detached from {self.base.name}: attach or load it again"
+            )
+
+    # set by polyprefix.api, so that further evaluations of an adapter count as more languages of its run
+    place: str | None = None
+    """Where it was loaded from."""
+    run_id: str | None = None
+    """The run that its first evaluation made."""
 
     @property
     def config(self) -> Any:
@@ -348,8 +356,8 @@ def attach(
     """Give a base model a new adapter.
 
     What changes in the caller's transformers model, all of it undone by `AdaptedModel.detach`: its attention implementation runs inside
-    ours, the head takes a faster path, no weight but the adapter's has `requires_grad`, and training sets its mode. LoRA puts PEFT's layers in place
-    of linear ones, and full fine-tuning casts the weights to float32 and trains them.
+    ours, the head takes a faster path, no weight but the adapter's has `requires_grad`, and training sets its mode. LoRA puts PEFT's
+    layers in place of linear ones, and full fine-tuning casts the weights to float32 and trains them.
 
     Several adapters may be attached to one model, but for methods that change the model itself: those want it alone.
 
@@ -366,7 +374,9 @@ def attach(
         ConfigError: if the settings do not fit the model.
     """
     if earlier := is_changed(base):
-        raise ModelError(f"{base.name} was changed by an earlier '{earlier}' adapter: detach it, or load the model again")
+        raise ModelError(
+            f"{base.name} was changed by an earlier '{earlier}' adapter: detach it, or load the model again"
+        )
     before = Original(base.model)
     attachments = Attachments.on(base.model)
     if method.changes_base and attachments and (others := attachments.others()):

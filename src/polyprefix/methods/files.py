@@ -64,9 +64,7 @@ def save_adapter(
     return folder
 
 
-def load_adapter(
-    base: BaseModel, path: str | Path, *, force: bool = False, restorable: bool = True
-) -> AdaptedModel:
+def load_adapter(base: BaseModel, path: str | Path, *, force: bool = False, restorable: bool = True) -> AdaptedModel:
     """Attach a saved adapter.
 
     Args:

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def wrap_model(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, name: str | None = None
-) -> BaseModel:
+def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, name: str | None = None) -> BaseModel:
     """A base model from a transformers model and its tokenizer.
 
     The model is used where and as it is, in its precision and on its device. The tokenizer is copied, so that padding on the left and a
@@ -39,7 +37,9 @@ def wrap_model(
     name = name or str(getattr(config, "_name_or_path", "") or "") or type(model).__name__
     refuse_other_than_decoders(config, name)
     if model.get_output_embeddings() is None:
-        raise ModelError(f"model '{name}': {type(model).__name__} has no language head; load it with AutoModelForCausalLM")
+        raise ModelError(
+            f"model '{name}': {type(model).__name__} has no language head; load it with AutoModelForCausalLM"
+        )
     if config.get_text_config().return_dict is False:
         raise ModelError(f"model '{name}': its config has return_dict=False; set it to True, logits are read by name")
     tokenizer = copy.deepcopy(tokenizer)

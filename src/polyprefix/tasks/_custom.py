@@ -99,9 +99,7 @@ class CustomTask(TypedTask):
         asked = {self._asks(item.example) for item in placed}
         kept, dropped = divided(rows, lambda example: self._asks(example) in asked)
         if not kept:
-            raise DataError(
-                f"{self._place(split)}: found only rows that the English test set has, expected others too"
-            )
+            raise DataError(f"{self._place(split)}: found only rows that the English test set has, expected others too")
         if split == "train":
             reason = "ask what the English test set asks"
             source.note(*self._held_out_note(), dropped_note(f"{self.info.name} train", dropped, len(rows), reason))
@@ -140,6 +138,10 @@ class CustomTask(TypedTask):
         for part in parts:
             digest.update(_digest(part))
         return digest.hexdigest()[:16]
+
+    def place(self) -> str:
+        """The path of the task file; the name of a task without one."""
+        return str(self._file) if self._file else self.info.name
 
     def _place(self, split: Split) -> str:
         """Where a person finds the rows of a split."""
@@ -246,7 +248,9 @@ def _digest(rows: Path | Table) -> bytes:
     """Of the bytes of a file, or of the cells of rows in memory."""
     if isinstance(rows, Table):
         cells = [list(row.cells.items()) for row in rows.rows]
-        return hashlib.sha256(json.dumps(cells, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass")).digest()
+        return hashlib.sha256(
+            json.dumps(cells, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass")
+        ).digest()
     with rows.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
 

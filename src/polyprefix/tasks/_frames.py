@@ -1,6 +1,6 @@
 """Tasks from rows in memory: a pandas data frame or a dataset of `datasets`, with what a task file would say as arguments.
 
-    frame -> Arrow table -> rows by split -> the same definition, validation and messages as a task file
+frame -> Arrow table -> rows by split -> the same definition, validation and messages as a task file
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from polyprefix.config import validate
-from polyprefix.data.files import Row, Table, ValidationErrors, cell_text, shown, table_of
+from polyprefix.data.files import Row, Table, ValidationErrors, arrow_table, cell_text, shown, table_of
 from polyprefix.errors import ConfigError, DataError, nearest
 from polyprefix.records import Split
 from polyprefix.tasks._custom import CustomTask
@@ -69,14 +69,15 @@ class Task(CustomTask):
                 of the column.
             template: the prompt with names of columns in braces; by default a short one for the task type.
             id: the column of an id that is the same for the same item in every language.
-            more: other keys of a task file: `choices` (the columns of the options), `context`, `metric`, `stop`, `max_new_tokens`, `title`, ...
+            more: other keys of a task file: `choices` (the columns of the options), `context`, `metric`, `stop`,
+                `max_new_tokens`, `title`, ...
 
         Raises:
             ConfigError: for an unknown task type, or settings that do not fit it.
             DataError: with all that is wrong with the rows.
         """
         frames = dict(frame) if isinstance(frame, Mapping) else {"": frame}
-        tables = {part: _arrow(one, f"data frame{f' {part!r}' if part else ''}") for part, one in frames.items()}
+        tables = {part: _named_arrow(one, f"data frame{f' {part!r}' if part else ''}") for part, one in frames.items()}
         columns = {"text": text, "answer": label, "language": language, "split": split, "id": id}
         return cls._from_arrow(tables, task_type, name, columns, labels, template, more)
 
@@ -146,19 +147,8 @@ class Task(CustomTask):
         return task
 
 
-def _arrow(frame: pd.DataFrame, where: str) -> tuple[Any, str]:
-    """A frame as an Arrow table.
-
-    Raises:
-        DataError: if a column mixes values that no file could hold.
-    """
-    import pyarrow as pa
-
-    try:
-        return pa.Table.from_pandas(frame, preserve_index=False), where
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        reason = " ".join(str(part) for part in error.args)
-        raise DataError(f"{where}: found a column of mixed values ({reason}), expected one type a column; convert it") from None
+def _named_arrow(frame: pd.DataFrame, where: str) -> tuple[Any, str]:
+    return arrow_table(frame, where), where
 
 
 def _by_split(parts: Mapping[str, Table], column: str, faults: ValidationErrors) -> dict[Split, Table]:

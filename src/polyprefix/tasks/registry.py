@@ -72,6 +72,17 @@ def get(name: str, protocol: str = DEFAULT_PROTOCOL) -> Task:
     return _task(importlib.import_module(f"{__package__}.{name}"), name)
 
 
+def reference(task: Task) -> dict[str, str | None]:
+    """The settings of a run that mean this task: `task`, and `protocol` and `task_digest` where they are needed."""
+    if isinstance(task, CustomTask):
+        return {"task": task.place(), "task_digest": task.digest()}
+    name = task.info.name
+    for protocol in (DEFAULT_PROTOCOL, *protocols(name)):
+        if name in names() and get(name, protocol) is task:
+            return {"task": name, "protocol": protocol}
+    return {"task": name}
+
+
 def resolve(config: RunConfig) -> RunConfig:
     """The configuration with the digest of the files of a task of one's own, so that edited data makes another run.
 
