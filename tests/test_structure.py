@@ -16,6 +16,7 @@ FLOORS = (
     {
         "adapter_place",
         "errors",
+        "plugins",
         "records",
         "config",
         "network",
@@ -36,7 +37,7 @@ FLOORS = (
     {"report"},
     {"recipe", "prediction", "doctor", "listing", "api"},
     {"study"},
-    {"cli", "__main__"},
+    {"cli", "__main__", "testing"},
 )
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
 FORBIDDEN = {

@@ -43,7 +43,7 @@ TASKS: list[dict[str, Any]] = [
     {"task_type": "multiple-choice", "template": "{text} {a} {b}:", "choices": {"1": "a", "2": "b"}, "labels": ["A", "B"],
     "files": {"test": "all.jsonl"},
      "columns": {"language": "language"}},
-    {"task_type": "span", "template": "{context} {text}", "files": {"test": "span.jsonl"}, 
+    {"task_type": "span", "template": "{context} {text}", "files": {"test": "span.jsonl"},
      "stop": ["\n"], "max_new_tokens": 9, "metric": "f1"},
     {"task_type": "generation", "template": "{text}", "files": {"test": {"en": "all.jsonl"}}, "metric": "number", "answer_format": "list"},
 ]  # fmt: skip
@@ -167,7 +167,7 @@ def _table(kind: str) -> bytes:
 
 @cache
 def _base() -> Any:
-    from tests.tiny import tiny_base
+    from polyprefix.testing.tiny import tiny_base
 
     return tiny_base("llama-gqa-tied")
 
@@ -271,7 +271,7 @@ def run_folder(rng: random.Random, folder: Path) -> None:
 def model_folder(rng: random.Random, folder: Path) -> None:
     """The folder of a model, with its configuration, its index or its tokenizer damaged."""
     from polyprefix.models.load import load_model
-    from tests.tiny import tiny_base
+    from polyprefix.testing.tiny import tiny_base
 
     kept = folder.parent / "model"
     if not kept.exists():
