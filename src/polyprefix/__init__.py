@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from polyprefix.prediction import Predictor
     from polyprefix.results.table import ResultsTable
     from polyprefix.tasks._frames import Task
+    from polyprefix.tasks.base import Source
 
 _HOMES = {
     "AdaptedModel": "methods.adapted",
@@ -44,6 +45,7 @@ _HOMES = {
     "ResultsTable": "results.table",
     "RunConfig": "config",
     "SoftPrompt": "methods.soft_prompt",
+    "Source": "tasks.base",
     "Task": "tasks._frames",
     "TrainingRecord": "api.training",
     "attach": "methods.adapted",
@@ -74,6 +76,7 @@ __all__ = [
     "ResultsTable",
     "RunConfig",
     "SoftPrompt",
+    "Source",
     "Task",
     "TrainingRecord",
     "attach",
