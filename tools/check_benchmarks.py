@@ -3,7 +3,7 @@
 python tools/check_benchmarks.py --hub ../hub --model gemma-3-270m --eval-size 4
 
 For each benchmark: `polyprefix run` (a few training steps), `polyprefix evaluate` of the adapter that it saved, and the
-same with one solved example in each language. After each of them the published number of languages must be there, each
+same with one few-shot example in each language. After each of them the published number of languages must be there, each
 with the same number of answers, and every score, interval included, must come out of `predictions.parquet` again.
 Exit status 1 where one does not.
 """
@@ -61,7 +61,7 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--eval-size", type=int, default=4)
     parser.add_argument("--tasks", default=",".join(LANGUAGES), help="Comma-separated.")
     parser.add_argument(
-        "--shots", action=argparse.BooleanOptionalAction, default=True, help="With solved examples, too."
+        "--shots", action=argparse.BooleanOptionalAction, default=True, help="With few-shot examples, too."
     )
     return parser.parse_args(arguments)
 

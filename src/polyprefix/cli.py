@@ -409,7 +409,7 @@ def _main() -> Any:
     ) as error:  # a place that cannot be reached: no right to read, a name that is too long, a loop of links
         if error.filename is None:
             raise
-        _say(f"{error.filename}: {error.strerror}; choose another place, or mend this one")
+        _say(f"{error.filename}: {error.strerror}; choose another place, or correct this one")
         status = 2
     return status
 

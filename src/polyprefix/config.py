@@ -288,7 +288,7 @@ def slug(name: str) -> str:
 
 
 MOST_MISTAKES = 20
-"""So many are told; of more, the number."""
+"""So many are listed; of more, the number."""
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
@@ -359,7 +359,7 @@ def _mapping(path: Path, read: Callable[[str], Any]) -> dict[str, Any]:
     except YamlError as error:
         line = f":{error.line}" if error.line else ""
         reason = error.reason if error.reason.startswith("not YAML") else f"found {error.reason}"
-        raise ConfigError(f"{path}{line}: {reason}; mend that line") from None
+        raise ConfigError(f"{path}{line}: {reason}; correct that line") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"{path}: cannot be read ({reason}); give the path of a YAML file") from None

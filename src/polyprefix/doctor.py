@@ -38,7 +38,7 @@ class Check:
 
     name: str
     status: Status
-    """`ok`; `missing`: something cannot be done until it is mended; `note`: good to know."""
+    """`ok`; `missing`: something cannot be done until it is fixed; `note`: good to know."""
     detail: str
     """What was found."""
     advice: str = ""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """A mistake in what was asked, or in what the machine offers, that the user can mend."""
+    """A mistake in what was asked, or in what the machine offers, that the user can correct."""
 
 
 class ConfigError(UserError):

@@ -22,7 +22,7 @@ from polyprefix.results.files import RESULT, read_result
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks._custom_rows import question, read_inputs, require_columns
 from polyprefix.tasks.base import Task
-from polyprefix.text.shots import text_in_front
+from polyprefix.text.shots import with_shots_text
 from polyprefix.text.tokens import encode, encode_apart
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Predictor:
 
         adapted, end, key = self.adapted, self._end, "questions"
         base = adapted.base
-        prompts = text_in_front(self._shots, list(map(self.task.prompt, examples)))
+        prompts = with_shots_text(self._shots, list(map(self.task.prompt, examples)))
         if end is None:
             encoded = encode_apart(prompts, base.tokenizer, base.max_length, base.vocabulary)
         else:
@@ -174,7 +174,7 @@ def _rows(questions: Sequence[str | Mapping[str, Any]] | Path, task: Task) -> li
     """The questions with their places.
 
     Raises:
-        DataError: if a file has faults, or texts come to a task with several inputs.
+        DataError: if a file has errors, or texts come to a task with several inputs.
     """
     names = task.info.inputs
     if not names:
@@ -182,11 +182,11 @@ def _rows(questions: Sequence[str | Mapping[str, Any]] | Path, task: Task) -> li
             f"task '{task.info.name}': does not say what its inputs are called; name them in its info.inputs"
         )
     if isinstance(questions, Path):
-        faults = ValidationErrors()
-        table = read_table(questions, faults)
+        errors = ValidationErrors()
+        table = read_table(questions, errors)
         if table.rows:
-            _check_columns(table, task, faults)
-        faults.check()
+            _check_columns(table, task, errors)
+        errors.check()
         return list(table.rows)
     rows = []
     for number, item in enumerate(questions, 1):
@@ -207,18 +207,18 @@ def _frame_rows(frame: pd.DataFrame, task: Task) -> list[Row]:
     """
     if frame.empty:
         return []
-    faults = ValidationErrors()
-    table = table_of(arrow_table(frame, "data frame"), "data frame", faults)
-    _check_columns(table, task, faults)
-    faults.check()
+    errors = ValidationErrors()
+    table = table_of(arrow_table(frame, "data frame"), "data frame", errors)
+    _check_columns(table, task, errors)
+    errors.check()
     return list(table.rows)
 
 
-def _check_columns(table: Table, task: Task, faults: ValidationErrors) -> None:
+def _check_columns(table: Table, task: Task, errors: ValidationErrors) -> None:
     """Every input of the task is there, and nothing that has the name of an answer."""
-    require_columns(table, dict.fromkeys(task.info.inputs, f"the task '{task.info.name}'"), faults)
+    require_columns(table, dict.fromkeys(task.info.inputs, f"the task '{task.info.name}'"), errors)
     for name in {PREDICTION, PROBABILITIES, CUT} & set(table.columns):
-        faults.add(f"{table.where}, column '{name}'", "the name of what is predicted", "another name")
+        errors.add(f"{table.where}, column '{name}'", "the name of what is predicted", "another name")
 
 
 def _questions(rows: Sequence[Row], task: Task, language: str) -> list[Example]:
@@ -227,9 +227,9 @@ def _questions(rows: Sequence[Row], task: Task, language: str) -> list[Example]:
     Raises:
         DataError: with every input that is missing or empty.
     """
-    faults, info = ValidationErrors(), task.info
-    inputs = [read_inputs(row, info.inputs, faults) for row in rows]
-    faults.check()
+    errors, info = ValidationErrors(), task.info
+    inputs = [read_inputs(row, info.inputs, errors) for row in rows]
+    errors.check()
     return [question(info, pieces, row.where, language) for row, pieces in zip(rows, inputs, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""Law: a file gives all its rows with their places, or every fault with its place, what was found and what was expected."""
+"""Law: a file gives all its rows with their places, or every error with its place, what was found and what was expected."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ ROWS = [{"id": "1", "text": ODD}, {"id": "2", "text": "b"}]
 
 
 def read(path: Path) -> tuple[Table, str]:
-    faults = ValidationErrors()
-    table = read_table(path, faults)
+    errors = ValidationErrors()
+    table = read_table(path, errors)
     try:
-        faults.check()
+        errors.check()
     except DataError as error:
         return table, str(error)
     return table, ""
@@ -71,11 +71,11 @@ def test_a_file_that_is_not_there(tmp_path: Path, kind: str) -> None:
 
 
 def test_many_faults_are_counted() -> None:
-    faults = ValidationErrors()
+    errors = ValidationErrors()
     for number in range(MOST + 7):
-        faults.add(f"f:{number}", "x", "y")
+        errors.add(f"f:{number}", "x", "y")
     with pytest.raises(DataError, match=r"f:19: found x, expected y; \.\.\. and 7 more$"):
-        faults.check()
+        errors.check()
 
 
 def test_cells() -> None:

@@ -55,9 +55,9 @@ PLAIN = st.from_regex(r"[0-9A-Za-z.+-][0-9A-Za-z.+:_/-]{0,12}[0-9A-Za-z]", fullm
 
 
 def column(path: Path, name: str = "a") -> list[str | None]:
-    faults = ValidationErrors()
-    table = read_table(path, faults)
-    faults.check()
+    errors = ValidationErrors()
+    table = read_table(path, errors)
+    errors.check()
     return [cell_text(row.cells[name]) for row in table.rows]
 
 

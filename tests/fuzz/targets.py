@@ -143,9 +143,9 @@ def data(rng: random.Random, folder: Path) -> None:
     kind = rng.choice(["jsonl", "csv", "parquet", "CSV"])
     path = folder / f"a.{kind}"
     path.write_bytes(flipped(_table(kind), rng))
-    faults = ValidationErrors()
-    read_table(path, faults)
-    faults.check()
+    errors = ValidationErrors()
+    read_table(path, errors)
+    errors.check()
 
 
 @cache

@@ -82,7 +82,7 @@ def front_and_text(length: int = T) -> tuple[Tensor, Tensor]:
     return tokens(1, P, seed=3), tokens(2, length, seed=4)
 
 
-def in_front(model: Any, front: Tensor, text: Tensor) -> Tensor:
+def with_shots(model: Any, front: Tensor, text: Tensor) -> Tensor:
     """Logits of the text with the tokens in front of each example."""
     with torch.no_grad():
         return model(torch.cat([front.expand(len(text), -1), text], 1), use_cache=False).logits[:, front.shape[1] :]
@@ -107,14 +107,14 @@ def apart(a: Tensor, b: Tensor) -> float:
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_a_prefix_is_the_same_tokens_in_front(kind: str) -> None:
     model, (front, text) = tiny_model(kind), front_and_text()
-    assert apart(as_prefix(model, front, text), in_front(tiny_model(kind), front, text)) < 1e-5
+    assert apart(as_prefix(model, front, text), with_shots(tiny_model(kind), front, text)) < 1e-5
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
 @pytest.mark.parametrize("change", ["no prefix", "one token less", "one position earlier", "one position later"])
 def test_the_comparison_has_the_power_to_tell(kind: str, change: str) -> None:
     model, (front, text) = tiny_model(kind), front_and_text()
-    wanted = in_front(tiny_model(kind), front, text)
+    wanted = with_shots(tiny_model(kind), front, text)
     if change == "no prefix":
         found = model(text, use_cache=False).logits
     elif change == "one token less":
@@ -141,10 +141,10 @@ def test_scaled_rotary_embedding(scaling: str) -> None:
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(LlamaConfig(**{**SHAPE, "rope_parameters": rope})).eval()
     front, text = front_and_text(40)
-    wanted = in_front(model, front, text)
+    wanted = with_shots(model, front, text)
     plain = AutoModelForCausalLM.from_config(LlamaConfig(**SHAPE)).eval()
     plain.load_state_dict(model.state_dict())
-    assert apart(in_front(plain, front, text), wanted) > 1e-3, "the scaling plays no part"
+    assert apart(with_shots(plain, front, text), wanted) > 1e-3, "the scaling plays no part"
     assert apart(as_prefix(model, front, text), wanted) < 1e-5
 
 

@@ -17,7 +17,7 @@ from tests.study.studies import grid, study
 
 from polyprefix.errors import ConfigError
 from polyprefix.results.files import find_results, read_predictions, read_result
-from polyprefix.study.distribute import longest_first, run_spread
+from polyprefix.study.distribute import longest_first, run_distributed
 from polyprefix.study.file import Resources, Study
 from polyprefix.study.grid import Cell, needs
 from polyprefix.study.run import run_study
@@ -55,7 +55,7 @@ def test_two_workers_and_a_dead_one_give_the_results_of_one_process(cells: tuple
 
     thread = threading.Thread(target=kill_the_first, daemon=True)
     thread.start()
-    outcomes = run_spread(
+    outcomes = run_distributed(
         cells, tmp_path / "spread", needs=lambda cell: Resources(cpus=1), workers=2, checkpoint_seconds=0.1
     )
     assert killed, "no worker was killed"
@@ -66,7 +66,7 @@ def test_two_workers_and_a_dead_one_give_the_results_of_one_process(cells: tuple
 
 def test_a_cluster_that_is_not_there(cells: tuple[Cell, ...], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no cluster answers"):
-        run_spread(cells, tmp_path, needs=lambda cell: Resources(), address="127.0.0.1:1")
+        run_distributed(cells, tmp_path, needs=lambda cell: Resources(), address="127.0.0.1:1")
 
 
 def test_the_longest_cell_is_taken_first(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Law: a broken version of the example is told with file, line and column, what was found and what was expected; all faults at once."""
+"""Law: a broken version of the example is told with file, line and column, what was found and what was expected; all errors at once."""
 
 from __future__ import annotations
 

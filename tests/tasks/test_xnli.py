@@ -28,7 +28,7 @@ class Rows(dict[str, list[Any]]):
 
 
 def rows(count: int, kind: str = "test", **cells: object) -> Rows:
-    """Rows without a fault but for the given cells, which go into row 7."""
+    """Rows without an error but for the given cells, which go into row 7."""
     columns: dict[str, list[Any]] = {
         "premise": [f"{kind} premise {i}" for i in range(count)],
         "hypothesis": [f"{kind} hypothesis {i}" for i in range(count)],

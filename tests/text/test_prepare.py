@@ -1,4 +1,4 @@
-"""What a run reads: languages as people write them, English always, the same test ids in each, solved examples that are nowhere else."""
+"""What a run reads: languages as people write them, English always, the same test ids in each, few-shot examples that are nowhere else."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_shots_stand_in_front_of_every_prompt_and_nowhere_else(method: str) -> N
     shared = tiny_tokenizer().decode(rows[0][: common_prefix_length(rows)])
     for example in shots:
         assert f"Name: {example.inputs['name']}\nAnswer: {example.references[0]}" in shared
-    assert any("3 solved examples" in note and "in English" in note for note in examples.notes)
+    assert any("3 few-shot examples" in note and "in English" in note for note in examples.notes)
     assert examples.shots != load_examples(TASK, config(shots=3, seed=5, method={"name": method}), Source()).shots
 
 

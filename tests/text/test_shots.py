@@ -18,7 +18,7 @@ from polyprefix.tasks.base import Source
 from polyprefix.tasks.terms import TASK as TERMS
 from polyprefix.testing.tiny import tiny_tokenizer
 from polyprefix.text.prepare import load_examples, tokenise
-from polyprefix.text.shots import choose_shot_languages, in_front
+from polyprefix.text.shots import choose_shot_languages, with_shots
 from polyprefix.text.tokens import common_prefix_length
 
 LABELS = ("yes", "no")
@@ -66,7 +66,7 @@ def test_shots_in_english_in_the_target_language_and_in_another() -> None:
         assert found == {code: {language} for code, language in expected.items()}
         ids = {tuple(e.id for e in shots) for shots in examples.shots.values()}
         assert len(ids) == 1 and len(next(iter(ids))) == 4  # the same items, whatever their language and order
-        assert any("4 solved examples" in note for note in examples.notes)
+        assert any("4 few-shot examples" in note for note in examples.notes)
 
 
 def test_training_keeps_to_english() -> None:
@@ -130,7 +130,7 @@ def test_without_shots_their_language_decides_nothing() -> None:
 def test_the_context_that_may_be_cut_is_still_found_behind_the_shots() -> None:
     task = Made()
     shots, items = task.examples("train", "eng_Latn", Source())[:2], task.examples("test", "eng_Latn", Source())[:1]
-    [prompt] = in_front(task, shots, [task.prompt(item) for item in items])
+    [prompt] = with_shots(task, shots, [task.prompt(item) for item in items])
     assert prompt.context is not None and prompt.text[slice(*prompt.context)] == items[0].inputs["passage"]
     assert prompt.text.startswith("Yes or no?\nPassage: eng_Latn train 0\nAnswer: yes\n\nYes or no?")
 

@@ -21,7 +21,7 @@ def load_task(name: str | Path, protocol: str = DEFAULT_PROTOCOL) -> Task:
         protocol: whose prompts and scoring; `lm-eval` for those of lm-evaluation-harness.
 
     Raises:
-        ConfigError: if there is no such task, or its file has faults; all of them are told.
+        ConfigError: if there is no such task, or its file has errors; all of them are reported.
     """
     return registry.get(str(name), protocol)
 

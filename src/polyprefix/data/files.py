@@ -1,4 +1,4 @@
-"""Rows of a person's own JSONL, CSV or Parquet file, each with its place; what is wrong is told all at once."""
+"""Rows of a person's own JSONL, CSV or Parquet file, each with its place; all mistakes are reported at once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_BYTES = 4 << 30
 MOST_LIST = 100_000
 """Characters of a cell that is read as a list."""
 MOST = 20
-"""So many faults are told; of more, the number."""
+"""So many errors are listed; of more, the number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +83,20 @@ def is_data_file(path: Path) -> bool:
 
 
 class ValidationErrors:
-    """What is wrong with a file: each fault with its place, what was found there and what was expected."""
+    """What is wrong with a file: each error with its place, what was found there and what was expected."""
 
     def __init__(self) -> None:
         self._told: list[str] = []
 
     def add(self, where: str, found: str, expected: str) -> None:
-        """Take note of a fault at a place, such as `test/sw.csv:3, column 'label'`."""
+        """Take note of an error at a place, such as `test/sw.csv:3, column 'label'`."""
         self._told.append(f"{where}: found {found}, expected {expected}")
 
     def check(self, kind: type[UserError] = DataError) -> None:
         """Go on where there is none.
 
         Raises:
-            UserError: of this kind, with all faults, or the first `MOST` and the number of the others.
+            UserError: of this kind, with all errors, or the first `MOST` and the number of the others.
         """
         if not self._told:
             return
@@ -104,36 +104,36 @@ class ValidationErrors:
         raise kind("; ".join(self._told[:MOST]) + (f"; ... and {more} more" if more > 0 else ""))
 
 
-def read_table(path: Path, faults: ValidationErrors) -> Table:
-    """All rows of a file; rows that cannot be read are faults and left out.
+def read_table(path: Path, errors: ValidationErrors) -> Table:
+    """All rows of a file; rows that cannot be read are errors and left out.
 
     Args:
         path: ends in one of `SUFFIXES`. Text is UTF-8, a byte order mark allowed. A CSV file has its names in the first line.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        faults.add(str(path), f"a file of another kind ({path.suffix or 'no suffix'})", " or ".join(SUFFIXES))
+        errors.add(str(path), f"a file of another kind ({path.suffix or 'no suffix'})", " or ".join(SUFFIXES))
         return Table(str(path), (), ())
     if suffix == ".parquet":
-        table = _parquet(path, faults)
+        table = _parquet(path, errors)
     else:
-        text = _text(path, faults)
+        text = _text(path, errors)
         if text is None:
             return Table(str(path), (), ())
-        table = _csv(path, text, faults) if suffix == ".csv" else _jsonl(path, text, faults)
+        table = _csv(path, text, errors) if suffix == ".csv" else _jsonl(path, text, errors)
     if table is not None and not table.rows:
-        faults.add(str(path), "no rows", "at least one")
+        errors.add(str(path), "no rows", "at least one")
     return table or Table(str(path), (), ())
 
 
-def table_of(content: Any, where: str, faults: ValidationErrors) -> Table:
+def table_of(content: Any, where: str, errors: ValidationErrors) -> Table:
     """The rows of an Arrow table in memory, with the values that they would have in a Parquet file.
 
     Args:
         content: a `pyarrow.Table`.
-        where: what a fault calls it, such as `data frame`.
+        where: what an error calls it, such as `data frame`.
     """
-    if _has_twice(where, content.column_names, faults):
+    if _has_twice(where, content.column_names, errors):
         return Table(where, (), ())
     names, columns = tuple(content.column_names), [_cells(column) for column in content.columns]
     rows = tuple(
@@ -185,7 +185,7 @@ def cell_text(value: object) -> str | None:
 
 
 def shown(value: object) -> str:
-    """A value as a fault tells it: short, on one line, with its type where that is not text."""
+    """A value as an error tells it: short, on one line, with its type where that is not text."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return "nothing"
     if isinstance(value, Whole | Real):
@@ -198,21 +198,21 @@ def shown(value: object) -> str:
     return text if isinstance(value, str) else f"{text} ({kind})"
 
 
-def _text(path: Path, faults: ValidationErrors) -> str | None:
+def _text(path: Path, errors: ValidationErrors) -> str | None:
     try:
         raw = read_bytes(path, MOST_BYTES)
     except (OSError, ValueError) as error:
-        faults.add(str(path), f"no file that can be read ({getattr(error, 'strerror', None) or error})", "a file")
+        errors.add(str(path), f"no file that can be read ({getattr(error, 'strerror', None) or error})", "a file")
         return None
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        faults.add(f"{path}:{line}", f"the byte 0x{raw[error.start]:02x}", "text in UTF-8; save the file as UTF-8")
+        errors.add(f"{path}:{line}", f"the byte 0x{raw[error.start]:02x}", "text in UTF-8; save the file as UTF-8")
         return None
 
 
-def _jsonl(path: Path, text: str, faults: ValidationErrors) -> Table:
+def _jsonl(path: Path, text: str, errors: ValidationErrors) -> Table:
     rows = []
     for number, line in enumerate(text.split("\n"), 1):  # not splitlines: JSON may hold U+2028
         if not line.strip():
@@ -222,31 +222,31 @@ def _jsonl(path: Path, text: str, faults: ValidationErrors) -> Table:
             cells = _JSON.decode(line)
         except ValueError as error:
             column = f", character {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-            faults.add(where + column, f"no JSON ({getattr(error, 'msg', error)})", "one JSON object a line")
+            errors.add(where + column, f"no JSON ({getattr(error, 'msg', error)})", "one JSON object a line")
             continue
         except RecursionError:
-            faults.add(where, "JSON that is nested too deeply", "one JSON object a line")
+            errors.add(where, "JSON that is nested too deeply", "one JSON object a line")
             continue
         if isinstance(cells, dict):
             rows.append(Row(where, cells))
         else:
-            faults.add(where, shown(cells), "an object with the names of the columns")
+            errors.add(where, shown(cells), "an object with the names of the columns")
     columns = dict.fromkeys(name for row in rows for name in row.cells)
     return Table(rows[0].where if rows else str(path), tuple(columns), tuple(rows))
 
 
-def _csv(path: Path, text: str, faults: ValidationErrors) -> Table | None:
-    lines = _records(path, text, faults)
+def _csv(path: Path, text: str, errors: ValidationErrors) -> Table | None:
+    lines = _records(path, text, errors)
     header = next(lines, None)
     if header is None:
         return Table(str(path), (), ())
     where, names = header
-    if _has_twice(where, names, faults):
+    if _has_twice(where, names, errors):
         return None
     rows = []
     for where_row, cells in lines:
         if len(cells) != len(names):
-            faults.add(
+            errors.add(
                 where_row, f"{len(cells)} cells", f"{len(names)}, as the first line has; quote commas and quotes"
             )
         else:
@@ -254,7 +254,7 @@ def _csv(path: Path, text: str, faults: ValidationErrors) -> Table | None:
     return Table(where, tuple(names), tuple(rows))
 
 
-def _records(path: Path, text: str, faults: ValidationErrors) -> Iterator[tuple[str, list[str]]]:
+def _records(path: Path, text: str, errors: ValidationErrors) -> Iterator[tuple[str, list[str]]]:
     """Records with the place where each begins; empty lines are skipped."""
     csv.field_size_limit(
         min(sys.maxsize, (1 << 31) - 1)
@@ -269,16 +269,16 @@ def _records(path: Path, text: str, faults: ValidationErrors) -> Iterator[tuple[
         except StopIteration:
             return
         except csv.Error as error:  # a quote that never ends swallows the rest of the file
-            faults.add(where, f"a record that cannot be read ({error})", "quotes in pairs, doubled inside a cell")
+            errors.add(where, f"a record that cannot be read ({error})", "quotes in pairs, doubled inside a cell")
             return
         if record:
             yield where, record
 
 
-def _has_twice(where: str, names: Sequence[str], faults: ValidationErrors) -> bool:
+def _has_twice(where: str, names: Sequence[str], errors: ValidationErrors) -> bool:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        faults.add(where, f"the column '{twice[0]}' twice", "names that differ")
+        errors.add(where, f"the column '{twice[0]}' twice", "names that differ")
     return bool(twice)
 
 
@@ -320,19 +320,19 @@ def written_list(text: str) -> list[Any] | None:
     return None
 
 
-def _parquet(path: Path, faults: ValidationErrors) -> Table | None:
+def _parquet(path: Path, errors: ValidationErrors) -> Table | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         require_regular(path)
-        return table_of(pq.ParquetFile(path).read(), str(path), faults)
+        return table_of(pq.ParquetFile(path).read(), str(path), errors)
     except FileNotFoundError:
-        faults.add(str(path), "no file that can be read (No such file or directory)", "a file")
+        errors.add(str(path), "no file that can be read (No such file or directory)", "a file")
         return None
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        faults.add(str(path), f"no Parquet ({reason})", "a whole Parquet file; write it again")
+        errors.add(str(path), f"no Parquet ({reason})", "a whole Parquet file; write it again")
         return None
     return None
 

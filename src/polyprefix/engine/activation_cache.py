@@ -1,7 +1,7 @@
-"""What the frozen layers below an adapter give, computed once for each training text and kept for later passes over the data.
+"""Activations of the frozen layers below an adapter, computed once for each training sequence and kept for later passes over the data.
 
 Below the lowest adapted layer l nothing is trained and nothing of the adapter is seen, and trees of a pass do not see each other. What
-layer l - 1 gives for a text, hidden states [T, D], is therefore always the same:
+layer l - 1 gives for a sequence, hidden states [T, D], is therefore always the same:
 
     first visit    embeddings -> layers 0 .. l - 1 -> kept -> layers l .. L - 1 -> head
     later                                             kept -> layers l .. L - 1 -> head
@@ -37,7 +37,7 @@ SAME = 0.01
 
 
 class ActivationCache:
-    """The layers below the lowest adapted one, and what they gave for each text. Use `activation_cache` to make one."""
+    """The layers below the lowest adapted one, and their output for each sequence. Use `activation_cache` to make one."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class ActivationCache:
         """Numbers of trees that crossed the layers together. Rounding depends on that: after an interruption they do so again."""
         self._group: dict[int, int] = {}
         self._states: dict[int, Tensor] = {}
-        """Text -> [T, D]."""
+        """Index of the sequence -> [T, D]."""
         with torch.no_grad(), self._listening(stop=False) as outputs:
             longest = common_prefix.numel() + max((tree.size for tree in trees), default=0)
             self._prefix = model.compute_prefix(common_prefix, longest if model.hook.lengths.rope.switches else None)
@@ -115,7 +115,7 @@ class ActivationCache:
                 whole = self.adapted(ids, prefix=prefix).logits
                 self.adapted(
                     ids.flip(1), prefix=prefix
-                )  # whatever else lower layers leave behind is now another text's
+                )  # whatever else lower layers leave behind is now another sequence's
                 with self._handing_out([first]):
                     short = self.adapted(ids, prefix=prefix).logits
             return max(normalized_rmse(first, again), normalized_rmse(whole, short)) < SAME
@@ -200,7 +200,7 @@ def activation_cache(
     a few megabytes along, which is nothing beside the layers that they spare.
 
     Args:
-        common_prefix: [S], tokens before each text.
+        common_prefix: [S], tokens before each sequence.
         in_row: whether they stand at the head of each packed row of trees, or are read before each pass.
         lowest: l.
         again: whether trees are seen more than once.

@@ -1,4 +1,4 @@
-"""How a set of prompts is read for prediction: eval mode, adapter merged where exact, what all prompts begin with computed once."""
+"""The model as prediction uses it: eval mode, adapter merged where that is exact, common prefix computed once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from polyprefix.text.tokens import TokenizedPrompt, common_prefix_length
 def reading(
     model: AdaptedModel, encoded: Sequence[TokenizedPrompt], shortest: int, longest: int
 ) -> Iterator[tuple[int, ComputedPrefix]]:
-    """The number of shared tokens, and the context that stands before the rest of every prompt.
+    """The length of the common prefix, and the computed prefix of the rest of every prompt.
 
     Args:
         shortest, longest: tokens of a prompt, and of one with its answer, that go through the model.

@@ -73,7 +73,7 @@ class Shape:
     """D V."""
     head_trained: bool
     prefix: tuple[int, ...]
-    """Virtual tokens that text sees in each layer."""
+    """Virtual tokens that a sequence attends to in each layer."""
 
     @classmethod
     def of(cls, model: AdaptedModel) -> Shape:
@@ -162,7 +162,7 @@ class Meter:
         """The layer at which passes begin; what those below it gave is kept."""
 
     def count_below(self, trees: Sequence[TokenTree]) -> None:
-        """Texts that cross the layers below `start`, as the first part of the next pass."""
+        """Sequences that cross the layers below `start`, as the first part of the next pass."""
         self.work.flops += self.shape.forward(*self._tokens_and_pairs(trees), 0, slice(self.start))
 
     def count(self, trees: Sequence[TokenTree], computed: int) -> None:

@@ -1,6 +1,6 @@
-"""Written answers: greedy generation in batches of similar length, cut at the task's stop strings.
+"""Generated answers: greedy generation in batches of similar length, cut at the task's stop strings.
 
-Where the model allows it, prompts are read without padding and what some of them begin with, such as a passage, once.
+Where the model supports packing, prompts are read without padding, and a prefix that some of them share, such as a passage, once.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def generate_until(
     Args:
         token_budget: tokens of a batch with its answers, padding included, and of one pass over its prompts; None means as many
             as memory holds.
-        advance: told how many prompts are done.
+        advance: called with the number of prompts that are done.
         work: what is done is added to it.
     """
     if not encoded:

@@ -29,7 +29,7 @@ def token_budget(model: AdaptedModel, wanted: int | None, *, training: bool, sha
     """Tokens of one forward pass: as wanted, else from free memory and what a token takes; no more than a packed row may hold.
 
     Args:
-        shared: tokens that stand at the head of the row besides.
+        shared: tokens of the common prefix at the start of the row.
     """
     tokens = _budget(model, wanted, training)
     return max(1, model.hook.lengths.row(tokens + shared) - shared) if model.hook.supports_packing() else tokens
@@ -100,10 +100,10 @@ def release(device: torch.device) -> None:
 
 
 def too_large(tokens: int, device: torch.device) -> ModelError:
-    """One text alone does not fit."""
+    """A single sequence does not fit."""
     return ModelError(
-        f"out of memory on {device}: one text of {tokens} tokens does not fit beside the model; free memory, "
-        "shorten the texts, or load with --set runtime.dtype=bfloat16 or runtime.quantize=4bit"
+        f"out of memory on {device}: one sequence of {tokens} tokens does not fit beside the model; free memory, "
+        "shorten the sequences, or load with --set runtime.dtype=bfloat16 or runtime.quantize=4bit"
     )
 
 
@@ -113,7 +113,7 @@ def retry_on_oom(
     """What `work` makes of each batch; a batch for which memory is short is halved, and later ones are not larger than its halves.
 
     Raises:
-        ModelError: if one text alone does not fit.
+        ModelError: if a single sequence does not fit.
     """
     most: int | None = None
     pending = list(batches)[::-1]

@@ -48,7 +48,7 @@ def loglikelihood(
 
     Args:
         token_budget: tokens in one forward pass; None means as many as memory holds.
-        advance: told how many prompts are done.
+        advance: called with the number of prompts that are done.
         work: what is done is added to it.
     """
     scored = [_each_alone(model, item) for item in encoded]

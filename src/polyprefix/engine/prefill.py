@@ -1,4 +1,4 @@
-"""What prompts leave in the model before the first token is written: keys and values, without padding, common beginnings computed once.
+"""Prefill: keys and values of prompts before the first token is generated, without padding, common prefixes computed once.
 
 Generation itself works on rows of one length. All but the last token of each prompt go through the model as trees in one row
 (polyprefix.prefix.packed); their keys and values are then laid out as the rows that transformers' `generate` goes on from.
@@ -24,7 +24,7 @@ def prefill(
     """A cache [B, G, T - 1, K] a layer, left-padded, and what was computed for it; no cache where no prompt has a second token.
 
     Args:
-        prompts: B of them, without the tokens of the context, T the longest.
+        prompts: B of them, without the common prefix, T the longest.
         budget: tokens of one pass at most.
     """
     texts = [TokenTree(ids[:-1]) for ids in prompts]

@@ -251,7 +251,7 @@ class Optimizer:
         """The mean loss, with its gradients; where memory is short, all of it again in smaller passes.
 
         Raises:
-            ModelError: if one text alone does not fit.
+            ModelError: if a single sequence does not fit.
         """
         while True:
             try:

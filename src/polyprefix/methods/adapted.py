@@ -158,7 +158,7 @@ class AdaptedModel(nn.Module):
         logit_positions: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
-        """A forward pass of the base model over texts that attend to the prefix.
+        """A forward pass of the base model over sequences that attend to the prefix.
 
         Args:
             input_ids: [B, T], padded on either side, or packed (then with position_ids that restart at 0).
@@ -176,7 +176,7 @@ class AdaptedModel(nn.Module):
 
         Raises:
             ModelError: if a sequence is longer than the model is served exactly.
-            ValueError: if sequences of this length cannot share a pass, or what stands before them.
+            ValueError: if sequences of this length cannot share a pass or a computed prefix.
         """
         self._require_attached()
         if packed is not None:  # all ones: nothing is padding, and transformers need not look for borders itself
@@ -272,7 +272,7 @@ class AdaptedModel(nn.Module):
 
         Raises:
             ModelError: if a sequence would be longer than the model is served exactly.
-            ValueError: if sequences of this length cannot share what stands before them.
+            ValueError: if sequences of this length cannot share a computed prefix.
         """
         self._require_attached()
         if attention_mask is None:

@@ -1,7 +1,7 @@
 """What a method is. One method is one file in this folder that defines `METHOD`; the registry and the contract test find it there.
 
 A method is its settings (frozen, strict). `build` makes the adapter: the trainable part, a torch module that says, once per forward
-pass, which keys and values stand before the text. Nothing outside this folder asks which method runs.
+pass, which keys and values precede the text. Nothing outside this folder asks which method runs.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Adapter(nn.Module):
     """The trainable part of an adapted model. Its own tensors are float32, whatever the base's precision."""
 
     def prefix(self, hook: AttentionHook) -> KVPrefix | None:
-        """What stands before the text, positions -P..-1, with gradients; computed once per forward pass."""
+        """The prefix at positions -P..-1, with gradients; computed once per forward pass."""
         return None
 
     def tensors(self) -> dict[str, Tensor]:

@@ -48,7 +48,7 @@ class FullFineTuning(Method):
         return AllWeights(base.model)
 
     def parameters(self, model: PreTrainedModel) -> int:
-        """Every parameter once, tied ones too; those that no text gives a gradient are left out."""
+        """Every parameter once, tied ones too, without those that text gives no gradient."""
         inside = text_part(model)
         ends: list[Any] = [] if self.train_embeddings else [model.get_input_embeddings(), model.get_output_embeddings()]
         kept = {id(end.weight) for end in ends if end is not None}

@@ -90,7 +90,7 @@ class PrefixTuning(Method):
 
 
 def _begin(text: Tensor, init: str, start: Start, salt: int) -> Tensor:
-    """The text's own values, or random ones of the same spread."""
+    """The text's own values, or random ones of the same standard deviation."""
     if init == "text":
         return text.clone()
     generator = torch.Generator().manual_seed((start.seed * 100_003 + salt) % (1 << 64))

@@ -23,7 +23,7 @@ INSTALL = "pip install 'polyprefix[quantized]'"
 
 
 def choose_quantization(wanted: str, name: str, config: Any, dtype: torch.dtype) -> dict[str, Any]:
-    """What `from_pretrained` is told: nothing, or how to quantise the weights while it reads them.
+    """Keyword arguments of `from_pretrained`: none, or how to quantise the weights while it reads them.
 
     Args:
         wanted: `none`, `4bit` or `8bit`.

@@ -1,8 +1,8 @@
-"""The one idea: every prefix method makes keys and values that stand before the text in each layer.
+"""The one idea: every prefix method makes keys and values before the text in each layer.
 
 Read in this order: `kv` (the value), `attention` (how text attends to it), `probe` (what a model is asked first), `lengths` and `limits`
 (which sequences may share a pass), `rope_scaling`, `hook` (how a model is given one, and read for one),
-`packed` (several texts in one row), `layers` (which layers), `rotary` (moving keys to other positions).
+`packed` (several sequences in one row), `layers` (which layers), `rotary` (moving keys to other positions).
 """
 
 from polyprefix.prefix.hook import AttentionHook

@@ -31,13 +31,13 @@ STATE = "_polyprefix_state"
 
 @dataclass(slots=True)
 class AttentionState:
-    """What one attention module is told for the forward pass under way, and what it is asked to report."""
+    """State of one attention module during a forward pass: the prefix that it attends to, and what it records."""
 
     index: int
     joined: LayerKV | None = None
     gated: GatedKV | None = None
     packed: Packed | None = None
-    """The layout of a row that holds several texts."""
+    """The layout of a row of several sequences."""
     capture: bool = False
     """Record the keys and values that the module makes."""
     only_capture: bool = False

@@ -135,7 +135,7 @@ class AttentionHook:
     # --- what it does --------------------------------------------------------------------------------------------
 
     def set(self, prefix: KVPrefix | None, packed: Packed | None = None) -> None:
-        """Make text attend to this prefix from now on; with a layout, several texts in one row.
+        """Make text attend to this prefix from now on; with a layout, several sequences in one row.
 
         It stays set after a forward pass, since gradient checkpointing runs layers again in the backward pass.
         """
@@ -170,7 +170,7 @@ class AttentionHook:
             inputs_embeds: [1, P, D], with gradients if they have any.
             start: position of the first token; -P for tokens that end right before a text at position 0.
             before: what the tokens themselves attend to.
-            packed: the layout of several texts, all from `start` on; only where `supports_packing()`.
+            packed: the layout of several sequences, all from `start` on; only where `supports_packing()`.
 
         Returns:
             One joined [1, G, P, K] pair per layer.
@@ -246,7 +246,7 @@ class AttentionHook:
         return probe.takes_rows(self)
 
     def supports_packing(self) -> bool:
-        """Whether texts may stand in one row under a layout: the model leaves its masks to transformers' interface."""
+        """Whether sequences can be packed into one row: the model leaves its masks to transformers' interface."""
         return self._supports_packing
 
     @cached_property
@@ -254,7 +254,7 @@ class AttentionHook:
         return probe.caches_what_it_attends_to(self)
 
     def caches_what_it_attends_to(self) -> bool:
-        """Whether texts may go on from keys and values that were read in one row: a model that takes rows, and whose cache holds
+        """Whether sequences can continue from keys and values that were computed in one row: a model that takes rows, and whose cache holds
         what its attention sees."""
         return self._caches and self.supports_packing()
 

@@ -1,4 +1,4 @@
-"""Keys and values that stand before the text: the value that every prefix method produces.
+"""Keys and values before the text: the value that every prefix method produces.
 
 Shapes, here and in all files that use them: B batch, T text tokens, P prompt length, D width, H query heads,
 G key/value heads, K head size, L layers, V vocabulary. The batch dimension of a prefix is 1: it is computed once and broadcast.
@@ -44,7 +44,7 @@ class GatedKV:
 
 @dataclass(frozen=True, slots=True)
 class KVPrefix:
-    """What stands before the text, by layer index; a layer that is absent has no prefix."""
+    """A prefix by layer index; a layer that is absent has none."""
 
     joined: Mapping[int, LayerKV] = field(default_factory=dict)
     """One softmax with the text."""

@@ -70,7 +70,7 @@ class LengthRules:
 
     @cached_property
     def limits(self) -> Limits:
-        """Up to which length sequences are served exactly; measured when it is first asked, for few texts are that long."""
+        """Up to which length sequences are served exactly; measured at first use, since few sequences are that long."""
         return self._measure() if self.switches else NO_LIMITS
 
     @property
@@ -110,7 +110,7 @@ class LengthRules:
             most = min(self.limits.shared, self.window or self.limits.shared)
             raise ValueError(
                 f"{longest} tokens exceed the {'sliding window' if self.window else 'chunk'} of {most}: shared tokens would stay "
-                "visible too long; put them in front of each text instead (see shareable())"
+                "visible too long; put them in front of each sequence instead (see shareable())"
             )
         if together and row > self.limits.row:
             raise ModelError(
@@ -162,5 +162,5 @@ class LengthRules:
         return list(groups.values())
 
     def for_length(self, length: int | None) -> AbstractContextManager[None]:
-        """Inside the block, phases are those of sequences of `length` tokens, also of what stands before them."""
+        """Inside the block, phases are those of sequences of `length` tokens, also of their prefix."""
         return self.rope.at(length)

@@ -69,7 +69,9 @@ def verify(hook: Probed) -> None:
         )
     wrong = normalized_rmse(whole, split)
     if not wrong <= TOLERANCE[hook.dtype == torch.float32]:
-        raise refusal(name, f"logits differ by {wrong:.2g} of their spread when tokens are given as a prefix")
+        raise refusal(
+            name, f"logits differ by {wrong:.2g} of their standard deviation when tokens are given as a prefix"
+        )
 
 
 @torch.no_grad()

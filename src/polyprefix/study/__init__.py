@@ -1,1 +1,1 @@
-"""Studies: a grid of runs from one file, planned, run, interrupted, resumed and spread over processes."""
+"""Studies: a grid of runs from one file, planned, run, interrupted, resumed and distributed over processes."""

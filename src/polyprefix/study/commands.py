@@ -39,7 +39,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 @click.group()
 def study() -> None:
-    """Plan and run a grid of runs; interrupt it, resume it, spread it over processes."""
+    """Plan and run a grid of runs; interrupt it, resume it, distribute it over processes."""
 
 
 @study.command()
@@ -268,10 +268,10 @@ def _run(
         from polyprefix.study.run import run_study
 
         return run_study(cells, out, hub=hub, reporter=Terminal(), tell=tell, checkpoint_seconds=checkpoint_seconds)
-    from polyprefix.study.distribute import run_spread
+    from polyprefix.study.distribute import run_distributed
     from polyprefix.study.grid import needs
 
-    return run_spread(
+    return run_distributed(
         cells, out, needs=partial(needs, definition), hub=hub, tell=tell, checkpoint_seconds=checkpoint_seconds,
         workers=workers, address=ray,
     )  # fmt: skip

@@ -34,7 +34,7 @@ ANSWERS_WITHIN = 10.0
 Needs = Callable[[Cell], Resources]
 
 
-def run_spread(
+def run_distributed(
     cells: Sequence[Cell],
     out: Path,
     *,
@@ -60,7 +60,7 @@ def run_spread(
     ray = _connected(workers, address)
     try:
         place = (str(out.absolute()), str(hub.absolute()) if hub else None, checkpoint_seconds, str(Path.cwd()))
-        return _spread(ray, cells, Bookkeeping(out), place, _shares(ray, needs, workers), tell)
+        return _distribute(ray, cells, Bookkeeping(out), place, _shares(ray, needs, workers), tell)
     finally:
         ray.shutdown()
 
@@ -112,7 +112,7 @@ def _shares(ray: Any, needs: Needs, workers: int | None) -> Callable[[Cell], dic
     return options
 
 
-def _spread(
+def _distribute(
     ray: Any,
     cells: Sequence[Cell],
     books: Bookkeeping,

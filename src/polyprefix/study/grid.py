@@ -41,7 +41,7 @@ class Cell:
     labels: Mapping[str, str]
     """Axis -> label, as in the file."""
     config: RunConfig
-    """Settled. Where something is tuned, with the first of its candidates."""
+    """Resolved. Where something is tuned, with the first of its candidates."""
     settings: Mapping[str, Any]
     """What `config` was made from."""
     candidates: tuple[Candidate, ...] = ()

@@ -77,7 +77,7 @@ def training_questions(part: Part, source: Source) -> tuple[list[Question], list
         except DataError as error:
             missing = isinstance(error, MissingDataError)
             if source.hub is not None and not missing:
-                raise  # a damaged file of a mirror is to be mended; what the Hub does not serve cannot be
+                raise  # a damaged file of a mirror has to be fixed; what the Hub does not serve cannot be
             notes.append(f"Belebele {part}: without {recipe.name} ({f'no {recipe.dataset}' if missing else error}).")
             continue
         if len(rows) < recipe.rows[part]:

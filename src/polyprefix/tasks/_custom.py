@@ -80,7 +80,7 @@ class CustomTask(TypedTask):
 
         Raises:
             LanguageError: if the task has no such language, or only a test split in it.
-            DataError: if the file names no data for the split, or a data file has faults; all of them are told.
+            DataError: if the file names no data for the split, or a data file has errors; all of them are reported.
         """
         require_language(self.info.name, split, language, self.languages())
         source.note(*self._notes)
@@ -195,14 +195,14 @@ class CustomTask(TypedTask):
         if not self.info.parallel or language == ENGLISH or not placed[0].example.choices:
             return
         english = {item.example.id: item.example for item in self._placed("test", ENGLISH)}
-        faults = ValidationErrors()
+        errors = ValidationErrors()
         for item in placed:
             same = english.get(item.example.id)
             if same and _place(item.example) != _place(same):
                 column = self.definition.columns.answer
                 found = f"another answer than the English row with the id {same.id!r}"
-                faults.add(f"{item.where}, column '{column}'", found, "the same; or set 'parallel: false'")
-        faults.check()
+                errors.add(f"{item.where}, column '{column}'", found, "the same; or set 'parallel: false'")
+        errors.check()
 
 
 def find_task_file(name: str) -> Path | None:

@@ -112,8 +112,8 @@ class Definition(Settings):
         """The columns that hold the answers to choose from, where these differ from example to example."""
         return ()
 
-    def answer(self, row: Row, inputs: Mapping[str, str], faults: ValidationErrors) -> Answer | None:
-        """What may be answered and what is right; None, and a fault, where the row does not say."""
+    def answer(self, row: Row, inputs: Mapping[str, str], errors: ValidationErrors) -> Answer | None:
+        """What may be answered and what is right; None, and an error, where the row does not say."""
         raise NotImplementedError
 
     def scoring(self) -> TaskType:

@@ -1,4 +1,4 @@
-"""The task file itself: every mistake in it is told at once, with its line."""
+"""The task file itself: all mistakes in it are reported at once, with their lines."""
 
 from __future__ import annotations
 
@@ -50,24 +50,24 @@ def read_definition(path: Path) -> Definition:
         ConfigError: with all unknown, missing and impossible keys, or else with all parts that contradict each other.
     """
     values = named(_with_text(read_yaml(path), read_yaml_as_written(path)))
-    faults = ValidationErrors()
+    errors = ValidationErrors()
     name = values.get("task_type")
     if not isinstance(name, str) or name not in DEFINITIONS:  # it decides which other keys there may be
         key = OLD_KEY if OLD_KEY in read_yaml(path) else "task_type"
         where = f"{path}:{line_of(path, (key,))}, key '{key}'"
-        faults.add(where, shown(name), f"one of {len(TASK_TYPES)} task types, {nearest(str(name or ''), TASK_TYPES)}")
-        faults.check(ConfigError)
+        errors.add(where, shown(name), f"one of {len(TASK_TYPES)} task types, {nearest(str(name or ''), TASK_TYPES)}")
+        errors.check(ConfigError)
     kind = DEFINITIONS[str(name)]
     try:
         definition = kind.model_validate(values)
     except ValidationError as error:
         for item in error.errors():
-            _explain(path, kind, item, faults)
-        faults.check(ConfigError)
+            _explain(path, kind, item, errors)
+        errors.check(ConfigError)
         raise
     for keys, found, expected in definition.contradictions():
-        faults.add(f"{path}:{line_of(path, keys)}, key '{'.'.join(keys)}'", found, expected)
-    faults.check(ConfigError)
+        errors.add(f"{path}:{line_of(path, keys)}, key '{'.'.join(keys)}'", found, expected)
+    errors.check(ConfigError)
     return definition
 
 
@@ -77,7 +77,7 @@ def locate(definition: Definition, path: Path) -> Located:
     Raises:
         ConfigError: with all files that are not there, and all languages that nobody knows or that come twice.
     """
-    faults = ValidationErrors()
+    errors = ValidationErrors()
     located: dict[Split, dict[str, Path | Table]] = {}
     splits: tuple[Split, ...] = ("test", "train", "validation")
     for split in splits:
@@ -85,20 +85,20 @@ def locate(definition: Definition, path: Path) -> Located:
         if paths is None:
             continue
         found: dict[str, Path] = {}
-        for language, code, file, where in _named(path, split, paths, faults):
+        for language, code, file, where in _named(path, split, paths, errors):
             if code in found:
-                faults.add(where, f"{language!r} twice, {file.name} beside {found[code].name}", "one file a language")
+                errors.add(where, f"{language!r} twice, {file.name} beside {found[code].name}", "one file a language")
             found[code] = file
         located[split] = dict(found)
         if split != "test" and found and not found.keys() & {ANY, ENGLISH}:
             where = f"{path}:{line_of(path, ('files', split))}, key 'files.{split}'"
-            faults.add(where, f"only {', '.join(sorted(found))}", f"English ({ENGLISH}), the language of training")
-    faults.check(ConfigError)
+            errors.add(where, f"only {', '.join(sorted(found))}", f"English ({ENGLISH}), the language of training")
+    errors.check(ConfigError)
     return located
 
 
 def _named(
-    path: Path, split: str, paths: Mapping[str, str], faults: ValidationErrors
+    path: Path, split: str, paths: Mapping[str, str], errors: ValidationErrors
 ) -> Iterator[tuple[str, str, Path, str]]:
     """(language as written, its code or `ANY`, data file, place in the task file) of each file of a split."""
     for language, name in paths.items():
@@ -108,16 +108,16 @@ def _named(
         if language == ANY and pattern:
             files = _matching(path.parent, before, after)
             if not files:
-                faults.add(where, f"no file like {name}", "one for each language")
+                errors.add(where, f"no file like {name}", "one for each language")
             for file in files:
                 written = str(file.relative_to(path.parent)).removeprefix(before).removesuffix(after)
-                yield from _of_language(written, file, f"{where}, {file.name}", faults)
+                yield from _of_language(written, file, f"{where}, {file.name}", errors)
         elif not (path.parent / name).is_file():
-            faults.add(where, f"no file {path.parent / name}", "a file; paths are seen from the task file")
+            errors.add(where, f"no file {path.parent / name}", "a file; paths are seen from the task file")
         elif language == ANY:
             yield "", ANY, path.parent / name, where
         else:
-            yield from _of_language(language, path.parent / name, where, faults)
+            yield from _of_language(language, path.parent / name, where, errors)
 
 
 def _matching(folder: Path, before: str, after: str) -> list[Path]:
@@ -152,15 +152,15 @@ def _text(value: Any, written: Any, label: bool) -> Any:
 
 
 def _of_language(
-    written: str, file: Path, where: str, faults: ValidationErrors
+    written: str, file: Path, where: str, errors: ValidationErrors
 ) -> Iterator[tuple[str, str, Path, str]]:
     try:
         yield written, find(written).code, file, where
     except LanguageError as error:
-        faults.add(where, repr(written), f"a language ({error})")
+        errors.add(where, repr(written), f"a language ({error})")
 
 
-def _explain(path: Path, kind: type[Definition], item: Any, faults: ValidationErrors) -> None:
+def _explain(path: Path, kind: type[Definition], item: Any, errors: ValidationErrors) -> None:
     """A mistake that pydantic found, in the words of this project."""
     keys = tuple(item["loc"])
     section: Any = kind
@@ -170,10 +170,10 @@ def _explain(path: Path, kind: type[Definition], item: Any, faults: ValidationEr
     fields = getattr(section, "model_fields", {})
     where = f"{path}:{line_of(path, keys)}, key '{'.'.join(map(str, keys))}'"
     if item["type"] == "extra_forbidden":
-        faults.add(where, "an unknown key", f"another; {nearest(str(keys[-1]), fields)}")
+        errors.add(where, "an unknown key", f"another; {nearest(str(keys[-1]), fields)}")
     elif item["type"] == "missing":
         description = fields[keys[-1]].description or ""
-        faults.add(where, "nothing", f"{description.rstrip('.')[:1].lower()}{description.rstrip('.')[1:]}")
+        errors.add(where, "nothing", f"{description.rstrip('.')[:1].lower()}{description.rstrip('.')[1:]}")
     else:
         expected = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ").removeprefix("expected ")
-        faults.add(where, shown(item["input"]), expected)
+        errors.add(where, shown(item["input"]), expected)

@@ -1,4 +1,4 @@
-"""Rows of a data file as examples; every fault of the file is told at once."""
+"""Rows of a data file as examples; every error of the file is told at once."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ def question(info: TaskInfo, inputs: Mapping[str, str], id: str, language: str) 
     return Example(id, language, inputs, choices, references=choices[:1] or ("?",))
 
 
-def read_inputs(row: Row, names: tuple[str, ...], faults: ValidationErrors) -> dict[str, str]:
-    """The text of these columns; what is missing is a fault."""
+def read_inputs(row: Row, names: tuple[str, ...], errors: ValidationErrors) -> dict[str, str]:
+    """The text of these columns; what is missing is an error."""
     inputs = {}
     for name in names:
         value = row.cells.get(name)
         text = cell_text(value)
         if text is None:
-            faults.add(f"{row.where}, column '{name}'", shown(value), "text")
+            errors.add(f"{row.where}, column '{name}'", shown(value), "text")
         else:
             inputs[name] = text
     return inputs
 
 
-def require_columns(table: Table, wanted: Mapping[str, str], faults: ValidationErrors) -> bool:
-    """Whether all of these columns are there; each that is missing is a fault.
+def require_columns(table: Table, wanted: Mapping[str, str], errors: ValidationErrors) -> bool:
+    """Whether all of these columns are there; each that is missing is an error.
 
     Args:
         wanted: name -> what it is for.
@@ -56,7 +56,7 @@ def require_columns(table: Table, wanted: Mapping[str, str], faults: ValidationE
     missing = [name for name in wanted if name not in table.columns]
     for name in missing:
         expected = f"one for {wanted[name]}; {nearest(name, table.columns)}"
-        faults.add(f"{table.where}, column '{name}'", "no such column", expected)
+        errors.add(f"{table.where}, column '{name}'", "no such column", expected)
     return not missing
 
 
@@ -70,15 +70,15 @@ def read_examples(
         language: of all rows; None where a column says it. A file for training may lack that column: it is English then.
 
     Raises:
-        DataError: with all faults of the file.
+        DataError: with all errors of the file.
     """
-    faults = ValidationErrors()
-    table = rows if isinstance(rows, Table) else read_table(rows, faults)
-    reader = _Reader(definition, task, split, language, faults)
+    errors = ValidationErrors()
+    table = rows if isinstance(rows, Table) else read_table(rows, errors)
+    reader = _Reader(definition, task, split, language, errors)
     if table.rows and reader.columns_are_there(table):
         for row in table.rows:
             reader.read(row)
-    faults.check()
+    errors.check()
     return reader.examples
 
 
@@ -86,9 +86,9 @@ class _Reader:
     """Reads the rows of one file."""
 
     def __init__(
-        self, definition: Definition, task: Task, split: Split, language: str | None, faults: ValidationErrors
+        self, definition: Definition, task: Task, split: Split, language: str | None, errors: ValidationErrors
     ) -> None:
-        self.definition, self.task, self.split, self.faults = definition, task, split, faults
+        self.definition, self.task, self.split, self.errors = definition, task, split, errors
         self.language = language
         self.examples: dict[str, list[Placed]] = {}
         self._codes: dict[str, str | None] = {}
@@ -106,13 +106,13 @@ class _Reader:
                 wanted[columns.language] = "the language"
             else:
                 self.language = ENGLISH
-        return require_columns(table, wanted, self.faults)
+        return require_columns(table, wanted, self.errors)
 
     def read(self, row: Row) -> None:
-        """Take a row, or its faults."""
+        """Take a row, or its errors."""
         language = self.language or self._language(row)
-        inputs = read_inputs(row, self.task.info.inputs, self.faults)
-        answer = self.definition.answer(row, inputs, self.faults)
+        inputs = read_inputs(row, self.task.info.inputs, self.errors)
+        answer = self.definition.answer(row, inputs, self.errors)
         id = self._id(row, language) if language else None
         if language and id and answer and len(inputs) == len(self.task.info.inputs):
             choices, answers = answer
@@ -123,14 +123,14 @@ class _Reader:
         column = str(self.definition.columns.language)
         text = cell_text(row.cells.get(column))
         if text is None:
-            self.faults.add(f"{row.where}, column '{column}'", "nothing", "a language, such as sw, swh_Latn or Swahili")
+            self.errors.add(f"{row.where}, column '{column}'", "nothing", "a language, such as sw, swh_Latn or Swahili")
             return None
         if text not in self._codes:
             try:
                 self._codes[text] = find(text).code
             except LanguageError as error:
                 self._codes[text] = None
-                self.faults.add(f"{row.where}, column '{column}'", shown(text), f"a language ({error})")
+                self.errors.add(f"{row.where}, column '{column}'", shown(text), f"a language ({error})")
         return self._codes[text]
 
     def _id(self, row: Row, language: str) -> str | None:
@@ -138,11 +138,11 @@ class _Reader:
         number = self._count[language] = self._count.get(language, -1) + 1
         own = f"{self.split}-{number}" if column is None else cell_text(row.cells.get(column))
         if own is None:
-            self.faults.add(f"{row.where}, column '{column}'", shown(row.cells.get(str(column))), "an id")
+            self.errors.add(f"{row.where}, column '{column}'", shown(row.cells.get(str(column))), "an id")
             return None
         if (language, own) in self._seen:
             first = self._seen[language, own]
-            self.faults.add(
+            self.errors.add(
                 f"{row.where}, column '{column}'", f"{own!r}, as in {first}", "an id of its own in its language"
             )
             return None

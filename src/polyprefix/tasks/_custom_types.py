@@ -64,9 +64,9 @@ class Classification(Choice):
         """The labels, in the order of the file."""
         return tuple(self.labels.values())
 
-    def answer(self, row: Row, inputs: Mapping[str, str], faults: ValidationErrors) -> Answer | None:
+    def answer(self, row: Row, inputs: Mapping[str, str], errors: ValidationErrors) -> Answer | None:
         """All labels, and the one that the row names."""
-        key = _key(row, self.columns.answer, self.labels, faults)
+        key = _key(row, self.columns.answer, self.labels, errors)
         return None if key is None else (self.shared_labels(), (self.labels[key],))
 
     def scoring(self) -> TaskType:
@@ -92,21 +92,21 @@ class MultipleChoice(Choice):
         """The columns of the options, where there are no labels."""
         return () if self.labels else tuple(self.choices.values())
 
-    def answer(self, row: Row, inputs: Mapping[str, str], faults: ValidationErrors) -> Answer | None:
+    def answer(self, row: Row, inputs: Mapping[str, str], errors: ValidationErrors) -> Answer | None:
         """The labels or the options, and the one that the row names."""
-        key = _key(row, self.columns.answer, self.choices, faults)
+        key = _key(row, self.columns.answer, self.choices, errors)
         if key is None:
             return None
         choices = self.shared_labels() or tuple(inputs[c] for c in self.choices.values() if c in inputs)
         if len(set(choices)) != len(choices):
             twice = next(choice for choice in choices if choices.count(choice) > 1)
-            faults.add(
+            errors.add(
                 f"{row.where}, columns {', '.join(self.choices.values())}",
                 f"{shown(twice)} twice",
                 "options that differ",
             )
             return None
-        if len(choices) < len(self.choices):  # an option is missing, which is told already
+        if len(choices) < len(self.choices):  # an option is missing, which is reported already
             return None
         return choices, (choices[list(self.choices).index(key)],)
 
@@ -145,7 +145,7 @@ class Written(Definition):
     """What a text means that reads as a list, such as `["a", "b"]`: that text, or its items as accepted answers. It is refused where this
     does not say it."""
 
-    def answer(self, row: Row, inputs: Mapping[str, str], faults: ValidationErrors) -> Answer | None:
+    def answer(self, row: Row, inputs: Mapping[str, str], errors: ValidationErrors) -> Answer | None:
         """No choices, and the accepted answers: a text, or a list of texts, the first of which is learned."""
         value, where = row.cells.get(self.columns.answer), f"{row.where}, column '{self.columns.answer}'"
         if isinstance(value, Mapping) and "text" in value:  # as SQuAD's files have it
@@ -153,17 +153,17 @@ class Written(Definition):
         if isinstance(value, str) and self.answer_format != "text" and (items := written_list(value)) is not None:
             if self.answer_format is None:
                 expected = "one answer or a list of them: set 'answer_format: list' for its items, 'answer_format: text' for the text"
-                faults.add(where, f"a text that reads as a list, {shown(value)}", expected)
+                errors.add(where, f"a text that reads as a list, {shown(value)}", expected)
                 return None
             value = items
         texts = [cell_text(item) for item in (value if isinstance(value, list) else [value])]
         if not texts or None in texts:
-            faults.add(where, shown(value), "a text, or a list of texts")
+            errors.add(where, shown(value), "a text, or a list of texts")
             return None
         answers = tuple(dict.fromkeys(text for text in texts if text is not None))
         reason = self._unfit(answers)
         if reason:
-            faults.add(where, *reason)
+            errors.add(where, *reason)
             return None
         return (), answers
 
@@ -195,14 +195,14 @@ class Span(Written):
     max_new_tokens: int = Field(default=48, ge=1, le=MOST_NEW_TOKENS)
     """A written answer has at most so many tokens."""
 
-    def answer(self, row: Row, inputs: Mapping[str, str], faults: ValidationErrors) -> Answer | None:
+    def answer(self, row: Row, inputs: Mapping[str, str], errors: ValidationErrors) -> Answer | None:
         """The accepted answers, each of which the context holds."""
-        found = super().answer(row, inputs, faults)
+        found = super().answer(row, inputs, errors)
         context = visible(inputs[self.context]) if self.context in inputs else None
         outside = [text for text in found[1] if context is not None and visible(text) not in context] if found else []
         if outside:
             where = f"{row.where}, column '{self.columns.answer}'"
-            faults.add(where, shown(outside[0]), f"words of the column '{self.context}', letter by letter")
+            errors.add(where, shown(outside[0]), f"words of the column '{self.context}', letter by letter")
             return None
         return found
 
@@ -216,7 +216,7 @@ DEFINITIONS: Mapping[str, type[Definition]] = dict(
 )
 
 
-def _key(row: Row, column: str, known: Mapping[str, str], faults: ValidationErrors) -> str | None:
+def _key(row: Row, column: str, known: Mapping[str, str], errors: ValidationErrors) -> str | None:
     value = row.cells.get(column)
     key = cell_text(value)
     if key not in known and isinstance(value, Whole | Real):  # 1.0 in the data is the label 1
@@ -225,5 +225,5 @@ def _key(row: Row, column: str, known: Mapping[str, str], faults: ValidationErro
     if key is not None and visible(key) in alike:
         return alike[visible(key)]
     close = nearest(key or "", known)
-    faults.add(f"{row.where}, column '{column}'", shown(value), f"one of {len(known)} values, {close}")
+    errors.add(f"{row.where}, column '{column}'", shown(value), f"one of {len(known)} values, {close}")
     return None

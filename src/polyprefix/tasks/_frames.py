@@ -124,21 +124,21 @@ class Task(CustomTask):
         template: str | None,
         more: Mapping[str, Any],
     ) -> Task:
-        """The task of Arrow tables, each with what a fault calls it."""
+        """The task of Arrow tables, each with what an error calls it."""
         if task_type not in DEFINITIONS:
             raise ConfigError(f"task '{name}': no task type '{task_type}', {nearest(task_type, TASK_TYPES)}")
-        faults = ValidationErrors()
-        parts = {part: table_of(content, where, faults) for part, (content, where) in tables.items()}
-        by_split = _by_split(parts, columns["split"], faults)
-        faults.check()
+        errors = ValidationErrors()
+        parts = {part: table_of(content, where, errors) for part, (content, where) in tables.items()}
+        by_split = _by_split(parts, columns["split"], errors)
+        errors.check()
         found = {column for table in by_split.values() for column in table.columns}
         language = columns["language"] or ("language" if "language" in found else None)
         values = _settings(task_type, columns, labels, template, more, by_split)
         values["columns"] = {"answer": columns["answer"], "id": columns["id"], "language": language}
         definition = validate(DEFINITIONS[task_type], values, f"task '{name}'")
         for keys, what, expected in definition.contradictions():
-            faults.add(f"task '{name}', '{'.'.join(keys)}'", what, expected)
-        faults.check(ConfigError)
+            errors.add(f"task '{name}', '{'.'.join(keys)}'", what, expected)
+        errors.check(ConfigError)
         if "test" not in by_split:
             raise DataError(f"task '{name}': found no test rows, expected some, in English ({ENGLISH}) too; add them")
         task = cls(name, definition, {split: {ANY: table} for split, table in by_split.items()}, None)
@@ -151,7 +151,7 @@ def _named_arrow(frame: pd.DataFrame, where: str) -> tuple[Any, str]:
     return arrow_table(frame, where), where
 
 
-def _by_split(parts: Mapping[str, Table], column: str, faults: ValidationErrors) -> dict[Split, Table]:
+def _by_split(parts: Mapping[str, Table], column: str, errors: ValidationErrors) -> dict[Split, Table]:
     """The rows of each split, from a table for each or from one with a column that says it."""
     found: dict[Split, list[Row]] = {}
     names: dict[str, None] = {}
@@ -159,7 +159,7 @@ def _by_split(parts: Mapping[str, Table], column: str, faults: ValidationErrors)
         names |= dict.fromkeys(table.columns)
         if not part and table.rows and column not in table.columns:
             expected = f"one that says train, validation or test; or give a mapping of splits to tables; {nearest(column, table.columns)}"
-            faults.add(f"{table.where}, column '{column}'", "no such column", expected)
+            errors.add(f"{table.where}, column '{column}'", "no such column", expected)
             continue
         for row in table.rows:
             value = part or row.cells.get(column)
@@ -168,7 +168,7 @@ def _by_split(parts: Mapping[str, Table], column: str, faults: ValidationErrors)
                 found.setdefault(SPLITS[text], []).append(row)
             else:
                 place = f"split '{part}'" if part else f"{row.where}, column '{column}'"
-                faults.add(place, shown(value), "train, validation or test")
+                errors.add(place, shown(value), "train, validation or test")
                 if part:
                     break
     return {split: Table(rows[0].where, tuple(names), tuple(rows)) for split, rows in found.items()}

@@ -88,7 +88,7 @@ class Task(Protocol):
         """Baselines without a language model: name -> language -> accuracy. Empty where the task has none."""
 
     def shot_languages(self) -> tuple[str, ...]:
-        """The languages that have published development data, from which solved examples are taken; English first."""
+        """The languages that have published development data, from which few-shot examples are taken; English first."""
         return (ENGLISH,)
 
     def shot_pool(self, language: str, source: Source) -> Sequence[Example]:

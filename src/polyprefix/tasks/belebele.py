@@ -115,7 +115,7 @@ class Belebele(TypedTask):
         try:
             rows = load_rows(SUBSET, language, "test", source.hub)
         except MissingDataError:
-            raise missing from None  # the benchmark itself is what the user has to mend
+            raise missing from None  # the benchmark itself is what the user has to fix
         where = f"{SUBSET} {language} test"
         expect_rows(len(rows), SUBSET_ROWS, where)
         source.note(

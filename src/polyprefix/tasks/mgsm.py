@@ -12,7 +12,7 @@ Target    the worked solution without its calculator annotations (`<<16-3=13>>`)
           in place of the source's `#### N`, N without thousands separators.
 Metric    exact match of numbers, whatever their digits and separators (scoring.numbers). Flexible: the last number
           written. Strict: the number after `The answer is`, or after the same words in the language of the problem.
-Deviates  from the source, which prompts large models with solved examples, and from lm-evaluation-harness, whose
+Deviates  from the source, which prompts large models with few-shot examples, and from lm-evaluation-harness, whose
           figures compare numbers as text.
 
 Rows are parallel: row i is the same problem in every language, so `test-17` is one item.
@@ -99,7 +99,7 @@ class Mgsm(TypedTask):
             "test": "test, 250 rows in each of 11 languages",
         },
         deviations=(
-            "MGSM: an English prompt in all languages; the source prompts with eight solved examples",
+            "MGSM: an English prompt in all languages; the source prompts with eight few-shot examples",
             "MGSM: numbers are compared by value, in the digits and separators of every script",
         ),
     )

@@ -183,6 +183,6 @@ def _from_file(path: Path) -> ModuleType:
     except Exception as error:
         del sys.modules[spec.name]
         raise ConfigError(
-            f"task '{path}': fails when imported ({type(error).__name__}: {error}); mend the file"
+            f"task '{path}': fails when imported ({type(error).__name__}: {error}); correct the file"
         ) from error
     return module

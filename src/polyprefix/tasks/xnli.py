@@ -101,7 +101,7 @@ class Xnli(TypedTask):
             try:
                 rows = load_rows(MULTI_NLI, None, "train", source.hub)
             except MissingDataError:
-                raise missing from None  # the first is what the user has to mend
+                raise missing from None  # the first is what the user has to fix
             dataset, where = MULTI_NLI, f"{MULTI_NLI} train"
         expect_rows(len(rows), ROWS["train"], where, subset_ok=True)
         if dataset != XNLI:

@@ -17,7 +17,7 @@ from itertools import pairwise
 from polyprefix.text.tokens import common_prefix_length
 
 LEAST_COMMON = 8
-"""Tokens; a shorter common beginning is chance and not worth a wider row."""
+"""Tokens; a shorter common prefix is chance, and sharing it does not pay for a wider row."""
 MOST_TOGETHER = 64
 """Texts."""
 DEAR = 2048
@@ -81,7 +81,7 @@ def padding_share(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> f
 def group_by_common_prefix(
     rows: Sequence[tuple[int, ...]], sizes: Sequence[int], most: int
 ) -> list[tuple[int, list[int]]]:
-    """Texts that stand together because they begin alike, as the length of that beginning and the texts' indices.
+    """Sequences grouped by common prefix, as the length of the prefix and the indices of the sequences.
 
     Among all ways to divide the texts in their lexicographic order, the one with the fewest tokens to compute, attention over wider rows
     reckoned in. A text that has nothing in common with another stands alone.
@@ -101,21 +101,21 @@ def group_by_common_prefix(
     """For the first k texts in order: the least cost, and where the last of their groups begins."""
     for k in range(1, len(order) + 1):
         found = []
-        beginning, total = len(rows[order[k - 1]]), 0
+        prefix_length, total = len(rows[order[k - 1]]), 0
         for first in range(k - 1, max(-1, k - 1 - MOST_TOGETHER), -1):
             total += sizes[order[first]]
-            tokens = total - (k - 1 - first) * beginning
+            tokens = total - (k - 1 - first) * prefix_length
             if first < k - 1 and tokens > most:
                 break
             found.append((best[first][0] + tokens + tokens**2 / DEAR, first))
-            beginning = min(beginning, common[first])
-            if beginning < LEAST_COMMON:
+            prefix_length = min(prefix_length, common[first])
+            if prefix_length < LEAST_COMMON:
                 break
         best.append(min(found))
     groups, k = [], len(order)
     while k:
         first = best[k][1]
-        beginning = min(common[first + 1 : k], default=0)
-        groups.append((beginning, sorted(order[first:k])))
+        prefix_length = min(common[first + 1 : k], default=0)
+        groups.append((prefix_length, sorted(order[first:k])))
         k = first
     return sorted(groups, key=lambda group: group[1])

@@ -1,7 +1,7 @@
 """Contexts that are too long for a model: cut where the task allows it, never the question, never the answer.
 
 The end of the context goes first. In training, where the answer is written and stands in the context, it stays: what follows it is
-cut, then what precedes it. In evaluation nobody knows where the answer stands, so there the beginning is what a model reads.
+cut, then what precedes it. In evaluation nobody knows where the answer stands, so there the model reads the start.
 """
 
 from __future__ import annotations

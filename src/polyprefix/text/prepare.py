@@ -14,7 +14,7 @@ from polyprefix.data.select import evaluation_subset, training_sample
 from polyprefix.languages import find
 from polyprefix.records import Example
 from polyprefix.tasks.base import ENGLISH, Source, Task
-from polyprefix.text.shots import choose_shot_languages, in_front, load_shots, shots_note, solved_text
+from polyprefix.text.shots import choose_shot_languages, load_shots, shots_note, shots_text, with_shots
 from polyprefix.text.tokens import END, TokenizedPrompt, common_prefix_length, encode, needs_end
 
 
@@ -27,9 +27,9 @@ class Examples:
     test: Mapping[str, Sequence[Example]]
     """Language -> examples, English first."""
     train_shots: Sequence[Example]
-    """Solved English examples in front of every prompt of training and validation; none of them is in `validation`."""
+    """English few-shot examples in front of every prompt of training and validation; none of them is in `validation`."""
     shots: Mapping[str, Sequence[Example]]
-    """Test language -> solved examples in front of its prompts; empty without shots."""
+    """Test language -> few-shot examples in front of its prompts; empty without shots."""
     notes: tuple[str, ...]
 
     def digest(self, *, training: bool) -> str:
@@ -63,7 +63,7 @@ class Tokens:
     notes: tuple[str, ...] = ()
     """How many contexts were cut, in which languages."""
     shots: str = ""
-    """The solved examples in front of every training prompt, as text."""
+    """The few-shot examples in front of every training prompt, as text."""
     end: str = ""
     """What ends every choice; empty where no choice begins with another."""
 
@@ -164,7 +164,7 @@ def _encoded(
     task: Task, examples: Examples, tokenizer: Any, max_length: int, vocabulary: int | None, end: str
 ) -> Tokens:
     def tokens(items: Sequence[Example], shots: Sequence[Example], training: bool) -> list[TokenizedPrompt]:
-        prompts = in_front(task, shots, [task.prompt(example) for example in items])
+        prompts = with_shots(task, shots, [task.prompt(example) for example in items])
         return encode(prompts, tokenizer, max_length, training=training, end=end, vocabulary=vocabulary)
 
     train = tokens(examples.train, examples.train_shots, True)
@@ -178,4 +178,4 @@ def _encoded(
         for part, items in parts.items()
         if (count := sum(item.cut for item in items))
     ]
-    return Tokens(train, validation, test, instruction, tuple(notes), solved_text(task, examples.train_shots))
+    return Tokens(train, validation, test, instruction, tuple(notes), shots_text(task, examples.train_shots))

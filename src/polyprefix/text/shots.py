@@ -1,4 +1,4 @@
-"""Solved examples in front of a question: in English or in the language of the question, from published development data.
+"""Few-shot examples in front of a question: in English or in the language of the question, from published development data.
 
 Training keeps to English: where an adapter is trained with shots, its training prompts carry the English ones, whatever the questions of
 the test carry. What the run is tested on is never a shot.
@@ -82,17 +82,17 @@ def _asked(example: Example) -> tuple[str, ...]:
     return tuple(same_text(text) for text in example.inputs.values())
 
 
-def solved_text(task: Task, shots: Sequence[Example]) -> str:
-    """The solved examples as they stand in front of a prompt; empty without any."""
+def shots_text(task: Task, shots: Sequence[Example]) -> str:
+    """The few-shot examples as they stand in front of a prompt; empty without any."""
     return "".join(f"{solved.text}{solved.target}{SEPARATOR}" for solved in map(task.prompt, shots))
 
 
-def in_front(task: Task, shots: Sequence[Example], prompts: Sequence[Prompt]) -> list[Prompt]:
-    """The prompts with the solved examples in front of each."""
-    return text_in_front(solved_text(task, shots), prompts)
+def with_shots(task: Task, shots: Sequence[Example], prompts: Sequence[Prompt]) -> list[Prompt]:
+    """The prompts with the few-shot examples in front of each."""
+    return with_shots_text(shots_text(task, shots), prompts)
 
 
-def text_in_front(text: str, prompts: Sequence[Prompt]) -> list[Prompt]:
+def with_shots_text(text: str, prompts: Sequence[Prompt]) -> list[Prompt]:
     """The prompts with this text in front of each; what may be cut of them stays what it is."""
     return [
         replace(
@@ -116,9 +116,7 @@ def shots_note(config: RunConfig, languages: Mapping[str, str]) -> str:
     others = (
         "" if config.protocol == DEFAULT_PROTOCOL else f"; not the ones that protocol {config.protocol} would choose"
     )
-    return (
-        f"{config.shots} solved examples of the development data in front of every question, {words}{training}{others}."
-    )
+    return f"{config.shots} few-shot examples of the development data in front of every question, {words}{training}{others}."
 
 
 def _few(codes: Sequence[str]) -> str:

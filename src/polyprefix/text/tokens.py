@@ -2,7 +2,7 @@
 
 A prompt and its continuation are tokenised together and split where the prompt's own tokens end, so that the continuation gets the tokens
 that it has in running text. An empty prompt is BOS, or the end token where there is none: something must stand before the first token.
-What all prompts begin with - BOS, instruction, solved examples - is found as their longest common run of tokens
+Their common prefix - BOS, instruction, few-shot examples - is found as the longest common run of tokens
 and computed once per batch instead of once per example.
 """
 
@@ -39,7 +39,7 @@ class TokenizedPrompt:
 
 
 END = "\n"
-"""What ends a choice, where one could be taken for the beginning of another."""
+"""What ends a choice, where one choice could be a prefix of another."""
 
 
 def encode(

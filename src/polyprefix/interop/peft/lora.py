@@ -18,7 +18,7 @@ from polyprefix.models.load import BaseModel
 
 PLACE = "base_model.model."
 """What PEFT's model puts before the names of the base."""
-CARRIED = {"r", "lora_alpha", "lora_dropout", "use_dora", "use_rslora"}
+KEPT = {"r", "lora_alpha", "lora_dropout", "use_dora", "use_rslora"}
 SILENT = {
     "peft_type", "task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode",
     "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "eva_config", "ensure_weight_tying",
@@ -61,7 +61,7 @@ def _method(saved: Saved) -> LoRA:
         )
     plain = LoraConfig().to_dict()
     for key, value in saved.config.items():
-        if key in CARRIED | SILENT | {"init_lora_weights"} or value == plain.get(key) or value in (None, False, {}, []):
+        if key in KEPT | SILENT | {"init_lora_weights"} or value == plain.get(key) or value in (None, False, {}, []):
             continue
         raise AdapterError(
             f"{where}: {key}={value!r} has no counterpart here; train without it, or merge the adapter with PEFT"

@@ -4,7 +4,7 @@ Prompt    `P: ..`, `Q: ..`, four options and `Answer:`, in English letters in al
           passage and options keep the white space around them that some rows of the source have.
 Metric    `acc`, and `acc_norm`, which divides each likelihood by the characters of its choice. A choice is one letter,
           so the two are always equal.
-Deviates  from the benchmark in having no instruction; its solved examples, where it uses some, are the first rows of
+Deviates  from the benchmark in having no instruction; its few-shot examples, where it uses some, are the first rows of
           the test split itself.
 """
 

@@ -8,7 +8,7 @@ Answer    at most 256 tokens, up to the word for the question, `</s>` or `<|im_e
 Metric    exact match of text, in lower case and without ASCII punctuation, minus signs among it:
           `exact_match,flexible-extract`, the last number in ASCII digits (a run of `$0-9.,` of two characters or more
           counts as one, so a lone `..` can be it), and `exact_match,remove_whitespace`, the whole answer.
-Deviates  from the benchmark in having no solved examples and no chain of thought. Digits of other scripts are never found.
+Deviates  from the benchmark in having no few-shot examples and no chain of thought. Digits of other scripts are never found.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class LmEvalMgsm(Mgsm):
         Mgsm.info,
         metrics=("exact_match,flexible-extract", "exact_match,remove_whitespace"),
         deviations=(
-            "Protocol lm-eval: the direct variant, without solved examples or steps; translated word for the question, "
+            "Protocol lm-eval: the direct variant, without few-shot examples or steps; translated word for the question, "
             "English word for the answer except in German, Spanish and French",
             "Protocol lm-eval: answers are compared as text with ASCII digits, without signs and punctuation",
         ),
