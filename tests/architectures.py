@@ -14,7 +14,7 @@ from polyprefix.errors import ModelError
 from polyprefix.models.load import BaseModel, identify
 from polyprefix.models.shrink import shrunken
 from polyprefix.prefix import AttentionHook
-from tests.tiny import tiny_tokenizer
+from polyprefix.testing.tiny import tiny_tokenizer
 
 
 def _longrope(frequencies: int, **more: Any) -> dict[str, Any]:

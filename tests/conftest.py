@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.tiny import tiny_model, tiny_tokenizer
+from polyprefix.testing.tiny import tiny_model, tiny_tokenizer
 
 torch.set_num_threads(1)  # tiny tensors, several workers: more threads only wait for each other
 

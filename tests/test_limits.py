@@ -73,7 +73,7 @@ def test_every_seed_in_the_range_is_a_seed_everywhere(seed: int) -> None:
     import torch
 
     from polyprefix.methods.adapted import attach
-    from tests.tiny import tiny_base
+    from polyprefix.testing.tiny import tiny_base
 
     base = tiny_base("llama-gqa-tied")
     for name in (

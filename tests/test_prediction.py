@@ -25,7 +25,7 @@ Command = Callable[..., tuple[int, str, str]]
 def trained(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on the example."""
     settings = {"model": str(tiny_folder), "task": str(HEADLINES), "train": TRAIN}
-    return pp.run(validate(RunConfig, settings, "run"), out=tmp_path_factory.mktemp("runs"))[0]
+    return pp.run(validate(RunConfig, settings, "run"), out=tmp_path_factory.mktemp("runs")).folder
 
 
 def complains(answer: tuple[int, str, str], *words: str) -> None:
@@ -79,18 +79,18 @@ def test_edited_data_is_another_run(tiny_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(HEADLINES, folder)
     settings = {"model": str(tiny_folder), "task": str(folder), "method": "none", "languages": ["sw"]}
     config = validate(RunConfig, settings, "run")
-    [first] = pp.run(config, out=tmp_path / "runs")
+    first = pp.run(config, out=tmp_path / "runs").folder
     (folder / "test.sw.csv").write_text((HEADLINES / "test.sw.csv").read_text().replace("Kesho", "Leo"))
-    [second] = pp.run(config, out=tmp_path / "runs")
+    second = pp.run(config, out=tmp_path / "runs").folder
     assert first != second and read_result(first).config["task_digest"] != read_result(second).config["task_digest"]
 
 
 def test_a_copied_adapter_knows_its_task(trained: Path, tmp_path: Path) -> None:
     shutil.copytree(trained / "adapter", tmp_path / "copied")
     texts = ["Timu yashinda", "Bei yapanda"]
-    answers = pp.predict(tmp_path / "copied", texts)
+    answers = pp.Predictor(tmp_path / "copied")(texts)
     assert [a["headline"] for a in answers] == texts
-    assert answers == pp.predict(trained, [{"headline": text} for text in texts], task=str(HEADLINES))
+    assert answers == pp.Predictor(trained, task=str(HEADLINES))([{"headline": text} for text in texts])
     assert {a["prediction"] for a in answers} <= {"sport", "money", "weather"}
 
 
@@ -102,9 +102,9 @@ def test_solved_examples_stand_in_front_again(tiny_folder: Path, tmp_path: Path)
         (HEADLINES / "task.yaml").read_text().replace("Is the headline about sport, money or weather?\n  ", "")
     )
     settings = {"model": str(tiny_folder), "task": str(task), "train": TRAIN, "shots": 1}
-    [run] = pp.run(validate(RunConfig, settings, "run"), out=tmp_path / "runs")
+    run = pp.run(validate(RunConfig, settings, "run"), out=tmp_path / "runs").folder
     predicted = {p.example_id: p for p in read_predictions(run / "predictions.parquet")[0] if p.language == "eng_Latn"}
-    answers = {a["id"]: a for a in pp.predict(run, task / "test.en.csv")}
+    answers = {a["id"]: a for a in pp.Predictor(run)(task / "test.en.csv")}
     assert json.loads((run / "adapter" / "adapter.json").read_text())["task"]["shots"].startswith("Headline: ")
     for id, prediction in predicted.items():
         top = max(prediction.log_likelihoods)
@@ -114,13 +114,13 @@ def test_solved_examples_stand_in_front_again(tiny_folder: Path, tmp_path: Path)
 
 
 def test_a_written_answer(trained: Path) -> None:
-    [answer] = pp.predict(trained, [{"question": "1 + 1?"}], task="mgsm")
+    [answer] = pp.Predictor(trained, task="mgsm")([{"question": "1 + 1?"}])
     assert set(answer) == {"question", "prediction"} and isinstance(answer["prediction"], str)
 
 
 def test_a_context_that_is_too_long_is_cut_and_said_to_be(trained: Path) -> None:
     short, long = ({"context": "Rome. " * n, "question": "Where?"} for n in (1, 90))
-    answers = pp.predict(trained, [short, long], task="xquad")
+    answers = pp.Predictor(trained, task="xquad")([short, long])
     assert "context_cut" not in answers[0] and answers[1]["context_cut"] is True
 
 
@@ -169,7 +169,7 @@ def test_an_adapter_without_a_task_asks_for_one(trained: Path, tmp_path: Path) -
     del settings["task"]
     path.write_text(json.dumps(settings))
     with pytest.raises(AdapterError, match="--task"):
-        pp.predict(tmp_path / "old", ["x"])
-    assert pp.predict(tmp_path / "old", ["x"], task=str(HEADLINES))
+        pp.Predictor(tmp_path / "old")(["x"])
+    assert pp.Predictor(tmp_path / "old", task=str(HEADLINES))(["x"])
     with pytest.raises(DataError, match="text 1"):
-        pp.predict(tmp_path / "old", [""], task=str(HEADLINES))
+        pp.Predictor(tmp_path / "old", task=str(HEADLINES))([""])

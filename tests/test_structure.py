@@ -14,7 +14,9 @@ import polyprefix
 ROOT = Path(polyprefix.__file__).parent
 FLOORS = (
     {
+        "adapter_place",
         "errors",
+        "plugins",
         "records",
         "config",
         "network",
@@ -33,9 +35,9 @@ FLOORS = (
     {"tasks", "text", "methods", "scoring", "results"},
     {"engine", "interop", "analysis"},
     {"report"},
-    {"recipe", "prediction", "doctor", "listing"},
+    {"recipe", "prediction", "doctor", "listing", "api"},
     {"study"},
-    {"cli", "__main__"},
+    {"cli", "__main__", "testing"},
 )
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
 FORBIDDEN = {

@@ -9,58 +9,89 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from polyprefix.analysis.compare import compare
+    from polyprefix.analysis.comparisons import Comparison
+    from polyprefix.api.comparison import compare, load_results
+    from polyprefix.api.evaluation import evaluate
+    from polyprefix.api.loading import load_adapter, load_task
+    from polyprefix.api.result import Result
+    from polyprefix.api.running import run
+    from polyprefix.api.training import TrainingRecord, train
     from polyprefix.config import RunConfig
     from polyprefix.interop import from_peft, to_peft
     from polyprefix.methods.adapted import AdaptedModel, attach
-    from polyprefix.methods.files import load_adapter, save_adapter
+    from polyprefix.methods.files import save_adapter
     from polyprefix.methods.full import FullFineTuning
     from polyprefix.methods.llama_adapter import LlamaAdapter
     from polyprefix.methods.lora import LoRA
     from polyprefix.methods.prefix_tuning import PrefixTuning
     from polyprefix.methods.soft_prompt import SoftPrompt
     from polyprefix.models.load import BaseModel, load_model
-    from polyprefix.prediction import predict
-    from polyprefix.recipe import run
+    from polyprefix.models.wrap import wrap_model
+    from polyprefix.prediction import Predictor
+    from polyprefix.results.table import ResultsTable
+    from polyprefix.tasks._frames import Task
+    from polyprefix.tasks.base import Source
 
 _HOMES = {
     "AdaptedModel": "methods.adapted",
     "BaseModel": "models.load",
+    "Comparison": "analysis.comparisons",
     "FullFineTuning": "methods.full",
     "LlamaAdapter": "methods.llama_adapter",
     "LoRA": "methods.lora",
+    "Predictor": "prediction",
     "PrefixTuning": "methods.prefix_tuning",
+    "Result": "api.result",
+    "ResultsTable": "results.table",
     "RunConfig": "config",
     "SoftPrompt": "methods.soft_prompt",
+    "Source": "tasks.base",
+    "Task": "tasks._frames",
+    "TrainingRecord": "api.training",
     "attach": "methods.adapted",
-    "compare": "analysis.compare",
+    "compare": "api.comparison",
+    "evaluate": "api.evaluation",
     "from_peft": "interop",
-    "load_adapter": "methods.files",
+    "load_adapter": "api.loading",
     "load_model": "models.load",
-    "predict": "prediction",
-    "run": "recipe",
+    "load_results": "api.comparison",
+    "load_task": "api.loading",
+    "run": "api.running",
     "save_adapter": "methods.files",
     "to_peft": "interop",
+    "train": "api.training",
+    "wrap_model": "models.wrap",
 }
 
 __all__ = [
     "AdaptedModel",
     "BaseModel",
+    "Comparison",
     "FullFineTuning",
     "LlamaAdapter",
     "LoRA",
+    "Predictor",
     "PrefixTuning",
+    "Result",
+    "ResultsTable",
     "RunConfig",
     "SoftPrompt",
+    "Source",
+    "Task",
+    "TrainingRecord",
     "attach",
     "compare",
+    "evaluate",
     "from_peft",
     "load_adapter",
     "load_model",
-    "predict",
+    "load_results",
+    "load_task",
     "run",
     "save_adapter",
     "to_peft",
+    "train",
+    "wrap_model",
 ]
 
 

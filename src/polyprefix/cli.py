@@ -192,12 +192,12 @@ def predict(
     if not all("=" in pair for pair in inputs) or len(named) != len(inputs):
         raise ConfigError(f"--input {' '.join(inputs)}: expected NAME=TEXT, each name once")
 
-    from polyprefix import prediction
     from polyprefix.atomic import write_text
+    from polyprefix.prediction import Predictor
     from polyprefix.progress import Terminal
 
-    questions = file or (list(texts) if texts else [named])
-    answers = prediction.predict(adapter, questions, settings=settings, reporter=Terminal(), **flags)
+    ask = Predictor(adapter, settings=settings, reporter=Terminal(), task=flags["task"], model=flags["model"])
+    answers = ask(file or (list(texts) if texts else [named]), language=flags["language"])
     lines = "".join(to_json(answer) + "\n" for answer in answers)
     if out is None:
         click.echo(lines, nl=False)

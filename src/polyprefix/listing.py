@@ -15,26 +15,28 @@ Rows = list[dict[str, Any]]
 
 def tasks() -> Rows:
     """The tasks, with what a person needs to choose."""
+    from polyprefix import plugins
     from polyprefix.tasks import registry
 
     return [
         {
             "task": info.name,
             "asks": info.title,
-            "languages": len(registry.get(name).languages()),
+            "languages": len(task.languages()),
             "metric": info.metrics[0],
             "chance": round(info.chance, 3),
             "other protocols": ", ".join(registry.protocols(name)),
             "source": info.source,
             "licence": info.licence,
         }
-        for name in registry.names()
-        for info in [registry.get(name).info]
+        for name, task in plugins.working(registry.names(), registry.get).items()
+        for info in [task.info]
     ]
 
 
 def methods() -> Rows:
     """The methods with their settings and defaults."""
+    from polyprefix import plugins
     from polyprefix.methods import registry
 
     return [
@@ -45,8 +47,7 @@ def methods() -> Rows:
             "learning rate": kind.defaults.learning_rate,
             "source": kind.source,
         }
-        for name in registry.names()
-        for kind in [registry.kind(name)]
+        for name, kind in plugins.working(registry.names(), registry.kind).items()
     ]
 
 

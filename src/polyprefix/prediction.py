@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polyprefix.config import PredictConfig
-from polyprefix.data.files import Row, ValidationErrors, read_table
+from polyprefix.data.files import Row, Table, ValidationErrors, arrow_table, read_table, table_of
 from polyprefix.errors import AdapterError, DataError
 from polyprefix.languages import find
 from polyprefix.methods.saved import SETTINGS, find_adapter, read_settings
@@ -24,73 +25,128 @@ from polyprefix.tasks.base import Task
 from polyprefix.text.shots import with_shots_text
 from polyprefix.text.tokens import encode, encode_apart
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from polyprefix.methods.adapted import AdaptedModel
+
 PREDICTION, PROBABILITIES, CUT = "prediction", "probabilities", "context_cut"
 """What an answer adds to the columns of its question."""
 
 
-def predict(
-    adapter: str | Path,
-    questions: Sequence[str | Mapping[str, Any]] | Path,
-    *,
-    task: str | None = None,
-    model: str | None = None,
-    language: str = "en",
-    settings: PredictConfig | None = None,
-    reporter: Reporter = SILENT,
-) -> list[dict[str, Any]]:
-    """Ask an adapter what it was trained to answer.
+class Predictor:
+    """An adapter that is loaded once and asked many times.
 
-    Args:
-        adapter: its folder, or that of its run; the run of a base model asks the base model.
-        questions: texts, where the task has a single input; else mappings with the task's inputs; or the path of a
-            JSONL, CSV or Parquet file with a column for each.
-        task: a name or a task file; by default what the adapter was trained on.
-        model: the base model, where it is not found under the name that the adapter was trained with.
-        language: of the questions, as people write it; decides only where a task words its prompts by language.
-        settings: where and in which precision the model runs, and how many tokens at a time.
-
-    Returns:
-        For each question its own columns, then `prediction`; where the answer is chosen also `probabilities`, of each
-        choice among all choices; and `context_cut` where a context was too long for the model and its end was left out.
-
-    Raises:
-        AdapterError: if there is no adapter, or it does not say what it was trained on and `task` does not either.
-        DataError: if questions lack inputs, with all that is wrong with them, or are too long for the model.
-        ConfigError, LanguageError, ModelError: for a task, language or model that cannot be found.
+    The adapter, its task and what is asked are checked before the model is loaded, which happens at the first call.
     """
-    folder, settings = find_adapter(Path(adapter)), settings or PredictConfig()
-    of_base = _base_run(folder)
-    saved = of_base or read_settings(folder)
-    kept = saved.get("task") or {}
-    if not task and "name" not in kept:
-        raise AdapterError(f"{folder}: does not say what it was trained on; name the task with --task")
-    asked = tasks.get(task) if task else tasks.restore(kept)
-    rows = _rows(questions, asked)
-    examples = _questions(rows, asked, find(language).code)
 
-    # after all that can be said without them: these load torch
-    from polyprefix.engine.evaluate import predict as answer_all
+    def __init__(
+        self,
+        adapter: str | Path | AdaptedModel,
+        *,
+        task: str | Task | None = None,
+        model: str | None = None,
+        settings: PredictConfig | None = None,
+        reporter: Reporter = SILENT,
+    ) -> None:
+        """A predictor.
+
+        Args:
+            adapter: the folder of a run or of an adapter, or an adapted model; the run of a base model asks the base model.
+            task: a task, its name or its file; by default what the adapter was trained on.
+            model: the base model, where it is not found under the name that the adapter was trained with.
+            settings: where and in which precision the model runs, and how many tokens at a time.
+
+        Raises:
+            AdapterError: if there is no adapter, or it does not say what it was trained on and `task` does not either.
+            ConfigError: for a task that cannot be found.
+        """
+        self.settings, self.reporter = settings or PredictConfig(), reporter
+        if isinstance(adapter, str | Path):
+            folder = find_adapter(adapter)
+            base_run = _base_run(folder)
+            saved = base_run or read_settings(folder)
+            self._load = partial(_loaded, folder, saved, base_run is not None, model, self.settings)
+            kept, where = saved.get("task") or {}, str(folder)
+        else:
+            base_run, kept, where = None, adapter.learned or {}, "this adapted model"
+            self._load = partial(_as_is, adapter)
+        if not task and "name" not in kept:
+            raise AdapterError(f"{where}: does not say what it was trained on; name the task with --task, or as `task`")
+        if task:
+            self.task: Task = tasks.get(task) if isinstance(task, str) else task
+        else:
+            self.task = tasks.restore(kept)
+        self._shots = "" if task else str(kept.get("shots", ""))
+        # no training says whether the choices of another task had an end
+        self._end: str | None = None if task or base_run else str(kept.get("end", ""))
+
+    @cached_property
+    def adapted(self) -> AdaptedModel:
+        """The adapted model, loaded when it is first used."""
+        return self._load()
+
+    def __call__(self, questions: Any, *, language: str = "en") -> Any:
+        """Answer questions.
+
+        Args:
+            questions: texts, where the task has a single input; else mappings with the task's inputs; a data frame with a column for
+                each; or the path of a JSONL, CSV or Parquet file.
+            language: of the questions, as people write it; decides only where a task words its prompts by language.
+
+        Returns:
+            For each question its own columns, then `prediction`; where the answer is chosen also `probabilities`, of each choice
+            among all choices; and `context_cut` where a context was too long for the model and its end was left out. A data
+            frame for a data frame, with the same index.
+
+        Raises:
+            DataError: if questions lack inputs, with all that is wrong with them, or are too long for the model.
+            LanguageError, ModelError: for a language or a model that cannot be found.
+        """
+        code = find(language).code
+        if isinstance(questions, str):
+            questions = [questions]
+        if not hasattr(questions, "iloc"):
+            rows = _rows(questions, self.task)
+            found = self._answers(rows, _questions(rows, self.task, code))
+            return [{**row.cells, **answer} for row, answer in zip(rows, found, strict=True)]
+        rows = _frame_rows(questions, self.task)
+        found = self._answers(rows, _questions(rows, self.task, code)) if rows else []
+        names = dict.fromkeys((PREDICTION, *(name for answer in found for name in answer)))
+        return questions.assign(**{name: [answer.get(name) for answer in found] for name in names})
+
+    def _answers(self, rows: Sequence[Row], examples: Sequence[Example]) -> list[dict[str, Any]]:
+        from polyprefix.engine.evaluate import predict as answer_all
+
+        adapted, end, key = self.adapted, self._end, "questions"
+        base = adapted.base
+        prompts = with_shots_text(self._shots, list(map(self.task.prompt, examples)))
+        if end is None:
+            encoded = encode_apart(prompts, base.tokenizer, base.max_length, base.vocabulary)
+        else:
+            encoded = encode(prompts, base.tokenizer, base.max_length, end=end, vocabulary=base.vocabulary)
+        budget = self.settings.eval.token_budget
+        answers = answer_all(adapted, {key: examples}, {key: encoded}, budget, self.reporter, "predict")
+        return [
+            {**_answer(example, prediction), **({CUT: True} if item.cut else {})}
+            for example, prediction, item in zip(examples, answers.predictions[key], encoded, strict=True)
+        ]
+
+
+def _as_is(adapted: AdaptedModel) -> AdaptedModel:
+    return adapted
+
+
+def _loaded(
+    folder: Path, saved: Mapping[str, Any], base_run: bool, model: str | None, settings: PredictConfig
+) -> AdaptedModel:
     from polyprefix.methods.adapted import attach
     from polyprefix.methods.files import load_adapter
     from polyprefix.methods.registry import build
     from polyprefix.models.load import load_model
 
     base = load_model(model or saved["base"]["name"], **settings.runtime.model_dump())
-    adapted = attach(base, build(saved["method"])) if of_base else load_adapter(base, folder)
-    shots = "" if task else str(kept.get("shots", ""))
-    prompts = with_shots_text(shots, list(map(asked.prompt, examples)))
-    if task or of_base:  # no training says whether choices had an end
-        encoded = encode_apart(prompts, base.tokenizer, base.max_length, base.vocabulary)
-    else:
-        end = str(kept.get("end", ""))
-        encoded = encode(prompts, base.tokenizer, base.max_length, end=end, vocabulary=base.vocabulary)
-    answers = answer_all(
-        adapted, {language: examples}, {language: encoded}, settings.eval.token_budget, reporter, "predict"
-    )
-    return [
-        {**row.cells, **_answer(example, prediction), **({CUT: True} if item.cut else {})}
-        for row, example, prediction, item in zip(rows, examples, answers.predictions[language], encoded, strict=True)
-    ]
+    return attach(base, build(saved["method"])) if base_run else load_adapter(base, folder, restorable=False)
 
 
 def _base_run(folder: Path) -> dict[str, Any] | None:
@@ -129,9 +185,7 @@ def _rows(questions: Sequence[str | Mapping[str, Any]] | Path, task: Task) -> li
         errors = ValidationErrors()
         table = read_table(questions, errors)
         if table.rows:
-            require_columns(table, dict.fromkeys(names, f"the task '{task.info.name}'"), errors)
-            for name in {PREDICTION, PROBABILITIES, CUT} & set(table.columns):
-                errors.add(f"{table.where}, column '{name}'", "the name of what is predicted", "another name")
+            _check_columns(table, task, errors)
         errors.check()
         return list(table.rows)
     rows = []
@@ -143,6 +197,28 @@ def _rows(questions: Sequence[str | Mapping[str, Any]] | Path, task: Task) -> li
             )
         rows.append(Row(f"text {number}", {names[0]: item} if isinstance(item, str) else dict(item)))
     return rows
+
+
+def _frame_rows(frame: pd.DataFrame, task: Task) -> list[Row]:
+    """The rows of a data frame with their places.
+
+    Raises:
+        DataError: if it lacks columns, or has one of ours.
+    """
+    if frame.empty:
+        return []
+    errors = ValidationErrors()
+    table = table_of(arrow_table(frame, "data frame"), "data frame", errors)
+    _check_columns(table, task, errors)
+    errors.check()
+    return list(table.rows)
+
+
+def _check_columns(table: Table, task: Task, errors: ValidationErrors) -> None:
+    """Every input of the task is there, and nothing that has the name of an answer."""
+    require_columns(table, dict.fromkeys(task.info.inputs, f"the task '{task.info.name}'"), errors)
+    for name in {PREDICTION, PROBABILITIES, CUT} & set(table.columns):
+        errors.add(f"{table.where}, column '{name}'", "the name of what is predicted", "another name")
 
 
 def _questions(rows: Sequence[Row], task: Task, language: str) -> list[Example]:

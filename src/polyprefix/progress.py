@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -62,6 +62,44 @@ class Terminal:
         with Progress(*columns, console=self.console, refresh_per_second=4) as progress:
             task = progress.add_task(title, total=total, note="")
             yield _TerminalBar(progress, task)
+
+
+class Notebook:
+    """Bars in a notebook, by tqdm."""
+
+    @contextmanager
+    def phase(self, title: str, total: int) -> Iterator[Bar]:
+        """A bar with a rate and the time left."""
+        import warnings
+
+        with warnings.catch_warnings():  # without ipywidgets it draws the bar as text, and says so
+            warnings.simplefilter("ignore")
+            from tqdm.auto import tqdm
+
+            bar = tqdm(total=total, desc=title)
+        with bar:
+            yield _NotebookBar(bar)
+
+
+class _NotebookBar:
+    def __init__(self, bar: Any) -> None:
+        self.bar = bar
+
+    def advance(self, count: int, note: str = "") -> None:
+        """Move the bar."""
+        if note:
+            self.bar.set_postfix_str(note, refresh=False)
+        self.bar.update(count)
+
+
+def interactive(progress: bool = True) -> Reporter:
+    """Where a library shows progress: bars in a notebook, and in a terminal; nowhere else, or if it is not wanted."""
+    if not progress:
+        return SILENT
+    console = safe_console(stderr=True)
+    if console.is_jupyter:
+        return Notebook()
+    return Terminal(console) if console.is_terminal else SILENT
 
 
 class _Lines:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ from polyprefix.config import RunConfig
 from polyprefix.data.hub import hub_from_environment
 from polyprefix.engine.checkpoint import Checkpoint
 from polyprefix.engine.cost import cost, start_measuring_memory
-from polyprefix.engine.evaluate import predict
+from polyprefix.engine.evaluate import Answers
+from polyprefix.engine.evaluate import predict as answer_all
 from polyprefix.engine.processes import processes
-from polyprefix.engine.train import train
+from polyprefix.engine.train import TrainReport, train
 from polyprefix.methods import registry as methods
-from polyprefix.methods.adapted import attach, is_changed
+from polyprefix.methods.adapted import AdaptedModel, attach, is_changed
 from polyprefix.methods.files import load_adapter, save_adapter
 from polyprefix.models.digest import with_digests
 from polyprefix.models.generation import ignored_note
@@ -164,9 +165,9 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
         folder.write_config(config)
 
     if config.adapter:
-        model = load_adapter(base, config.adapter)
+        model = load_adapter(base, config.adapter, restorable=False)
     else:
-        model = attach(base, method, init_text=tokens.instruction, seed=config.seed)
+        model = attach(base, method, init_text=tokens.instruction, seed=config.seed, restorable=False)
     group.shard(model)
     start_measuring_memory(model.device)
     log = JsonlLog(folder.train_log).write if group.main else lambda record: None
@@ -178,7 +179,7 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
         learned = {**tasks.saved(config, task), "shots": tokens.shots, "end": tokens.end}
         save_adapter(model, folder.adapter, task=learned, write=group.main)
 
-    answers = predict(
+    answers = answer_all(
         model, examples.test, tokens.test, config.eval.token_budget, reporter, f"test {method.name}", folder.unfinished,
         task.score,
     )  # fmt: skip
@@ -187,33 +188,51 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
     flat = [p for items in answers.predictions.values() for p in items]
     write_predictions(folder.predictions, flat, [task.correctness(p) for p in flat])
 
-    written = [note for note in [ignored_note(base.model)] if note and not all(p.log_likelihoods for p in flat)]
-    finished = folder.finish(
-        RunResult(
-            run_id=config.run_id(),
-            config=config.model_dump(mode="json"),
-            provenance=provenance(
-                threads=torch.get_num_threads(),
-                model=base.identity,
-                data=task.info.source,
-                data_digest=data,
-                device=str(model.device),
-                resumed_at=report.resumed_at,
-            ),
-            parameters=model.parameter_counts(),
-            scores=score_all(task, examples.test, answers.predictions),
-            cost=cost(
-                train=(report.examples, report.seconds, report.work),
-                evaluation=(len(flat), answers.seconds, answers.work),
-                memory=max(report.memory, answers.memory),
-                device=model.device,
-                dtype=model.hook.dtype,
-                first_step=inputs.seconds + report.first_step - start if report.first_step else None,
-            ),
-            notes=(*examples.notes, *tokens.notes, *written),
-            baselines=task.baselines(inputs.source, examples.test) if not report.steps else {},
-            fertility=fertilities(base.tokenizer, examples.test),
-        )
-    )
+    first_step = inputs.seconds + report.first_step - start if report.first_step else None
+    finished = folder.finish(result_of(inputs, config, model, report, answers, first_step))
     group.agree(config.run_id())  # the others go on when everything is written
     return finished
+
+
+def result_of(
+    inputs: Inputs,
+    config: RunConfig,
+    model: AdaptedModel,
+    report: TrainReport,
+    answers: Answers,
+    first_step: float | None,
+) -> RunResult:
+    """The result of what was trained and answered.
+
+    Args:
+        report: of training; a new one where nothing was trained.
+        first_step: seconds until the first optimiser step was done.
+    """
+    task, examples, base = inputs.task, inputs.examples, inputs.base
+    flat = [p for items in answers.predictions.values() for p in items]
+    written = [note for note in [ignored_note(base.model)] if note and not all(p.log_likelihoods for p in flat)]
+    return RunResult(
+        run_id=config.run_id(),
+        config=config.model_dump(mode="json"),
+        provenance=provenance(
+            threads=torch.get_num_threads(),
+            model=asdict(base.identity),
+            data=task.info.source,
+            data_digest=inputs.data_digest(config),
+            device=str(model.device),
+            resumed_at=report.resumed_at,
+        ),
+        parameters=model.parameter_counts(),
+        scores=score_all(task, examples.test, answers.predictions),
+        cost=cost(
+            train=(report.examples, report.seconds, report.work),
+            evaluation=(len(flat), answers.seconds, answers.work),
+            memory=max(report.memory, answers.memory),
+            device=model.device,
+            dtype=model.hook.dtype,
+            first_step=first_step,
+        ),
+        notes=(*examples.notes, *inputs.tokens.notes, *written),
+        baselines=task.baselines(inputs.source, examples.test) if not report.steps else {},
+        fertility=fertilities(base.tokenizer, examples.test),
+    )

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from accelerate.state import AcceleratorState
-from tests.tiny import tiny_base
 
 from benchmarks import compare, gpu, growth, levers, page, rounds, worker
 from benchmarks.rounds import Entry
 from benchmarks.workload import Document, Row, Workload, prepare
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import attach
+from polyprefix.testing.tiny import tiny_base
 
 ROWS = tuple(Row(tuple(range(4, 9 + n)), (50 + n % 3,)) for n in range(8))
 DOCUMENTS = tuple(

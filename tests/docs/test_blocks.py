@@ -16,7 +16,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.docs.pages import BLOCKS, NOT_RUN, PAGES, ROOT, SHOWN, Block, Command
-from tests.tiny import CONFIGS, tiny_tokenizer
+
+from polyprefix.testing.tiny import CONFIGS, tiny_tokenizer
 
 Polyprefix = Callable[..., tuple[int, str, str]]
 SMALL = (

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from tests.engine.test_train import examples
-from tests.tiny import tiny_base
 
 from polyprefix.config import RunConfig, TrainConfig
 from polyprefix.engine.checkpoint import Checkpoint
@@ -26,6 +25,7 @@ from polyprefix.methods.files import load_adapter, save_adapter
 from polyprefix.progress import Silent
 from polyprefix.records import Example
 from polyprefix.results.unfinished import Unfinished
+from polyprefix.testing.tiny import tiny_base
 
 METHODS: dict[str, dict[str, Any]] = {
     **{name: {"name": name} for name in registry.names() if name != "none"},

@@ -16,7 +16,6 @@ import torch
 from tests.engine.interruption import stopped_after
 from tests.engine.test_flop_counter import rows as spread
 from tests.engine.test_train import examples
-from tests.tiny import tiny_base
 from torch import Tensor
 
 from polyprefix.config import RunConfig, TrainConfig
@@ -30,6 +29,7 @@ from polyprefix.errors import ConfigError
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.progress import Silent
+from polyprefix.testing.tiny import tiny_base
 
 PREFIX = {"name": "prefix", "layers": "top:1"}
 UPPER = ("model.layers.2.self_attn.q_proj", "model.layers.2.mlp.up_proj")

@@ -9,7 +9,6 @@ import pytest
 import torch
 from tests.engine.interruption import stopped_after
 from tests.engine.test_train import examples
-from tests.tiny import tiny_base
 from torch import Tensor
 
 from polyprefix.config import RunConfig, TrainConfig
@@ -19,6 +18,7 @@ from polyprefix.methods import registry
 from polyprefix.methods.adapted import attach
 from polyprefix.progress import Silent
 from polyprefix.results.log import JsonlLog, read_jsonl
+from polyprefix.testing.tiny import tiny_base
 
 METHODS: dict[str, dict[str, Any]] = {
     **{name: {"name": name} for name in registry.names() if name != "none"},

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from tests.engine.test_train import examples
-from tests.tiny import tiny_base
 
 from polyprefix.engine.evaluate import predict
 from polyprefix.methods import registry
@@ -14,6 +13,7 @@ from polyprefix.methods.adapted import attach
 from polyprefix.progress import Silent
 from polyprefix.records import Example
 from polyprefix.results.unfinished import Unfinished
+from polyprefix.testing.tiny import tiny_base
 
 
 def test_answers_seconds_and_memory_of_both_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.tiny import tiny_base
 from torch.utils.flop_counter import FlopCounterMode
 
 from polyprefix.config import TrainConfig
@@ -19,6 +18,7 @@ from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.prefix import Packed, TokenTree
 from polyprefix.records import Prompt
+from polyprefix.testing.tiny import tiny_base
 from polyprefix.text.tokens import TokenizedPrompt
 
 SHARED = tuple(range(5, 17))

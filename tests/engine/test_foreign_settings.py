@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.tiny import tiny_base
 from transformers import GenerationConfig
 
 from polyprefix.engine.generate import generate_until
@@ -19,6 +18,7 @@ from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.methods.registry import build
 from polyprefix.models.generation import ignored_note, ignored_settings
 from polyprefix.records import Prompt
+from polyprefix.testing.tiny import tiny_base
 from polyprefix.text.tokens import encode
 
 SETTINGS: dict[str, Any] = {

@@ -6,13 +6,13 @@ from unittest import mock
 
 import pytest
 import torch
-from tests.tiny import tiny_base, tiny_tokenizer
 
 from polyprefix.engine.flop_counter import Work
 from polyprefix.engine.generate import cut, generate_until
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import attach
 from polyprefix.records import Prompt
+from polyprefix.testing.tiny import tiny_base, tiny_tokenizer
 from polyprefix.text.tokens import encode
 
 

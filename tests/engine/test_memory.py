@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 from tests.engine.test_flop_counter import rows
-from tests.tiny import tiny_base
 
 from polyprefix.config import TrainConfig
 from polyprefix.engine import memory
@@ -17,6 +16,7 @@ from polyprefix.engine.train import Optimizer
 from polyprefix.errors import ModelError
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
+from polyprefix.testing.tiny import tiny_base
 
 CPU = torch.device("cpu")
 SHORT = {

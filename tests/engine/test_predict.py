@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.tiny import tiny_base, tiny_tokenizer
 
 from polyprefix.engine.flop_counter import Work
 from polyprefix.engine.predict import loglikelihood
@@ -12,6 +11,7 @@ from polyprefix.methods import registry
 from polyprefix.methods.adapted import attach
 from polyprefix.prefix import TokenTree
 from polyprefix.records import Prompt
+from polyprefix.testing.tiny import tiny_base, tiny_tokenizer
 from polyprefix.text.tokens import encode
 
 CHOICES = {"one token": ("a", "b", "c"), "several": (" yes", " no", " perhaps")}

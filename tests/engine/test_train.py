@@ -7,7 +7,6 @@ from functools import partial
 
 import pytest
 import torch
-from tests.tiny import tiny_base, tiny_tokenizer
 
 from polyprefix.config import RunConfig, TrainConfig
 from polyprefix.engine.train import _schedule, train
@@ -16,6 +15,7 @@ from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.progress import Silent
 from polyprefix.records import Prompt
+from polyprefix.testing.tiny import tiny_base, tiny_tokenizer
 from polyprefix.text.tokens import TokenizedPrompt, encode
 
 

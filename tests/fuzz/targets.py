@@ -167,7 +167,7 @@ def _table(kind: str) -> bytes:
 
 @cache
 def _base() -> Any:
-    from tests.tiny import tiny_base
+    from polyprefix.testing.tiny import tiny_base
 
     return tiny_base("llama-gqa-tied")
 
@@ -271,7 +271,7 @@ def run_folder(rng: random.Random, folder: Path) -> None:
 def model_folder(rng: random.Random, folder: Path) -> None:
     """The folder of a model, with its configuration, its index or its tokenizer damaged."""
     from polyprefix.models.load import load_model
-    from tests.tiny import tiny_base
+    from polyprefix.testing.tiny import tiny_base
 
     kept = folder.parent / "model"
     if not kept.exists():

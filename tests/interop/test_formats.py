@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.tiny import tiny_base, tiny_model, tokens
 
 from polyprefix.errors import AdapterError, ConfigError
 from polyprefix.interop import FORMATS, export_adapter, import_adapter
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import attach
+from polyprefix.testing.tiny import tiny_base, tiny_model, tokens
 
 SOFT = {"name": "soft-prompt", "length": 5}
 

@@ -24,7 +24,6 @@ from peft import (
     get_peft_model,
 )
 from safetensors.torch import load_file, save_file
-from tests.tiny import CONFIGS, SHAPE, tiny_base, tiny_model, tokens
 
 from polyprefix.errors import AdapterError
 from polyprefix.interop.peft import from_peft, to_peft
@@ -32,6 +31,7 @@ from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.methods.files import load_adapter, save_adapter
 from polyprefix.models.load import BaseModel
+from polyprefix.testing.tiny import CONFIGS, SHAPE, tiny_base, tiny_model, tokens
 
 P, T = 5, 12
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.tiny import tiny_base, tokens
 
 from polyprefix.errors import ConfigError, ModelError
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.models.load import BaseModel
+from polyprefix.testing.tiny import tiny_base, tokens
 
 KIND = "llama-gqa-tied"
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.tiny import CONFIGS, EAGER, tiny_base, tokens
 
 from polyprefix.errors import ModelError
 from polyprefix.methods import registry
@@ -25,6 +24,7 @@ from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.methods.files import load_adapter, save_adapter
 from polyprefix.models.load import BaseModel
 from polyprefix.prefix import AttentionHook
+from polyprefix.testing.tiny import CONFIGS, EAGER, tiny_base, tokens
 
 VARIANTS: dict[str, dict] = {
     "none": {},

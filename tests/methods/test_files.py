@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.tiny import tiny_base, tokens
 
 from polyprefix.errors import AdapterError, OutputError, UserError
 from polyprefix.methods import files, registry
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.methods.files import SETTINGS, TENSORS, load_adapter, read_settings, save_adapter
+from polyprefix.testing.tiny import tiny_base, tokens
 
 KIND = "llama-gqa-tied"
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from tests.tiny import tiny_base
 
 from polyprefix.errors import ModelError
 from polyprefix.models.load import load_model
+from polyprefix.testing.tiny import tiny_base
 
 
 @pytest.fixture

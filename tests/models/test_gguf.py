@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from tests.models.tiny_gguf import write_tiny_gguf
-from tests.tiny import tokens
 
 from polyprefix.errors import ModelError
 from polyprefix.models import gguf
 from polyprefix.models.load import load_model
+from polyprefix.testing.tiny import tokens
 
 
 @pytest.fixture(autouse=True)

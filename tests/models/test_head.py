@@ -6,10 +6,10 @@ import copy
 
 import pytest
 import torch
-from tests.tiny import tiny_model, tokens
 
 from polyprefix.models import head
 from polyprefix.models.head import keep_contiguous, log_normaliser, only_at
+from polyprefix.testing.tiny import tiny_model, tokens
 
 
 @pytest.mark.parametrize("kind", ["llama-gqa-tied", "gemma2", "gemma3"])

@@ -16,7 +16,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from tests.tiny import tiny_base, tiny_model, tiny_tokenizer, tokens
 
 from polyprefix.config import RunConfig
 from polyprefix.errors import AdapterError, ConfigError, OutputError
@@ -29,6 +28,7 @@ from polyprefix.models.identity import ModelIdentity, identify, weights_digest
 from polyprefix.models.load import load_model
 from polyprefix.recipe import run
 from polyprefix.results.files import read_result
+from polyprefix.testing.tiny import tiny_base, tiny_model, tiny_tokenizer, tokens
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.tiny import tiny_base, tiny_model, tiny_tokenizer
 from transformers import (
     AutoModelForCausalLM,
     BertConfig,
@@ -26,6 +25,7 @@ from polyprefix.methods.registry import build
 from polyprefix.models import embedded, load
 from polyprefix.models.identity import fingerprint
 from polyprefix.models.load import UNLIMITED, BaseModel, load_model
+from polyprefix.testing.tiny import tiny_base, tiny_model, tiny_tokenizer
 
 SMALL = {
     "vocab_size": 260,

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.tiny import tiny_base, tiny_tokenizer, tokens
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from polyprefix.config import RuntimeConfig
@@ -23,6 +22,7 @@ from polyprefix.methods.files import load_adapter, save_adapter
 from polyprefix.models import load, quantized
 from polyprefix.models.load import BaseModel, load_model
 from polyprefix.models.quantized import choose_quantization, is_quantized
+from polyprefix.testing.tiny import tiny_base, tiny_tokenizer, tokens
 
 needs_bitsandbytes = pytest.mark.skipif(
     importlib.util.find_spec("bitsandbytes") is None, reason=f"bitsandbytes is not here; {quantized.INSTALL}"

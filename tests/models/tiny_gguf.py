@@ -7,7 +7,8 @@ from typing import Any
 
 import gguf
 import numpy as np
-from tests.tiny import VOCABULARY, tiny_model, tiny_tokenizer
+
+from polyprefix.testing.tiny import VOCABULARY, tiny_model, tiny_tokenizer
 
 NAMES = {
     "self_attn.q_proj": "attn_q",

@@ -9,11 +9,11 @@ import math
 
 import pytest
 import torch
-from tests.tiny import tiny_model
 from torch import Tensor
 
 from polyprefix.prefix import GatedKV, LayerKV
 from polyprefix.prefix.attention import STATE, AttentionState, attend
+from polyprefix.testing.tiny import tiny_model
 
 B, H, G, T, K, P = 2, 4, 2, 5, 8, 3
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.tiny import CONFIGS, SHAPE, tiny_base, tiny_model, tokens
 from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
@@ -33,6 +32,7 @@ from polyprefix.errors import ModelError
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import attach
 from polyprefix.prefix import AttentionHook, KVPrefix, LayerKV
+from polyprefix.testing.tiny import CONFIGS, SHAPE, tiny_base, tiny_model, tokens
 
 P, T, WINDOW = 3, 5, 8
 SMALL: dict[str, Any] = {"vocab_size": 260, "hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2}

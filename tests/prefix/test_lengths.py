@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import torch
 from tests.architectures import CONFIGS, LENGTH_DEPENDENT, tiny_copy
-from tests.tiny import tiny_model
 from torch import Tensor
 from transformers import AutoModelForCausalLM, GptOssConfig, Llama4TextConfig
 
@@ -26,6 +25,7 @@ from polyprefix.models.shrink import lengths_of, shrunken
 from polyprefix.prefix import AttentionHook
 from polyprefix.prefix.lengths import UNLIMITED, Limits
 from polyprefix.records import Prompt
+from polyprefix.testing.tiny import tiny_model
 from polyprefix.text.tokens import TokenizedPrompt
 
 TOLERANCE = 1e-4

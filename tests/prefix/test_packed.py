@@ -10,12 +10,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.tiny import CONFIGS, EAGER, tiny_base, tiny_model, tokens
 
 from polyprefix.methods import registry
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.prefix import AttentionHook, Packed, TokenTree
 from polyprefix.prefix.packed import rows_of
+from polyprefix.testing.tiny import CONFIGS, EAGER, tiny_base, tiny_model, tokens
 
 CPU = torch.device("cpu")
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from tests.tiny import CONFIGS, SHAPE, tiny_model
 from transformers import AutoModelForCausalLM, LlamaConfig, Phi3Config, SmolLM3Config, StableLmConfig
 
 from polyprefix.errors import ModelError
 from polyprefix.prefix import AttentionHook
 from polyprefix.prefix.rotary import measure, rotate
+from polyprefix.testing.tiny import CONFIGS, SHAPE, tiny_model
 
 P = 7
 

@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from tests.tasks.rows import MIRROR
-from tests.tiny import tiny_model, tiny_tokenizer
 
 from polyprefix.config import RunConfig, validate
 from polyprefix.errors import OutputError
@@ -19,6 +18,7 @@ from polyprefix.recipe import run
 from polyprefix.results.files import PREDICTIONS, RESULT, read_result
 from polyprefix.results.rescore import rescore
 from polyprefix.tasks import registry
+from polyprefix.testing.tiny import tiny_model, tiny_tokenizer
 
 LANGUAGES = {"terms": ["sw", "th"], "belebele": ["de", "th"], "mgsm": ["bn", "th"], "sib200": ["sw", "nqo"]}
 SIZES = {"mgsm": 2, "xquad": 3}

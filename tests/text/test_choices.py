@@ -13,7 +13,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.tiny import tiny_base, tiny_tokenizer
 
 from polyprefix.config import RunConfig
 from polyprefix.engine.predict import loglikelihood
@@ -23,6 +22,7 @@ from polyprefix.models.embedded import EMBEDDED, cached, folder_of
 from polyprefix.recipe import run
 from polyprefix.records import Prompt
 from polyprefix.results.files import read_result
+from polyprefix.testing.tiny import tiny_base, tiny_tokenizer
 from polyprefix.text.tokens import END, TokenizedPrompt, encode, needs_end
 
 LABELS = st.lists(

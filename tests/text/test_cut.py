@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.tiny import tiny_tokenizer
 
 from polyprefix.errors import DataError
 from polyprefix.records import Prompt
+from polyprefix.testing.tiny import tiny_tokenizer
 from polyprefix.text.cut import cut
 from polyprefix.text.tokens import encode
 

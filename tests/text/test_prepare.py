@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from tests.tiny import tiny_tokenizer
 
 from polyprefix.config import RunConfig
 from polyprefix.data.hub import MissingDataError
@@ -14,6 +13,7 @@ from polyprefix.methods.registry import resolve
 from polyprefix.records import Example, Split
 from polyprefix.tasks.base import Source
 from polyprefix.tasks.terms import TASK, Terms
+from polyprefix.testing.tiny import tiny_tokenizer
 from polyprefix.text.prepare import choose_languages, load_examples, tokenise
 from polyprefix.text.tokens import common_prefix_length
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.tiny import tiny_tokenizer
 
 from polyprefix.config import RunConfig
 from polyprefix.errors import DataError, LanguageError
@@ -17,6 +16,7 @@ from polyprefix.tasks import registry
 from polyprefix.tasks._task_types import Classification, TypedTask
 from polyprefix.tasks.base import Source
 from polyprefix.tasks.terms import TASK as TERMS
+from polyprefix.testing.tiny import tiny_tokenizer
 from polyprefix.text.prepare import load_examples, tokenise
 from polyprefix.text.shots import choose_shot_languages, with_shots
 from polyprefix.text.tokens import common_prefix_length

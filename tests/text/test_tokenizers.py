@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tiny import tiny_model
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -14,6 +13,7 @@ from polyprefix.config import RunConfig
 from polyprefix.errors import DataError, UserError
 from polyprefix.recipe import run
 from polyprefix.records import Prompt
+from polyprefix.testing.tiny import tiny_model
 from polyprefix.text.tokens import encode
 
 

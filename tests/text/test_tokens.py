@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.tiny import tiny_tokenizer
 from tokenizers import Tokenizer, models, processors
 from transformers import PreTrainedTokenizerFast
 
 from polyprefix.errors import DataError
 from polyprefix.records import Prompt
+from polyprefix.testing.tiny import tiny_tokenizer
 from polyprefix.text.tokens import common_prefix_length, encode
 
 

@@ -126,6 +126,40 @@ def read_table(path: Path, errors: ValidationErrors) -> Table:
     return table or Table(str(path), (), ())
 
 
+def table_of(content: Any, where: str, errors: ValidationErrors) -> Table:
+    """The rows of an Arrow table in memory, with the values that they would have in a Parquet file.
+
+    Args:
+        content: a `pyarrow.Table`.
+        where: what an error calls it, such as `data frame`.
+    """
+    if _has_twice(where, content.column_names, errors):
+        return Table(where, (), ())
+    names, columns = tuple(content.column_names), [_cells(column) for column in content.columns]
+    rows = tuple(
+        Row(f"{where}, row {number}", dict(zip(names, cells, strict=True)))
+        for number, cells in enumerate(zip(*columns, strict=True), 1)
+    )
+    return Table(rows[0].where if rows else where, names, rows)
+
+
+def arrow_table(frame: Any, where: str) -> Any:
+    """A pandas data frame as a `pyarrow.Table`.
+
+    Raises:
+        DataError: if a column mixes values that no Parquet file could hold.
+    """
+    import pyarrow as pa
+
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        reason = " ".join(str(part) for part in error.args)
+        raise DataError(
+            f"{where}: found a column of mixed values ({reason}), expected one type a column; convert it"
+        ) from None
+
+
 def cell_text(value: object) -> str | None:
     """The text of a cell without white space around it; None where there is none, or where the value is no text.
 
@@ -292,10 +326,7 @@ def _parquet(path: Path, errors: ValidationErrors) -> Table | None:
 
     try:
         require_regular(path)
-        content = pq.ParquetFile(path).read()
-        if _has_twice(str(path), content.column_names, errors):
-            return None
-        columns = [_cells(column) for column in content.columns]
+        return table_of(pq.ParquetFile(path).read(), str(path), errors)
     except FileNotFoundError:
         errors.add(str(path), "no file that can be read (No such file or directory)", "a file")
         return None
@@ -303,12 +334,7 @@ def _parquet(path: Path, errors: ValidationErrors) -> Table | None:
         reason = first_line(error)
         errors.add(str(path), f"no Parquet ({reason})", "a whole Parquet file; write it again")
         return None
-    names = tuple(content.column_names)
-    rows = tuple(
-        Row(f"{path}, row {number}", dict(zip(names, cells, strict=True)))
-        for number, cells in enumerate(zip(*columns, strict=True), 1)
-    )
-    return Table(rows[0].where if rows else str(path), names, rows)
+    return None
 
 
 def _cells(column: Any) -> list[Any]:

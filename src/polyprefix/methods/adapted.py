@@ -7,9 +7,9 @@ never enter the KV cache. Positions: learned prefix -P..-1, common prefix 0..S-1
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from transformers import StoppingCriteriaList
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from polyprefix.errors import ModelError
+from polyprefix.methods._original import ATTACHED, Attachments, Original
 from polyprefix.methods.base import Adapter, Method, Start
 from polyprefix.models.head import keep_contiguous, only_at
 from polyprefix.models.load import BaseModel
@@ -40,8 +41,16 @@ class ComputedPrefix:
 class AdaptedModel(nn.Module):
     """Use `attach` to make one."""
 
-    def __init__(self, base: BaseModel, method: Method, adapter: Adapter) -> None:
+    def __init__(self, base: BaseModel, method: Method, adapter: Adapter, *, restorable: bool = True) -> None:
         super().__init__()
+        self.detached = False
+        """Whether the base model is its own again, so that this can no longer be used."""
+        self.restorable = restorable
+        """Whether what `detach` needs was kept."""
+        self.learned: Mapping[str, Any] | None = None
+        """The task that it was trained on, as `adapter.json` has it; None where nobody said."""
+        self.training_record: Any = None
+        """What training did (`polyprefix.api.training.TrainingRecord`); None for an adapter that was loaded or not yet trained."""
         self.base = base
         self.model: Any = base.model
         self.method = method
@@ -49,6 +58,59 @@ class AdaptedModel(nn.Module):
         self.hook = AttentionHook.of(base.model)
         keep_contiguous(base.model)
         self.train(base.model.training)  # a new module says that it is training, and would pass that on
+
+    def save_pretrained(self, path: str | Path) -> Path:
+        """Write the adapter into a folder that `load_adapter`, `Predictor` and the command read: `adapter.safetensors`, `adapter.json`.
+
+        Raises:
+            OutputError: if the folder cannot be written.
+        """
+        from polyprefix.methods.files import save_adapter
+
+        return save_adapter(self, path)
+
+    def print_trainable_parameters(self) -> None:
+        """Print how many parameters are trained, and their share of all, as PEFT does."""
+        counts = self.parameter_counts()
+        trained, total = counts["trainable"], counts["total"]
+        print(f"trainable params: {trained:,} || all params: {total:,} || trainable%: {100 * trained / total:.4f}")
+
+    def detach(self) -> Any:
+        """Take the adapter off and give the transformers model back: its logits are the same to the last bit as before `attach`.
+
+        Undone is all that `attach` and training change: attention implementation, `requires_grad`, training mode, gradient checkpointing,
+        hooks, injected layers, and weights. While other adapters are attached, the model keeps serving them. This object
+        cannot be used afterwards; save it first.
+
+        Returns:
+            The transformers model.
+
+        Raises:
+            ModelError: if its weights were trained and no copy was kept (`restorable=False`), or if it is detached already.
+        """
+        self._require_attached()
+        if not self.restorable:
+            raise ModelError(
+                f"{self.base.name}: its weights were trained and no copy was kept (restorable=False): load the model again"
+            )
+        self.adapter.unmerge()
+        self.hook.set(None)
+        self.detached = True
+        if attachments := Attachments.on(self.model):
+            attachments.leave(self)
+        return self.model
+
+    def _require_attached(self) -> None:
+        if self.detached:
+            raise ModelError(
+                f"the adapter '{self.method.name}' was detached from {self.base.name}: attach or load it again"
+            )
+
+    # set by polyprefix.api, so that further evaluations of an adapter count as more languages of its run
+    place: str | None = None
+    """Where it was loaded from."""
+    run_id: str | None = None
+    """The run that its first evaluation made."""
 
     @property
     def config(self) -> Any:
@@ -67,6 +129,7 @@ class AdaptedModel(nn.Module):
             common_prefix: token ids, [S] or [1, S].
             length: tokens of the sequences that will follow, common prefix included, where rotary phases depend on it.
         """
+        self._require_attached()
         regime = self.hook.lengths.regime(length or 0)
         with self.hook.lengths.for_length(length):
             learned = self.adapter.prefix(self.hook) or KVPrefix()
@@ -115,6 +178,7 @@ class AdaptedModel(nn.Module):
             ModelError: if a sequence is longer than the model is served exactly.
             ValueError: if sequences of this length cannot share a pass or a computed prefix.
         """
+        self._require_attached()
         if packed is not None:  # all ones: nothing is padding, and transformers need not look for borders itself
             position_ids, attention_mask = packed.position[None], torch.ones_like(packed.position)[None]
         elif position_ids is None:
@@ -210,6 +274,7 @@ class AdaptedModel(nn.Module):
             ModelError: if a sequence would be longer than the model is served exactly.
             ValueError: if sequences of this length cannot share a computed prefix.
         """
+        self._require_attached()
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         settings = kwargs.get("generation_config")
@@ -285,49 +350,52 @@ class AdaptedModel(nn.Module):
         }
 
 
-def attach(base: BaseModel, method: Method, *, init_text: str | None = None, seed: int = 0) -> AdaptedModel:
+def attach(
+    base: BaseModel, method: Method, *, init_text: str | None = None, seed: int = 0, restorable: bool = True
+) -> AdaptedModel:
     """Give a base model a new adapter.
 
+    What changes in the caller's transformers model, all of it undone by `AdaptedModel.detach`: its attention implementation runs inside
+    ours, the head takes a faster path, no weight but the adapter's has `requires_grad`, and training sets its mode. LoRA puts PEFT's
+    layers in place of linear ones, and full fine-tuning casts the weights to float32 and trains them.
+
+    Several adapters may be attached to one model, but for methods that change the model itself: those want it alone.
+
     Args:
-        base: from `load_model`; its weights stay as they are unless the method changes them.
+        base: from `load_model` or `wrap_model`; its weights stay as they are unless the method changes them.
         method: settings such as `PrefixTuning(length=10, layers="top:16")`.
         init_text: real text to start from where the method's own `init_text` is not set.
         seed: of random initial values.
+        restorable: keep what `detach` needs. For methods that train the base model's own weights that is a copy of them, so
+            4 bytes a parameter for weights in float32, and the old weights, 2 bytes a parameter, for weights in bfloat16.
 
     Raises:
         ModelError: if the architecture cannot be served, or if an earlier adapter changed the base model.
         ConfigError: if the settings do not fit the model.
     """
     if earlier := is_changed(base):
-        raise ModelError(f"{base.name} was changed by an earlier '{earlier}' adapter: load the model again")
-    with _as_it_was(base.model):
+        raise ModelError(
+            f"{base.name} was changed by an earlier '{earlier}' adapter: detach it, or load the model again"
+        )
+    before = Original(base.model)
+    attachments = Attachments.on(base.model)
+    if method.changes_base and attachments and (others := attachments.others()):
+        raise ModelError(
+            f"{base.name} has {others} other adapter{'s' * (others > 1)}, which '{method.name}' would change with the model: detach first"
+        )
+    attachments = attachments or Attachments(before)
+    with before.restored_on_failure():
+        base.model.requires_grad_(False)
         hook = AttentionHook.of(base.model)
+        if method.trains_base_weights and restorable:
+            attachments.original.keep_weights()
         adapter = method.build(base, hook, Start(init_text or NEUTRAL_TEXT, seed))
+        adapted = AdaptedModel(base, method, adapter, restorable=restorable or not method.trains_base_weights)
+        base.model.__dict__[ATTACHED] = attachments
+    attachments.adapters.add(adapted)
     if method.changes_base:
         mark_changed(base, method.name)
-    return AdaptedModel(base, method, adapter)
-
-
-@contextmanager
-def _as_it_was(model: Any) -> Iterator[None]:
-    """If the block fails, the model has the modules, the flags and the attention that it had before."""
-    had_hook = "_polyprefix_hook" in model.__dict__
-    children = [(module, dict(module._modules)) for module in model.modules()]
-    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    attributes = set(model.__dict__)
-    try:
-        yield
-    except BaseException:
-        for module, modules in children:
-            module._modules.clear()
-            module._modules.update(modules)
-        for parameter, flag in flags:
-            parameter.requires_grad_(flag)
-        if not had_hook and (hook := model.__dict__.get("_polyprefix_hook")):
-            hook.remove()
-        for name in set(model.__dict__) - attributes:  # PEFT's
-            del model.__dict__[name]
-        raise
+    return adapted
 
 
 def mark_changed(base: BaseModel, by: str) -> None:

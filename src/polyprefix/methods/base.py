@@ -100,6 +100,8 @@ class Method(Settings):
     defaults: ClassVar[TrainDefaults]
     changes_base: ClassVar[bool] = False
     """Whether attaching or training alters the base model's own modules, so that it can serve no other adapter."""
+    trains_base_weights: ClassVar[bool] = False
+    """Whether training moves the base model's own weights, so that `detach` needs a copy of them."""
 
     def tuned(self) -> TrainDefaults:
         """The defaults for these settings, where a variant wants others than its method."""

@@ -36,7 +36,8 @@ def save_adapter(
     """Write the adapter into a folder; the settings come last, so that a folder cut short is never taken for an adapter.
 
     Args:
-        task: what it learned, as plain values, so that it can be asked where nothing but its folder is.
+        task: what it learned, as plain values, so that it can be asked where nothing but its folder is; None means
+            `model.learned`.
         write: of several processes that hold sharded tensors, all merge them together and one writes.
 
     Raises:
@@ -49,7 +50,7 @@ def save_adapter(
         "method": {"name": method.name, **method.model_dump(mode="json")},
         "trained_as": {"name": method.name, **model.method.model_dump(mode="json")},
         "base": asdict(model.base.identity),
-        **({"task": dict(task)} if task else {}),
+        **({"task": dict(task)} if (task := task or model.learned) else {}),
     }
     tensors = {name: whole(t).contiguous().clone().cpu() for name, t in model.adapter.tensors().items()}
     if not write:
@@ -63,13 +64,19 @@ def save_adapter(
     return folder
 
 
-def load_adapter(base: BaseModel, path: str | Path, *, force: bool = False) -> AdaptedModel:
+def load_adapter(base: BaseModel, path: str | Path, *, force: bool = False, restorable: bool = True) -> AdaptedModel:
     """Attach a saved adapter.
+
+    Args:
+        base: the model that it was trained on.
+        path: the folder of the adapter or of its run, or a file in one of them.
+        force: also onto another base model.
+        restorable: as for `attach`.
 
     Raises:
         AdapterError: if the folder holds no adapter, is damaged, or belongs to another base model (unless `force`).
     """
-    folder = Path(path)
+    folder = find_adapter(Path(path))
     settings = read_settings(folder)
     saved = settings["base"]
     trained_on = ModelIdentity.read(saved)
@@ -86,7 +93,8 @@ def load_adapter(base: BaseModel, path: str | Path, *, force: bool = False) -> A
         require_regular(folder / TENSORS)
     except OSError as error:
         raise AdapterError(f"{folder / TENSORS}: cannot be read ({error.strerror}); export it again") from None
-    model = attach(base, method)
+    model = attach(base, method, restorable=restorable)
+    model.learned = settings.get("task")
     try:
         model.adapter.load_tensors({name: t.to(model.device) for name, t in load_file(folder / TENSORS).items()})
     except (SafetensorError, RuntimeError, OSError, LookupError, AttributeError, TypeError, ValueError) as error:

@@ -23,6 +23,7 @@ class FullFineTuning(Method):
     source: ClassVar[str] = "-"
     defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=3e-5, steps=60, weight_decay=0.01)
     changes_base: ClassVar[bool] = True
+    trains_base_weights: ClassVar[bool] = True
 
     train_embeddings: bool = True
     """Whether the embeddings (and a tied head) are trained too; without them unseen languages keep theirs."""

@@ -1,4 +1,4 @@
-"""The methods by name: each file of this folder that defines `METHOD`."""
+"""The methods by name: each file of this folder that defines `METHOD`, and those of plugins (docs/plugins.md)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from polyprefix import plugins
 from polyprefix.config import RunConfig, Settings, TrainConfig, validate
 from polyprefix.errors import ConfigError, nearest
 
@@ -31,28 +32,51 @@ def modules() -> dict[str, str]:
 
 
 def names() -> tuple[str, ...]:
-    """All method names."""
-    return tuple(modules())
+    """All method names, those of plugins last; none is imported."""
+    own = modules()
+    return (*own, *(name for name in plugins.found(plugins.METHODS) if name not in own))
 
 
 def check(name: str) -> str:
-    """The module of a method, without importing it.
+    """The module of a method of this folder, without importing it.
 
     Raises:
         ConfigError: if there is no such method; names the nearest.
     """
     known = modules()
     if name not in known:
-        raise ConfigError(f"method '{name}': no such method, {nearest(name, known)}")
+        raise ConfigError(f"method '{name}': no such method, {nearest(name, names())}")
     return f"{__package__}.{known[name]}"
+
+
+def _plugin(name: str) -> type[Method] | None:
+    """The settings class of a plugin's method; None for other names.
+
+    Raises:
+        ConfigError: if the plugin is broken; names its package.
+    """
+    entry = plugins.found(plugins.METHODS).get(name)
+    if entry is None or name in modules():
+        return None
+    from polyprefix.methods.base import Method
+
+    method = plugins.load(entry)
+    if not (isinstance(method, type) and issubclass(method, Method) and getattr(method, "name", None) == name):
+        raise ConfigError(
+            f"plugin '{name}' of the package '{plugins.package(entry)}': {entry.value} is no Method whose name is '{name}'; "
+            "correct its entry point"
+        )
+    return method
 
 
 def kind(name: str) -> type[Method]:
     """The settings class of a method.
 
     Raises:
-        ConfigError: if there is no such method; names the nearest.
+        ConfigError: if there is no such method, which names the nearest, or a plugin is broken.
     """
+    if (of_plugin := _plugin(name)) is not None:
+        return of_plugin
     method: type[Method] = importlib.import_module(check(name)).METHOD
     return method
 
@@ -87,6 +111,9 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     name = settings.get("name")
     if not isinstance(name, str):
         raise ConfigError(f"'method.name' is {name!r}: expected a method's name, {nearest(str(name), names())}")
+    if _plugin(name) is not None:
+        build(settings)
+        return
     module = check(name)
     spec = importlib.util.find_spec(module)
     tree = ast.parse(Path(str(spec and spec.origin)).read_text(encoding="utf-8"))

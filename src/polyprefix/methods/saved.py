@@ -5,19 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from polyprefix.adapter_place import SETTINGS, TENSORS, find_adapter, is_peft
 from polyprefix.errors import AdapterError
 from polyprefix.safe_files import read_json
 
+__all__ = ["FORMAT", "SETTINGS", "TENSORS", "find_adapter", "is_peft", "read_settings"]
+
 FORMAT = 1
-TENSORS, SETTINGS = "adapter.safetensors", "adapter.json"
 MOST_NAME = 4096
 """Characters of the name of a base model, which may be a path."""
-
-
-def find_adapter(path: Path) -> Path:
-    """The adapter's folder: the path itself, or `adapter` in the folder of a run."""
-    inside = path / "adapter"
-    return inside if inside.is_dir() and not (path / SETTINGS).exists() else path
 
 
 def read_settings(folder: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from polyprefix.adapter_place import find_adapter
 from polyprefix.config import RunConfig
 from polyprefix.errors import ConfigError
 from polyprefix.models import embedded
@@ -62,8 +63,7 @@ def with_digests(config: RunConfig) -> RunConfig:
     """
     found = {"model_digest": digest_of_model(config.model), "adapter_digest": None}
     if config.adapter is not None:
-        path = Path(config.adapter).expanduser()
-        folder = path / "adapter" if (path / "adapter").is_dir() else path
+        folder = find_adapter(config.adapter)
         found["adapter_digest"] = digest_of_folder(folder, ADAPTER)[:LENGTH] if folder.is_dir() else None
     for key, digest in found.items():
         kept, what = getattr(config, key), key.removesuffix("_digest")

@@ -24,10 +24,29 @@ def keep_contiguous(model: Any) -> None:
     """
     head = model.get_output_embeddings()
     if head is not None and not getattr(head, "_polyprefix_contiguous", False):
-        head.register_forward_pre_hook(lambda module, args: (_chosen(module, args[0]), *args[1:]))
+        head.register_forward_pre_hook(_contiguous_input)
         head._polyprefix_contiguous = True
         if _is_plain(head):
             head.forward = partial(_vocabulary_first, head, head.forward)
+
+
+def release_head(model: Any) -> None:
+    """Undo `keep_contiguous`."""
+    head = model.get_output_embeddings()
+    if head is None or not getattr(head, "_polyprefix_contiguous", False):
+        return
+    for key in [key for key, hook in head._forward_pre_hooks.items() if hook is _contiguous_input]:
+        del head._forward_pre_hooks[key]
+    for name in ("_polyprefix_contiguous", "_polyprefix_tokens"):
+        head.__dict__.pop(name, None)
+    if isinstance(fast := head.__dict__.get("forward"), partial) and fast.func is _vocabulary_first:
+        del head.forward
+        if (own := fast.args[1]) != head.forward:  # somebody had replaced it before us
+            head.forward = own
+
+
+def _contiguous_input(head: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    return _chosen(head, args[0]), *args[1:]
 
 
 def _is_plain(head: Any) -> bool:

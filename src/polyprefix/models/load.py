@@ -40,6 +40,8 @@ class BaseModel:
     tokenizer: PreTrainedTokenizerBase
     """Pads on the left, and always has a padding token."""
     identity: ModelIdentity
+    wrapped: bool = False
+    """Whether the caller loaded the model, so that its name says nothing of its weights."""
 
     @property
     def vocabulary(self) -> int:
@@ -92,7 +94,9 @@ def load_model(
             tokenizer = _tokenizer(place, options)
         options |= {**quantization, "dtype": precision} | ({} if allow_pickle else {"use_safetensors": True})
         model = _model(name, place, config, options, on, attention)
-    _resolve_padding(name, model, tokenizer)
+    resolve_padding_token(name, model, tokenizer)
+    if getattr(model, "generation_config", None) is not None:
+        model.generation_config.pad_token_id = tokenizer.pad_token_id
     revision = place.revision or getattr(model.config, "_commit_hash", None)
     return BaseModel(name, model, tokenizer, identify(name, revision, model, _weight_files(place, options)))
 
@@ -169,8 +173,12 @@ def _plain_outputs(config: Any) -> None:
         part.return_dict, part.output_attentions, part.output_hidden_states = True, False, False
 
 
-def _resolve_padding(name: str, model: Any, tokenizer: Any) -> None:
-    """A padding token within the vocabulary; padding is masked, so any will do, and nothing is resized."""
+def resolve_padding_token(name: str, model: Any, tokenizer: Any) -> None:
+    """A padding token within the vocabulary, on the left; padding is masked, so any will do, and nothing is resized.
+
+    Raises:
+        ModelError: if the tokenizer has no token for it.
+    """
     V = model.get_input_embeddings().weight.shape[0]
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= V:
         if tokenizer.eos_token_id is None:
@@ -179,8 +187,6 @@ def _resolve_padding(name: str, model: Any, tokenizer: Any) -> None:
             )
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "left"
-    if getattr(model, "generation_config", None) is not None:
-        model.generation_config.pad_token_id = tokenizer.pad_token_id
 
 
 @contextmanager

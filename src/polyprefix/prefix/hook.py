@@ -61,12 +61,27 @@ class AttentionHook:
             raise
 
     def remove(self) -> None:
-        """Leave the model as it was: its own attention, and nothing of ours on its modules."""
+        """Leave the model as it was: its own attention, and nothing of ours on its modules. The hook is of no use afterwards."""
         for module in self.model.modules():
             module.__dict__.pop(STATE, None)
         self._rope.remove()
-        self.model.set_attn_implementation(self._implementation)
+        if self.model.config._attn_implementation == ours(self._implementation):
+            self.model.set_attn_implementation(self._implementation)
         self.model.__dict__.pop("_polyprefix_hook", None)
+
+    def reinstall(self) -> None:
+        """Switch the model to our attention again if somebody gave it another implementation, which then runs underneath ours.
+
+        Raises:
+            ModelError: if ours cannot run on top of it.
+        """
+        current = self.model.config._attn_implementation
+        if current == ours(self._implementation):
+            return
+        self._require_known(current)
+        self._implementation = current
+        self.model.set_attn_implementation(ours(current))
+        self._calls.clear()
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> AttentionHook:
@@ -75,10 +90,16 @@ class AttentionHook:
         Raises:
             ModelError: if the architecture cannot be served exactly.
         """
-        hook = model.__dict__.get("_polyprefix_hook")
+        hook = cls.on(model)
         if hook is None:
             hook = cls(model)
             model.__dict__["_polyprefix_hook"] = hook
+        return hook
+
+    @classmethod
+    def on(cls, model: Any) -> AttentionHook | None:
+        """The model's hook, if it has one."""
+        hook: AttentionHook | None = model.__dict__.get("_polyprefix_hook")
         return hook
 
     # --- shape ---------------------------------------------------------------------------------------------------
@@ -118,6 +139,7 @@ class AttentionHook:
 
         It stays set after a forward pass, since gradient checkpointing runs layers again in the backward pass.
         """
+        self.reinstall()
         prefix = prefix or KVPrefix()
         for index, module in enumerate(self.modules):
             state = _state(module)
@@ -191,6 +213,7 @@ class AttentionHook:
 
     def project_all(self, hidden: Mapping[int, Tensor], positions: Sequence[int]) -> dict[int, tuple[Tensor, LayerKV]]:
         """The same with queries [1, H, P, K] before keys and values."""
+        self.reinstall()
         calls = self._calls_at(tuple(positions))
         result = {}
         for layer, states in hidden.items():
@@ -240,10 +263,7 @@ class AttentionHook:
     def _install(self) -> None:
         name = type(self.model).__name__
         current = self.model.config._attn_implementation
-        if current not in IMPLEMENTATIONS:
-            raise ModelError(
-                f"{name} runs attention '{current}': load it with one of {', '.join(IMPLEMENTATIONS)} (--set runtime.attention=...)"
-            )
+        self._require_known(current)
         if getattr(self.model, "_is_stateful", False):  # transformers' own word for a state that is no KV cache
             raise refusal(name, "its recurrent layers carry a state that a prefix does not reach")
         try:
@@ -281,6 +301,13 @@ class AttentionHook:
         self._rope = RotaryRegimes(calls, sorted(set(named.values())))
         switches = switch_lengths(named, self._rope.switches, window)
         self.lengths = LengthRules(name, self._rope, switches, window, partial(measure_limits, self))
+
+    def _require_known(self, implementation: str) -> None:
+        if implementation not in IMPLEMENTATIONS:
+            raise ModelError(
+                f"{type(self.model).__name__} runs attention '{implementation}': load it with one of {', '.join(IMPLEMENTATIONS)} "
+                "(--set runtime.attention=...)"
+            )
 
     def _calls_at(self, positions: tuple[int, ...]) -> list[Call]:
         """How the model calls each attention module for tokens at these positions: rotary phases and all, hidden states aside."""

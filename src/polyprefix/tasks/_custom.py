@@ -9,13 +9,14 @@ task type, and `_custom_rows` makes examples of rows. This is the task that the 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from polyprefix.config import TASK_FILE, task_name, validate
-from polyprefix.data.files import ValidationErrors
+from polyprefix.data.files import Table, ValidationErrors
 from polyprefix.data.same_text import same_text
 from polyprefix.errors import ConfigError, DataError
 from polyprefix.records import Example, Score, Split
@@ -43,7 +44,7 @@ class CustomTask(TypedTask):
         self._files = files
         self._file = file
         self._notes = notes
-        self._read: dict[tuple[Split, Path], dict[str, list[Placed]]] = {}
+        self._read: dict[tuple[Split, str], dict[str, list[Placed]]] = {}
         self.info = TaskInfo(
             name=name,
             title=definition.title,
@@ -52,7 +53,7 @@ class CustomTask(TypedTask):
             metrics=self.task_type.metrics,
             chance=self.task_type.chance,
             parallel=definition.is_parallel,
-            splits={split: ", ".join(path.name for path in paths.values()) for split, paths in files.items()},
+            splits={split: ", ".join(map(_title, rows.values())) for split, rows in files.items()},
             deviations=(f"{name}: a task of one's own, not a published benchmark",),
             inputs=tuple(dict.fromkeys((*definition.asked(), *definition.option_columns()))),
             labels=definition.shared_labels(),
@@ -66,10 +67,10 @@ class CustomTask(TypedTask):
             DataError: if there is none in English, or a file cannot be read that has to be, for it says the languages itself.
         """
         files = self._files["test"]
-        codes = set(files) if ANY not in files else set(self._rows("test", files[ANY], None))
+        codes = set(files) if ANY not in files else set(self._rows("test", ANY))
         if ENGLISH not in codes:
             raise DataError(
-                f"{self._file}, key 'files.test': found no English among {', '.join(sorted(codes))}, expected English ({ENGLISH}) too: "
+                f"{self._place('test')}: found no English among {', '.join(sorted(codes))}, expected English ({ENGLISH}) too: "
                 "other languages are compared with it"
             )
         return (ENGLISH, *sorted(codes - {ENGLISH}))
@@ -90,17 +91,15 @@ class CustomTask(TypedTask):
         rows = self._learned(split)
         if not rows and split == "train" and self._train()[1]:
             raise DataError(
-                f"{self._file}, key 'files.train': found one English row, expected at least two, for one is held out for validation; "
-                "add rows, or name a file in 'files.validation'"
+                f"{self._place('train')}: found one English row, expected at least two, for one is held out for validation; "
+                "add rows, or give validation rows"
             )
         if not rows:
-            raise DataError(f"{self._file}, key 'files.{split}': found no English rows, expected some ({ENGLISH})")
+            raise DataError(f"{self._place(split)}: found no English rows, expected some ({ENGLISH})")
         asked = {self._asks(item.example) for item in placed}
         kept, dropped = divided(rows, lambda example: self._asks(example) in asked)
         if not kept:
-            raise DataError(
-                f"{self._file}, key 'files.{split}': found only rows that the English test set has, expected others too"
-            )
+            raise DataError(f"{self._place(split)}: found only rows that the English test set has, expected others too")
         if split == "train":
             reason = "ask what the English test set asks"
             source.note(*self._held_out_note(), dropped_note(f"{self.info.name} train", dropped, len(rows), reason))
@@ -129,29 +128,41 @@ class CustomTask(TypedTask):
             return self.examples("validation", language, source)
         return [item.example for item in self._placed("validation", language)]
 
-    def paths(self) -> tuple[Path, ...]:
-        """The task file and all data files."""
-        data = [path for split in sorted(self._files) for _, path in sorted(self._files[split].items())]
+    def parts(self) -> tuple[Path | Table, ...]:
+        """The task file and all data files, or the rows in memory."""
+        data = [rows for split in sorted(self._files) for _, rows in sorted(self._files[split].items())]
         return (*([self._file] if self._file else ()), *data)
 
     def digest(self) -> str:
         """Of the task file and all data files: another one is another task."""
         digest = hashlib.sha256()
-        for path in self.paths():
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+        if not self._file:
+            digest.update(self.definition.model_dump_json().encode())
+        for part in self.parts():
+            digest.update(_digest(part))
         return digest.hexdigest()[:16]
 
-    def _placed(self, split: Split, language: str) -> list[Placed]:
-        files = self._files[split]
-        code = language if language in files else None
-        return self._rows(split, files[code or ANY], code).get(language, [])
+    def place(self) -> str:
+        """The path of the task file; the name of a task without one."""
+        return str(self._file) if self._file else self.info.name
 
-    def _rows(self, split: Split, path: Path, language: str | None) -> dict[str, list[Placed]]:
-        if (split, path) not in self._read:
-            only = language if language or self.definition.columns.language else ENGLISH
-            self._read[split, path] = read_examples(self.definition, self, path, split, only)
-        return self._read[split, path]
+    def _place(self, split: Split) -> str:
+        """Where a person finds the rows of a split."""
+        return f"{self._file}, key 'files.{split}'" if self._file else f"task '{self.info.name}', split '{split}'"
+
+    def _placed(self, split: Split, language: str) -> list[Placed]:
+        return self._rows(split, language if language in self._files[split] else ANY).get(language, [])
+
+    def _rows(self, split: Split, key: str) -> dict[str, list[Placed]]:
+        """Language -> the examples of one data file.
+
+        Args:
+            key: its language, or `ANY`.
+        """
+        if (split, key) not in self._read:
+            only = key or (None if self.definition.columns.language else ENGLISH)
+            self._read[split, key] = read_examples(self.definition, self, self._files[split][key], split, only)
+        return self._read[split, key]
 
     def _learned(self, split: Split) -> list[Example]:
         """The English rows of training or validation, before any is dropped."""
@@ -163,7 +174,7 @@ class CustomTask(TypedTask):
     def _train(self) -> tuple[list[Example], list[Example]]:
         """Rows to learn from, and rows that are held out: by the hash of the id, so that more data moves none."""
         if "train" not in self._files:
-            raise DataError(f"{self._file}, key 'files.train': found nothing, expected English rows to learn from")
+            raise DataError(f"{self._place('train')}: found nothing, expected English rows to learn from")
         rows = [item.example for item in self._placed("train", ENGLISH)]
         if "validation" in self._files:
             return rows, []
@@ -229,6 +240,22 @@ def restored_task(name: str, saved: Mapping[str, Any]) -> CustomTask:
             f"task '{name}': unknown task type {saved.get('task_type')!r}; give the task file with --task"
         )
     return CustomTask(name, validate(kind, saved, f"task '{name}'"), {}, None)
+
+
+def _title(rows: Path | Table) -> str:
+    """What the header of a task says of a split."""
+    return f"{len(rows.rows):,} rows in memory" if isinstance(rows, Table) else rows.name
+
+
+def _digest(rows: Path | Table) -> bytes:
+    """Of the bytes of a file, or of the cells of rows in memory."""
+    if isinstance(rows, Table):
+        cells = [list(row.cells.items()) for row in rows.rows]
+        return hashlib.sha256(
+            json.dumps(cells, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass")
+        ).digest()
+    with rows.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _place(example: Example) -> int:

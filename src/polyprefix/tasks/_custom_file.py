@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from polyprefix.config import read_yaml, read_yaml_as_written
-from polyprefix.data.files import ValidationErrors, is_data_file, shown
+from polyprefix.data.files import Table, ValidationErrors, is_data_file, shown
 from polyprefix.errors import ConfigError, LanguageError, nearest
 from polyprefix.languages import find
 from polyprefix.records import Split
@@ -23,8 +23,8 @@ TYPED = ("parallel", "max_new_tokens")
 """Keys whose values are no text."""
 LABELS = ("labels", "choices")
 """Keys in which even `null` is text; left out, a value is missing."""
-Located = Mapping[Split, Mapping[str, Path]]
-"""Split -> language (or `ANY`) -> data file."""
+Located = Mapping[Split, Mapping[str, Path | Table]]
+"""Split -> language (or `ANY`) -> data file, or the rows themselves."""
 
 
 OLD_KEY = "shape"
@@ -78,7 +78,7 @@ def locate(definition: Definition, path: Path) -> Located:
         ConfigError: with all files that are not there, and all languages that nobody knows or that come twice.
     """
     errors = ValidationErrors()
-    located: dict[Split, dict[str, Path]] = {}
+    located: dict[Split, dict[str, Path | Table]] = {}
     splits: tuple[Split, ...] = ("test", "train", "validation")
     for split in splits:
         paths = getattr(definition.files, split)
@@ -89,7 +89,7 @@ def locate(definition: Definition, path: Path) -> Located:
             if code in found:
                 errors.add(where, f"{language!r} twice, {file.name} beside {found[code].name}", "one file a language")
             found[code] = file
-        located[split] = found
+        located[split] = dict(found)
         if split != "test" and found and not found.keys() & {ANY, ENGLISH}:
             where = f"{path}:{line_of(path, ('files', split))}, key 'files.{split}'"
             errors.add(where, f"only {', '.join(sorted(found))}", f"English ({ENGLISH}), the language of training")

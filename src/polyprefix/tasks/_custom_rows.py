@@ -61,18 +61,19 @@ def require_columns(table: Table, wanted: Mapping[str, str], errors: ValidationE
 
 
 def read_examples(
-    definition: Definition, task: Task, path: Path, split: Split, language: str | None
+    definition: Definition, task: Task, rows: Path | Table, split: Split, language: str | None
 ) -> dict[str, list[Placed]]:
     """Language -> the examples of a file, in its order.
 
     Args:
+        rows: the file, or what it would hold.
         language: of all rows; None where a column says it. A file for training may lack that column: it is English then.
 
     Raises:
         DataError: with all errors of the file.
     """
     errors = ValidationErrors()
-    table = read_table(path, errors)
+    table = rows if isinstance(rows, Table) else read_table(rows, errors)
     reader = _Reader(definition, task, split, language, errors)
     if table.rows and reader.columns_are_there(table):
         for row in table.rows:

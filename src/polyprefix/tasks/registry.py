@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from polyprefix import plugins
 from polyprefix.config import DEFAULT_PROTOCOL, RunConfig
 from polyprefix.errors import ConfigError, nearest
 from polyprefix.tasks._custom import CustomTask, custom_task, find_task_file, restored_task
@@ -24,8 +25,9 @@ SUPPORT = {"base", "registry"}
 
 
 def names() -> tuple[str, ...]:
-    """All task names, without importing any."""
-    return _files(Path(__file__).parent)
+    """All task names, those of plugins last; none is imported."""
+    own = _files(Path(__file__).parent)
+    return (*own, *(name for name in plugins.found(plugins.TASKS) if name not in own))
 
 
 def protocols(task: str | None = None) -> tuple[str, ...]:
@@ -69,7 +71,36 @@ def get(name: str, protocol: str = DEFAULT_PROTOCOL) -> Task:
                 f"task '{name}': no such task, {nearest(name, names())}; or give the path of a task file (task.yaml)"
             )
         return _read_once(path)
+    if name not in _files(Path(__file__).parent):
+        return _plugin(name)
     return _task(importlib.import_module(f"{__package__}.{name}"), name)
+
+
+def _plugin(name: str) -> Task:
+    """The task of a plugin.
+
+    Raises:
+        ConfigError: if the plugin is broken; names its package.
+    """
+    entry = plugins.found(plugins.TASKS)[name]
+    task = plugins.load(entry)
+    if not isinstance(task, Task) or task.info.name != name:
+        raise ConfigError(
+            f"plugin '{name}' of the package '{plugins.package(entry)}': {entry.value} is no task whose info.name is '{name}'; "
+            "correct its entry point"
+        )
+    return task
+
+
+def reference(task: Task) -> dict[str, str | None]:
+    """The settings of a run that mean this task: `task`, and `protocol` and `task_digest` where they are needed."""
+    if isinstance(task, CustomTask) and task.info.name not in plugins.found(plugins.TASKS):
+        return {"task": task.place(), "task_digest": task.digest()}
+    name = task.info.name
+    for protocol in (DEFAULT_PROTOCOL, *protocols(name)):
+        if name in names() and get(name, protocol) is task:
+            return {"task": name, "protocol": protocol}
+    return {"task": name}
 
 
 def resolve(config: RunConfig) -> RunConfig:
@@ -123,7 +154,9 @@ def _read_once(path: Path) -> CustomTask:
 def _state(task: CustomTask) -> tuple[tuple[Path, int, int], ...]:
     """Time and size of the files of a task; one that is gone has neither."""
     found = []
-    for path in task.paths():
+    for path in task.parts():
+        if not isinstance(path, Path):  # rows in memory do not change
+            continue
         try:
             status = path.stat()
             found.append((path, status.st_mtime_ns, status.st_size))

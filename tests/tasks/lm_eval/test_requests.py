@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from tests.tasks.lm_eval import harness
 from tests.tasks.rows import SOURCE
-from tests.tiny import tiny_tokenizer
 
 from polyprefix.data.hub import MissingDataError
 from polyprefix.models.load import load_model
 from polyprefix.records import Example, Prediction, Prompt
 from polyprefix.tasks import registry
+from polyprefix.testing.tiny import tiny_tokenizer
 from polyprefix.text.tokens import encode
 
 PROTOCOL = "lm-eval"

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.tiny import tiny_model, tiny_tokenizer
 
 from polyprefix.records import Prediction
 from polyprefix.results.files import PREDICTIONS, read_predictions, read_result
 from polyprefix.tasks import registry
+from polyprefix.testing.tiny import tiny_model, tiny_tokenizer
 
 LANGUAGE = {"sib200": "sw"}
 

@@ -1,0 +1,1 @@
+"""An example of a plugin: the method `scaled-text` and the task `evenness`."""

@@ -1,0 +1,64 @@
+"""`pp.compare` and `pp.load_results`: results in memory and in folders come together in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from polyprefix.analysis.compare import compare as compare_table
+from polyprefix.analysis.comparisons import Comparison
+from polyprefix.api.result import Result
+from polyprefix.errors import OutputError
+from polyprefix.results.table import BASE_METHOD, ResultsTable, read_table, table_of
+from polyprefix.scoring.bootstrap import RESAMPLES
+
+
+def compare(
+    results: ResultsTable | Sequence[Result] | Sequence[str | Path] | str | Path,
+    baseline: str = BASE_METHOD,
+    metric: str | None = None,
+    resamples: int = RESAMPLES,
+    mixed: bool | None = None,
+) -> Comparison:
+    """Compare every system with a baseline, paired on the same examples of the same task and model.
+
+    Args:
+        results: from `evaluate` and `run`; or what `load_results` returned; or folders of runs.
+        baseline: a method, or a system where a method has several (`prefix (length=10)`); `none` is the base model.
+        metric: one that has a value for each example; None is each task's main metric.
+        resamples: of the ranking's bootstrap.
+        mixed: whether to fit mixed-effects models; None fits those that take few seconds.
+
+    Raises:
+        OutputError: if there is nothing to compare, or a file is damaged.
+        ConfigError: if the baseline or the metric is not there.
+    """
+    return compare_table(_table(results), baseline, metric, resamples, mixed)
+
+
+def load_results(folder: str | Path | Sequence[str | Path]) -> ResultsTable:
+    """The long table of every finished run in a folder: `.runs` has one row per run, `.examples` one per run, language and example.
+
+    Args:
+        folder: of a run, of runs, or of folders of runs; or several of them.
+
+    Raises:
+        OutputError: if a folder is missing.
+    """
+    folders = [folder] if isinstance(folder, str | Path) else list(folder)
+    return read_table([Path(one) for one in folders])
+
+
+def _table(results: ResultsTable | Sequence[Result] | Sequence[str | Path] | str | Path) -> ResultsTable:
+    if isinstance(results, ResultsTable):
+        return results
+    if isinstance(results, str | Path):
+        return load_results(results)
+    in_memory = [one for one in results if isinstance(one, Result)]
+    if len(in_memory) == len(results):
+        return table_of([(one.record, one.predictions) for one in in_memory])
+    if in_memory:
+        raise OutputError(
+            "compare: found results beside folders, expected one of the two; load folders with Result.load"
+        )
+    return load_results([Path(str(one)) for one in results])

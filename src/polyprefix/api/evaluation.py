@@ -1,0 +1,107 @@
+"""`pp.evaluate`: predictions and scores of an adapted or a base model, in any languages of a task."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from polyprefix.api.result import Result
+from polyprefix.api.training import TrainingRecord, configure, longest
+from polyprefix.config import RunConfig, validate
+from polyprefix.data.hub import hub_from_environment
+from polyprefix.engine.cost import start_measuring_memory
+from polyprefix.engine.evaluate import predict
+from polyprefix.engine.train import TrainReport
+from polyprefix.errors import ModelError
+from polyprefix.methods.adapted import AdaptedModel, attach
+from polyprefix.methods.none import NoAdapter
+from polyprefix.models.load import BaseModel
+from polyprefix.progress import interactive
+from polyprefix.recipe import Inputs, result_of
+from polyprefix.tasks import registry as tasks
+from polyprefix.tasks.base import Source, Task
+from polyprefix.text.prepare import load_examples, tokenise
+
+
+def evaluate(
+    model: AdaptedModel | BaseModel,
+    task: Task,
+    languages: Sequence[str] | str = "all",
+    *,
+    eval_size: int | None = None,
+    hub: Path | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> Result:
+    """Predictions and scores in these languages and in English.
+
+    The result of a trained adapter belongs to its training run. Evaluating it again in other languages adds languages to that run.
+
+    Args:
+        model: an adapted model, from `train` or `load_adapter`, or a base model, which is evaluated as it is.
+        task: the one that it was trained on, or another.
+        languages: as people write them (`sw`, `swh_Latn`, `Swahili`); `all` means all of the task. English is always among them.
+        eval_size: test examples per language; None means all.
+        hub: a local mirror of the Hub; None means POLYPREFIX_HUB, or the Hub itself.
+        progress: whether a bar is shown in a notebook or a terminal.
+        settings: others of `RunConfig` that an evaluation has: `eval_ids`, `shots`, `shot_language`, `eval`, `text`; for a base model with
+            shots also `seed`.
+
+    Returns:
+        The result; nothing is written until `Result.save`.
+
+    Raises:
+        ConfigError, LanguageError, DataError, ModelError: a mistake in what was asked.
+    """
+    given = {
+        "languages": languages if isinstance(languages, str) else list(languages),
+        "eval_size": eval_size,
+        **settings,
+    }
+    if isinstance(model, AdaptedModel):
+        return _evaluate(model, task, given, hub, progress)
+    adapted = attach(model, NoAdapter())
+    try:
+        return _evaluate(adapted, task, given, hub, progress)
+    finally:
+        adapted.detach()
+
+
+def _evaluate(adapted: AdaptedModel, task: Task, given: dict[str, Any], hub: Path | None, progress: bool) -> Result:
+    if adapted.detached:
+        raise ModelError(
+            f"the adapter '{adapted.method.name}' was detached from {adapted.base.name}: attach or load it again"
+        )
+    start, base = time.perf_counter(), adapted.base
+    record: TrainingRecord | None = adapted.training_record
+    config = _config(adapted, record, task, given)
+    source = Source(hub_from_environment(hub))
+    as_read = config.model_copy(update={"adapter": "in memory"})  # whose training data is not read again
+    examples = load_examples(task, as_read, source)
+    tokens = tokenise(task, examples, base.tokenizer, longest(base, config), base.vocabulary)
+    inputs = Inputs(task, source, examples, base, tokens, as_read, time.perf_counter() - start)
+    start_measuring_memory(adapted.device)
+    title = f"test {adapted.method.name}"
+    answers = predict(
+        adapted, examples.test, tokens.test, config.eval.token_budget, interactive(progress), title, None, task.score
+    )
+    report = record.report if record else TrainReport()
+    result = result_of(inputs, as_read, adapted, report, answers, None)
+    result = replace(result, run_id=config.run_id(), config=config.model_dump(mode="json"))
+    return Result.of(result, task, answers.predictions, adapted if adapted.trainable() else None)
+
+
+def _config(adapted: AdaptedModel, record: TrainingRecord | None, task: Task, given: dict[str, Any]) -> RunConfig:
+    """The settings of the run that this evaluation belongs to."""
+    method = {"name": adapted.method.name, **adapted.method.model_dump(mode="json")}
+    if record is None:
+        place = {"adapter": adapted.place} if adapted.place else {}
+        return configure(adapted.base, task, method, {**given, **place})
+    trained = record.config.model_dump(mode="json")
+    kept = {key: value for key, value in trained.items() if key not in ("task", "task_digest", "protocol")}
+    config = validate(RunConfig, {**kept, **tasks.reference(task), **given}, "run")
+    adapted.run_id = adapted.run_id or config.run_id()
+    return config if config.run_id() == adapted.run_id else config.model_copy(update={"adapter": adapted.run_id})

@@ -1,0 +1,154 @@
+"""`pp.train`: a task, a model and a method give an adapted model with its training record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polyprefix.config import RunConfig, validate
+from polyprefix.data.hub import hub_from_environment
+from polyprefix.engine.train import TrainReport
+from polyprefix.engine.train import train as train_adapter
+from polyprefix.errors import ConfigError
+from polyprefix.methods import registry as methods
+from polyprefix.methods.adapted import AdaptedModel, attach
+from polyprefix.methods.base import Method
+from polyprefix.models.digest import LENGTH, with_digests
+from polyprefix.models.load import BaseModel
+from polyprefix.progress import interactive
+from polyprefix.tasks import registry as tasks
+from polyprefix.tasks.base import ENGLISH, Source, Task
+from polyprefix.text.prepare import Tokens, load_examples, tokenise
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+AnyMethod = Method | str | Mapping[str, Any]
+"""A method object, its name, or its settings with a `name`."""
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """What training did."""
+
+    steps: int
+    """Optimiser steps."""
+    examples: int
+    """Training examples seen, repetitions counted."""
+    seconds: float
+    """Without validation."""
+    best_step: int
+    """The step whose weights were kept."""
+    best_validation: float | None
+    """Accuracy on English validation examples there; None without any, or where answers are not chosen."""
+    log: pd.DataFrame
+    """One row per step: `step`, `loss`, `gradient_norm`, `learning_rate`; and in those where validation was measured
+    `validation_log_likelihood`, `validation_accuracy`."""
+    config: RunConfig
+    """All settings, with every default filled in."""
+    report: TrainReport
+    digest: str
+    """Of the examples that were read."""
+
+    @property
+    def validation(self) -> pd.DataFrame:
+        """The rows of the log in which validation was measured."""
+        measured = [name for name in self.log.columns if name.startswith("validation")]
+        return self.log.dropna(subset=measured[:1])[["step", *measured]] if measured else self.log.iloc[:0]
+
+
+def train(
+    model: BaseModel,
+    task: Task,
+    method: AnyMethod = "prefix",
+    *,
+    seed: int = 0,
+    train_size: int | None = None,
+    shots: int = 0,
+    hub: Path | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> AdaptedModel:
+    """Train an adapter on the English examples of a task.
+
+    Args:
+        model: from `load_model` or `wrap_model`; given back as it was by `detach` of what is returned.
+        task: from `load_task`, `Task.from_pandas` or `Task.from_dataset`.
+        method: such as `PrefixTuning(length=16)`, its name, or its settings with a `name`.
+        seed: of the sample of examples, their order, and random initial values.
+        train_size: English training examples; None means all.
+        shots: few-shot examples in front of each prompt.
+        hub: a local mirror of the Hub; None means POLYPREFIX_HUB, or the Hub itself.
+        progress: whether a bar is shown in a notebook or a terminal.
+        settings: any of `TrainConfig`, such as `learning_rate=1e-3`, `steps=100`, `batch_size=8`; the others are the method's defaults.
+
+    Returns:
+        The adapted model with the best weights on validation data, and `training_record` (`TrainingRecord`).
+
+    Raises:
+        ConfigError: if a setting is unknown or impossible, or the method trains nothing.
+        DataError: if the task has no English training data, or a prompt is too long.
+        ModelError: as `attach`.
+        TrainingError: if the loss is no longer a number.
+    """
+    given = {"seed": seed, "train_size": train_size, "shots": shots, "train": settings}
+    config = configure(model, task, method, given)
+    if not config.trains:
+        raise ConfigError(f"method '{config.method['name']}': trains nothing; evaluate the base model itself")
+    source = Source(hub_from_environment(hub))
+    # prompts of the test set train nothing, but the first shows whether a choice begins with another
+    examples = load_examples(task, config.model_copy(update={"languages": ()}), source)
+    examples = replace(examples, test={ENGLISH: examples.test[ENGLISH][:1]})
+    tokens = tokenise(task, examples, model.tokenizer, longest(model, config), model.vocabulary)
+    adapted = attach(model, methods.build(config.method), init_text=tokens.instruction, seed=seed)
+    adapted.learned = learned(config, task, tokens)
+    log: list[dict[str, Any]] = []
+    try:
+        report = train_adapter(
+            adapted, tokens.train, tokens.validation, config, reporter=interactive(progress), log=log.append
+        )
+    except BaseException:
+        adapted.detach()
+        raise
+    adapted.training_record = TrainingRecord(
+        report.steps, report.examples, report.seconds, report.best_step, report.best_validation, _frame(log), config, report,
+        examples.digest(training=True),
+    )  # fmt: skip
+    return adapted
+
+
+def configure(model: BaseModel, task: Task, method: AnyMethod, given: Mapping[str, Any]) -> RunConfig:
+    """The settings of a run with these objects, resolved: equal to those of `run` where they come from the same names.
+
+    Raises:
+        ConfigError: if a setting is unknown or impossible.
+    """
+    if isinstance(method, Method):
+        method = {"name": method.name, **method.model_dump(mode="json")}
+    values = {"model": model.name, "method": method, **tasks.reference(task), **given}
+    config = methods.resolve(validate(RunConfig, values, "run"))
+    if model.wrapped:  # its weights are in memory, whatever lies under its name
+        return config.model_copy(update={"model_digest": str(model.identity.weights)[:LENGTH]})
+    return with_digests(config)
+
+
+def longest(model: BaseModel, config: RunConfig) -> int:
+    """The most tokens of a prompt with its answer."""
+    return min(model.max_length, config.text.max_length or model.max_length)
+
+
+def learned(config: RunConfig, task: Task, tokens: Tokens) -> dict[str, Any]:
+    """What an adapter keeps of the task that it was trained on."""
+    return {**tasks.saved(config, task), "shots": tokens.shots, "end": tokens.end}
+
+
+def _frame(log: list[dict[str, Any]]) -> pd.DataFrame:
+    """One row per step; a validation joins the step that it follows."""
+    import pandas as pd
+
+    rows: dict[int, dict[str, Any]] = {}
+    for record in log:
+        rows.setdefault(record["step"], {}).update(record)
+    return pd.DataFrame(list(rows.values()))
