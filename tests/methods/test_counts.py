@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import torch
 from peft import inject_adapter_in_model
-from tests.tiny import tiny_base
 from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, MistralConfig
 
 from polyprefix.engine.flop_counter import Shape
@@ -24,6 +23,7 @@ from polyprefix.methods.llama_adapter import GatedPrompts
 from polyprefix.methods.prefix_tuning import MLPPrefix, ProjectedPrefix, RawPrefix
 from polyprefix.methods.soft_prompt import PromptTable
 from polyprefix.prefix import LayerKV, parse_layers
+from polyprefix.testing.tiny import tiny_base
 
 PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
 SHAPES: dict[str, Any] = {

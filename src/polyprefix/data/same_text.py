@@ -59,6 +59,12 @@ def same_text(text: str) -> str:
     >>> same_text("“Hello,  World!”") == same_text("hello world"), same_text("a - b") == same_text("a + b")
     (True, False)
     """
+    while (folded := _folded(text)) != text:  # what one step leaves side by side may be joined by the next
+        text = folded
+    return text
+
+
+def _folded(text: str) -> str:
     folded = unicodedata.normalize("NFKC", raised(visible(text))).casefold()
     folded = _HYPHEN.sub(" ", folded.translate(_DASHES))
     if not folded.isascii():
