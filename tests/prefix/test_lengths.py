@@ -206,7 +206,7 @@ def test_a_context_of_another_length_is_refused() -> None:
     assert isinstance(base, BaseModel)
     model = attach(base, registry.build({"name": "soft-prompt", "length": 3}))
     prefix = model.compute_prefix(length=5)
-    with pytest.raises(ValueError, match="not made for sequences of 30 tokens"):
+    with pytest.raises(ValueError, match="not computed for sequences of 30 tokens"):
         model(torch.tensor([ids_of(30, 260)]), prefix=prefix)
 
 
