@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from polyprefix.progress import SILENT, Terminal
+from polyprefix.progress import SILENT, Notebook, Terminal, interactive
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -26,3 +26,14 @@ def test_silence(capsys: pytest.CaptureFixture[str]) -> None:
     with SILENT.phase("train", 3) as bar:
         bar.advance(3)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_notebook_has_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    with Notebook().phase("train", 4) as bar:
+        for _ in range(4):
+            bar.advance(1, "loss 0.5")
+    assert "4/4" in capsys.readouterr().err
+
+
+def test_what_is_neither_a_notebook_nor_a_terminal_stays_quiet() -> None:
+    assert interactive() is SILENT and interactive(False) is SILENT

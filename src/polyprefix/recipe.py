@@ -17,8 +17,7 @@ from polyprefix.config import RunConfig
 from polyprefix.data.hub import hub_from_environment
 from polyprefix.engine.checkpoint import Checkpoint
 from polyprefix.engine.cost import cost, start_measuring_memory
-from polyprefix.engine.evaluate import Answers
-from polyprefix.engine.evaluate import predict as answer_all
+from polyprefix.engine.evaluate import Answers, predict
 from polyprefix.engine.processes import processes
 from polyprefix.engine.train import TrainReport, train
 from polyprefix.methods import registry as methods
@@ -179,7 +178,7 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
         learned = {**tasks.saved(config, task), "shots": tokens.shots, "end": tokens.end}
         save_adapter(model, folder.adapter, task=learned, write=group.main)
 
-    answers = answer_all(
+    answers = predict(
         model, examples.test, tokens.test, config.eval.token_budget, reporter, f"test {method.name}", folder.unfinished,
         task.score,
     )  # fmt: skip

@@ -19,7 +19,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 FENCE = re.compile(
     r'^(?P<indent> *)```(?P<language>[\w-]*)(?: title="(?P<title>[^"]*)")?\n(?P<code>.*?)^(?P=indent)```$', re.M | re.S
 )
-SHOWN = {"text", "mermaid"}
+SHOWN = {"text", "mermaid", "toml"}
 NOT_RUN = {
     "--hub": "reads a benchmark from a mirror of the Hub",
     "--ray": "needs a Ray cluster",

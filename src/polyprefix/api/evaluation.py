@@ -15,7 +15,6 @@ from polyprefix.data.hub import hub_from_environment
 from polyprefix.engine.cost import start_measuring_memory
 from polyprefix.engine.evaluate import predict
 from polyprefix.engine.train import TrainReport
-from polyprefix.errors import ModelError
 from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.methods.none import NoAdapter
 from polyprefix.models.load import BaseModel
@@ -71,10 +70,7 @@ def evaluate(
 
 
 def _evaluate(adapted: AdaptedModel, task: Task, given: dict[str, Any], hub: Path | None, progress: bool) -> Result:
-    if adapted.detached:
-        raise ModelError(
-            f"the adapter '{adapted.method.name}' was detached from {adapted.base.name}: attach or load it again"
-        )
+    adapted.require_attached()
     start, base = time.perf_counter(), adapted.base
     record: TrainingRecord | None = adapted.training_record
     config = _config(adapted, record, task, given)

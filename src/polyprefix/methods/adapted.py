@@ -88,7 +88,7 @@ class AdaptedModel(nn.Module):
         Raises:
             ModelError: if its weights were trained and no copy was kept (`restorable=False`), or if it is detached already.
         """
-        self._require_attached()
+        self.require_attached()
         if not self.restorable:
             raise ModelError(
                 f"{self.base.name}: its weights were trained and no copy was kept (restorable=False): load the model again"
@@ -100,7 +100,8 @@ class AdaptedModel(nn.Module):
             attachments.leave(self)
         return self.model
 
-    def _require_attached(self) -> None:
+    def require_attached(self) -> None:
+        """Raises ModelError if the adapter was detached."""
         if self.detached:
             raise ModelError(
                 f"the adapter '{self.method.name}' was detached from {self.base.name}: attach or load it again"
@@ -129,7 +130,7 @@ class AdaptedModel(nn.Module):
             common_prefix: token ids, [S] or [1, S].
             length: tokens of the sequences that will follow, common prefix included, where rotary phases depend on it.
         """
-        self._require_attached()
+        self.require_attached()
         regime = self.hook.lengths.regime(length or 0)
         with self.hook.lengths.for_length(length):
             learned = self.adapter.prefix(self.hook) or KVPrefix()
@@ -178,7 +179,7 @@ class AdaptedModel(nn.Module):
             ModelError: if a sequence is longer than the model is served exactly.
             ValueError: if sequences of this length cannot share a pass or a computed prefix.
         """
-        self._require_attached()
+        self.require_attached()
         if packed is not None:  # all ones: nothing is padding, and transformers need not look for borders itself
             position_ids, attention_mask = packed.position[None], torch.ones_like(packed.position)[None]
         elif position_ids is None:
@@ -274,7 +275,7 @@ class AdaptedModel(nn.Module):
             ModelError: if a sequence would be longer than the model is served exactly.
             ValueError: if sequences of this length cannot share a computed prefix.
         """
-        self._require_attached()
+        self.require_attached()
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         settings = kwargs.get("generation_config")
