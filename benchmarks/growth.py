@@ -46,14 +46,14 @@ def point(model: str, axis: str, size: int, seed: int = 0) -> dict[str, float]:
     """
     import torch
 
+    from polyprefix.adapters import registry
+    from polyprefix.adapters.adapted import attach
     from polyprefix.config import TrainConfig
-    from polyprefix.engine.predict import loglikelihood
-    from polyprefix.engine.train import Optimizer
-    from polyprefix.methods import registry
-    from polyprefix.methods.adapted import attach
+    from polyprefix.evaluation.loglikelihood import loglikelihood
     from polyprefix.models.load import load_model
-    from polyprefix.records import Prompt
     from polyprefix.text.tokens import TokenizedPrompt
+    from polyprefix.training.loop import Optimizer
+    from polyprefix.types import Prompt
 
     rng = random.Random(seed)
     base = load_model(model, dtype="float32")

@@ -20,15 +20,17 @@ from unittest import mock
 
 from benchmarks.rounds import ROOT, machine
 from benchmarks.workload import Document, Row, task_rows
+from polyprefix.adapters import registry
+from polyprefix.adapters.adapted import AdaptedModel, attach
 from polyprefix.config import TrainConfig
-from polyprefix.engine import memory, predict, tensors
-from polyprefix.engine import train as engine
+from polyprefix.engine import batch as tensors
+from polyprefix.engine import memory
 from polyprefix.engine.flop_counter import Work
-from polyprefix.engine.train import Optimizer
-from polyprefix.methods import registry
-from polyprefix.methods.adapted import AdaptedModel, attach
-from polyprefix.records import Prompt
+from polyprefix.evaluation import loglikelihood as predict
 from polyprefix.text.tokens import TokenizedPrompt, encode
+from polyprefix.training import loop as engine
+from polyprefix.training.loop import Optimizer
+from polyprefix.types import Prompt
 
 
 @dataclass(frozen=True, slots=True)

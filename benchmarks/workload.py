@@ -96,9 +96,9 @@ def task_rows(
         train: training examples.
         each: test examples of each language.
     """
+    from polyprefix.adapters import registry as methods
     from polyprefix.config import RunConfig
     from polyprefix.data.hub import hub_from_environment
-    from polyprefix.methods import registry as methods
     from polyprefix.models.load import load_model
     from polyprefix.tasks import registry as tasks
     from polyprefix.tasks.base import Source
@@ -132,11 +132,11 @@ def prepare(base: Any, folder: Path, method: str, settings: dict[str, Any], *, a
     """
     import torch
 
+    from polyprefix.adapters import registry
+    from polyprefix.adapters.adapted import attach
+    from polyprefix.adapters.files import save_adapter
+    from polyprefix.adapters.formats import to_peft
     from polyprefix.errors import AdapterError
-    from polyprefix.interop import to_peft
-    from polyprefix.methods import registry
-    from polyprefix.methods.adapted import attach
-    from polyprefix.methods.files import save_adapter
 
     model = folder / "model"
     if not model.exists():

@@ -15,9 +15,9 @@ from annotated_types import Ge, Gt, Le, Lt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from polyprefix.adapters import registry as methods
 from polyprefix.config import RunConfig, Settings, override, slug, validate
 from polyprefix.errors import ConfigError, OutputError, UserError
-from polyprefix.methods import registry as methods
 from polyprefix.results.folder import RunFolder
 from polyprefix.safe_files import MOST_DEPTH, parse_json, read_bytes, read_json
 from polyprefix.tasks._custom_types import DEFINITIONS
@@ -72,7 +72,7 @@ def _nested(path: str, number: float) -> dict[str, Any]:
 def test_every_seed_in_the_range_is_a_seed_everywhere(seed: int) -> None:
     import torch
 
-    from polyprefix.methods.adapted import attach
+    from polyprefix.adapters.adapted import attach
     from polyprefix.testing.tiny import tiny_base
 
     base = tiny_base("llama-gqa-tied")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from polyprefix.adapters import registry
+from polyprefix.adapters.adapted import attach
 from polyprefix.config import RunConfig
-from polyprefix.methods import registry
-from polyprefix.methods.adapted import attach
 from polyprefix.models.load import BaseModel, load_model
 from polyprefix.recipe import run
 from polyprefix.results.files import TRAIN_LOG, read_result

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from polyprefix.adapters import registry as methods
 from polyprefix.config import RunConfig, validate
-from polyprefix.methods import registry as methods
 from polyprefix.recipe import run
 from polyprefix.report.grid import read_grid
 from polyprefix.report.run import view_of

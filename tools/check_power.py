@@ -2,7 +2,7 @@
 
     PYTHONPATH=src:. python -m tools.check_power [--simulations 1000]
 
-Answers are sums of normal effects with the variance components of a study (`polyprefix.analysis.components`). For several of
+Answers are sums of normal effects with the variance components of a study (`polyprefix.statistics.components`). For several of
 them it prints how often a difference of 0 (size) and of 10 points (power) is significant at 5% and at 5% over 12: a trained
 system minus the base model, and minus another trained system; by the rule that the project had first, and by the one it has.
 Then, for some designs, how often the difference is found that the plan calls detectable: 80% is right.
@@ -16,11 +16,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from polyprefix.analysis.answers import Answers
-from polyprefix.analysis.components import Components, ItemComponents
-from polyprefix.analysis.contrasts import p_value, weights
-from polyprefix.analysis.variance import Variances, influence, table_variance
 from polyprefix.scoring.bootstrap import Floats
+from polyprefix.statistics.answers import Answers
+from polyprefix.statistics.components import Components, ItemComponents
+from polyprefix.statistics.contrasts import p_value, weights
+from polyprefix.statistics.variance import Variances, influence, table_variance
 from polyprefix.study.power import Design, detectable
 from polyprefix.study.variances import prior
 

@@ -22,11 +22,11 @@ from itertools import product
 import numpy as np
 from scipy.stats import norm
 
-from polyprefix.analysis.answers import Answers
-from polyprefix.analysis.comparisons import adjust
-from polyprefix.analysis.contrasts import contrast, language_contrasts
 from polyprefix.config import ENGLISH_TIMES
 from polyprefix.scoring.bootstrap import Floats
+from polyprefix.statistics.answers import Answers
+from polyprefix.statistics.comparisons import adjust
+from polyprefix.statistics.contrasts import contrast, language_contrasts
 
 POOL = 200
 """Examples of a test set, of which each language is asked about its own."""

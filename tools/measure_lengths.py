@@ -16,13 +16,13 @@ from polyprefix.data.select import evaluation_subset
 from polyprefix.engine.memory import MOST
 from polyprefix.errors import DataError
 from polyprefix.models import embedded, gguf
-from polyprefix.records import Example
 from polyprefix.study.lengths import COLUMNS, FILE
 from polyprefix.tasks import registry
 from polyprefix.tasks.base import Source, Task
 from polyprefix.text.batches import group_by_common_prefix
 from polyprefix.text.prepare import ENGLISH
 from polyprefix.text.tokens import common_prefix_length, encode
+from polyprefix.types import Example
 
 SAMPLE = {"train": 300, "test": 60}
 """Examples of a split and language that are tokenised."""

@@ -18,12 +18,12 @@ import torch
 
 from polyprefix.progress import Terminal
 from polyprefix.recipe import run
-from polyprefix.records import Prediction
 from polyprefix.results.files import PREDICTIONS, read_predictions, read_result
 from polyprefix.study.file import read_study
 from polyprefix.study.grid import TUNE, cells
 from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.table import finished
+from polyprefix.types import Prediction
 
 
 def answers(folder: Path) -> list[Prediction]:

@@ -10,17 +10,17 @@ from typing import Any
 from benchmarks import shapes
 from benchmarks.worker import Clock
 from benchmarks.workload import Row, Workload
+from polyprefix.adapters import registry
+from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.files import load_adapter
 from polyprefix.config import TrainConfig
 from polyprefix.engine.flop_counter import Work
 from polyprefix.engine.peak import measured_peak
-from polyprefix.engine.predict import loglikelihood
-from polyprefix.engine.train import Optimizer
-from polyprefix.methods import registry
-from polyprefix.methods.adapted import AdaptedModel, attach
-from polyprefix.methods.files import load_adapter
+from polyprefix.evaluation.loglikelihood import loglikelihood
 from polyprefix.models.load import load_model
-from polyprefix.records import Prompt
 from polyprefix.text.tokens import TokenizedPrompt, encode
+from polyprefix.training.loop import Optimizer
+from polyprefix.types import Prompt
 
 
 def train(name: str, work: Workload, started: float) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from transformers import (
 from benchmarks import shapes
 from benchmarks.worker import Clock
 from benchmarks.workload import Workload
-from polyprefix.interop import to_peft
-from polyprefix.methods import registry
-from polyprefix.methods.adapted import attach
+from polyprefix.adapters import registry
+from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.formats import to_peft
 
 DEFAULT_BATCH = TrainingArguments(output_dir=tempfile.gettempdir(), use_cpu=True).per_device_train_batch_size
 

@@ -9,7 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from polyprefix.analysis.comparisons import Comparison
+    from polyprefix.adapters.adapted import AdaptedModel, attach
+    from polyprefix.adapters.files import save_adapter
+    from polyprefix.adapters.formats import from_peft, to_peft
     from polyprefix.api.comparison import compare, load_results
     from polyprefix.api.evaluation import evaluate
     from polyprefix.api.loading import load_adapter, load_task
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
     from polyprefix.api.running import run
     from polyprefix.api.training import TrainingRecord, train
     from polyprefix.config import RunConfig
-    from polyprefix.interop import from_peft, to_peft
-    from polyprefix.methods.adapted import AdaptedModel, attach
-    from polyprefix.methods.files import save_adapter
     from polyprefix.methods.full import FullFineTuning
     from polyprefix.methods.llama_adapter import LlamaAdapter
     from polyprefix.methods.lora import LoRA
@@ -29,13 +28,14 @@ if TYPE_CHECKING:
     from polyprefix.models.wrap import wrap_model
     from polyprefix.prediction import Predictor
     from polyprefix.results.table import ResultsTable
+    from polyprefix.statistics.comparisons import Comparison
     from polyprefix.tasks._frames import Task
     from polyprefix.tasks.base import Source
 
 _HOMES = {
-    "AdaptedModel": "methods.adapted",
+    "AdaptedModel": "adapters.adapted",
     "BaseModel": "models.load",
-    "Comparison": "analysis.comparisons",
+    "Comparison": "statistics.comparisons",
     "FullFineTuning": "methods.full",
     "LlamaAdapter": "methods.llama_adapter",
     "LoRA": "methods.lora",
@@ -48,17 +48,17 @@ _HOMES = {
     "Source": "tasks.base",
     "Task": "tasks._frames",
     "TrainingRecord": "api.training",
-    "attach": "methods.adapted",
+    "attach": "adapters.adapted",
     "compare": "api.comparison",
     "evaluate": "api.evaluation",
-    "from_peft": "interop",
+    "from_peft": "adapters.formats",
     "load_adapter": "api.loading",
     "load_model": "models.load",
     "load_results": "api.comparison",
     "load_task": "api.loading",
     "run": "api.running",
-    "save_adapter": "methods.files",
-    "to_peft": "interop",
+    "save_adapter": "adapters.files",
+    "to_peft": "adapters.formats",
     "train": "api.training",
     "wrap_model": "models.wrap",
 }

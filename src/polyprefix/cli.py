@@ -137,8 +137,8 @@ def evaluate(
     **flags: Any,
 ) -> None:
     """Evaluate a saved ADAPTER (its folder, or that of its run) without training."""
+    from polyprefix.adapters.saved import find_adapter, read_settings
     from polyprefix.config import override
-    from polyprefix.methods.saved import find_adapter, read_settings
 
     folder = find_adapter(adapter)
     saved = read_settings(folder)
@@ -213,14 +213,14 @@ def predict(
 @click.option("--model", help="The base model, where it is not found under the name that it was trained with.")
 def export(adapter: Path, form: str, out: Path, model: str | None) -> None:
     """Write a saved ADAPTER in another tool's format."""
-    from polyprefix.interop import check_format, export_adapter
-    from polyprefix.methods.saved import find_adapter, read_settings
+    from polyprefix.adapters.formats import check_format, export_adapter
+    from polyprefix.adapters.saved import find_adapter, read_settings
 
     check_format(form)
     folder = find_adapter(adapter)
     name = model or read_settings(folder)["base"]["name"]
     with loading():
-        from polyprefix.methods.files import load_adapter
+        from polyprefix.adapters.files import load_adapter
         from polyprefix.models.load import load_model
         from polyprefix.models.locate import check_name
 
@@ -237,7 +237,7 @@ def export(adapter: Path, form: str, out: Path, model: str | None) -> None:
 @click.option("--allow-pickle", is_flag=True, help="Also read pickled tensors (.bin), a form that can run code.")
 def import_(folder: Path, form: str, model: str, out: Path, allow_pickle: bool) -> None:
     """Read an adapter that another tool saved in FOLDER."""
-    from polyprefix.interop import check_format, import_adapter
+    from polyprefix.adapters.formats import check_format, import_adapter
     from polyprefix.models.locate import check_name
 
     check_format(form, to_read=True)
@@ -245,7 +245,7 @@ def import_(folder: Path, form: str, model: str, out: Path, allow_pickle: bool) 
         raise ConfigError(f"{folder}: no such folder; give one that holds an adapter")
     check_name(model)
     with loading():
-        from polyprefix.methods.files import save_adapter
+        from polyprefix.adapters.files import save_adapter
         from polyprefix.models.load import load_model
 
     base = load_model(model, allow_pickle=allow_pickle)
@@ -329,9 +329,9 @@ def compare(
     """Compare the finished runs in DIR with a baseline: paired statistics per language and on average."""
     if as_json and as_csv:
         raise ConfigError("--json and --csv: both were given; choose one")
-    from polyprefix.analysis.compare import compare as compare_runs
     from polyprefix.report import comparison as shown
     from polyprefix.scoring.bootstrap import RESAMPLES
+    from polyprefix.statistics.compare import compare as compare_runs
 
     found = compare_runs(folder, baseline, metric, resamples or RESAMPLES, mixed)
     if as_json:
@@ -350,9 +350,9 @@ def checked(settings: dict[str, Any], hub: Path | None) -> RunConfig:
     Raises:
         UserError: an unknown or impossible setting, or a task, language, method, model or folder that is not there.
     """
+    from polyprefix.adapters import registry as methods
     from polyprefix.config import RunConfig, validate
     from polyprefix.data.hub import hub_from_environment
-    from polyprefix.methods import registry as methods
     from polyprefix.models.locate import check_name
     from polyprefix.tasks import registry as tasks
     from polyprefix.text.prepare import choose_languages

@@ -37,7 +37,7 @@ def tasks() -> Rows:
 def methods() -> Rows:
     """The methods with their settings and defaults."""
     from polyprefix import plugins
-    from polyprefix.methods import registry
+    from polyprefix.adapters import registry
 
     return [
         {

@@ -11,24 +11,24 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polyprefix.adapters.saved import SETTINGS, find_adapter, read_settings
 from polyprefix.config import PredictConfig
 from polyprefix.data.files import Row, Table, ValidationErrors, arrow_table, read_table, table_of
 from polyprefix.errors import AdapterError, DataError
 from polyprefix.languages import find
-from polyprefix.methods.saved import SETTINGS, find_adapter, read_settings
 from polyprefix.progress import SILENT, Reporter
-from polyprefix.records import Example, Prediction
 from polyprefix.results.files import RESULT, read_result
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks._custom_rows import question, read_inputs, require_columns
 from polyprefix.tasks.base import Task
 from polyprefix.text.shots import with_shots_text
 from polyprefix.text.tokens import encode, encode_apart
+from polyprefix.types import Example, Prediction
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from polyprefix.methods.adapted import AdaptedModel
+    from polyprefix.adapters.adapted import AdaptedModel
 
 PREDICTION, PROBABILITIES, CUT = "prediction", "probabilities", "context_cut"
 """What an answer adds to the columns of its question."""
@@ -116,7 +116,7 @@ class Predictor:
         return questions.assign(**{name: [answer.get(name) for answer in found] for name in names})
 
     def _answers(self, rows: Sequence[Row], examples: Sequence[Example]) -> list[dict[str, Any]]:
-        from polyprefix.engine.evaluate import predict as answer_all
+        from polyprefix.evaluation.predictions import predict as answer_all
 
         adapted, end, key = self.adapted, self._end, "questions"
         base = adapted.base
@@ -140,9 +140,9 @@ def _as_is(adapted: AdaptedModel) -> AdaptedModel:
 def _loaded(
     folder: Path, saved: Mapping[str, Any], base_run: bool, model: str | None, settings: PredictConfig
 ) -> AdaptedModel:
-    from polyprefix.methods.adapted import attach
-    from polyprefix.methods.files import load_adapter
-    from polyprefix.methods.registry import build
+    from polyprefix.adapters.adapted import attach
+    from polyprefix.adapters.files import load_adapter
+    from polyprefix.adapters.registry import build
     from polyprefix.models.load import load_model
 
     base = load_model(model or saved["base"]["name"], **settings.runtime.model_dump())

@@ -13,21 +13,18 @@ from typing import Any
 
 import torch
 
+from polyprefix.adapters import registry as methods
+from polyprefix.adapters.adapted import AdaptedModel, attach, is_changed
+from polyprefix.adapters.files import load_adapter, save_adapter
 from polyprefix.config import RunConfig
 from polyprefix.data.hub import hub_from_environment
-from polyprefix.engine.checkpoint import Checkpoint
 from polyprefix.engine.cost import cost, start_measuring_memory
-from polyprefix.engine.evaluate import Answers, predict
 from polyprefix.engine.processes import processes
-from polyprefix.engine.train import TrainReport, train
-from polyprefix.methods import registry as methods
-from polyprefix.methods.adapted import AdaptedModel, attach, is_changed
-from polyprefix.methods.files import load_adapter, save_adapter
+from polyprefix.evaluation.predictions import Answers, predict
 from polyprefix.models.digest import with_digests
 from polyprefix.models.generation import ignored_note
 from polyprefix.models.load import BaseModel, load_model
 from polyprefix.progress import SILENT, Reporter
-from polyprefix.records import RunResult
 from polyprefix.results.files import write_predictions
 from polyprefix.results.folder import RunFolder, finished_folder, require_same
 from polyprefix.results.log import JsonlLog
@@ -36,6 +33,9 @@ from polyprefix.tasks import registry as tasks
 from polyprefix.tasks.base import Source, Task, score_all
 from polyprefix.text.fertility import fertilities
 from polyprefix.text.prepare import Examples, Tokens, load_examples, tokenise
+from polyprefix.training.checkpoint import Checkpoint
+from polyprefix.training.loop import TrainReport, train
+from polyprefix.types import RunResult
 
 
 @dataclass(frozen=True, slots=True)

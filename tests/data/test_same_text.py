@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from polyprefix.config import RunConfig
 from polyprefix.data.same_text import INVISIBLE, same_text, visible
-from polyprefix.records import Example
 from polyprefix.tasks._rows import without_shared
 from polyprefix.tasks.base import Source
 from polyprefix.text.shots import load_shots
+from polyprefix.types import Example
 
 SAME = [
     ("Hello, world!", "hello  world"), ("well-known", "well known"), ("snake_case", "snake case"), ("ＡＢＣ", "abc"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.docs.pages import PAGES, ROOT
 
-from polyprefix.methods import registry
+from polyprefix.adapters import registry
 
 
 def test_the_readme_has_the_two_commands_and_they_exist() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from polyprefix.engine.train import Optimizer
+from polyprefix.training.loop import Optimizer
 
 
 class KilledError(Exception):

@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tests.engine.test_train import examples
+from tests.training.test_loop import examples
 
+from polyprefix.adapters import registry
+from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.files import load_adapter, save_adapter
 from polyprefix.config import RunConfig, TrainConfig
-from polyprefix.engine.checkpoint import Checkpoint
-from polyprefix.engine.evaluate import predict
 from polyprefix.engine.processes import processes
-from polyprefix.engine.train import train
-from polyprefix.methods import registry
-from polyprefix.methods.adapted import attach
-from polyprefix.methods.files import load_adapter, save_adapter
+from polyprefix.evaluation.predictions import predict
 from polyprefix.progress import Silent
-from polyprefix.records import Example
 from polyprefix.results.unfinished import Unfinished
 from polyprefix.testing.tiny import tiny_base
+from polyprefix.training.checkpoint import Checkpoint
+from polyprefix.training.loop import train
+from polyprefix.types import Example
 
 METHODS: dict[str, dict[str, Any]] = {
     **{name: {"name": name} for name in registry.names() if name != "none"},

@@ -10,16 +10,16 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from polyprefix.adapters import registry
+from polyprefix.adapters.adapted import AdaptedModel, attach
 from polyprefix.config import TrainConfig
 from polyprefix.engine.flop_counter import Shape, Work
-from polyprefix.engine.predict import loglikelihood
-from polyprefix.engine.train import Optimizer, _checkpoint
-from polyprefix.methods import registry
-from polyprefix.methods.adapted import AdaptedModel, attach
+from polyprefix.evaluation.loglikelihood import loglikelihood
 from polyprefix.prefix import Packed, TokenTree
-from polyprefix.records import Prompt
 from polyprefix.testing.tiny import tiny_base
 from polyprefix.text.tokens import TokenizedPrompt
+from polyprefix.training.loop import Optimizer, _checkpoint
+from polyprefix.types import Prompt
 
 SHARED = tuple(range(5, 17))
 """12 tokens that all prompts begin with."""

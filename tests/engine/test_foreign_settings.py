@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import GenerationConfig
 
-from polyprefix.engine.generate import generate_until
-from polyprefix.engine.predict import loglikelihood
+from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.registry import build
 from polyprefix.errors import ModelError
-from polyprefix.methods.adapted import AdaptedModel, attach
-from polyprefix.methods.registry import build
+from polyprefix.evaluation.generation import generate_until
+from polyprefix.evaluation.loglikelihood import loglikelihood
 from polyprefix.models.generation import ignored_note, ignored_settings
-from polyprefix.records import Prompt
 from polyprefix.testing.tiny import tiny_base
 from polyprefix.text.tokens import encode
+from polyprefix.types import Prompt
 
 SETTINGS: dict[str, Any] = {
     "repetition_penalty": 1.8, "no_repeat_ngram_size": 2, "encoder_repetition_penalty": 1.5, "min_length": 40,

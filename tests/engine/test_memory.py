@@ -8,15 +8,15 @@ import pytest
 import torch
 from tests.engine.test_flop_counter import rows
 
+from polyprefix.adapters import registry
+from polyprefix.adapters.adapted import AdaptedModel, attach
 from polyprefix.config import TrainConfig
 from polyprefix.engine import memory
 from polyprefix.engine.memory import bytes_per_token, out_of_memory, retry_on_oom, token_budget
-from polyprefix.engine.predict import loglikelihood
-from polyprefix.engine.train import Optimizer
 from polyprefix.errors import ModelError
-from polyprefix.methods import registry
-from polyprefix.methods.adapted import AdaptedModel, attach
+from polyprefix.evaluation.loglikelihood import loglikelihood
 from polyprefix.testing.tiny import tiny_base
+from polyprefix.training.loop import Optimizer
 
 CPU = torch.device("cpu")
 SHORT = {

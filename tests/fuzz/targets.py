@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
+from polyprefix.adapters import registry as methods
 from polyprefix.cli import checked
 from polyprefix.config import PredictConfig, override, read_yaml, validate
 from polyprefix.languages import find
-from polyprefix.methods import registry as methods
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks.base import Source
 from tests.fuzz.mutate import ODD, YAML, changed, damaged, flipped, places
@@ -174,9 +174,9 @@ def _base() -> Any:
 
 @cache
 def _saved(root: Path) -> tuple[Path, Path]:
-    from polyprefix.interop import to_peft
-    from polyprefix.methods.adapted import attach
-    from polyprefix.methods.files import save_adapter
+    from polyprefix.adapters.adapted import attach
+    from polyprefix.adapters.files import save_adapter
+    from polyprefix.adapters.formats import to_peft
 
     task = {"name": "terms", "protocol": "default", "shots": ""}
     for name, settings in ADAPTERS.items():
@@ -194,9 +194,9 @@ ADAPTERS: dict[str, dict[str, Any]] = {
 
 def adapter(rng: random.Random, folder: Path) -> None:
     """A saved adapter: what `evaluate`, `predict` and `export` read of it, and what `import` reads of PEFT's."""
-    from polyprefix.interop import from_peft
-    from polyprefix.methods.files import load_adapter
-    from polyprefix.methods.saved import find_adapter, read_settings
+    from polyprefix.adapters.files import load_adapter
+    from polyprefix.adapters.formats import from_peft
+    from polyprefix.adapters.saved import find_adapter, read_settings
 
     ours, theirs = _saved(folder.parent / "saved")
     is_ours = rng.random() < 0.6
@@ -239,8 +239,8 @@ def adapter(rng: random.Random, folder: Path) -> None:
 
 def run_folder(rng: random.Random, folder: Path) -> None:
     """Finished runs: what `report` and `compare` read."""
-    from polyprefix.analysis.compare import compare
     from polyprefix.report.grid import read_grid
+    from polyprefix.statistics.compare import compare
     from tests.report.studies import write_cell
 
     kept = folder.parent / "runs"

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 import torch
 
+from polyprefix.adapters import registry
+from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.files import load_adapter, save_adapter
 from polyprefix.errors import ModelError
-from polyprefix.methods import registry
-from polyprefix.methods.adapted import AdaptedModel, attach
-from polyprefix.methods.files import load_adapter, save_adapter
 from polyprefix.models.load import BaseModel
 from polyprefix.prefix import AttentionHook
 from polyprefix.testing.tiny import CONFIGS, EAGER, tiny_base, tokens

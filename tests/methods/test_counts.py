@@ -15,9 +15,9 @@ import torch
 from peft import inject_adapter_in_model
 from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, MistralConfig
 
+from polyprefix.adapters import registry
+from polyprefix.adapters.adapted import attach
 from polyprefix.engine.flop_counter import Shape
-from polyprefix.methods import registry
-from polyprefix.methods.adapted import attach
 from polyprefix.methods.base import Adapter, Start
 from polyprefix.methods.llama_adapter import GatedPrompts
 from polyprefix.methods.prefix_tuning import MLPPrefix, ProjectedPrefix, RawPrefix

@@ -8,9 +8,9 @@ import pytest
 import torch
 from tests.methods.test_contract import ARCHITECTURES, VARIANTS, every
 
+from polyprefix.adapters import registry
+from polyprefix.adapters.adapted import AdaptedModel, attach
 from polyprefix.errors import ModelError
-from polyprefix.methods import registry
-from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.models.load import BaseModel
 from polyprefix.prefix.attention import STATE
 from polyprefix.testing.tiny import tiny_base, tiny_model, tokens

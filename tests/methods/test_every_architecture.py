@@ -16,10 +16,10 @@ from tests.architectures import CONFIGS, tiny_copy
 from tests.methods.test_contract import VARIANTS
 from transformers import AutoModelForCausalLM, Gemma3Config, SiglipVisionConfig
 
+from polyprefix.adapters import registry
+from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.files import load_adapter, save_adapter
 from polyprefix.errors import ConfigError, ModelError, UserError
-from polyprefix.methods import registry
-from polyprefix.methods.adapted import AdaptedModel, attach
-from polyprefix.methods.files import load_adapter, save_adapter
 from polyprefix.models.load import BaseModel, identify
 from polyprefix.models.text_part import beside_text, text_part
 from polyprefix.prefix import AttentionHook

@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.files import load_adapter, save_adapter
+from polyprefix.adapters.registry import build
 from polyprefix.config import RunConfig
 from polyprefix.errors import AdapterError, ConfigError, OutputError
-from polyprefix.methods.adapted import attach
-from polyprefix.methods.files import load_adapter, save_adapter
-from polyprefix.methods.registry import build
 from polyprefix.models import cache, embedded
 from polyprefix.models.digest import digest_of_model, with_digests
 from polyprefix.models.identity import ModelIdentity, identify, weights_digest

@@ -19,9 +19,9 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.registry import build
 from polyprefix.errors import ConfigError, ModelError
-from polyprefix.methods.adapted import attach
-from polyprefix.methods.registry import build
 from polyprefix.models import embedded, load
 from polyprefix.models.identity import fingerprint
 from polyprefix.models.load import UNLIMITED, BaseModel, load_model

@@ -14,11 +14,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
+from polyprefix.adapters import registry
+from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.files import load_adapter, save_adapter
 from polyprefix.config import RuntimeConfig
 from polyprefix.errors import ConfigError, ModelError
-from polyprefix.methods import registry
-from polyprefix.methods.adapted import attach
-from polyprefix.methods.files import load_adapter, save_adapter
 from polyprefix.models import load, quantized
 from polyprefix.models.load import BaseModel, load_model
 from polyprefix.models.quantized import choose_quantization, is_quantized

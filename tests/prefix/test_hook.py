@@ -28,9 +28,9 @@ from transformers import (
     RwkvConfig,
 )
 
+from polyprefix.adapters import registry
+from polyprefix.adapters.adapted import attach
 from polyprefix.errors import ModelError
-from polyprefix.methods import registry
-from polyprefix.methods.adapted import attach
 from polyprefix.prefix import AttentionHook, KVPrefix, LayerKV
 from polyprefix.testing.tiny import CONFIGS, SHAPE, tiny_base, tiny_model, tokens
 

@@ -15,18 +15,18 @@ from tests.architectures import CONFIGS, LENGTH_DEPENDENT, tiny_copy
 from torch import Tensor
 from transformers import AutoModelForCausalLM, GptOssConfig, Llama4TextConfig
 
-from polyprefix.engine.generate import generate_until
-from polyprefix.engine.predict import loglikelihood
+from polyprefix.adapters import registry
+from polyprefix.adapters.adapted import AdaptedModel, attach
 from polyprefix.errors import ModelError
-from polyprefix.methods import registry
-from polyprefix.methods.adapted import AdaptedModel, attach
+from polyprefix.evaluation.generation import generate_until
+from polyprefix.evaluation.loglikelihood import loglikelihood
 from polyprefix.models.load import BaseModel
 from polyprefix.models.shrink import lengths_of, shrunken
 from polyprefix.prefix import AttentionHook
 from polyprefix.prefix.lengths import UNLIMITED, Limits
-from polyprefix.records import Prompt
 from polyprefix.testing.tiny import tiny_model
 from polyprefix.text.tokens import TokenizedPrompt
+from polyprefix.types import Prompt
 
 TOLERANCE = 1e-4
 COMMON, NEW = 5, 6

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyprefix.methods import registry
-from polyprefix.methods.adapted import AdaptedModel, attach
+from polyprefix.adapters import registry
+from polyprefix.adapters.adapted import AdaptedModel, attach
 from polyprefix.prefix import AttentionHook, Packed, TokenTree
 from polyprefix.prefix.packed import rows_of
 from polyprefix.testing.tiny import CONFIGS, EAGER, tiny_base, tiny_model, tokens

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from tests.report.studies import write_study
 
-from polyprefix.records import Prediction, RunResult, Score
 from polyprefix.report.grid import Grid, read_grid
 from polyprefix.report.page import write_page
 from polyprefix.report.view import View
 from polyprefix.results.files import write_predictions
 from polyprefix.results.folder import RunFolder
 from polyprefix.scoring.metrics import accuracy
+from polyprefix.types import Prediction, RunResult, Score
 
 WriteRun = Callable[..., Path]
 

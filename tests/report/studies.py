@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from polyprefix import languages
-from polyprefix.records import Prediction, RunResult
 from polyprefix.report.grid import read_grid
 from polyprefix.report.page import write_page
 from polyprefix.results.files import write_predictions
 from polyprefix.results.folder import RunFolder
 from polyprefix.scoring.metrics import accuracy
+from polyprefix.types import Prediction, RunResult
 
 METHODS = {"none": 0, "soft-prompt": 10_240, "prefix": 163_840, "llama-adapter": 181_000, "lora": 737_280, "full": 1}
 MODELS = {"tiny-a": 134_515_008, "tiny-b": 268_098_176}

@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from rich.cells import cell_len
 from rich.console import Console
 
-from polyprefix.analysis.compare import Comparison, compare
 from polyprefix.cli import command
 from polyprefix.report.comparison import as_dict, render
+from polyprefix.statistics.compare import Comparison, compare
 
 WriteRun = Callable[..., Path]
 CODES = ["eng_Latn", "swh_Latn", "arb_Arab", "zho_Hant", "uzn_Cyrl", "deu_Latn"]

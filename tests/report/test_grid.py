@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from tests.report.studies import some_languages, write_cell
 
-from polyprefix.analysis.groups import GROUPINGS, group
 from polyprefix.errors import ConfigError, OutputError
 from polyprefix.report.findings import finding, overall
 from polyprefix.report.grid import Grid, read_grid
 from polyprefix.results.files import read_result
+from polyprefix.statistics.groups import GROUPINGS, group
 from polyprefix.study.locks import unfinished_in
 
 CODES = some_languages(6)

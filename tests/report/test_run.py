@@ -18,7 +18,6 @@ from statsmodels.stats.contingency_tables import mcnemar
 from tests.report.test_page import Page
 
 from polyprefix import languages
-from polyprefix.analysis.groups import ENGLISH, group
 from polyprefix.errors import OutputError
 from polyprefix.report.format import interval, percent, signed
 from polyprefix.report.grid import grid_of, read_grid
@@ -26,6 +25,7 @@ from polyprefix.report.page import write_page
 from polyprefix.report.run import RunView, as_dict, render, view_of
 from polyprefix.results.files import read_result
 from polyprefix.results.table import read_table, table_of
+from polyprefix.statistics.groups import ENGLISH, group
 
 WriteRun = Callable[..., Path]
 CODES = ["eng_Latn", "swh_Latn", "arb_Arab", "deu_Latn", "fra_Latn"]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from tests.report.studies import FAST, some_languages, write_cell
 
-from polyprefix.analysis.compare import compare as compare_runs
 from polyprefix.report.findings import finding, overall
 from polyprefix.report.format import interval, percent, signed
 from polyprefix.report.grid import read_grid
 from polyprefix.report.view import View
+from polyprefix.statistics.compare import compare as compare_runs
 
 CODES = some_languages(8)
 

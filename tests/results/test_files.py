@@ -10,7 +10,6 @@ import pytest
 
 from polyprefix.config import RunConfig, read_yaml, validate
 from polyprefix.errors import OutputError
-from polyprefix.records import Prediction, RunResult, Score
 from polyprefix.results.files import (
     find_results,
     read_predictions,
@@ -19,6 +18,7 @@ from polyprefix.results.files import (
     write_predictions,
     write_result,
 )
+from polyprefix.types import Prediction, RunResult, Score
 
 RESULT = RunResult(
     run_id="terms-prefix-tiny-s0-01234567",

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from polyprefix.errors import OutputError
-from polyprefix.records import Prediction, RunResult, Score
 from polyprefix.results.files import find_results, read_predictions, read_result, write_predictions
 from polyprefix.results.folder import RunFolder, finished_folder
+from polyprefix.types import Prediction, RunResult, Score
 
 
 def result_of(value: float) -> RunResult:

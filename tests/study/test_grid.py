@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from tests.study.studies import BASE, grid, study, write
 
+from polyprefix.adapters.registry import resolve
 from polyprefix.config import RunConfig, validate
 from polyprefix.errors import ConfigError
-from polyprefix.methods.registry import resolve
 from polyprefix.study.file import read_study
 from polyprefix.study.grid import cells, put_all
 

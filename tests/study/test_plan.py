@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from tests.study.studies import grid
 
+from polyprefix.adapters.registry import resolve
 from polyprefix.config import RunConfig, validate
 from polyprefix.errors import ConfigError
-from polyprefix.methods.registry import resolve
 from polyprefix.study.devices import GPUS, HERE, device
 from polyprefix.study.estimate import Estimate, estimate
 from polyprefix.study.lengths import Lengths, lengths, table
@@ -154,8 +154,8 @@ def test_this_machine_is_measured() -> None:
 def test_estimates_are_set_beside_finished_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
-    from polyprefix.records import RunResult, Score
     from polyprefix.results.folder import RunFolder
+    from polyprefix.types import RunResult, Score
 
     [cell] = grid(tmp_path, base={"model": "gemma-3-270m"}, axes={"method": ["prefix"]})
     here = replace(GPUS["h100"], host=1e9)
@@ -178,8 +178,8 @@ def test_an_estimate_is_for_the_speed_that_the_machine_had_when_the_cell_was_run
 ) -> None:
     from dataclasses import replace
 
-    from polyprefix.records import RunResult, Score
     from polyprefix.results.folder import RunFolder
+    from polyprefix.types import RunResult, Score
 
     [cell] = grid(tmp_path, base={"model": "gemma-3-270m"}, axes={"method": ["prefix"]})
     here = replace(GPUS["h100"], host=1e9, start=0.5)

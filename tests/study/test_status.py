@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from tests.study.studies import grid
 
-from polyprefix.records import RunResult, Score
 from polyprefix.results.folder import RunFolder
 from polyprefix.study.devices import SOME_PROCESSOR
 from polyprefix.study.estimate import estimate
 from polyprefix.study.grid import Cell
 from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.status import status
+from polyprefix.types import RunResult, Score
 
 
 def finish(out: Path, cell: Cell, seconds: float) -> None:

@@ -153,7 +153,7 @@ def test_a_write_that_fails_anywhere_stops_the_study_and_is_made_good(
 def test_evaluation_goes_on_after_the_last_finished_language(
     cells: tuple[Cell, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import polyprefix.engine.evaluate as evaluate
+    import polyprefix.evaluation.predictions as evaluate
 
     asked: list[int] = []
     real = evaluate.loglikelihood

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from polyprefix.errors import ConfigError
-from polyprefix.records import RunResult, Score
 from polyprefix.results.folder import RunFolder
 from polyprefix.results.log import JsonlLog
 from polyprefix.study.tracking import tracker
+from polyprefix.types import RunResult, Score
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from tests.tasks.rows import MIRROR, SOURCE
 from polyprefix import languages
 from polyprefix.data.hub import MissingDataError
 from polyprefix.errors import LanguageError
-from polyprefix.records import Example, Prediction, Split
 from polyprefix.tasks import registry
 from polyprefix.tasks.base import Source, Task, score_all
+from polyprefix.types import Example, Prediction, Split
 
 ENGLISH = "eng_Latn"
 TEST_ROWS = {"belebele": 900, "mgsm": 250, "sib200": 204, "xnli": 5_010, "xquad": 1_190}

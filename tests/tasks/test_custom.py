@@ -20,10 +20,10 @@ import yaml
 
 from polyprefix.config import RunConfig
 from polyprefix.errors import ConfigError, DataError, LanguageError
-from polyprefix.records import Example, Prediction
 from polyprefix.tasks import registry
 from polyprefix.tasks._custom import CustomTask
 from polyprefix.tasks.base import Source, Task
+from polyprefix.types import Example, Prediction
 
 HEADLINES = Path(__file__).parents[2] / "examples" / "headlines"
 SOURCE = Source()

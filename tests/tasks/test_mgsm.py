@@ -8,10 +8,10 @@ import pytest
 from tests.tasks.rows import SOURCE, Rows
 
 from polyprefix.errors import DataError
-from polyprefix.records import Prediction
 from polyprefix.tasks import mgsm
 from polyprefix.tasks.base import Source
 from polyprefix.tasks.mgsm import CONFIGS, GSM8K, PHRASES, TASK, Mgsm, strict_match, worked_solution
+from polyprefix.types import Prediction
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, **cells: object) -> None:

@@ -10,10 +10,10 @@ from tests.tasks.rows import SOURCE, Rows
 
 from polyprefix.errors import DataError, LanguageError
 from polyprefix.models.load import load_model
-from polyprefix.records import Prediction
 from polyprefix.tasks import sib200
 from polyprefix.tasks.base import Source
 from polyprefix.tasks.sib200 import LABELS, ROWS, TASK, TOPICS, Sib200
+from polyprefix.types import Prediction
 
 
 def rows(split: str, **cells: object) -> Rows:

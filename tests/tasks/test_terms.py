@@ -13,11 +13,11 @@ import pytest
 
 from polyprefix import languages
 from polyprefix.errors import DataError, LanguageError
-from polyprefix.records import Prediction
 from polyprefix.tasks import _terms_names as names
 from polyprefix.tasks import terms
 from polyprefix.tasks.base import Source, Task
 from polyprefix.tasks.terms import TASK
+from polyprefix.types import Prediction
 
 SOURCE = Source()
 CODES = TASK.languages()

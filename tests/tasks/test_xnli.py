@@ -11,10 +11,10 @@ import pytest
 
 from polyprefix.data.hub import MissingDataError
 from polyprefix.errors import DataError, LanguageError
-from polyprefix.records import Prediction
 from polyprefix.tasks import xnli
 from polyprefix.tasks.base import Source
 from polyprefix.tasks.xnli import CONFIGS, LABELS, ROWS, Xnli
+from polyprefix.types import Prediction
 
 SOURCE = Source()
 MIRROR = Path(os.environ.get("POLYPREFIX_HUB", Path(__file__).parents[3] / "shared" / "hub"))

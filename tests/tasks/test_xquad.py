@@ -8,10 +8,10 @@ import pytest
 from tests.tasks.rows import Rows
 
 from polyprefix.errors import DataError
-from polyprefix.records import Prediction
 from polyprefix.tasks import xquad
 from polyprefix.tasks.base import Source
 from polyprefix.tasks.xquad import ROWS, SQUAD, TASK, Xquad
+from polyprefix.types import Prediction
 
 
 def rows(kind: str, count: int, **cells: object) -> Rows:

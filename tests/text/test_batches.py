@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyprefix.engine.tensors import SIMILAR
+from polyprefix.engine.batch import SIMILAR
 from polyprefix.text.batches import DEAR, LEAST_COMMON, by_token_budget, group_by_common_prefix, padding_share, steps
 from polyprefix.text.tokens import common_prefix_length
 

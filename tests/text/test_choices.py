@@ -14,16 +14,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.registry import build
 from polyprefix.config import RunConfig
-from polyprefix.engine.predict import loglikelihood
-from polyprefix.methods.adapted import attach
-from polyprefix.methods.registry import build
+from polyprefix.evaluation.loglikelihood import loglikelihood
 from polyprefix.models.embedded import EMBEDDED, cached, folder_of
 from polyprefix.recipe import run
-from polyprefix.records import Prompt
 from polyprefix.results.files import read_result
 from polyprefix.testing.tiny import tiny_base, tiny_tokenizer
 from polyprefix.text.tokens import END, TokenizedPrompt, encode, needs_end
+from polyprefix.types import Prompt
 
 LABELS = st.lists(
     st.text("01 ,aby", min_size=1, max_size=4).map(str.strip).filter(bool), min_size=2, max_size=6, unique=True

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyprefix.errors import DataError
-from polyprefix.records import Prompt
 from polyprefix.testing.tiny import tiny_tokenizer
 from polyprefix.text.cut import cut
 from polyprefix.text.tokens import encode
+from polyprefix.types import Prompt
 
 HEAD, TAIL = "Read.\nContext: ", "\nQuestion: who?\nAnswer:"
 WORDS = [f"word{i}" for i in range(100)]

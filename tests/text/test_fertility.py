@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from polyprefix.records import Example
 from polyprefix.scoring.segment import count_words
 from polyprefix.text.fertility import fertilities, fertility
+from polyprefix.types import Example
 
 
 class Characters:

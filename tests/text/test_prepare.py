@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import pytest
 
+from polyprefix.adapters.registry import resolve
 from polyprefix.config import RunConfig
 from polyprefix.data.hub import MissingDataError
 from polyprefix.errors import LanguageError
-from polyprefix.methods.registry import resolve
-from polyprefix.records import Example, Split
 from polyprefix.tasks.base import Source
 from polyprefix.tasks.terms import TASK, Terms
 from polyprefix.testing.tiny import tiny_tokenizer
 from polyprefix.text.prepare import choose_languages, load_examples, tokenise
 from polyprefix.text.tokens import common_prefix_length
+from polyprefix.types import Example, Split
 
 
 def config(**more: object) -> RunConfig:

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from polyprefix.adapters.registry import resolve
 from polyprefix.config import RunConfig
 from polyprefix.errors import DataError, LanguageError
-from polyprefix.methods.registry import resolve
-from polyprefix.records import Example, Split
 from polyprefix.tasks import registry
 from polyprefix.tasks._task_types import Classification, TypedTask
 from polyprefix.tasks.base import Source
@@ -20,6 +19,7 @@ from polyprefix.testing.tiny import tiny_tokenizer
 from polyprefix.text.prepare import load_examples, tokenise
 from polyprefix.text.shots import choose_shot_languages, with_shots
 from polyprefix.text.tokens import common_prefix_length
+from polyprefix.types import Example, Split
 
 LABELS = ("yes", "no")
 SIZES: dict[Split, int] = {"train": 30, "validation": 20, "test": 10}

@@ -12,9 +12,9 @@ from transformers import PreTrainedTokenizerFast
 from polyprefix.config import RunConfig
 from polyprefix.errors import DataError, UserError
 from polyprefix.recipe import run
-from polyprefix.records import Prompt
 from polyprefix.testing.tiny import tiny_model
 from polyprefix.text.tokens import encode
+from polyprefix.types import Prompt
 
 
 def words(*vocabulary: str, **special: str) -> PreTrainedTokenizerFast:

@@ -11,9 +11,9 @@ from tokenizers import Tokenizer, models, processors
 from transformers import PreTrainedTokenizerFast
 
 from polyprefix.errors import DataError
-from polyprefix.records import Prompt
 from polyprefix.testing.tiny import tiny_tokenizer
 from polyprefix.text.tokens import common_prefix_length, encode
+from polyprefix.types import Prompt
 
 
 def prompt(text: str, target: str = " yes", choices: tuple[str, ...] = (" yes", " no")) -> Prompt:

@@ -7,11 +7,11 @@ from typing import Literal
 
 from tools.results_page.kept import Part
 
-from polyprefix.analysis.comparisons import ALPHA, FAMILIES, PairedComparison, adjusted
-from polyprefix.analysis.contrasts import Contrast
 from polyprefix.report.findings import points
 from polyprefix.report.format import interval, signed
 from polyprefix.report.view import View
+from polyprefix.statistics.comparisons import ALPHA, FAMILIES, PairedComparison, adjusted
+from polyprefix.statistics.contrasts import Contrast
 
 VERDICTS = BETTER, WORSE, EVEN = "significantly better", "significantly worse", "not significantly different"
 Family = Literal["averages", "by_language", "by_group"]

@@ -7,14 +7,14 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.rounds import ROOT
-from polyprefix.analysis.answers import Answers
-from polyprefix.analysis.compare import compare_setting
-from polyprefix.analysis.comparisons import SettingComparison
-from polyprefix.analysis.groups import beyond_english
-from polyprefix.analysis.mixed import MixedModel, mixed_model
-from polyprefix.analysis.regression import Regression
 from polyprefix.report.grid import Grid, read_grid
 from polyprefix.report.view import View
+from polyprefix.statistics.answers import Answers
+from polyprefix.statistics.compare import compare_setting
+from polyprefix.statistics.comparisons import SettingComparison
+from polyprefix.statistics.groups import beyond_english
+from polyprefix.statistics.mixed import MixedModel, mixed_model
+from polyprefix.statistics.regression import Regression
 from polyprefix.study import table
 from polyprefix.study.file import read_study
 from polyprefix.study.grid import Cell, cells

@@ -12,13 +12,13 @@ from typing import Any
 from tools.results_page.differences import contrasts, written
 from tools.results_page.kept import Part
 
-from polyprefix.analysis.comparisons import ALPHA, PairedComparison, adjust
-from polyprefix.analysis.groups import beyond_english, group
-from polyprefix.analysis.interactions import Interaction, interactions
-from polyprefix.analysis.mixed import OddsRatio
-from polyprefix.analysis.regression import Regression
 from polyprefix.report.format import ABSENT, interval, percent, signed
 from polyprefix.report.view import View
+from polyprefix.statistics.comparisons import ALPHA, PairedComparison, adjust
+from polyprefix.statistics.groups import beyond_english, group
+from polyprefix.statistics.interactions import Interaction, interactions
+from polyprefix.statistics.mixed import OddsRatio
+from polyprefix.statistics.regression import Regression
 
 BEFORE = Path(__file__).with_name("before.json")
 """Figures of the same runs as the code at the commit that it names computed them."""

@@ -25,19 +25,19 @@ from tools.results_page.models import agreement_of_models, before_and_after, int
 
 from benchmarks.rounds import ROOT
 from polyprefix import languages
-from polyprefix.analysis.contrasts import Contrast
-from polyprefix.analysis.groups import ENGLISH
-from polyprefix.records import Score
 from polyprefix.report.charts.averages import costs
 from polyprefix.report.format import ABSENT, duration, interval, percent, size
 from polyprefix.report.vega import Chart
 from polyprefix.report.view import Cell, View
+from polyprefix.statistics.contrasts import Contrast
+from polyprefix.statistics.groups import ENGLISH
 from polyprefix.study import table
 from polyprefix.study.devices import device
 from polyprefix.study.file import read_study
 from polyprefix.study.grid import MAIN, TUNE, cells
 from polyprefix.study.plan import plan
 from polyprefix.study.tuning import best_validation
+from polyprefix.types import Score
 
 PAPER = ROOT / "studies" / "paper.yaml"
 AGAIN = ROOT / "studies" / "results" / "small-again.json"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from polyprefix.analysis.compare import compare as compare_table
-from polyprefix.analysis.comparisons import Comparison
 from polyprefix.api.result import Result
 from polyprefix.errors import OutputError
 from polyprefix.results.table import BASE_METHOD, ResultsTable, read_table, table_of
 from polyprefix.scoring.bootstrap import RESAMPLES
+from polyprefix.statistics.compare import compare as compare_table
+from polyprefix.statistics.comparisons import Comparison
 
 
 def compare(

@@ -8,14 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from polyprefix.adapters.adapted import AdaptedModel, attach
 from polyprefix.api.result import Result
 from polyprefix.api.training import TrainingRecord, configure, longest
 from polyprefix.config import RunConfig, validate
 from polyprefix.data.hub import hub_from_environment
 from polyprefix.engine.cost import start_measuring_memory
-from polyprefix.engine.evaluate import predict
-from polyprefix.engine.train import TrainReport
-from polyprefix.methods.adapted import AdaptedModel, attach
+from polyprefix.evaluation.predictions import predict
 from polyprefix.methods.none import NoAdapter
 from polyprefix.models.load import BaseModel
 from polyprefix.progress import interactive
@@ -23,6 +22,7 @@ from polyprefix.recipe import Inputs, result_of
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks.base import Source, Task
 from polyprefix.text.prepare import load_examples, tokenise
+from polyprefix.training.loop import TrainReport
 
 
 def evaluate(

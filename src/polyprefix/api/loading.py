@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from polyprefix.adapter_place import find_adapter, is_peft
+from polyprefix.adapters import files
+from polyprefix.adapters.adapted import AdaptedModel
 from polyprefix.config import DEFAULT_PROTOCOL
-from polyprefix.methods import files
-from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.models.load import BaseModel
 from polyprefix.tasks import registry
 from polyprefix.tasks.base import Task
@@ -39,7 +39,7 @@ def load_adapter(base: BaseModel, path: str | Path, *, force: bool = False) -> A
     """
     folder = find_adapter(path)
     if is_peft(folder):
-        from polyprefix.interop import from_peft
+        from polyprefix.adapters.formats import from_peft
 
         adapted = from_peft(base, folder)
     else:

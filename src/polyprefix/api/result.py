@@ -12,15 +12,15 @@ from polyprefix import languages
 from polyprefix.api.plot import Plot, dot_plot
 from polyprefix.config import RunConfig, task_title
 from polyprefix.errors import OutputError
-from polyprefix.records import Prediction, RunResult
 from polyprefix.results.files import ADAPTER, PREDICTIONS, TRAIN_LOG, read_predictions, read_result, write_predictions
 from polyprefix.results.folder import RunFolder
 from polyprefix.results.log import JsonlLog
+from polyprefix.types import Prediction, RunResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from polyprefix.methods.adapted import AdaptedModel
+    from polyprefix.adapters.adapted import AdaptedModel
     from polyprefix.tasks.base import Task
 
 SCORE_COLUMNS = ("language", "name", "metric", "value", "n", "ci95_low", "ci95_high")
@@ -114,7 +114,7 @@ class Result:
         Raises:
             OutputError: if the folder cannot be written.
         """
-        from polyprefix.methods.files import save_adapter
+        from polyprefix.adapters.files import save_adapter
 
         config = RunConfig.model_validate(self.record.config)
         out = RunFolder(Path(folder), self.run_id)

@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polyprefix.adapters import registry as methods
+from polyprefix.adapters.adapted import AdaptedModel, attach
 from polyprefix.config import RunConfig, validate
 from polyprefix.data.hub import hub_from_environment
-from polyprefix.engine.train import TrainReport
-from polyprefix.engine.train import train as train_adapter
 from polyprefix.errors import ConfigError
-from polyprefix.methods import registry as methods
-from polyprefix.methods.adapted import AdaptedModel, attach
 from polyprefix.methods.base import Method
 from polyprefix.models.digest import LENGTH, with_digests
 from polyprefix.models.load import BaseModel
@@ -21,6 +19,8 @@ from polyprefix.progress import interactive
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks.base import ENGLISH, Source, Task
 from polyprefix.text.prepare import Tokens, load_examples, tokenise
+from polyprefix.training.loop import TrainReport
+from polyprefix.training.loop import train as train_adapter
 
 if TYPE_CHECKING:
     import pandas as pd

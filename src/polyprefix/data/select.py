@@ -6,7 +6,7 @@ import hashlib
 import random
 from collections.abc import Sequence
 
-from polyprefix.records import Example
+from polyprefix.types import Example
 
 
 def evaluation_subset(examples: Sequence[Example], size: int | None, of: str = "") -> list[Example]:

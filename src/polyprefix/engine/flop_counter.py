@@ -2,7 +2,7 @@
 
 Useful are the products that real tokens need in the layers that they really cross; padding, masked attention and recomputation are not.
 
-    forward    sum over layers (2 W N + 4 H K q) + 2 D V A; what layers below l gave may be kept (engine/activation_cache.py): they count once
+    forward    sum over layers (2 W N + 4 H K q) + 2 D V A; what layers below l gave may be kept (training.activation_cache): they count once
     backward   sum over layers from l on (2 W N + 8 H K q) - 2 Q N + 2 D V A + 2 (trained weights) N
 
 N tokens, A positions with a head, q pairs of a token and something it sees, W weights in the matrices of a layer, l the lowest layer that is
@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from polyprefix.methods.adapted import AdaptedModel
+from polyprefix.adapters.adapted import AdaptedModel
 from polyprefix.methods.base import attention_shape
 from polyprefix.models.head import embedding_table
 from polyprefix.prefix import KVPrefix, TokenTree

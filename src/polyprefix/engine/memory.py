@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import torch
 
+from polyprefix.adapters.adapted import AdaptedModel
 from polyprefix.errors import ModelError
-from polyprefix.methods.adapted import AdaptedModel
 from polyprefix.methods.base import attention_shape
 from polyprefix.models.memory import available_memory
 

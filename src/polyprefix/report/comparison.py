@@ -14,12 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from polyprefix import languages
-from polyprefix.analysis.comparisons import ALPHA, Comparison, PairedComparison, SettingComparison, SystemSummary
-from polyprefix.analysis.contrasts import Contrast
-from polyprefix.analysis.mixed import MixedModel
-from polyprefix.analysis.ranks import Rank
-from polyprefix.analysis.regression import Regression
 from polyprefix.report.format import ABSENT, interval, p_value, percent, signed
+from polyprefix.statistics.comparisons import ALPHA, Comparison, PairedComparison, SettingComparison, SystemSummary
+from polyprefix.statistics.contrasts import Contrast
+from polyprefix.statistics.mixed import MixedModel
+from polyprefix.statistics.ranks import Rank
+from polyprefix.statistics.regression import Regression
 
 WIDE = 104
 NAME, CELL = 24, 10

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
 
-from polyprefix.analysis.answers import Answers
-from polyprefix.analysis.comparisons import ALPHA, PairedComparison, adjusted
-from polyprefix.analysis.contrasts import Contrast, contrast, contrasts, weights
-from polyprefix.analysis.groups import beyond_english
-from polyprefix.analysis.pool import pool
 from polyprefix.report.format import interval, percent, signed
 from polyprefix.report.grid import Grid
+from polyprefix.statistics.answers import Answers
+from polyprefix.statistics.comparisons import ALPHA, PairedComparison, adjusted
+from polyprefix.statistics.contrasts import Contrast, contrast, contrasts, weights
+from polyprefix.statistics.groups import beyond_english
+from polyprefix.statistics.pool import pool
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 ABSENT = "–"
 STARS = "** significant incl. seed variance (corrected p < 0.05), * significant (fixed seeds), where one seed was run"
-"""What the stars of a difference say (`polyprefix.analysis.comparisons`)."""
+"""What the stars of a difference say (`polyprefix.statistics.comparisons`)."""
 
 
 def percent(share: float) -> str:

@@ -1,6 +1,6 @@
 """A table of results as a grid: tasks x models x methods, each cell over its seeds and languages, with every figure and what is missing.
 
-Cells are the systems of `polyprefix.analysis.settings`: runs that differ in their seed only are one, and the settings that distinguish
+Cells are the systems of `polyprefix.statistics.settings`: runs that differ in their seed only are one, and the settings that distinguish
 systems of one method are part of the name: `prefix (length=32)`. A task with shots is a task of its own. One run is a grid of one cell.
 """
 
@@ -12,12 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from polyprefix.analysis.compare import compare_setting
-from polyprefix.analysis.comparisons import SettingComparison, corrected
-from polyprefix.analysis.settings import Setting, read_settings
 from polyprefix.errors import ConfigError, OutputError, nearest
 from polyprefix.report.view import Cell, View, languages_of
 from polyprefix.results.table import BASE_METHOD, ResultsTable, read_table
+from polyprefix.statistics.compare import compare_setting
+from polyprefix.statistics.comparisons import SettingComparison, corrected
+from polyprefix.statistics.settings import Setting, read_settings
 
 
 @dataclass(frozen=True)

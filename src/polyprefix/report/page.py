@@ -17,7 +17,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from polyprefix import languages
-from polyprefix.analysis.groups import GROUPINGS
 from polyprefix.atomic import output_errors, write_text
 from polyprefix.languages import Language
 from polyprefix.report import format as figures
@@ -29,6 +28,7 @@ from polyprefix.report.findings import finding, overall
 from polyprefix.report.grid import Grid
 from polyprefix.report.view import Cell, View
 from polyprefix.results.table import flatten
+from polyprefix.statistics.groups import GROUPINGS
 
 DARK = {
     "land": "#2c3239", "m0": "#a3adb8", "m1": "#6db3ff", "m2": "#f2955a", "m3": "#4cc9a0", "m4": "#e08bd0", "m5": "#d9b64a",

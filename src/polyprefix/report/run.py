@@ -14,12 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from polyprefix import languages
-from polyprefix.analysis.comparisons import PairedComparison
-from polyprefix.analysis.contrasts import Contrast
-from polyprefix.records import Score
 from polyprefix.report.format import ABSENT, costs, interval, percent, signed, trained_share
 from polyprefix.report.grid import Grid
 from polyprefix.report.view import Averages, Cell, View
+from polyprefix.statistics.comparisons import PairedComparison
+from polyprefix.statistics.contrasts import Contrast
+from polyprefix.types import Score
 
 WIDE = 104
 """Terminal columns from which on there is room for secondary table columns."""

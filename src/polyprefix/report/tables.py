@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from polyprefix import languages
-from polyprefix.analysis.comparisons import PairedComparison
-from polyprefix.analysis.contrasts import Contrast
-from polyprefix.records import Score
 from polyprefix.report.charts.parts import file_name
 from polyprefix.report.format import ABSENT, STARS, percent
 from polyprefix.report.grid import Grid
 from polyprefix.report.view import View
+from polyprefix.statistics.comparisons import PairedComparison
+from polyprefix.statistics.contrasts import Contrast
+from polyprefix.types import Score
 
 if TYPE_CHECKING:
     import pandas as pd

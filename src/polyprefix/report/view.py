@@ -8,12 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from polyprefix import languages
-from polyprefix.analysis.comparisons import PairedComparison, SettingComparison, SystemSummary
-from polyprefix.analysis.contrasts import Contrast
-from polyprefix.analysis.groups import ENGLISH
-from polyprefix.analysis.seeds import scores_over_seeds
-from polyprefix.analysis.settings import Setting
-from polyprefix.records import Score
+from polyprefix.statistics.comparisons import PairedComparison, SettingComparison, SystemSummary
+from polyprefix.statistics.contrasts import Contrast
+from polyprefix.statistics.groups import ENGLISH
+from polyprefix.statistics.seeds import scores_over_seeds
+from polyprefix.statistics.settings import Setting
+from polyprefix.types import Score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +95,7 @@ class Averages:
     """The averages over one group of languages."""
 
     grouping: str
-    """What the languages have in common: `languages`, or one of `polyprefix.analysis.groups`."""
+    """What the languages have in common: `languages`, or one of `polyprefix.statistics.groups`."""
     name: str
     languages: tuple[str, ...]
     methods: Mapping[str, Average]

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polyprefix.errors import OutputError, first_line
-from polyprefix.records import RunResult
 from polyprefix.results import version_1
 from polyprefix.safe_files import require_regular
+from polyprefix.types import RunResult
 
 if TYPE_CHECKING:
     import pandas as pd

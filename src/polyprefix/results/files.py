@@ -23,9 +23,9 @@ import pyarrow.parquet as pq
 from polyprefix.atomic import write_text, writing
 from polyprefix.config import RunConfig
 from polyprefix.errors import OutputError, first_line
-from polyprefix.records import Prediction, RunResult, Score
 from polyprefix.results import version_1
 from polyprefix.safe_files import read_json, require_regular
+from polyprefix.types import Prediction, RunResult, Score
 from polyprefix.yaml12 import dump
 
 RESULT = "result.json"

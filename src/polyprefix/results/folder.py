@@ -21,9 +21,9 @@ from filelock import FileLock, Timeout
 from polyprefix.atomic import output_errors, sync
 from polyprefix.config import RunConfig
 from polyprefix.errors import OutputError
-from polyprefix.records import RunResult
 from polyprefix.results.files import ADAPTER, PREDICTIONS, RESULT, TRAIN_LOG, read_result, write_config, write_result
 from polyprefix.results.unfinished import UNFINISHED, Unfinished
+from polyprefix.types import RunResult
 
 
 class RunFolder:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polyprefix.records import RunResult
+from polyprefix.types import RunResult
 
 OF_THE_TEST = (
     "task", "task_digest", "protocol", "languages", "eval_size", "eval_ids", "shots", "shot_language", "eval", "text", "runtime",

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from polyprefix.errors import OutputError
-from polyprefix.records import Prediction, Score
 from polyprefix.results.files import PREDICTIONS, read_predictions, read_result
 from polyprefix.tasks.base import Task
+from polyprefix.types import Prediction, Score
 
 
 def rescore(folder: Path, task: Task) -> dict[str, Mapping[str, Score]]:

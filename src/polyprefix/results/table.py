@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from polyprefix.config import DEFAULT_PROTOCOL, task_title
 from polyprefix.errors import ConfigError, OutputError, nearest
-from polyprefix.records import Prediction, RunResult
 from polyprefix.results.examples import EXAMPLE_COLUMNS, as_frame, examples_of, read_examples
 from polyprefix.results.files import PREDICTIONS, find_results, read_result
 from polyprefix.results.merge import Loaded, merge
+from polyprefix.types import Prediction, RunResult
 
 if TYPE_CHECKING:
     import pandas as pd

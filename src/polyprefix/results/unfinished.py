@@ -16,8 +16,8 @@ from pathlib import Path
 
 from polyprefix.atomic import output_errors, write_text
 from polyprefix.errors import OutputError
-from polyprefix.records import Example, Prediction
 from polyprefix.results.files import read_predictions, write_predictions
+from polyprefix.types import Example, Prediction
 
 UNFINISHED = "unfinished"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from polyprefix.records import Prediction
 from polyprefix.scoring.normalise import language_aware, squad
 from polyprefix.scoring.numbers import last_number
+from polyprefix.types import Prediction
 
 SPAN_METRICS = ("f1", "exact_match", "f1_language_aware", "exact_match_language_aware")
 """Of extractive question answering; the first two are SQuAD's own."""

@@ -7,8 +7,8 @@ from math import sqrt
 
 import numpy as np
 
-from polyprefix.records import Score
 from polyprefix.scoring.bootstrap import SEED, Floats, percentile_interval, resample_counts
+from polyprefix.types import Score
 
 Z95 = 1.959963984540054
 """The 97.5% point of the normal distribution."""

@@ -16,10 +16,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from polyprefix.adapters import registry as methods
 from polyprefix.config import RunConfig
-from polyprefix.engine import activation_cache
 from polyprefix.engine.memory import LEAST, MOST, SHARE, values_per_token
-from polyprefix.methods import registry as methods
 from polyprefix.methods.base import Footprint
 from polyprefix.models.head import LARGEST
 from polyprefix.study.devices import Device
@@ -27,6 +26,7 @@ from polyprefix.study.lengths import Lengths, lengths
 from polyprefix.study.shapes import Shape, meta_model, shape
 from polyprefix.tasks import registry as tasks
 from polyprefix.text.prepare import ENGLISH, choose_languages
+from polyprefix.training import activation_cache
 
 TRAFFIC = 34
 """Values of width D that a token moves through memory in one layer and one direction: norms, residuals, rotary, activations."""

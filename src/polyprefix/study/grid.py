@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from polyprefix.adapters import registry as methods
 from polyprefix.config import RunConfig, listed, validate
 from polyprefix.errors import ConfigError, UserError, nearest
-from polyprefix.methods import registry as methods
 from polyprefix.models.digest import with_digests
 from polyprefix.study.file import Axis, Conditions, Criterion, Grid, Resources, Study
 from polyprefix.tasks import registry as tasks

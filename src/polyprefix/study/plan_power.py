@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from polyprefix.analysis.groups import beyond_english
 from polyprefix.config import RunConfig, task_title
 from polyprefix.errors import ConfigError, ModelError
+from polyprefix.statistics.groups import beyond_english
 from polyprefix.study.devices import Device
 from polyprefix.study.estimate import estimate
 from polyprefix.study.grid import TUNE, Cell

@@ -1,6 +1,6 @@
 """What difference a design can see, and which design sees a given one: `polyprefix study plan STUDY --power`.
 
-Power is that of the test which `compare` and the reports make (`polyprefix.analysis.variance`): its critical value is
+Power is that of the test which `compare` and the reports make (`polyprefix.statistics.variance`): its critical value is
 simulated from variance components, so that the price of few seeds is in it. A difference is *detectable* where the test finds
 it in 80% of studies. The level is 5% over the number of contrasts, the first step of Holm's method.
 """
@@ -15,10 +15,10 @@ from math import sqrt
 
 import numpy as np
 
-from polyprefix.analysis.comparisons import ALPHA
-from polyprefix.analysis.components import Components
-from polyprefix.analysis.variance import seed_mean_square, total_degrees
 from polyprefix.scoring.bootstrap import SEED
+from polyprefix.statistics.comparisons import ALPHA
+from polyprefix.statistics.components import Components
+from polyprefix.statistics.variance import seed_mean_square, total_degrees
 
 POWER = 0.8
 TARGETS = (2.0, 4.0, 6.0)

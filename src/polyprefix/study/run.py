@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from polyprefix.adapters import registry as methods
 from polyprefix.config import RunConfig
 from polyprefix.engine.processes import processes
-from polyprefix.methods import registry as methods
 from polyprefix.progress import SILENT, Reporter
 from polyprefix.results.folder import is_finished
 from polyprefix.study.grid import TUNE, Cell

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from polyprefix.errors import ConfigError, nearest
-from polyprefix.records import RunResult
 from polyprefix.results.files import TRAIN_LOG, read_result
 from polyprefix.results.log import read_jsonl
 from polyprefix.results.table import flatten
+from polyprefix.types import RunResult
 
 Tracker = Callable[[Path], None]
 

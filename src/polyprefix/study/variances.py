@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from polyprefix.analysis.components import Components, ItemComponents, components
-from polyprefix.analysis.groups import beyond_english
-from polyprefix.analysis.settings import read_settings
 from polyprefix.errors import ConfigError, OutputError
 from polyprefix.results.table import read_table
+from polyprefix.statistics.components import Components, ItemComponents, components
+from polyprefix.statistics.groups import beyond_english
+from polyprefix.statistics.settings import read_settings
 
 PRIOR = "variances.json"
 Key = tuple[str, str]

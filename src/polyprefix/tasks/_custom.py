@@ -19,7 +19,6 @@ from polyprefix.config import TASK_FILE, task_name, validate
 from polyprefix.data.files import Table, ValidationErrors
 from polyprefix.data.same_text import same_text
 from polyprefix.errors import ConfigError, DataError
-from polyprefix.records import Example, Score, Split
 from polyprefix.tasks._custom_definition import ANY, Definition
 from polyprefix.tasks._custom_file import Located, deprecations, locate, named, read_definition
 from polyprefix.tasks._custom_rows import Placed, read_examples
@@ -27,6 +26,7 @@ from polyprefix.tasks._custom_types import DEFINITIONS
 from polyprefix.tasks._rows import ENGLISH, divided, dropped_note, require_language
 from polyprefix.tasks._task_types import TypedTask, most_frequent_label
 from polyprefix.tasks.base import Source, TaskInfo
+from polyprefix.types import Example, Score, Split
 
 VALIDATION_SHARE = 0.1
 """Share of the training rows that are held out where the file names no validation data."""

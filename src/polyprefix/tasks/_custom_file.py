@@ -13,10 +13,10 @@ from polyprefix.config import read_yaml, read_yaml_as_written
 from polyprefix.data.files import Table, ValidationErrors, is_data_file, shown
 from polyprefix.errors import ConfigError, LanguageError, nearest
 from polyprefix.languages import find
-from polyprefix.records import Split
 from polyprefix.tasks._custom_definition import ANY, LANGUAGE, TASK_TYPES, Definition
 from polyprefix.tasks._custom_types import DEFINITIONS
 from polyprefix.tasks._rows import ENGLISH
+from polyprefix.types import Split
 from polyprefix.yaml12 import line_of
 
 TYPED = ("parallel", "max_new_tokens")

@@ -9,10 +9,10 @@ from pathlib import Path
 from polyprefix.data.files import Row, Table, ValidationErrors, cell_text, read_table, shown
 from polyprefix.errors import LanguageError, nearest
 from polyprefix.languages import find
-from polyprefix.records import Example, Split
 from polyprefix.tasks._custom_definition import Definition
 from polyprefix.tasks._rows import ENGLISH
 from polyprefix.tasks.base import Task, TaskInfo
+from polyprefix.types import Example, Split
 
 
 @dataclass(frozen=True, slots=True)

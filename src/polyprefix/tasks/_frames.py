@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from polyprefix.config import validate
 from polyprefix.data.files import Row, Table, ValidationErrors, arrow_table, cell_text, shown, table_of
 from polyprefix.errors import ConfigError, DataError, nearest
-from polyprefix.records import Split
 from polyprefix.tasks._custom import CustomTask
 from polyprefix.tasks._custom_definition import ANY, TASK_TYPES
 from polyprefix.tasks._custom_types import DEFINITIONS
 from polyprefix.tasks._rows import ENGLISH
+from polyprefix.types import Split
 
 if TYPE_CHECKING:
     import datasets

@@ -7,8 +7,8 @@ from typing import Any
 
 from polyprefix.data.same_text import same_text
 from polyprefix.errors import DataError, LanguageError, nearest
-from polyprefix.records import Example, Split
 from polyprefix.tasks.base import ENGLISH
+from polyprefix.types import Example, Split
 
 SHOWN = 60
 """Characters of a dropped row in a note."""

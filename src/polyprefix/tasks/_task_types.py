@@ -12,11 +12,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from polyprefix.records import Example, Prediction, Prompt, Score
 from polyprefix.scoring.answers import MEASURES, SPAN_METRICS
 from polyprefix.scoring.metrics import accuracy, macro_f1
 from polyprefix.tasks._template import fill
 from polyprefix.tasks.base import Source, Task
+from polyprefix.types import Example, Prediction, Prompt, Score
 
 Measure = Callable[[Prediction], float]
 """A metric of a single prediction, between 0 and 1."""

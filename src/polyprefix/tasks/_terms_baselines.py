@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from polyprefix.records import Example, Score
 from polyprefix.scoring.metrics import accuracy
+from polyprefix.types import Example, Score
 
 
 def baseline_scores(train: Sequence[Example], test: Mapping[str, Sequence[Example]]) -> dict[str, dict[str, Score]]:

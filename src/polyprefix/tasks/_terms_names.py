@@ -15,7 +15,7 @@ from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
-from polyprefix.records import Split
+from polyprefix.types import Split
 
 CLASSES = ("country", "language", "currency")
 ENGLISH = "eng_Latn"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from polyprefix.records import Example, Prediction, Prompt, Score, Split
+from polyprefix.types import Example, Prediction, Prompt, Score, Split
 
 ENGLISH = "eng_Latn"
 

@@ -25,12 +25,12 @@ from typing import Any
 
 from polyprefix.data.hub import MissingDataError, expect_rows, load_rows
 from polyprefix.errors import DataError
-from polyprefix.records import Example, Split
 from polyprefix.tasks._belebele_training import Question, training_questions
 from polyprefix.tasks._codes import BELEBELE as LANGUAGES
 from polyprefix.tasks._rows import read_columns, require_language, require_text, without_shared
 from polyprefix.tasks._task_types import MultipleChoice, TypedTask
 from polyprefix.tasks.base import ENGLISH, Source, TaskInfo
+from polyprefix.types import Example, Split
 
 BELEBELE = "facebook/belebele"
 ROWS = 900

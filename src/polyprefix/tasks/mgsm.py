@@ -26,11 +26,11 @@ from typing import Any
 
 from polyprefix.data.hub import expect_rows, load_rows
 from polyprefix.errors import DataError
-from polyprefix.records import Example, Prediction, Split
 from polyprefix.scoring.numbers import last_number, number_after
 from polyprefix.tasks._rows import read_columns, require_language, require_text, without_shared
 from polyprefix.tasks._task_types import Generation, TypedTask
 from polyprefix.tasks.base import ENGLISH, Source, TaskInfo
+from polyprefix.types import Example, Prediction, Split
 
 CONFIGS = {
     "eng_Latn": "en", "ben_Beng": "bn", "deu_Latn": "de", "fra_Latn": "fr", "jpn_Jpan": "ja", "rus_Cyrl": "ru",

@@ -20,11 +20,11 @@ from collections.abc import Mapping, Sequence
 
 from polyprefix.data.hub import expect_rows, load_rows
 from polyprefix.errors import DataError
-from polyprefix.records import Example, Score, Split
 from polyprefix.tasks._codes import SIB200 as LANGUAGES
 from polyprefix.tasks._rows import read_columns, require_language, require_text, without_shared
 from polyprefix.tasks._task_types import Classification, TypedTask, most_frequent_label
 from polyprefix.tasks.base import ENGLISH, Source, TaskInfo
+from polyprefix.types import Example, Score, Split
 
 SIB200 = "Davlan/sib200"
 ROWS: Mapping[Split, int] = {"train": 701, "validation": 99, "test": 204}

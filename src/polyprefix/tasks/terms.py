@@ -15,7 +15,6 @@ from functools import cache
 from importlib.metadata import version
 
 from polyprefix.errors import DataError, LanguageError, nearest
-from polyprefix.records import Example, Score, Split
 from polyprefix.tasks._task_types import Classification, TypedTask
 from polyprefix.tasks._terms_baselines import baseline_scores
 from polyprefix.tasks._terms_names import (
@@ -29,6 +28,7 @@ from polyprefix.tasks._terms_names import (
     interleave,
 )
 from polyprefix.tasks.base import Source, TaskInfo
+from polyprefix.types import Example, Score, Split
 
 TEMPLATE = """Is the name a country, a language or a currency?
 Name: {name}

@@ -20,10 +20,10 @@ from typing import Any, ClassVar
 
 from polyprefix.data.hub import MissingDataError, expect_rows, load_rows
 from polyprefix.errors import DataError
-from polyprefix.records import Example, Split
 from polyprefix.tasks._rows import read_columns, require_language, require_text, without_shared
 from polyprefix.tasks._task_types import Classification, TypedTask
 from polyprefix.tasks.base import ENGLISH, Source, TaskInfo
+from polyprefix.types import Example, Split
 
 CONFIGS = {
     "eng_Latn": "en", "arb_Arab": "ar", "bul_Cyrl": "bg", "deu_Latn": "de", "ell_Grek": "el",

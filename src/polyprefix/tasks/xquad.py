@@ -23,10 +23,10 @@ from typing import Any
 
 from polyprefix.data.hub import expect_rows, load_rows
 from polyprefix.errors import DataError
-from polyprefix.records import Example, Split
 from polyprefix.tasks._rows import read_columns, require_language, require_text, without_shared
 from polyprefix.tasks._task_types import Span, TypedTask
 from polyprefix.tasks.base import ENGLISH, Source, TaskInfo
+from polyprefix.types import Example, Split
 
 CONFIGS = {
     "eng_Latn": "xquad.en", "arb_Arab": "xquad.ar", "deu_Latn": "xquad.de", "ell_Grek": "xquad.el",

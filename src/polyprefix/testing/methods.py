@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from polyprefix.methods import registry
-from polyprefix.methods.adapted import AdaptedModel, attach
+from polyprefix.adapters import registry
+from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.files import load_adapter, save_adapter
 from polyprefix.methods.base import Method
-from polyprefix.methods.files import load_adapter, save_adapter
 from polyprefix.testing.tiny import tiny_base, tokens
 
 ARCHITECTURES = ("llama-gqa-tied", "mistral-sliding", "gemma3", "phi3")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from polyprefix import languages
-from polyprefix.records import Example, Prediction
 from polyprefix.tasks.base import ENGLISH, Source, Task
+from polyprefix.types import Example, Prediction
 
 
 class TaskContract:

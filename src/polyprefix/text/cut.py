@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from polyprefix.records import Prompt
+from polyprefix.types import Prompt
 
 
 def cut(prompt: Prompt, tokenizer: Any, limit: int, keep: str = "") -> Prompt | None:

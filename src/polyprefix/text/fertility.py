@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from polyprefix.records import Example
 from polyprefix.scoring.segment import count_words
+from polyprefix.types import Example
 
 TEXTS = 200
 """Examples per language that are counted: enough for two digits."""

@@ -12,10 +12,10 @@ from polyprefix.config import RunConfig
 from polyprefix.data.hub import MissingDataError
 from polyprefix.data.select import evaluation_subset, training_sample
 from polyprefix.languages import find
-from polyprefix.records import Example
 from polyprefix.tasks.base import ENGLISH, Source, Task
 from polyprefix.text.shots import choose_shot_languages, load_shots, shots_note, shots_text, with_shots
 from polyprefix.text.tokens import END, TokenizedPrompt, common_prefix_length, encode, needs_end
+from polyprefix.types import Example
 
 
 @dataclass(frozen=True, slots=True)

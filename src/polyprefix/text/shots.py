@@ -15,9 +15,9 @@ from polyprefix.data.same_text import same_text
 from polyprefix.data.select import training_sample
 from polyprefix.errors import DataError, LanguageError
 from polyprefix.languages import find, get
-from polyprefix.records import Example, Prompt
 from polyprefix.tasks._rows import divided, dropped_note
 from polyprefix.tasks.base import ENGLISH, Source, Task
+from polyprefix.types import Example, Prompt
 
 TARGET = "target"
 SEPARATOR = "\n\n"

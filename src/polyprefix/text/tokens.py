@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import Any
 
 from polyprefix.errors import DataError
-from polyprefix.records import Prompt
 from polyprefix.text.cut import cut
+from polyprefix.types import Prompt
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from polyprefix.records import Prediction
 from polyprefix.tasks import registry
 from polyprefix.tasks.lm_eval._answers import last_number, same_text, word_f1
+from polyprefix.types import Prediction
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ import torch
 from tests.tasks.lm_eval import harness
 from tests.tasks.rows import SOURCE
 
-from polyprefix.engine.generate import generate_until
-from polyprefix.engine.predict import loglikelihood
-from polyprefix.methods import registry as methods
-from polyprefix.methods.adapted import AdaptedModel, attach
+from polyprefix.adapters import registry as methods
+from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.evaluation.generation import generate_until
+from polyprefix.evaluation.loglikelihood import loglikelihood
 from polyprefix.models.load import load_model
 from polyprefix.tasks import registry
 from polyprefix.text.tokens import TokenizedPrompt, encode

@@ -13,10 +13,10 @@ from tests.tasks.rows import SOURCE
 
 from polyprefix.data.hub import MissingDataError
 from polyprefix.models.load import load_model
-from polyprefix.records import Example, Prediction, Prompt
 from polyprefix.tasks import registry
 from polyprefix.testing.tiny import tiny_tokenizer
 from polyprefix.text.tokens import encode
+from polyprefix.types import Example, Prediction, Prompt
 
 PROTOCOL = "lm-eval"
 DEFAULT_LIMIT = 256

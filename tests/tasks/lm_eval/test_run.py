@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from polyprefix.records import Prediction
 from polyprefix.results.files import PREDICTIONS, read_predictions, read_result
 from polyprefix.tasks import registry
 from polyprefix.testing.tiny import tiny_model, tiny_tokenizer
+from polyprefix.types import Prediction
 
 LANGUAGE = {"sib200": "sw"}
 

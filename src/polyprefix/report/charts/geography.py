@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from polyprefix import languages
-from polyprefix.analysis.groups import ENGLISH
 from polyprefix.report.charts.parts import Row, axis, file_name, scales
 from polyprefix.report.format import ABSENT, percent, signed
 from polyprefix.report.grid import Grid
 from polyprefix.report.vega import SHADES, Chart, Spec
 from polyprefix.report.view import View
+from polyprefix.statistics.groups import ENGLISH
 
 DISTANCES = ("genetic", "syntactic", "featural")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 
-from polyprefix.analysis.contrasts import Contrast
 from polyprefix.report.charts.parts import WIDTH, Row, axis, figures, file_name, log_axis, percentages, scales
 from polyprefix.report.grid import Grid
 from polyprefix.report.vega import Chart
 from polyprefix.report.view import Cell, View
+from polyprefix.statistics.contrasts import Contrast
 
 
 def scaling(grid: Grid, views: Sequence[View]) -> Iterator[Chart]:

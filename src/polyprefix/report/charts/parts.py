@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from polyprefix.analysis.contrasts import Contrast
-from polyprefix.records import Score
 from polyprefix.report.format import ABSENT, interval, percent
 from polyprefix.report.vega import METHOD_COLOURS, Spec
+from polyprefix.statistics.contrasts import Contrast
+from polyprefix.types import Score
 
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
 WIDTH = 560

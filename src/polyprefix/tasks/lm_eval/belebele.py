@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from polyprefix.records import Example, Prediction, Prompt, Score
 from polyprefix.scoring.metrics import accuracy
 from polyprefix.tasks.belebele import Belebele
+from polyprefix.types import Example, Prediction, Prompt, Score
 
 TEMPLATE = "P: {passage}\nQ: {question}\nA: {A}\nB: {B}\nC: {C}\nD: {D}\nAnswer:"
 

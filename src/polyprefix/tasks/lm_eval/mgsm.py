@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from polyprefix.records import Example, Prediction, Prompt, Score
 from polyprefix.scoring.metrics import accuracy
 from polyprefix.tasks.lm_eval._answers import last_number, same_text
 from polyprefix.tasks.mgsm import Mgsm
+from polyprefix.types import Example, Prediction, Prompt, Score
 
 WORDS = {
     "eng_Latn": ("Question:", "Answer:"),

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from polyprefix.records import Example, Prediction, Prompt, Score
 from polyprefix.scoring.metrics import accuracy, weighted_f1
 from polyprefix.tasks.sib200 import LABELS, TOPICS, Sib200
+from polyprefix.types import Example, Prediction, Prompt, Score
 
 _AFROBENCH = """
     eng_Latn aeb_Arab afr_Latn aka_Latn amh_Ethi ary_Arab arz_Arab bam_Latn bem_Latn cjk_Latn dik_Latn dyu_Latn

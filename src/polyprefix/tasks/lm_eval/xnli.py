@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from polyprefix.records import Example, Prediction, Prompt, Score, Split
 from polyprefix.scoring.metrics import accuracy
 from polyprefix.tasks.xnli import Xnli
+from polyprefix.types import Example, Prediction, Prompt, Score, Split
 
 WORDS = {
     "eng_Latn": ("right", "Yes", "Also", "No"),

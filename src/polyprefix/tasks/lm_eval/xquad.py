@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from polyprefix.records import Example, Prediction, Prompt, Score
 from polyprefix.scoring.answers import exact_match
 from polyprefix.scoring.metrics import accuracy
 from polyprefix.tasks.lm_eval._answers import word_f1
 from polyprefix.tasks.xquad import Xquad
+from polyprefix.types import Example, Prediction, Prompt, Score
 
 WORDS = {
     "eng_Latn": ("Context:", "Question:", "Answer:"),

@@ -1,0 +1,87 @@
+"""Adapters in other tools' formats.
+
+    peft             in and out: soft prompt, prefix, Llama-Adapter, LoRA
+    prompt-embeds    out: a soft prompt as the embeddings that vLLM takes with each request
+
+Each conversion is exact, or refused with the reason.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polyprefix.errors import ConfigError, nearest
+
+if TYPE_CHECKING:  # torch is not needed to know the formats
+    from polyprefix.adapters.adapted import AdaptedModel
+    from polyprefix.adapters.formats.peft import from_peft, to_peft
+    from polyprefix.adapters.formats.prompt_embeds import to_prompt_embeds
+    from polyprefix.models.load import BaseModel
+
+__all__ = ["FORMATS", "Format", "export_adapter", "from_peft", "import_adapter", "to_peft", "to_prompt_embeds"]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One other format, and what can be done with it."""
+
+    title: str
+    write: str
+    """The function here that takes an adapted model and a folder."""
+    read: str | None = None
+    """The function here that takes the base model, the folder, and whether pickled tensors are allowed."""
+
+
+FORMATS: dict[str, Format] = {
+    "peft": Format("a folder for PEFT's PeftModel.from_pretrained", "to_peft", "from_peft"),
+    "prompt-embeds": Format("a soft prompt as prompt embeddings for vLLM", "to_prompt_embeds"),
+}
+
+
+def export_adapter(model: AdaptedModel, format: str, out: str | Path) -> Path:
+    """Write an adapter in another format into the folder `out`, and return it.
+
+    Raises:
+        ConfigError: if there is no such format.
+        AdapterError: if the adapter has no exact counterpart there.
+        OutputError: if the folder cannot be written.
+    """
+    write: Callable[..., Path] = __getattr__(check_format(format).write)
+    return write(model, out)
+
+
+def import_adapter(base: BaseModel, format: str, folder: str | Path, *, allow_pickle: bool = False) -> AdaptedModel:
+    """Attach an adapter that another tool saved in `folder`; pickled tensors only where that is allowed.
+
+    Raises:
+        ConfigError: if there is no such format, or it can only be written.
+        AdapterError: if the folder is damaged, does not fit the base model, or has no exact counterpart here.
+    """
+    read: Callable[..., AdaptedModel] = __getattr__(str(check_format(format, to_read=True).read))
+    return read(base, folder, allow_pickle=allow_pickle)
+
+
+def check_format(format: str, *, to_read: bool = False) -> Format:
+    """The format of that name, found without loading torch.
+
+    Raises:
+        ConfigError: if there is none, or it is to be read and can only be written.
+    """
+    readable = [name for name, known in FORMATS.items() if known.read]
+    if format not in FORMATS:
+        raise ConfigError(f"format '{format}': no such format, {nearest(format, readable if to_read else FORMATS)}")
+    if to_read and format not in readable:
+        raise ConfigError(f"format '{format}' can only be exported; import one of: {', '.join(readable)}")
+    return FORMATS[format]
+
+
+def __getattr__(name: str) -> Any:
+    """The conversions, loaded when one is used."""
+    places = {"from_peft": "peft", "to_peft": "peft", "to_prompt_embeds": "prompt_embeds"}
+    if name not in places:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{places[name]}"), name)

@@ -1,0 +1,41 @@
+"""The model as prediction uses it: eval mode, adapter merged where that is exact, common prefix computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+
+from polyprefix.adapters.adapted import AdaptedModel, ComputedPrefix
+from polyprefix.text.tokens import TokenizedPrompt, common_prefix_length
+
+
+@contextmanager
+def reading(
+    model: AdaptedModel, encoded: Sequence[TokenizedPrompt], shortest: int, longest: int
+) -> Iterator[tuple[int, ComputedPrefix]]:
+    """The length of the common prefix, and the computed prefix of the rest of every prompt.
+
+    Args:
+        shortest, longest: tokens of a prompt, and of one with its answer, that go through the model.
+    """
+    was_training = model.training
+    model.eval()
+    model.adapter.merge()
+    try:
+        common = (
+            common_prefix_length([item.ids for item in encoded])
+            if model.hook.lengths.branches(shortest, longest)
+            else 0
+        )
+        shared = model.shareable(common, longest)
+        yield (
+            shared,
+            model.compute_prefix(
+                torch.tensor(encoded[0].ids[:shared]), longest if model.hook.lengths.rope.switches else None
+            ),
+        )
+    finally:
+        model.adapter.unmerge()
+        model.train(was_training)

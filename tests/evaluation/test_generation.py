@@ -1,0 +1,80 @@
+"""Written answers equal the model's own greedy continuation, one prompt at a time and without sharing, up to the stop string."""
+
+from __future__ import annotations
+
+from unittest import mock
+
+import pytest
+import torch
+
+from polyprefix.adapters import registry
+from polyprefix.adapters.adapted import attach
+from polyprefix.engine.flop_counter import Work
+from polyprefix.evaluation.generation import cut, generate_until
+from polyprefix.testing.tiny import tiny_base, tiny_tokenizer
+from polyprefix.text.tokens import encode
+from polyprefix.types import Prompt
+
+
+@pytest.mark.parametrize("kind", ["llama-gqa-tied", "gemma3"])
+@pytest.mark.parametrize("method", ["none", "prefix", "soft-prompt", "lora"])
+@pytest.mark.parametrize("budget", [16, 4096])
+def test_answers_are_the_greedy_continuation(kind: str, method: str, budget: int) -> None:
+    tokenizer = tiny_tokenizer()
+    model = attach(tiny_base(kind), registry.build({"name": method}), seed=1).eval()
+    prompts = [Prompt(str(n), "x", f"Q: {'w' * n}?", " a", stop=("e",), max_new_tokens=12) for n in (1, 9, 3)]
+    rows = encode(prompts, tokenizer, 256)
+    assert all(row.target == tuple(tokenizer(" ae", add_special_tokens=False)["input_ids"]) for row in rows)
+    done: list[int] = []
+    answers = generate_until(model, rows, budget, done.append)
+    assert sum(done) == 3
+    for row, answer in zip(rows, answers, strict=True):
+        ids = list(row.ids)
+        for _ in range(12):
+            with torch.no_grad():
+                ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+            if ids[-1] == tokenizer.eos_token_id:
+                break
+        assert answer == cut(tokenizer.decode(ids[len(row.ids) :], skip_special_tokens=True), ("e",))
+
+
+@pytest.mark.parametrize("kind", ["llama-gqa-tied", "gemma3"])
+@pytest.mark.parametrize("method", ["none", "prefix", "soft-prompt", "llama-adapter"])
+def test_a_passage_is_read_once_for_all_its_questions(kind: str, method: str) -> None:
+    """And the answers are those of each prompt alone."""
+    model = attach(tiny_base(kind), registry.build({"name": method}), seed=1).eval()
+    passages = ("abc def ghi jkl", "a second passage, longer")
+    texts = [f"{passage} {'w' * n}?" for n in (1, 4, 2) for passage in passages] + ["z?"]
+    prompts = [Prompt(str(n), "x", text, " a", max_new_tokens=8) for n, text in enumerate(texts)]
+    rows = encode(prompts, tiny_tokenizer(), 256)
+    work = Work()
+    answers = generate_until(model, rows, 4096, work=work)
+    with mock.patch.object(model.hook, "supports_packing", lambda: False):
+        padded = Work()
+        assert answers == generate_until(model, rows, 4096, work=padded)
+        assert answers == [generate_until(model, [row], 4096)[0] for row in rows]
+    assert work.tokens < 0.8 * padded.tokens and 0 <= work.padding < padded.padding
+    assert padded.tokens >= sum(len(row.ids) for row in rows) - len(rows)
+
+
+def test_no_prompts_no_answers() -> None:
+    assert generate_until(attach(tiny_base("llama-gqa-tied"), registry.build({"name": "none"})), [], 100) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "stops", "answer"),
+    [
+        (" Paris\nQ", ("\n",), "Paris"),
+        ("\n\nParis\n", ("\n",), "Paris"),
+        (" a b ", (), "a b"),
+        ("", ("\n",), ""),
+        ("xQ: y\nz", ("\n", "Q:"), "x"),
+    ],
+)
+def test_answers_end_before_the_first_stop(text: str, stops: tuple[str, ...], answer: str) -> None:
+    assert cut(text, stops) == answer
+
+
+def test_a_verbatim_answer_is_what_was_written() -> None:
+    assert cut("\n\nParis\n", ("\n",), verbatim=True) == ""
+    assert cut(" Paris \nQ", ("\n",), verbatim=True) == " Paris "
