@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-BETWEEN = ("results/", "statistics/", "statistics/", "report/", "study/table.py", "study/show.py")
+BETWEEN = ("results/", "analysis/", "statistics/", "report/", "study/table.py", "study/show.py")
 """Folders and files between a run and a page."""
 
 
