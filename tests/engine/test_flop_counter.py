@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from polyprefix.adapters import registry
 from polyprefix.adapters.adapted import AdaptedModel, attach
 from polyprefix.config import TrainConfig
-from polyprefix.engine.flop_counter import Shape, Work
+from polyprefix.engine.flop_counter import Work, WorkSizes
 from polyprefix.evaluation.loglikelihood import loglikelihood
 from polyprefix.prefix import Packed, TokenTree
 from polyprefix.testing.tiny import tiny_base
@@ -89,7 +89,7 @@ def test_what_texts_share_is_counted_as_it_is_computed() -> None:
 @pytest.mark.parametrize("choices", [((9,), (8,), (7,)), ((9, 5), (8,), (7, 5, 6))])
 def test_the_formula_is_what_ranking_computes(choices: tuple[tuple[int, ...], ...]) -> None:
     model, items, work = adapted(name="prefix"), rows(8, choices), Work()
-    shape = dataclasses.replace(Shape.of(model), attention=0)
+    shape = dataclasses.replace(WorkSizes.of(model), attention=0)
     done = products(lambda: loglikelihood(model, items, None, work=work))
     positions = 8 * (1 + sum(len(c) - 1 for c in choices))
     once = shape.forward(len(SHARED), 0, 0)  # for the whole set
@@ -124,7 +124,7 @@ def test_useful_work_is_nearly_all_the_work() -> None:
 def test_flops_of_an_example_are_those_written_down() -> None:
     """Regression: Gemma 3 270M's shape, 50 tokens after 30 shared ones, by hand."""
     weights = 640 * 256 * (4 + 2 + 4) + 3 * 640 * 2048
-    shape = Shape(18, 18 * weights, 0, 0, 640 * 256 * 6, 1024, 640 * 262144, False, (16,) * 18)
+    shape = WorkSizes(18, 18 * weights, 0, 0, 640 * 256 * 6, 1024, 640 * 262144, False, (16,) * 18)
     pairs = 50 * 51 // 2 + 50 * 30
     forward = 2 * 18 * weights * 50 + 4 * 1024 * 18 * (pairs + 50 * 16) + 2 * 640 * 262144
     assert shape.forward(50, pairs, 1) == forward

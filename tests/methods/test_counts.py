@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, Mi
 
 from polyprefix.adapters import registry
 from polyprefix.adapters.adapted import attach
-from polyprefix.engine.flop_counter import Shape
+from polyprefix.engine.flop_counter import WorkSizes
 from polyprefix.methods.base import Adapter, Start
 from polyprefix.methods.llama_adapter import GatedPrompts
 from polyprefix.methods.prefix_tuning import MLPPrefix, ProjectedPrefix, RawPrefix
@@ -176,7 +176,7 @@ def test_a_footprint_says_what_the_adapted_model_does(settings: dict[str, Any]) 
     trained = {id(parameter) for _, parameter in model.trainable()}
     assert footprint.trains_base == bool(trained & own)
     if trained:
-        assert footprint.lowest_layer == Shape.of(model).lowest
+        assert footprint.lowest_layer == WorkSizes.of(model).lowest
     prefix = model.compute_prefix().kv
     lengths = {kv.length for kv in prefix.joined.values()} | {gated.kv.length for gated in prefix.gated.values()}
     assert lengths == ({footprint.virtual_tokens} if footprint.virtual_tokens else set())

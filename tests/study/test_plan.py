@@ -21,7 +21,7 @@ from polyprefix.study.estimate import Estimate, estimate
 from polyprefix.study.lengths import Lengths, lengths, table
 from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.plan import MARGIN, check, plan, remedy
-from polyprefix.study.shapes import FILE, shape
+from polyprefix.study.shapes import FILE, parameters
 from polyprefix.tasks import registry as tasks
 from polyprefix.text.batches import group_by_common_prefix
 
@@ -50,7 +50,7 @@ def cost(on: str = "h100", **more: object) -> Estimate:
 
 def test_the_shapes_that_come_with_us_are_the_published_ones() -> None:
     assert set(json.loads(FILE.read_text())) == set(PUBLISHED)
-    assert {name: shape(name).parameters for name in PUBLISHED} == PUBLISHED
+    assert {name: parameters(name) for name in PUBLISHED} == PUBLISHED
 
 
 def test_trained_parameters_are_those_of_the_source() -> None:

@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from polyprefix.adapters.adapted import AdaptedModel
-from polyprefix.methods.base import attention_shape
 from polyprefix.models.head import embedding_table
+from polyprefix.models.shape import ModelShape
 from polyprefix.prefix import KVPrefix, TokenTree
 
 ALL = slice(None)
@@ -55,7 +55,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class WorkSizes:
     """The sizes of an adapted model that its work follows from."""
 
     layers: int
@@ -76,9 +76,10 @@ class Shape:
     """Virtual tokens that a sequence attends to in each layer."""
 
     @classmethod
-    def of(cls, model: AdaptedModel) -> Shape:
+    def of(cls, model: AdaptedModel) -> WorkSizes:
         """Measured on the modules, so that no architecture and no method needs a formula of its own."""
-        layers, width, query_heads, groups, key_size = attention_shape(model.model)
+        size = ModelShape.of(model.model)
+        layers = size.L
         with torch.no_grad():
             learned = model.adapter.prefix(model.hook) or KVPrefix()
         seen = [_length(learned, layer) for layer in range(layers)]
@@ -95,9 +96,9 @@ class Shape:
             weights=sum(_matrices(module, share) for module in stack.modules()),
             trained=sum(_matrices(m, share) for m in stack.modules() if _trained(m)),
             lowest=lowest,
-            input_gradient=0 if below else width * (query_heads + 2 * groups) * key_size,
-            attention=query_heads * key_size,
-            head=width * table.shape[0],
+            input_gradient=0 if below else size.D * (size.H + 2 * size.G) * size.K,
+            attention=size.H * size.K,
+            head=size.D * table.shape[0],
             head_trained=output is not None and any(p.requires_grad for p in output.parameters()),
             prefix=tuple(seen),
         )
@@ -106,8 +107,8 @@ class Shape:
         """FLOPs of a forward pass through some of the layers; `pairs` within trees."""
         seen = self.prefix[layers]
         attended = len(seen) * pairs + tokens * sum(seen)
-        products = 2.0 * self.weights * len(seen) / self.layers * tokens
-        return products + 4.0 * self.attention * attended + 2.0 * self.head * positions
+        weights = self.weights * len(seen) / self.layers
+        return forward_flops(weights, self.attention, self.head, tokens=tokens, pairs=attended, positions=positions)
 
     def backward(self, tokens: int, pairs: int, positions: int, without: int = 0) -> float:
         """FLOPs of a backward pass that begins so many layers below the top."""
@@ -116,6 +117,28 @@ class Shape:
         products = 2.0 * (self.weights * crossed / self.layers - self.input_gradient + self.trained) * tokens
         ends = 2.0 * self.head * positions * (1 + self.head_trained)
         return products + 8.0 * self.attention * attended + ends if crossed else 0.0
+
+
+def forward_flops(
+    weights: float = 0.0,
+    attention: float = 0.0,
+    head: float = 0.0,
+    *,
+    tokens: float = 0.0,
+    pairs: float = 0.0,
+    positions: float = 0.0,
+) -> float:
+    """2 W N + 4 H K q + 2 D V A.
+
+    Args:
+        weights: W of all layers that are crossed.
+        attention: H K.
+        head: D V.
+        tokens: N.
+        pairs: q, over all layers.
+        positions: A.
+    """
+    return 2.0 * weights * tokens + 4.0 * attention * pairs + 2.0 * head * positions
 
 
 def decoder_layers(model: Any) -> nn.ModuleList:
@@ -155,7 +178,7 @@ class Meter:
 
     def __init__(self, model: AdaptedModel, common_length: int, *, training: bool = False) -> None:
         self.work = Work()
-        self.shape = Shape.of(model)
+        self.shape = WorkSizes.of(model)
         self.training = training
         self.common_length = common_length
         self.start = 0

@@ -12,8 +12,8 @@ import torch
 
 from polyprefix.adapters.adapted import AdaptedModel
 from polyprefix.errors import ModelError
-from polyprefix.methods.base import attention_shape
 from polyprefix.models.memory import available_memory
+from polyprefix.models.shape import ModelShape
 
 SHARE = 0.5
 """Of the free memory; the rest is for what the estimate leaves out."""
@@ -47,8 +47,8 @@ def writing_budget(model: AdaptedModel, wanted: int | None) -> int:
     if wanted is not None:
         return wanted
     most = WRITING * MOST["cuda" if model.device.type == "cuda" else "cpu", False]
-    layers, _, _, groups, head = attention_shape(model.model)
-    kept = 2 * layers * groups * head * model.hook.dtype.itemsize
+    shape = ModelShape.of(model.model)
+    kept = 2 * shape.L * shape.G * shape.K * model.hook.dtype.itemsize
     return _fitting(model, most, 2 * kept)  # growing copies them
 
 
@@ -63,18 +63,18 @@ def bytes_per_token(model: AdaptedModel, *, training: bool) -> int:
 
     Norm inputs and residuals 6 D, queries, attention output and their rotated copies 4 H K, keys and values 4 G K, the MLP 4 I.
     """
-    shape = attention_shape(model.model)
-    inner = getattr(model.config.get_text_config(), "intermediate_size", None) or 4 * shape[1]
     recomputed = any(getattr(module, "gradient_checkpointing", False) is True for module in model.modules())
-    return values_per_token(*shape, inner, training=training, recomputed=recomputed) * model.hook.dtype.itemsize
+    return (
+        values_per_token(ModelShape.of(model.model), training=training, recomputed=recomputed)
+        * model.hook.dtype.itemsize
+    )
 
 
-def values_per_token(
-    layers: int, width: int, query_heads: int, groups: int, head: int, inner: int, *, training: bool, recomputed: bool
-) -> int:
+def values_per_token(shape: ModelShape, *, training: bool, recomputed: bool) -> int:
     """The same in values, from the sizes alone."""
-    kept = layers if training and not recomputed else 2
-    return kept * (6 * width + 4 * (query_heads + groups) * head + 4 * inner) + (layers * width if training else 0)
+    kept = shape.L if training and not recomputed else 2
+    layer = 6 * shape.D + 4 * (shape.H + shape.G) * shape.K + 4 * shape.I
+    return kept * layer + (shape.L * shape.D if training else 0)
 
 
 def free_bytes(device: torch.device) -> int | None:

@@ -24,11 +24,8 @@ def reading(
     model.eval()
     model.adapter.merge()
     try:
-        common = (
-            common_prefix_length([item.ids for item in encoded])
-            if model.hook.lengths.branches(shortest, longest)
-            else 0
-        )
+        several = len(encoded) > 1 and model.hook.lengths.branches(shortest, longest)  # one prompt shares with nobody
+        common = common_prefix_length([item.ids for item in encoded]) if several else 0
         shared = model.shareable(common, longest)
         yield (
             shared,

@@ -126,16 +126,3 @@ def tokens_of_length(base: BaseModel, text: str, length: int) -> Tensor:
     ids = [token for token in base.tokenizer(text, add_special_tokens=False)["input_ids"] if token < known] or [0]
     repeated = (ids * (length // len(ids) + 1))[:length]
     return torch.tensor([repeated], device=embedding_table(base.model).device)
-
-
-def attention_shape(model: PreTrainedModel) -> tuple[int, int, int, int, int]:
-    """(L, D, H, G, K) from a model's config."""
-    config = model.config.get_text_config()
-    heads = config.num_attention_heads
-    return (
-        config.num_hidden_layers,
-        config.hidden_size,
-        heads,
-        getattr(config, "num_key_value_heads", None) or heads,
-        getattr(config, "head_dim", None) or config.hidden_size // heads,
-    )

@@ -13,9 +13,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from polyprefix.methods.base import Adapter, Footprint, Method, Start, TrainDefaults, attention_shape, tokens_of_length
+from polyprefix.methods.base import Adapter, Footprint, Method, Start, TrainDefaults, tokens_of_length
 from polyprefix.models.head import embedding_table
 from polyprefix.models.load import BaseModel
+from polyprefix.models.shape import ModelShape
 from polyprefix.prefix import AttentionHook, KVPrefix
 
 
@@ -56,7 +57,7 @@ class SoftPrompt(Method):
 
     def parameters(self, model: PreTrainedModel) -> int:
         """P D."""
-        return self.length * attention_shape(model)[1]
+        return self.length * ModelShape.of(model).D
 
 
 class PromptTable(Adapter):

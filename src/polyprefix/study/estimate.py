@@ -18,12 +18,13 @@ from dataclasses import dataclass, replace
 
 from polyprefix.adapters import registry as methods
 from polyprefix.config import RunConfig
+from polyprefix.engine.flop_counter import forward_flops
 from polyprefix.engine.memory import LEAST, MOST, SHARE, values_per_token
 from polyprefix.methods.base import Footprint
 from polyprefix.models.head import LARGEST
 from polyprefix.study.devices import Device
 from polyprefix.study.lengths import Lengths, lengths
-from polyprefix.study.shapes import Shape, meta_model, shape
+from polyprefix.study.shapes import meta_model, parameters, shape
 from polyprefix.tasks import registry as tasks
 from polyprefix.text.prepare import ENGLISH, choose_languages
 from polyprefix.training import activation_cache
@@ -92,7 +93,7 @@ class _Counting:
         self.config, self.device, self.train, self.test = config, device, train, test
         self.unmeasured = languages / len(test)
         """Languages for each one that was measured; the others are taken to be like those."""
-        self.shape: Shape = shape(config.model)
+        self.shape, self.parameters = shape(config.model), parameters(config.model)
         self.method = methods.build(config.method)
         self.trained = self.method.parameters(meta_model(config.model)) if config.trains else 0
         self.footprint = self.method.footprint(self.shape.L) if config.trains else Footprint()
@@ -115,11 +116,11 @@ class _Counting:
     def weights(self) -> float:
         matrices = self.shape.layer_weights * self.shape.L
         quantised = {"none": self.bytes, "8bit": 1.0, "4bit": 0.56}[self.config.runtime.quantize]
-        return matrices * quantised + (self.shape.parameters - matrices) * self.bytes
+        return matrices * quantised + (self.parameters - matrices) * self.bytes
 
     def matrices(self) -> float:
         """Bytes of all layers' weights."""
-        return self.weights() - (self.shape.parameters - self.shape.layer_weights * self.shape.L) * self.bytes
+        return self.weights() - (self.parameters - self.shape.layer_weights * self.shape.L) * self.bytes
 
     def head(self) -> float:
         """Bytes of the head's."""
@@ -131,7 +132,7 @@ class _Counting:
         if wanted is not None:
             return wanted
         s, recomputed = self.shape, self.config.train.gradient_checkpointing
-        values = values_per_token(s.L, s.D, s.H, s.G, s.K, s.I, training=training, recomputed=recomputed)
+        values = values_per_token(s, training=training, recomputed=recomputed)
         free = self.free()
         most = MOST["cpu" if self.device.host else "cuda", training]
         return max(LEAST, min(most, SHARE * free / (values * self.bytes)))
@@ -240,7 +241,7 @@ class _Counting:
         """
         tokens = rows * ((prompt - shared) * (1 - saved) + branches) + shared
         passes = max(1, tokens / self.budget(False))
-        heads = rows * (1 + branches) * 2 * self.shape.D * self.shape.V
+        heads = forward_flops(head=self.shape.D * self.shape.V, positions=rows * (1 + branches))
         flops = tokens * self.layers_flops(prompt + self.footprint.virtual_tokens) + heads
         whole_passes = passes + (shared > 0)  # what prompts share is a pass by itself, without the head
         read = self.device.reads(whole_passes * self.matrices() + passes * self.head())
@@ -253,7 +254,7 @@ class _Counting:
         steps = batches * item.new_tokens * WRITTEN
         rows = count / batches
         s = self.shape
-        flops = rows * (2 * s.layer_weights * s.L + 2 * s.D * s.V)
+        flops = forward_flops(s.layer_weights * s.L, s.H * s.K, s.D * s.V, tokens=rows, pairs=0, positions=rows)
         cache = rows * item.prompt * 2 * s.G * s.K * s.L * self.bytes
         read = self.device.reads(self.matrices() + self.head())
         one = flops / self.device.flops(self.dtype) + read + cache / self.device.bandwidth
@@ -264,7 +265,7 @@ class _Counting:
     def layers_flops(self, seen: float) -> float:
         """FLOPs of one token in all layers, forward."""
         s = self.shape
-        return s.L * (2.0 * s.layer_weights + 4.0 * seen * s.H * s.K)
+        return forward_flops(s.layer_weights * s.L, s.H * s.K, tokens=1, pairs=s.L * seen)
 
     def moved(self, tokens: float) -> float:
         """Bytes of activations that pass through memory, forward."""

@@ -3,40 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from polyprefix.errors import ModelError
-from polyprefix.methods.base import attention_shape
+from polyprefix.models.shape import ModelShape
 
 FILE = Path(__file__).with_name("shapes.json")
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What cost depends on. L layers, D width, H query heads, G key/value heads, K head dimension, V vocabulary."""
-
-    L: int
-    D: int
-    H: int
-    G: int
-    K: int
-    I: int  # noqa: E741
-    """Width of the feed-forward part, which has three matrices."""
-    V: int
-    parameters: int
-
-    @property
-    def layer_weights(self) -> int:
-        """Weights of the matrices of one layer."""
-        return 2 * self.D * self.H * self.K + 2 * self.D * self.G * self.K + 3 * self.D * self.I
-
-    @property
-    def attention_width(self) -> int:
-        """Values of queries, keys, values and output, a token and layer."""
-        return 2 * self.H * self.K + 2 * self.G * self.K
 
 
 @cache
@@ -64,14 +38,20 @@ def meta_model(name: str) -> Any:
 
 
 @cache
-def shape(name: str) -> Shape:
+def shape(name: str) -> ModelShape:
     """The shape of a model.
 
     Raises:
         ModelError: see `meta_model`.
     """
-    model = meta_model(name)
-    config = model.config
-    L, D, H, G, K = attention_shape(model)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Shape(L, D, H, G, K, getattr(config, "intermediate_size", 4 * D), config.vocab_size, parameters)
+    return ModelShape.of(meta_model(name))
+
+
+@cache
+def parameters(name: str) -> int:
+    """Of a whole model.
+
+    Raises:
+        ModelError: see `meta_model`.
+    """
+    return sum(parameter.numel() for parameter in meta_model(name).parameters())
