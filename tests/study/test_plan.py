@@ -86,9 +86,9 @@ def test_kept_lower_layers_take_memory_and_save_time_from_the_second_pass_on() -
 
 
 def test_weights_alone_are_a_lower_bound_of_memory() -> None:
-    for model, parameters in PUBLISHED.items():
-        assert cost(model=model, method="none").memory > 2 * parameters
-        assert cost(model=model, method="full").memory > 16 * parameters
+    for model, count in PUBLISHED.items():
+        assert cost(model=model, method="none").memory > 2 * count
+        assert cost(model=model, method="full").memory > 16 * count
 
 
 @pytest.mark.parametrize(
