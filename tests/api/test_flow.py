@@ -171,8 +171,7 @@ def test_parameters_are_counted_as_peft_does(adapted: pp.AdaptedModel, capsys: p
 
 @pytest.mark.real
 def test_the_second_question_needs_no_loading(tmp_path: Path) -> None:
-    """Measured on two cores that ran other tests too: 28 to 46 times quicker with one thread, 14 with two.
-    The law leaves room for more of them."""
+    """Measured on two cores that ran other tests too: 28 to 46 times quicker with one thread, 14 with two."""
     code = (
         "import time; start = time.perf_counter(); import polyprefix as pp\n"
         "ask = pp.Predictor('run'); ask(['Timu yashinda fainali']); first = time.perf_counter() - start\n"
