@@ -5,7 +5,7 @@ python -m benchmarks.gpu [--shapes gemma-3-270m ...] [--lengths 80 400] [--devic
 Random weights in the shapes of published models, random texts of different length, bfloat16. Training against PEFT's prefix tuning under
 transformers' Trainer with batches of similar length; evaluation of the base model on documents with four choices against the Hugging Face
 backend of lm-evaluation-harness; same precision and batch. One process a shape, contestants in turn. Prints tokens per second, the share of
-the measured ceiling of matrix products, and memory. `--device cpu --shapes tiny --dtype float32` tries the command itself.
+the measured peak of matrix products, and memory. `--device cpu --shapes tiny --dtype float32` tries the command itself.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def lines(records: list[dict[str, Any]]) -> list[str]:
             continue
         speed, memory = record["examples_per_second"]["median"], record["peak_memory_bytes"]["median"]
         tokens = f", {record['tokens_per_second']['median']:,.0f} tokens/s" if "tokens_per_second" in record else ""
-        share = f", {record['mfu']['median']:.0%} of the ceiling" if "mfu" in record else ""
+        share = f", {record['mfu']['median']:.0%} of the measured peak" if "mfu" in record else ""
         found.append(f"{name}: {speed:.3g} examples/s{tokens}{share}, {memory / 1e9:.1f} GB")
     return found
 

@@ -72,7 +72,7 @@ def _row(record: dict[str, Any], ours: dict[str, Any] | None) -> str:
 
 def ceiling(results: Sequence[dict[str, Any]]) -> str:
     """What we reached of the machine's own matrix products."""
-    rows = ["| measurement | share of the ceiling | ceiling | padding |", "|" + " --- |" * 4]
+    rows = ["| measurement | MFU, of the measured peak | measured peak | padding |", "|" + " --- |" * 4]
     for result in results:
         for r in result["medians"]:
             if r["contestant"] == "polyprefix" and "mfu" in r and r["setting"] == "same":
@@ -88,7 +88,7 @@ def ceiling(results: Sequence[dict[str, Any]]) -> str:
 def gpu(result: dict[str, Any] | None) -> str:
     """One row for each shape, length, part and tool."""
     rows = [
-        "| shape | tokens of a text | part | tool | examples/s, median (least to most) | tokens/s | share of the ceiling | memory |",
+        "| shape | tokens of a text | part | tool | examples/s, median (least to most) | tokens/s | MFU | memory |",
         "|" + " --- |" * 8,
     ]
     found = {(r["workload"], r["part"], r["contestant"]): r for r in (result or {"medians": []})["medians"]}

@@ -14,6 +14,7 @@ import io
 import statistics
 import subprocess
 import tarfile
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,8 +32,12 @@ def main() -> None:
     figures = {name: measure(files) for name, files in sources.items()}
     print("| | " + " | ".join(figures) + " |")
     print("|" + " --- |" * (len(figures) + 1))
-    for row in next(iter(figures.values())):
-        print(f"| {row} | " + " | ".join(f"{columns[row]:,}" for columns in figures.values()) + " |")
+    for row in dict.fromkeys(row for columns in figures.values() for row in columns):
+        print(
+            f"| {row} | "
+            + " | ".join(f"{columns[row]:,}" if row in columns else "" for columns in figures.values())
+            + " |"
+        )
 
 
 def measure(files: Mapping[str, str]) -> dict[str, int | float]:
@@ -62,7 +67,16 @@ def measure(files: Mapping[str, str]) -> dict[str, int | float]:
         "largest file": max(sizes),
         "median lines of a function": statistics.median(lengths),
         "functions of more than 60 lines": sum(length > 60 for length in lengths),
+        **{f"lines of {folder}": count for folder, count in sorted(folders(files).items())},
     }
+
+
+def folders(files: Mapping[str, str]) -> dict[str, int]:
+    """Lines of each folder, and of the files beside them."""
+    found: Counter[str] = Counter()
+    for path, text in files.items():
+        found[path.partition("/")[0] if "/" in path else "files"] += lines(text)
+    return found
 
 
 def lines(text: str) -> int:
