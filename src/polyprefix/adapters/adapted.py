@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from transformers import StoppingCriteriaList
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from polyprefix.adapters.original import ATTACHED, Attachments, Original
 from polyprefix.errors import ModelError
-from polyprefix.methods._original import ATTACHED, Attachments, Original
 from polyprefix.methods.base import Adapter, Method, Start
 from polyprefix.models.head import keep_contiguous, only_at
 from polyprefix.models.load import BaseModel
