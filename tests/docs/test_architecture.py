@@ -45,3 +45,31 @@ def test_the_example_passes_every_step() -> None:
 @pytest.mark.parametrize("path", [*TESTS, *(f"src/polyprefix/{path}" for path in PATHS)])
 def test_a_path_exists(path: str) -> None:
     assert (ROOT / path).exists()
+
+
+OF_AN_EARLIER_COMMIT = {"tools/sweep.py"}
+"""Named with the commit that had it."""
+
+
+def named_paths() -> list[tuple[str, str]]:
+    """(page, path) of every file or folder of the checkout that a page names in code."""
+    rooms = [p.name for p in (ROOT / "src" / "polyprefix").iterdir() if p.is_dir()]
+    found = set()
+    for page in [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]:
+        for path in re.findall(r"`((?:[a-z_]+/)+(?:[a-z_0-9]+\.py)?)`", page.read_text(encoding="utf-8")):
+            if path not in OF_AN_EARLIER_COMMIT and path.split("/")[0] in {
+                *rooms,
+                "tests",
+                "tools",
+                "benchmarks",
+                "studies",
+                "docs",
+                "src",
+            }:
+                found.add((page.name, path))
+    return sorted(found)
+
+
+@pytest.mark.parametrize(("page", "path"), named_paths())
+def test_what_a_page_names_is_there(page: str, path: str) -> None:
+    assert (ROOT / path).exists() or (ROOT / "src" / "polyprefix" / path).exists()

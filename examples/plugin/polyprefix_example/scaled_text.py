@@ -12,8 +12,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults, attention_shape, tokens_of_length
+from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults, tokens_of_length
 from polyprefix.models.load import BaseModel
+from polyprefix.models.shape import ModelShape
 from polyprefix.prefix import AttentionHook, KVPrefix
 from polyprefix.prefix.kv import LayerKV
 
@@ -31,13 +32,14 @@ class ScaledText(Method):
 
     def build(self, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
         """Factors of 1 for the task's instruction."""
-        L, _, _, G, _ = attention_shape(base.model)
-        return Factors(tokens_of_length(base, start.text, self.length), torch.ones(L, G, device=base.model.device))
+        shape = ModelShape.of(base.model)
+        factors = torch.ones(shape.L, shape.G, device=base.model.device)
+        return Factors(tokens_of_length(base, start.text, self.length), factors)
 
     def parameters(self, model: PreTrainedModel) -> int:
         """L G."""
-        L, _, _, G, _ = attention_shape(model)
-        return L * G
+        shape = ModelShape.of(model)
+        return shape.L * shape.G
 
 
 class Factors(Adapter):

@@ -22,9 +22,12 @@ def measured_peak(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype, m: int, k: int, n: int) -> float:
-    """FLOP/s of the fastest of some products of [m, k] with a transposed [n, k], as a linear layer computes them."""
+    """FLOP/s of the fastest of some products of [m, k] with a transposed [n, k], as a linear layer has them.
+
+    `mm` and not `linear`, whose thread pool on a CPU does not survive a fork of the process.
+    """
     a, b = torch.randn(m, k, device=device, dtype=dtype), torch.randn(n, k, device=device, dtype=dtype)
-    return 2 * m * k * n / fastest(lambda: torch.nn.functional.linear(a, b), device)
+    return 2 * m * k * n / fastest(lambda: torch.mm(a, b.T), device)
 
 
 def fastest(work: Callable[[], object], device: torch.device) -> float:
