@@ -12,7 +12,9 @@ import torch
 
 from polyprefix.testing.tiny import tiny_model, tiny_tokenizer
 
-os.environ["HF_DEACTIVATE_ASYNC_LOAD"] = "1"  # transformers' loader threads meet a broken OpenMP pool in processes that tests fork
+os.environ["HF_DEACTIVATE_ASYNC_LOAD"] = (
+    "1"  # transformers' loader threads meet a broken OpenMP pool in processes that tests fork
+)
 torch.set_num_threads(1)  # tiny tensors, several workers: more threads only wait for each other
 
 
