@@ -124,9 +124,23 @@ def load_inputs(config: RunConfig, source: Source, earlier: Inputs | None = None
         gc.collect()
         base = load_model(config.model, **_loading(config))
     if tokens is None or base.identity != tokenised_for:
-        limit = min(base.max_length, config.text.max_length or base.max_length)
-        tokens = tokenise(task, examples, base.tokenizer, limit, base.vocabulary)
+        tokens = tokens_for(base, task, examples, config)
     return Inputs(task, source, examples, base, tokens, config, time.perf_counter() - start)
+
+
+def tokens_for(base: BaseModel, task: Task, examples: Examples, config: RunConfig) -> Tokens:
+    """The examples as tokens of a base model, no longer than it reads and the settings allow.
+
+    Raises:
+        DataError: as `tokenise`.
+    """
+    limit = min(base.max_length, config.text.max_length or base.max_length)
+    return tokenise(task, examples, base.tokenizer, limit, base.vocabulary)
+
+
+def learned(config: RunConfig, task: Task, tokens: Tokens) -> dict[str, Any]:
+    """What an adapter keeps of the task that it was trained on."""
+    return {**tasks.saved(config, task), "shots": tokens.shots, "end": tokens.end}
 
 
 def _loading(config: RunConfig) -> dict[str, Any]:
@@ -175,8 +189,7 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
         checkpoint=Checkpoint(folder.unfinished.checkpoint, folder.train_log if group.main else None, checkpoint_seconds),
     )  # fmt: skip
     if report.steps:
-        learned = {**tasks.saved(config, task), "shots": tokens.shots, "end": tokens.end}
-        save_adapter(model, folder.adapter, task=learned, write=group.main)
+        save_adapter(model, folder.adapter, task=learned(config, task, tokens), write=group.main)
 
     answers = predict(
         model, examples.test, tokens.test, config.eval.token_budget, reporter, f"test {method.name}", folder.unfinished,

@@ -241,7 +241,7 @@ def test_it_is_left_out_where_it_saves_nothing(method: dict[str, Any], settings:
 
 
 def test_it_is_left_out_where_few_layers_would_be_spared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(activation_cache, "WORTH", 0.7)
+    monkeypatch.setattr(activation_cache, "LEAST_BELOW", 0.7)
     assert not fit(None).used and fit(True).used
 
 

@@ -9,6 +9,7 @@ from polyprefix.api.result import Result
 from polyprefix.errors import OutputError
 from polyprefix.results.table import BASE_METHOD, ResultsTable, read_table, table_of
 from polyprefix.scoring.bootstrap import RESAMPLES
+from polyprefix.statistics.compare import Source
 from polyprefix.statistics.compare import compare as compare_table
 from polyprefix.statistics.comparisons import Comparison
 
@@ -33,7 +34,7 @@ def compare(
         OutputError: if there is nothing to compare, or a file is damaged.
         ConfigError: if the baseline or the metric is not there.
     """
-    return compare_table(_table(results), baseline, metric, resamples, mixed)
+    return compare_table(_source(results), baseline, metric, resamples, mixed)
 
 
 def load_results(folder: str | Path | Sequence[str | Path]) -> ResultsTable:
@@ -49,11 +50,10 @@ def load_results(folder: str | Path | Sequence[str | Path]) -> ResultsTable:
     return read_table([Path(one) for one in folders])
 
 
-def _table(results: ResultsTable | Sequence[Result] | Sequence[str | Path] | str | Path) -> ResultsTable:
-    if isinstance(results, ResultsTable):
+def _source(results: ResultsTable | Sequence[Result] | Sequence[str | Path] | str | Path) -> Source:
+    """A table of results in memory; folders as they are, which the comparison reads itself."""
+    if isinstance(results, ResultsTable | str | Path):
         return results
-    if isinstance(results, str | Path):
-        return load_results(results)
     in_memory = [one for one in results if isinstance(one, Result)]
     if len(in_memory) == len(results):
         return table_of([(one.record, one.predictions) for one in in_memory])
@@ -61,4 +61,4 @@ def _table(results: ResultsTable | Sequence[Result] | Sequence[str | Path] | str
         raise OutputError(
             "compare: found results beside folders, expected one of the two; load folders with Result.load"
         )
-    return load_results([Path(str(one)) for one in results])
+    return [Path(str(one)) for one in results]

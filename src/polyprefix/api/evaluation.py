@@ -10,7 +10,7 @@ from typing import Any
 
 from polyprefix.adapters.adapted import AdaptedModel, attach
 from polyprefix.api.result import Result
-from polyprefix.api.training import TrainingRecord, configure, longest
+from polyprefix.api.training import TrainingRecord, configure
 from polyprefix.config import RunConfig, validate
 from polyprefix.data.hub import hub_from_environment
 from polyprefix.engine.cost import start_measuring_memory
@@ -18,10 +18,10 @@ from polyprefix.evaluation.predictions import predict
 from polyprefix.methods.none import NoAdapter
 from polyprefix.models.load import BaseModel
 from polyprefix.progress import interactive
-from polyprefix.recipe import Inputs, result_of
+from polyprefix.recipe import Inputs, result_of, tokens_for
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks.base import Source, Task
-from polyprefix.text.prepare import load_examples, tokenise
+from polyprefix.text.prepare import load_examples
 from polyprefix.training.loop import TrainReport
 
 
@@ -77,7 +77,7 @@ def _evaluate(adapted: AdaptedModel, task: Task, given: dict[str, Any], hub: Pat
     source = Source(hub_from_environment(hub))
     as_read = config.model_copy(update={"adapter": "in memory"})  # whose training data is not read again
     examples = load_examples(task, as_read, source)
-    tokens = tokenise(task, examples, base.tokenizer, longest(base, config), base.vocabulary)
+    tokens = tokens_for(base, task, examples, config)
     inputs = Inputs(task, source, examples, base, tokens, as_read, time.perf_counter() - start)
     start_measuring_memory(adapted.device)
     title = f"test {adapted.method.name}"

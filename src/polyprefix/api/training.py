@@ -16,9 +16,10 @@ from polyprefix.methods.base import Method
 from polyprefix.models.digest import LENGTH, with_digests
 from polyprefix.models.load import BaseModel
 from polyprefix.progress import interactive
+from polyprefix.recipe import learned, tokens_for
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks.base import ENGLISH, Source, Task
-from polyprefix.text.prepare import Tokens, load_examples, tokenise
+from polyprefix.text.prepare import load_examples
 from polyprefix.training.loop import TrainReport
 from polyprefix.training.loop import train as train_adapter
 
@@ -101,7 +102,7 @@ def train(
     # prompts of the test set train nothing, but the first shows whether a choice begins with another
     examples = load_examples(task, config.model_copy(update={"languages": ()}), source)
     examples = replace(examples, test={ENGLISH: examples.test[ENGLISH][:1]})
-    tokens = tokenise(task, examples, model.tokenizer, longest(model, config), model.vocabulary)
+    tokens = tokens_for(model, task, examples, config)
     adapted = attach(model, methods.build(config.method), init_text=tokens.instruction, seed=seed)
     adapted.learned = learned(config, task, tokens)
     log: list[dict[str, Any]] = []
@@ -132,16 +133,6 @@ def configure(model: BaseModel, task: Task, method: AnyMethod, given: Mapping[st
     if model.wrapped:  # its weights are in memory, whatever lies under its name
         return config.model_copy(update={"model_digest": str(model.identity.weights)[:LENGTH]})
     return with_digests(config)
-
-
-def longest(model: BaseModel, config: RunConfig) -> int:
-    """The most tokens of a prompt with its answer."""
-    return min(model.max_length, config.text.max_length or model.max_length)
-
-
-def learned(config: RunConfig, task: Task, tokens: Tokens) -> dict[str, Any]:
-    """What an adapter keeps of the task that it was trained on."""
-    return {**tasks.saved(config, task), "shots": tokens.shots, "end": tokens.end}
 
 
 def _frame(log: list[dict[str, Any]]) -> pd.DataFrame:

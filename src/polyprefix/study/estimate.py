@@ -181,7 +181,7 @@ class _Counting:
         """Bytes of what the layers below the lowest adapted one gave for each text; 0 where the engine does not keep it."""
         (count, per_step, steps), wanted = self.steps(), self.config.train.cache_lower_layers
         needed = count * (self.train.prompt - self.train.shared + self.train.answer - 1) * self.shape.D * self.bytes
-        pays = steps * per_step > count and self.footprint.lowest_layer >= activation_cache.WORTH * self.shape.L
+        pays = steps * per_step > count and self.footprint.lowest_layer >= activation_cache.LEAST_BELOW * self.shape.L
         fits = needed <= activation_cache.SHARE * self.free()
         return needed if self.footprint.lowest_layer and (pays and fits if wanted is None else wanted) else 0.0
 

@@ -30,7 +30,7 @@ from polyprefix.prefix.probe import normalized_rmse, probe_ids
 
 SHARE = 0.25
 """Of the free memory at most, for what is kept; a pass takes half of it (polyprefix.engine.memory)."""
-WORTH = 0.25
+LEAST_BELOW = 0.25
 """Of the layers at least must lie below; fewer save less than their memory is worth."""
 SAME = 0.01
 """Two passes over the same tokens differ by less, in standard deviations; dropout moves hidden states by tenths."""
@@ -209,7 +209,7 @@ def activation_cache(
     Raises:
         ConfigError: if it is wanted and not possible.
     """
-    pays = again and lowest >= WORTH * model.hook.layers
+    pays = again and lowest >= LEAST_BELOW * model.hook.layers
     place = _place(model, sum(tree.size for tree in trees))
     if wanted is False or (wanted is None and not (pays and place)):
         return None
