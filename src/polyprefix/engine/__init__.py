@@ -1,1 +1,1 @@
-"""What moves: training, prediction, and what they cost."""
+"""What training and evaluation share: batches as tensors, memory, processes, FLOPs, cost."""

@@ -1,1 +1,1 @@
-"""Ways to adapt a model: one file a method. Read `base`, `prefix_tuning`, `adapted`."""
+"""Ways to adapt a model: one file a method. Read `base`, then `prefix_tuning`."""

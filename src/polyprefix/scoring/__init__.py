@@ -1,1 +1,1 @@
-"""Metrics with their uncertainty, and paired statistics between runs."""
+"""Metrics with their uncertainty, and normalisation of answers. Tasks use it, so nothing here imports torch."""
