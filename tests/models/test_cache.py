@@ -47,7 +47,7 @@ def test_it_is_built_once_and_found_again() -> None:
     assert cache.entry(DIGEST) is None
     folder = cache.build(DIGEST, write)
     assert cache.entry(DIGEST) == folder == cache.build(DIGEST, refuse)
-    assert [p.name for p in folder.parent.iterdir() if p.is_dir()] == [DIGEST[:16]]
+    assert [p.name for p in folder.parent.iterdir() if p.is_dir()] == [f"{DIGEST[:16]}-{cache.FORMAT}"]
 
 
 def test_another_source_with_the_same_first_digits_is_not_taken_for_it() -> None:
@@ -86,7 +86,7 @@ def test_a_copied_cache_is_read_once_and_then_trusted(root: Path, monkeypatch: p
     cache.build(DIGEST, write)
     shutil.copytree(root, root.with_name("copy"), copy_function=shutil.copyfile)  # new times of change
     monkeypatch.setenv("POLYPREFIX_CACHE", str(root.with_name("copy")))
-    os.utime(root.with_name("copy") / "models" / DIGEST[:16] / "weights", ns=(1, 1))
+    os.utime(root.with_name("copy") / "models" / f"{DIGEST[:16]}-{cache.FORMAT}" / "weights", ns=(1, 1))
     assert cache.entry(DIGEST) is not None
     monkeypatch.setattr(cache, "sha256_of", refuse)
     assert cache.entry(DIGEST) is not None
@@ -104,7 +104,7 @@ def test_a_build_that_fails_leaves_nothing(root: Path) -> None:
 
 
 def test_what_a_killed_process_left_is_cleared(root: Path) -> None:
-    left_over = root / "models" / f".partial-{DIGEST[:16]}-dead"
+    left_over = root / "models" / f".partial-{DIGEST[:16]}-{cache.FORMAT}-dead"
     left_over.mkdir(parents=True)
     cache.build(DIGEST, write)
     assert not left_over.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -29,6 +30,50 @@ def test_logits_are_those_of_the_model_in_the_file(tmp_path: Path) -> None:
     text = "à la ab 北京"
     assert base.tokenizer.decode(base.tokenizer(text)["input_ids"], skip_special_tokens=True) == text
     assert base.tokenizer.pad_token_id == 0
+
+
+@pytest.mark.parametrize("bos", [None, True, False])
+@pytest.mark.parametrize("eos", [None, True, False])
+@pytest.mark.parametrize("of_transformers", ["", "<s> $A", "$A </s>", "<s> $A </s>"])
+def test_texts_begin_and_end_as_the_file_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bos: bool | None, eos: bool | None, of_transformers: str
+) -> None:
+    """Law: whatever transformers makes of it; what the file does not say stays as transformers has it."""
+    from tokenizers.processors import TemplateProcessing
+    from transformers import AutoTokenizer
+
+    read = AutoTokenizer.from_pretrained
+
+    def another(*args: object, **kwargs: object) -> Any:
+        tokenizer = read(*args, **kwargs)
+        first, last = tokenizer.bos_token, tokenizer.eos_token
+        pattern = of_transformers.replace("<s>", first).replace("</s>", last) or "$A"
+        special = [(token, tokenizer.convert_tokens_to_ids(token)) for token in (first, last) if token in pattern]
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=pattern, special_tokens=special)
+        return tokenizer
+
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", another)
+    write_tiny_gguf(tmp_path / "tiny.gguf", bos=bos, eos=eos)
+    tokenizer = load_model(str(tmp_path / "tiny.gguf"), device="cpu", dtype="float32").tokenizer
+    ids = tokenizer("à la ab")["input_ids"]
+    assert (ids[0] == tokenizer.bos_token_id) == ("<s>" in of_transformers if bos is None else bos)
+    assert (ids[-1] == tokenizer.eos_token_id) == ("</s>" in of_transformers if eos is None else eos)
+    assert tokenizer.decode(ids, skip_special_tokens=True) == "à la ab"
+
+
+def test_a_tokenizer_that_cuts_the_words_of_its_vocabulary_is_refused(tmp_path: Path) -> None:
+    """As transformers 5.17 reads Gemma's: merge ranks as the scores of a unigram model, in which short pieces are the likeliest."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    letters = [chr(97 + i) for i in range(26)]
+    words = [a + b for a in letters for b in letters]
+    scores = [-float(rank) for rank in range(len(letters) + len(words))]
+    unigram = Tokenizer(models.Unigram(list(zip([*letters, *words], scores, strict=True))))
+    bpe = Tokenizer(models.BPE({word: i for i, word in enumerate([*letters, *words])}, [(w[0], w[1]) for w in words]))
+    gguf._require_whole_words(PreTrainedTokenizerFast(tokenizer_object=bpe), tmp_path)
+    with pytest.raises(ModelError, match="reads its tokenizer wrongly"):
+        gguf._require_whole_words(PreTrainedTokenizerFast(tokenizer_object=unigram), tmp_path)
 
 
 def test_the_second_start_converts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

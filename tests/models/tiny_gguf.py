@@ -23,8 +23,10 @@ NAMES = {
 }
 
 
-def write_tiny_gguf(path: Path, architecture: str = "llama", seed: int = 0) -> Any:
-    """Writes the file, and returns the model that is in it."""
+def write_tiny_gguf(
+    path: Path, architecture: str = "llama", seed: int = 0, *, bos: bool | None = None, eos: bool | None = None
+) -> Any:
+    """Writes the file, which may say what stands around a text, and returns the model that is in it."""
     model = tiny_model("llama-gqa-tied", seed=seed)
     config = model.config
     writer = gguf.GGUFWriter(path, architecture)
@@ -39,6 +41,10 @@ def write_tiny_gguf(path: Path, architecture: str = "llama", seed: int = 0) -> A
     writer.add_rope_dimension_count(config.head_dim)
     writer.add_rope_freq_base(10000.0)
     _add_tokenizer(writer)
+    if bos is not None:
+        writer.add_add_bos_token(bos)
+    if eos is not None:
+        writer.add_add_eos_token(eos)
     state = model.state_dict()
     writer.add_tensor("token_embd.weight", state["model.embed_tokens.weight"].numpy())
     writer.add_tensor("output_norm.weight", state["model.norm.weight"].numpy())

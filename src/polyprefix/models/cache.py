@@ -25,8 +25,8 @@ from polyprefix.errors import OutputError
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
-"""Raised when what we write changes: entries of another format are built again."""
+FORMAT = 2
+"""Raised when what we write changes: each version of polyprefix reads its own entries. 2: tokenizers begin texts as the file says."""
 MANIFEST = "manifest.json"
 
 
@@ -76,7 +76,7 @@ def entry(digest: str) -> Path | None:
 
     Sizes and times of change are compared at each start; where a time differs (a copied cache), the contents are.
     """
-    folder = _models() / digest[:16]
+    folder = _models() / _name(digest)
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if (manifest["format"], manifest["source"]) != (FORMAT, digest):
@@ -109,14 +109,14 @@ def build(digest: str, write: Callable[[Path], None]) -> Path:
         return folder
     with _writing():
         _models().mkdir(parents=True, exist_ok=True)
-        with _alone(_models() / f"{digest[:16]}.lock"):
+        with _alone(_models() / f"{_name(digest)}.lock"):
             if folder := entry(digest):  # another process was faster
                 return folder
             return _publish(digest, write)
 
 
 def _publish(digest: str, write: Callable[[Path], None]) -> Path:
-    folder, prefix = _models() / digest[:16], f".partial-{digest[:16]}-"
+    folder, prefix = _models() / _name(digest), f".partial-{_name(digest)}-"
     for left_over in _models().glob(f"{prefix}*"):  # of a process that was killed: the lock is ours
         shutil.rmtree(left_over, ignore_errors=True)
     partial = Path(tempfile.mkdtemp(prefix=prefix, dir=_models()))
@@ -132,6 +132,10 @@ def _publish(digest: str, write: Callable[[Path], None]) -> Path:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def _name(digest: str) -> str:
+    return f"{digest[:16]}-{FORMAT}"
 
 
 def _models() -> Path:

@@ -27,6 +27,8 @@ from polyprefix.safe_files import require_regular
 
 log = logging.getLogger(__name__)
 
+FEWEST_WORDS = 20
+"""Of a vocabulary, to judge a tokenizer by."""
 SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 
@@ -77,8 +79,10 @@ def convert(path: Path, folder: Path) -> None:
         refuse_other_than_decoders(config, str(path))
         with _damage_as_model_error(path):
             tokenizer = AutoTokenizer.from_pretrained(**source)
-            with redirect_stderr(StringIO()):  # a bar that transformers' own switch does not reach
-                model = AutoModelForCausalLM.from_pretrained(**source, **_unpacked(), config=config, dtype="float32")
+            _frame_texts(tokenizer, _declared(path))
+        _require_whole_words(tokenizer, path)
+        with _damage_as_model_error(path), redirect_stderr(StringIO()):  # a bar that transformers' own switch does not reach
+            model = AutoModelForCausalLM.from_pretrained(**source, **_unpacked(), config=config, dtype="float32")
         # save_pretrained refuses a model that says it is quantised; its weights no longer are
         for holder in (model.config, model.generation_config):
             if hasattr(holder, "quantization_config"):
@@ -108,6 +112,54 @@ def read_tokenizer(folder: Path) -> Any:
         chat_template=template.read_text(encoding="utf-8") if template.is_file() else None,
         **settings,
     )
+
+
+def _declared(path: Path) -> dict[str, bool]:
+    """What the file says of the tokens around a text: `bos` and `eos`, each true, false or not there."""
+    fields = importlib.import_module("gguf").GGUFReader(path).fields
+    found = {name: fields.get(f"tokenizer.ggml.add_{name}_token") for name in ("bos", "eos")}
+    return {name: bool(field.contents()) for name, field in found.items() if field is not None}
+
+
+def _frame_texts(tokenizer: Any, declared: dict[str, bool]) -> None:
+    """Let texts begin and end with special tokens as the file says: which of them transformers adds depends on its version.
+
+    (5.17 leaves out Gemma's beginning of text, which makes other answers; 5.23 does not.)
+    """
+    from tokenizers import processors
+
+    ids = tokenizer("a")["input_ids"]
+    found = {"bos": ids[:1] == [tokenizer.bos_token_id], "eos": ids[-1:] == [tokenizer.eos_token_id]}
+    wanted = found | {
+        name: there for name, there in declared.items() if getattr(tokenizer, f"{name}_token") is not None
+    }
+    if wanted == found:
+        return
+    tokens = {name: getattr(tokenizer, f"{name}_token") for name, there in wanted.items() if there}
+    begin, end = ([tokens[name]] if name in tokens else [] for name in ("bos", "eos"))
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=[*begin, "$A", *end],
+        pair=[*begin, "$A", *end, *[f"{token}:1" for token in begin], "$B:1", *[f"{token}:1" for token in end]],
+        special_tokens=[(token, tokenizer.convert_tokens_to_ids(token)) for token in dict.fromkeys([*begin, *end])],
+    )
+
+
+def _require_whole_words(tokenizer: Any, path: Path) -> None:
+    """A vocabulary's own words are one token each. Where most fall to pieces, transformers took the file for another kind of tokenizer.
+
+    (5.17 reads the merge ranks of Gemma's vocabulary as probabilities: 155 of 749 words are whole; 5.18 and later have all of them.)
+
+    Raises:
+        ModelError: if most do.
+    """
+    words = {token: tokenizer.decode([token]) for token in range(0, len(tokenizer), max(1, len(tokenizer) // 1000))}
+    words = {token: word for token, word in words.items() if len(word.strip()) > 1 and word.strip().isalpha()}
+    whole = sum(tokenizer(word, add_special_tokens=False)["input_ids"] == [token] for token, word in words.items())
+    if len(words) >= FEWEST_WORDS and whole < len(words) / 2:
+        raise ModelError(
+            f"{path}: transformers {importlib.import_module('transformers').__version__} reads its tokenizer wrongly (of {len(words)} words "
+            f"of the vocabulary {len(words) - whole} are cut to pieces); install a newer one: pip install --upgrade transformers"
+        )
 
 
 def _unpacked() -> dict[str, Any]:
