@@ -52,8 +52,9 @@ def point(model: str, axis: str, size: int, seed: int = 0) -> dict[str, float]:
     from polyprefix.evaluation.loglikelihood import loglikelihood
     from polyprefix.models.load import load_model
     from polyprefix.text.tokens import TokenizedPrompt
-    from polyprefix.training.loop import Optimizer
-    from polyprefix.types import Prompt
+    from polyprefix.training.length import Length
+from polyprefix.training.optimizer import Optimizer
+    from polyprefix.training.optimizer import Optimizer
 
     rng = random.Random(seed)
     base = load_model(model, dtype="float32")
@@ -80,7 +81,7 @@ def point(model: str, axis: str, size: int, seed: int = 0) -> dict[str, float]:
         steps = size // each if axis == "training" else 2
         config = TrainConfig(learning_rate=1e-3, weight_decay=0.0, batch_size=each)
         adapted.train()
-        optimizer = Optimizer(adapted, [text(length) for _ in range(each)], config, steps + 1)
+        optimizer = Optimizer(adapted, [text(length) for _ in range(each)], config, Length.exactly(steps + 1))
         optimizer.step(range(each))
         start = time.perf_counter()
         for _ in range(steps):

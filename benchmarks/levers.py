@@ -29,7 +29,8 @@ from polyprefix.engine.flop_counter import Work
 from polyprefix.evaluation import loglikelihood as predict
 from polyprefix.text.tokens import TokenizedPrompt, encode
 from polyprefix.training import loop as engine
-from polyprefix.training.loop import Optimizer
+from polyprefix.training.length import Length
+from polyprefix.training.optimizer import Optimizer
 from polyprefix.types import Prompt
 
 
@@ -110,7 +111,7 @@ def training(model: AdaptedModel, rows: tuple[Row, ...], steps: int, batch: int,
     ]
     model.train()
     config = TrainConfig(learning_rate=1e-3, weight_decay=0.0, batch_size=batch)
-    optimizer = Optimizer(model, items, config, steps * passes + 1)
+    optimizer = Optimizer(model, items, config, Length.exactly(steps * passes + 1))
     optimizer.step([(steps * batch + n) % len(items) for n in range(batch)])
     optimizer.meter.work = Work()
     start = time.perf_counter()

@@ -45,6 +45,7 @@ def test_equal_settings_have_equal_ids_and_others_do_not() -> None:
 def test_the_default_protocol_leaves_ids_as_they_were_and_another_is_part_of_them() -> None:
     without = {key: value for key, value in config().model_dump(mode="json").items() if key != "protocol"}
     del without["train"]["cache_lower_layers"], without["train"]["whole_pass"], without["runtime"]["allow_pickle"]
+    del without["train"]["keep"], without["train"]["max_steps"]
     del without["eval_ids"], without["model_digest"], without["adapter_digest"]
     digest = hashlib.sha256(json.dumps(without, sort_keys=True).encode()).hexdigest()[:8]
     assert config().run_id() == config(protocol="default").run_id() == f"terms-prefix-m-s0-{digest}"
@@ -57,6 +58,8 @@ def test_how_lower_layers_are_computed_leaves_ids_as_they_were_unless_somebody_s
         values["protocol"],
         values["train"]["cache_lower_layers"],
         values["train"]["whole_pass"],
+        values["train"]["keep"],
+        values["train"]["max_steps"],
         values["runtime"]["allow_pickle"],
         values["eval_ids"],
     )
@@ -64,6 +67,16 @@ def test_how_lower_layers_are_computed_leaves_ids_as_they_were_unless_somebody_s
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
     assert config().run_id() == f"terms-prefix-m-s0-{digest}"
     assert config(train={"cache_lower_layers": False}).run_id() != config().run_id()
+
+
+def test_settings_that_came_later_leave_the_ids_of_what_they_mean_alone() -> None:
+    """What the first version filled in for steps, and the weights of a single validation, are the same as not saying them."""
+    assert config(train={"epochs": 4}).run_id() == config(train={"epochs": 4, "steps": 60}).run_id()
+    assert config(train={"steps": 8, "keep": "best"}).run_id() == config(train={"steps": 8}).run_id()
+    once = {"steps": 8, "validations": 1}
+    assert config(train={**once, "keep": "last"}).run_id() == config(train={**once, "keep": "best"}).run_id()
+    assert config(train={"steps": 8, "keep": "last"}).run_id() != config(train={"steps": 8, "keep": "best"}).run_id()
+    assert config(train={"max_steps": 8}).run_id() != config().run_id()
 
 
 def test_assignments_reach_sections_and_read_numbers() -> None:

@@ -87,13 +87,13 @@ def test_every_seed_in_the_range_is_a_seed_everywhere(seed: int) -> None:
         validate(RunConfig, {**BASE, "seed": 2**63}, "run")
 
 
-def test_steps_that_are_given_are_exact_and_the_default_makes_a_pass() -> None:
+def test_steps_that_are_given_are_exact_and_the_default_is_bounded() -> None:
     def steps(examples: int, **train: Any) -> int:
         values = {**BASE, "train_size": examples, "train": {"batch_size": 4, **train}}
         return methods.resolve(validate(RunConfig, values, "run")).train.total_steps(examples)
 
-    assert steps(400, steps=2) == 2 and steps(4, steps=2) == 2
-    assert steps(400, steps=60) == 60 and steps(400) == 100 and steps(40) == 60
+    assert steps(400, steps=2) == 2 and steps(4, steps=2) == 2 and steps(400, steps=60) == 60
+    assert steps(400) == 4 * 400 and steps(40) == 4 * 64 and steps(400, max_steps=50) == 50 and steps(40_000) == 10_000
     assert steps(400, epochs=0.5) == 50 and steps(400, epochs=2) == 200
     resolved = methods.resolve(validate(RunConfig, {**BASE, "train": {"batch_size": 4}}, "run"))
     again = methods.resolve(validate(RunConfig, resolved.model_dump(mode="json"), "run"))

@@ -19,7 +19,8 @@ from polyprefix.engine.peak import measured_peak
 from polyprefix.evaluation.loglikelihood import loglikelihood
 from polyprefix.models.load import load_model
 from polyprefix.text.tokens import TokenizedPrompt, encode
-from polyprefix.training.loop import Optimizer
+from polyprefix.training.length import Length
+from polyprefix.training.optimizer import Optimizer
 from polyprefix.types import Prompt
 
 
@@ -119,7 +120,7 @@ def _optimizer(model: AdaptedModel, work: Workload) -> Optimizer:
         cache_lower_layers=False,  # the rows come again for the measurement's sake only
     )  # fmt: skip
     model.train()
-    return Optimizer(model, [_encoded(row) for row in work.rows], config, work.max_steps)
+    return Optimizer(model, [_encoded(row) for row in work.rows], config, Length.exactly(work.max_steps))
 
 
 def _encoded(row: Row) -> TokenizedPrompt:

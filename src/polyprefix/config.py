@@ -30,7 +30,7 @@ DEFAULT_PROTOCOL = "default"
 """The project's own prompts and scoring."""
 ADDED_LATER: Mapping[str, tuple[Any, ...]] = {
     "protocol": (DEFAULT_PROTOCOL,), "eval_ids": ("same",), "model_digest": (None,), "adapter_digest": (None,),
-    "train.cache_lower_layers": (None,), "train.whole_pass": (None, True),
+    "train.cache_lower_layers": (None,), "train.whole_pass": (None, True), "train.keep": (None, "best"), "train.max_steps": (None,),
 }  # fmt: skip
 """Setting that the first version did not have -> the values that mean what it did."""
 
@@ -56,6 +56,12 @@ Name = Annotated[str, AfterValidator(_nameable)]
 MOST_STEPS = 10_000_000
 """Of an optimiser: a year at three a second."""
 MOST_EXAMPLES = 1_000_000_000
+FIRST_PASSES, FIRST_CYCLE = 4, (64, 512)
+"""Passes of the first cycle of a training without a length, and its steps at least and at most."""
+MOST_CYCLES = 4
+"""Times the first cycle, which bound such a training, if one pass is not longer."""
+EARLIER_STEPS = 60
+"""What the first version filled in for `steps` where `epochs` decide."""
 MOST_TOKENS = 1 << 31
 MOST_SEED = (1 << 63) - 1
 """What torch, numpy and Python accept alike."""
@@ -67,12 +73,16 @@ class TrainConfig(Settings):
     learning_rate: float | None = Field(default=None, ge=0, le=1000)
     """Peak learning rate of AdamW."""
     epochs: float | None = Field(default=None, ge=0, le=10_000)
-    """Passes over the training examples; None means as many as make `steps`."""
+    """Passes over the training examples. With neither `epochs` nor `steps`, training lasts until the log-likelihood of validation examples
+    no longer improves (docs/training.md)."""
     steps: int | None = Field(default=None, ge=0, le=MOST_STEPS)
-    """Optimiser steps, exactly, where `epochs` is not given; 0 trains nothing. The method's default means at least one pass too."""
+    """Optimiser steps, exactly, where `epochs` is not given; 0 trains nothing."""
+    max_steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
+    """The most optimiser steps where neither `epochs` nor `steps` is given; None means four times those of the first cycle, or one pass over
+    the training examples where that is more."""
     whole_pass: bool | None = None
-    """Whether at least one pass over the training examples is made, however few the steps; filled in: true where the steps are the
-    method's default."""
+    """Whether at least one pass over the training examples is made, however few the `steps`; filled in: true where the steps are those of a
+    method that brings its own."""
     batch_size: int = Field(default=16, ge=1, le=1_000_000)
     """Training examples per optimiser step, whatever the token budget."""
     token_budget: int | None = Field(default=None, ge=16, le=MOST_TOKENS)
@@ -86,21 +96,42 @@ class TrainConfig(Settings):
     max_grad_norm: float = Field(default=1.0, gt=0, le=1e9)
     """Gradients are scaled down to this norm."""
     validation_size: int = Field(default=200, ge=0, le=MOST_EXAMPLES)
-    """English validation examples; 0 keeps the last weights."""
+    """English validation examples; with 0 a run without `epochs` and `steps` is one cycle."""
     validations: int = Field(default=4, ge=1, le=10_000)
-    """How often in a run validation is measured and the best weights are kept."""
+    """How often validation is measured in a run of `epochs` or `steps`, besides before the first step; a run without measures it at the end
+    of each cycle."""
+    keep: Literal["last", "best", "average"] | None = None
+    """Which weights are kept: the `last`, of the cycle with the best validation where there are several; the `best` of those validated, by
+    accuracy; or the `average` of those validated in the last cycle (arXiv 2305.16834). None means `last`."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
     cache_lower_layers: bool | None = None
     """Keep what the frozen layers below the lowest adapted one give for each text, for later passes over the data; None means where it
     pays: a quarter of the layers or more, in a quarter of the free memory. Results do not depend on it."""
 
+    @property
+    def has_length(self) -> bool:
+        """Whether the number of steps is known beforehand; asked after the method's defaults are filled in."""
+        return self.epochs is not None or self.steps is not None
+
+    def steps_of_pass(self, examples: int) -> int:
+        """Optimiser steps of one pass over so many training examples."""
+        return math.ceil(examples / min(self.batch_size, examples))
+
+    def first_cycle(self, examples: int) -> int:
+        """Optimiser steps of the first cycle of a run without a length: a few passes, in bounds."""
+        least, most = FIRST_CYCLE
+        steps = min(max(FIRST_PASSES * self.steps_of_pass(examples), least), most)
+        return min(steps, self.max_steps) if self.max_steps else steps
+
     def total_steps(self, examples: int) -> int:
-        """Optimiser steps over so many training examples; asked after the method's defaults are filled in."""
-        once = math.ceil(examples / min(self.batch_size, examples))
+        """Optimiser steps over so many training examples, at most; asked after the method's defaults are filled in."""
+        once = self.steps_of_pass(examples)
         if self.epochs is not None:
             return math.ceil(once * self.epochs)
-        return max(1, self.steps or 0, once if self.whole_pass else 0)
+        if self.steps is not None:
+            return max(1, self.steps, once if self.whole_pass else 0)
+        return self.max_steps or max(MOST_CYCLES * self.first_cycle(examples), once)
 
 
 class EvalConfig(Settings):
@@ -202,7 +233,8 @@ class RunConfig(Settings):
     @property
     def trains(self) -> bool:
         """Whether anything is trained; asked after the method's defaults are filled in."""
-        return self.adapter is None and bool(self.train.epochs if self.train.epochs is not None else self.train.steps)
+        steps = self.train.epochs if self.train.epochs is not None else self.train.steps
+        return self.adapter is None and steps != 0
 
     def test_size(self, *, english: bool) -> int | None:
         """Test examples of a language at most; None means all."""
@@ -230,6 +262,11 @@ class RunConfig(Settings):
             place = settings[sections[0]] if sections else settings
             if place[key] in before:
                 del place[key]
+        train = settings["train"]
+        if train["epochs"] is not None and train["steps"] is None:
+            train["steps"] = EARLIER_STEPS
+        if train["validations"] == 1 or not train["validation_size"]:
+            train.pop("keep", None)  # all of them are the last weights
         if "eval_ids" in settings:
             settings["eval_ids"] = "spread"  # its name in the first version
         del settings["runtime"]["allow_pickle"]  # the same weights, whatever holds them

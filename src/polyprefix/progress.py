@@ -12,6 +12,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from polyprefix.terminal import console as safe_console
 
 
+def duration(seconds: float) -> str:
+    """A time as people say it.
+
+    >>> duration(12.34), duration(754), duration(7530)
+    ('12.3 s', '12 min 34 s', '2 h 5 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
 class Bar(Protocol):
     """A phase under way."""
 
@@ -22,12 +34,18 @@ class Bar(Protocol):
 class Reporter(Protocol):
     """Where progress goes."""
 
+    def say(self, line: str) -> None:
+        """A sentence, such as what is about to be done and how long it takes."""
+
     def phase(self, title: str, total: int) -> AbstractContextManager[Bar]:
         """A context manager that yields a `Bar` of `total` units."""
 
 
 class Silent:
     """No progress, for libraries and tests."""
+
+    def say(self, line: str) -> None:
+        """Say nothing."""
 
     @contextmanager
     def phase(self, title: str, total: int) -> Iterator[Bar]:
@@ -49,6 +67,10 @@ class Terminal:
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or safe_console(stderr=True)
 
+    def say(self, line: str) -> None:
+        """Print it."""
+        self.console.print(line, highlight=False)
+
     @contextmanager
     def phase(self, title: str, total: int) -> Iterator[Bar]:
         """A bar; where the output is no terminal, a line at every fifth of the phase."""
@@ -66,6 +88,10 @@ class Terminal:
 
 class Notebook:
     """Bars in a notebook, by tqdm."""
+
+    def say(self, line: str) -> None:
+        """Print it."""
+        print(line)
 
     @contextmanager
     def phase(self, title: str, total: int) -> Iterator[Bar]:

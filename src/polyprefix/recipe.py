@@ -243,8 +243,10 @@ def result_of(
             device=model.device,
             dtype=model.hook.dtype,
             first_step=first_step,
+            validation=(report.validation_size * len(report.validation), report.validation_seconds),
         ),
-        notes=(*examples.notes, *inputs.tokens.notes, *written),
+        notes=(*examples.notes, *inputs.tokens.notes, *report.notes(), *written),
         baselines=task.baselines(inputs.source, examples.test) if not report.steps else {},
         fertility=fertilities(base.tokenizer, examples.test),
+        training=report.figures(),
     )

@@ -101,10 +101,13 @@ class RunResult:
     """Baseline -> language -> accuracy, for tasks that bring baselines without a language model."""
     fertility: Mapping[str, float] = field(default_factory=dict)
     """Language -> tokens per word of the model's tokenizer on the test examples; absent in results of earlier versions."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """What training did: `steps`, `epochs`, `stopped`, `kept_step`, `learned`, `chance`, and `validation`, a list of what was measured after
+    which step; empty where nothing was trained, and in results of earlier versions."""
     status: Literal["finished"] = "finished"
     schema_version: int = 2
 
     @property
     def seconds(self) -> float:
-        """Of training and evaluation together."""
-        return self.cost.get("train_seconds", 0.0) + self.cost.get("eval_seconds", 0.0)
+        """Of training, validation and evaluation together."""
+        return sum(self.cost.get(f"{part}_seconds", 0.0) for part in ("train", "validation", "eval"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from polyprefix.training.loop import Optimizer
+from polyprefix.training.optimizer import Optimizer
 
 
 class KilledError(Exception):

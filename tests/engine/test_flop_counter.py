@@ -18,7 +18,9 @@ from polyprefix.evaluation.loglikelihood import loglikelihood
 from polyprefix.prefix import Packed, TokenTree
 from polyprefix.testing.tiny import tiny_base
 from polyprefix.text.tokens import TokenizedPrompt
-from polyprefix.training.loop import Optimizer, _checkpoint
+from polyprefix.training.length import Length
+from polyprefix.training.loop import checkpoint_activations
+from polyprefix.training.optimizer import Optimizer
 from polyprefix.types import Prompt
 
 SHARED = tuple(range(5, 17))
@@ -47,7 +49,9 @@ def adapted(kind: str = "llama-gqa-tied", **settings: Any) -> AdaptedModel:
 
 def optimizer(model: AdaptedModel, items: list[TokenizedPrompt], kept: bool | None = None) -> Optimizer:
     model.train()
-    return Optimizer(model, items, TrainConfig(learning_rate=1e-3, weight_decay=0.0, cache_lower_layers=kept), 10)
+    return Optimizer(
+        model, items, TrainConfig(learning_rate=1e-3, weight_decay=0.0, cache_lower_layers=kept), Length.exactly(10)
+    )
 
 
 def products(run: Any) -> float:
@@ -138,7 +142,7 @@ def test_flops_of_an_example_are_those_written_down() -> None:
 def test_nothing_below_the_lowest_adapted_layer_has_a_gradient(layers: str, recomputed: bool) -> None:
     model = adapted(name="prefix", layers=layers)
     if recomputed:
-        _checkpoint(model.model)
+        checkpoint_activations(model.model)
     graph: list[bool] = []
     for layer in model.model.model.layers:
         layer.register_forward_hook(

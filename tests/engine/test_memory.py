@@ -16,7 +16,8 @@ from polyprefix.engine.memory import bytes_per_token, out_of_memory, retry_on_oo
 from polyprefix.errors import ModelError
 from polyprefix.evaluation.loglikelihood import loglikelihood
 from polyprefix.testing.tiny import tiny_base
-from polyprefix.training.loop import Optimizer
+from polyprefix.training.length import Length
+from polyprefix.training.optimizer import Optimizer
 
 CPU = torch.device("cpu")
 SHORT = {
@@ -53,7 +54,7 @@ def test_a_step_in_smaller_parts_has_the_same_gradients(error: Exception) -> Non
     def after(short: bool) -> tuple[float, float, torch.Tensor]:
         model = attach(tiny_base("llama-gqa-tied"), registry.build({"name": "prefix"}), seed=1)
         model.train()
-        optimizer = Optimizer(model, rows(16), TrainConfig(learning_rate=1e-2, weight_decay=0.0), 10)
+        optimizer = Optimizer(model, rows(16), TrainConfig(learning_rate=1e-2, weight_decay=0.0), Length.exactly(10))
         if short:
             short_of_memory(model, 300, error)
         record = optimizer.step(range(16))
@@ -67,7 +68,7 @@ def test_a_step_in_smaller_parts_has_the_same_gradients(error: Exception) -> Non
 
 def test_one_text_that_does_not_fit_is_said_in_one_line() -> None:
     model = attach(tiny_base("llama-gqa-tied"), registry.build({"name": "prefix"}))
-    optimizer = Optimizer(model, rows(4), TrainConfig(learning_rate=1e-2, weight_decay=0.0), 10)
+    optimizer = Optimizer(model, rows(4), TrainConfig(learning_rate=1e-2, weight_decay=0.0), Length.exactly(10))
     model.hook.supports_packing()
     short_of_memory(model, 20, MemoryError())
     for work in (lambda: loglikelihood(model, rows(4), None), lambda: optimizer.step(range(4))):

@@ -18,7 +18,7 @@ from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.run import run_study
 from polyprefix.study.status import status
 from polyprefix.study.table import validation_table
-from polyprefix.study.tuning import best_validation
+from polyprefix.study.tuning import kept_validation
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_the_best_on_english_validation_is_taken(place: Path) -> None:
     assert run_study(found, place / "runs").complete
     table = validation_table(found, books)
     tried = {
-        row.labels["train.learning_rate"]: best_validation(books.out / row.Index)
+        row.labels["train.learning_rate"]: kept_validation(books.out / row.Index)
         for row in table.itertuples()
         if row.part == "tune"
     }

@@ -29,7 +29,9 @@ from polyprefix.progress import Silent
 from polyprefix.testing.tiny import tiny_base
 from polyprefix.training import activation_cache
 from polyprefix.training.checkpoint import Checkpoint
-from polyprefix.training.loop import Optimizer, TrainReport, train
+from polyprefix.training.length import Length
+from polyprefix.training.loop import TrainReport, train
+from polyprefix.training.optimizer import Optimizer
 
 PREFIX = {"name": "prefix", "layers": "top:1"}
 UPPER = ("model.layers.2.self_attn.q_proj", "model.layers.2.mlp.up_proj")
@@ -77,7 +79,9 @@ def fit(
     real = activation_cache.activation_cache
     with (
         mock.patch.object(model.hook, "supports_packing", (lambda: False) if padded else model.hook.supports_packing),
-        mock.patch("polyprefix.training.loop.activation_cache", lambda *a, **k: made.append(real(*a, **k)) or made[-1]),
+        mock.patch(
+            "polyprefix.training.optimizer.activation_cache", lambda *a, **k: made.append(real(*a, **k)) or made[-1]
+        ),
     ):
         report = train(model, rows, rows[:8], run, reporter=Silent(), log=log.append, checkpoint=checkpoint)
     return Fit(
@@ -155,7 +159,9 @@ def test_each_text_crosses_the_lower_layers_once(layout: str) -> None:
     model.hook.supports_packing()
     rows = spread(24) if "in_row" in LAYOUTS[layout] else examples(24)
     with mock.patch.object(model.hook, "supports_packing", lambda: "padded" not in LAYOUTS[layout]):
-        steps = Optimizer(model, rows, TrainConfig(learning_rate=1e-3, weight_decay=0.0, token_budget=64), 3)
+        steps = Optimizer(
+            model, rows, TrainConfig(learning_rate=1e-3, weight_decay=0.0, token_budget=64), Length.exactly(3)
+        )
         assert bool(steps.head) == ("in_row" in LAYOUTS[layout])
         seen = crossed(model)
         for _ in range(3):
@@ -171,7 +177,9 @@ def test_each_text_crosses_the_lower_layers_once(layout: str) -> None:
 def test_the_work_is_what_was_computed() -> None:
     """Three passes over the data with the cache cost three without it, less two crossings of the lower layers."""
     report, without = (fit(cached, count=24, longer=False).report.work for cached in (True, False))
-    steps = Optimizer(fit(False, count=24).model, examples(24), TrainConfig(learning_rate=1e-3, weight_decay=0.0), 9)
+    steps = Optimizer(
+        fit(False, count=24).model, examples(24), TrainConfig(learning_rate=1e-3, weight_decay=0.0), Length.exactly(9)
+    )
     shape, lower = steps.meter.shape, slice(0, 2)
     tokens, pairs = steps.meter._tokens_and_pairs(steps.trees)
     within = steps.shared * (steps.shared + 1) // 2
@@ -184,7 +192,7 @@ def test_validation_and_answers_do_not_see_it() -> None:
     """While training is under way the model still answers any text, from its first layer on, with the weights that it has."""
     model = attach(tiny_base("gemma3"), registry.build(PREFIX))
     rows = examples(16)
-    steps = Optimizer(model, rows, TrainConfig(learning_rate=1e-3, weight_decay=0.0), 4)
+    steps = Optimizer(model, rows, TrainConfig(learning_rate=1e-3, weight_decay=0.0), Length.exactly(4))
     before = loglikelihood(model, rows, 4096)
     steps.adamw.param_groups[0]["lr"] = 0.0
     steps.step(range(16))
@@ -257,7 +265,7 @@ def test_it_is_left_out_where_lower_layers_use_random_numbers() -> None:
     decoder_layers(base.model)[0].post_mlp_dropout.p = 0.1
     model = attach(base, registry.build(PREFIX))
     state = torch.get_rng_state()
-    steps = Optimizer(model, examples(8), TrainConfig(learning_rate=1e-3, weight_decay=0.0), 4)
+    steps = Optimizer(model, examples(8), TrainConfig(learning_rate=1e-3, weight_decay=0.0), Length.exactly(4))
     assert steps.lower is None and torch.equal(state, torch.get_rng_state())
 
 
@@ -271,7 +279,7 @@ def test_it_is_left_out_where_a_lower_weight_is_trained() -> None:
 
 def test_trained_embeddings_count_as_lowest() -> None:
     model = attach(tiny_base("llama-mha"), registry.build({"name": "lora", "targets": ("embed_tokens", UPPER[0])}))
-    assert Optimizer(model, examples(8), TrainConfig(learning_rate=1e-3), 4).meter.shape.lowest == 0
+    assert Optimizer(model, examples(8), TrainConfig(learning_rate=1e-3), Length.exactly(4)).meter.shape.lowest == 0
 
 
 @pytest.mark.parametrize(

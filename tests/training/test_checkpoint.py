@@ -27,8 +27,17 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 
 
-def fit(place: Path, method: dict[str, Any]) -> tuple[dict[str, Tensor], list[dict[str, Any]], TrainReport]:
-    settings = TrainConfig(epochs=3, batch_size=8, learning_rate=1e-2, validations=3)
+@pytest.fixture(params=["of a given length", "in cycles"])
+def length(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Nine steps at most: three passes, or cycles of three, three and three steps."""
+    monkeypatch.setattr("polyprefix.config.FIRST_CYCLE", (3, 3))
+    return {"epochs": 3, "validations": 3} if request.param == "of a given length" else {"max_steps": 9}
+
+
+def fit(
+    place: Path, method: dict[str, Any], length: dict[str, Any] | None = None
+) -> tuple[dict[str, Tensor], list[dict[str, Any]], TrainReport]:
+    settings = TrainConfig(batch_size=8, learning_rate=1e-2, **(length or {"epochs": 3, "validations": 3}))
     run = registry.resolve(RunConfig(model="tiny", task="none", method=method, seed=1, train=settings))
     model = attach(tiny_base("gemma3"), registry.build(run.method), seed=run.seed)
     rows, log = examples(24), place / "train.jsonl"
@@ -39,26 +48,30 @@ def fit(place: Path, method: dict[str, Any]) -> tuple[dict[str, Tensor], list[di
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_stopped_and_resumed_is_bit_identical(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_and_resumed_is_bit_identical(
+    method: str, length: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "max_steps" in length:
+        monkeypatch.setattr("polyprefix.training.validation.IMPROVEMENT", -1.0)  # no cycle ends it
     (tmp_path / "whole").mkdir()
     (tmp_path / "parts").mkdir()
-    whole, log, report = fit(tmp_path / "whole", METHODS[method])
+    whole, log, report = fit(tmp_path / "whole", METHODS[method], length)
     for survives in (2, 4, 1):
         with stopped_after(survives, monkeypatch):
-            fit(tmp_path / "parts", METHODS[method])
+            fit(tmp_path / "parts", METHODS[method], length)
         JsonlLog(tmp_path / "parts" / "train.jsonl").write({"step": 99, "loss": 0.0})  # behind the checkpoint
     torch.manual_seed(12345)
-    parts, log_of_parts, resumed = fit(tmp_path / "parts", METHODS[method])
+    parts, log_of_parts, resumed = fit(tmp_path / "parts", METHODS[method], length)
     assert parts.keys() == whole.keys() and all(torch.equal(parts[name], whole[name]) for name in whole)
     assert log_of_parts == log and report.resumed_at is None and resumed.resumed_at == 7
-    assert (resumed.steps, resumed.examples, resumed.best_step, resumed.work) == (
-        report.steps, report.examples, report.best_step, report.work,
+    assert (resumed.steps, resumed.examples, resumed.kept_step, resumed.work, resumed.validation, resumed.stopped) == (
+        report.steps, report.examples, report.kept_step, report.work, report.validation, report.stopped,
     )  # fmt: skip
 
 
 def test_memory_is_the_most_of_all_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held = iter([3, 7, 5])
-    monkeypatch.setattr("polyprefix.training.loop.peak_memory_bytes", lambda device: next(held, 1))
+    monkeypatch.setattr("polyprefix.training.optimizer.peak_memory_bytes", lambda device: next(held, 1))
     with stopped_after(2, monkeypatch):
         fit(tmp_path, METHODS["prefix"])
     _, _, report = fit(tmp_path, METHODS["prefix"])

@@ -15,7 +15,8 @@ from polyprefix.errors import TrainingError
 from polyprefix.progress import Silent
 from polyprefix.testing.tiny import tiny_base, tiny_tokenizer
 from polyprefix.text.tokens import TokenizedPrompt, encode
-from polyprefix.training.loop import _schedule, train
+from polyprefix.training.length import Length
+from polyprefix.training.loop import train
 from polyprefix.types import Prompt
 
 
@@ -87,8 +88,10 @@ def test_the_loss_is_the_mean_negative_log_likelihood_of_the_answer() -> None:
 
 
 def test_the_best_weights_are_kept() -> None:
-    model, log = fit(epochs=6, validations=6, learning_rate=0.3)
-    measured = [(r["validation_accuracy"], r["validation_log_likelihood"]) for r in log if "validation_accuracy" in r]
+    model, log = fit(epochs=6, validations=6, learning_rate=0.3, keep="best")
+    measured = [
+        (r["validation_accuracy"], r["validation_log_likelihood"]) for r in log[1:] if "validation_accuracy" in r
+    ]
     from polyprefix.evaluation.loglikelihood import loglikelihood
 
     rows = examples(24)[:8]
@@ -109,7 +112,7 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_advice() -> None:
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
 def test_the_learning_rate_rises_and_falls(schedule: str) -> None:
     config = TrainConfig(schedule=schedule, warmup=0.1)
-    factors = [_schedule(config, step, 100) for step in range(100)]
+    factors = [Length.exactly(100).rate(config, step) for step in range(100)]
     assert factors[0] == pytest.approx(0.1) and factors[9] == 1.0 and max(factors) == 1.0
     assert factors[-1] == 1.0 if schedule == "constant" else factors[-1] < 0.02
     assert all(math.isfinite(f) and f > 0 for f in factors)

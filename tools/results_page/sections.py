@@ -25,8 +25,9 @@ from tools.results_page.models import agreement_of_models, before_and_after, int
 
 from benchmarks.rounds import ROOT
 from polyprefix import languages
+from polyprefix.progress import duration
 from polyprefix.report.charts.averages import costs
-from polyprefix.report.format import ABSENT, duration, interval, percent, size
+from polyprefix.report.format import ABSENT, interval, percent, size
 from polyprefix.report.vega import Chart
 from polyprefix.report.view import Cell, View
 from polyprefix.statistics.contrasts import Contrast
@@ -36,7 +37,7 @@ from polyprefix.study.devices import device
 from polyprefix.study.file import read_study
 from polyprefix.study.grid import MAIN, TUNE, cells
 from polyprefix.study.plan import plan
-from polyprefix.study.tuning import best_validation
+from polyprefix.study.tuning import kept_validation
 from polyprefix.types import Score
 
 PAPER = ROOT / "studies" / "paper.yaml"
@@ -315,7 +316,7 @@ def tuning(kept: Kept) -> str:
 
 def _reached(kept: Kept, run_id: str) -> str:
     if (kept.folder / run_id).is_dir():
-        accuracy, likelihood = best_validation(kept.folder / run_id)
+        accuracy, likelihood = kept_validation(kept.folder / run_id)
         return f"{percent(accuracy)}, {likelihood:.2f}"
     return "diverged" if kept.books.diverged(run_id) else "not run"
 

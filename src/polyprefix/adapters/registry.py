@@ -95,11 +95,6 @@ def build(settings: Mapping[str, Any]) -> Method:
     return validate(kind(settings["name"]), values, f"method '{settings['name']}'")
 
 
-def _is_longer(config: RunConfig, steps: int) -> bool:
-    """Whether one pass over the training examples may take more steps than these."""
-    return config.train_size is None or config.train_size > steps * config.train.batch_size
-
-
 def check_settings(settings: Mapping[str, Any]) -> None:
     """Check the settings of a method without loading torch: its fields are read from its file, and nothing else of it is run.
 
@@ -144,14 +139,15 @@ def resolve(config: RunConfig) -> RunConfig:
     if not config.shots:
         config = config.model_copy(update={"shot_language": RunConfig.model_fields["shot_language"].default})
     settings = {"name": method.name, **method.model_dump(mode="json")}
-    if config.adapter or not method.tuned().steps:
+    if config.adapter or method.tuned().steps == 0:
         idle = TrainConfig(learning_rate=0, epochs=0, steps=0, weight_decay=0)
         return config.model_copy(
             update={"method": settings, "train": idle, "train_size": None, "seed": config.seed if config.shots else 0}
         )
     given = {key: value for key, value in config.train if value is not None}
-    if config.train.steps is None:
-        given.setdefault("whole_pass", True)
-    elif config.train.steps == method.tuned().steps and _is_longer(config, config.train.steps):
-        given.setdefault("whole_pass", False)  # another number says by itself that it was chosen
-    return config.model_copy(update={"method": settings, "train": TrainConfig(**{**asdict(method.tuned()), **given})})
+    filled = {key: value for key, value in asdict(method.tuned()).items() if value is not None}
+    if config.train.has_length:
+        filled.pop("steps", None)
+    elif "steps" in filled:
+        filled["whole_pass"] = True
+    return config.model_copy(update={"method": settings, "train": TrainConfig(**{"keep": "last", **filled, **given})})

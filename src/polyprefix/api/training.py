@@ -40,10 +40,12 @@ class TrainingRecord:
     """Training examples seen, repetitions counted."""
     seconds: float
     """Without validation."""
-    best_step: int
+    kept_step: int
     """The step whose weights were kept."""
-    best_validation: float | None
-    """Accuracy on English validation examples there; None without any, or where answers are not chosen."""
+    learned: bool | None
+    """Whether they are better than chance on validation examples; None without any."""
+    notes: tuple[str, ...]
+    """What a reader of its scores must know: that nothing was learned, or that more would have been."""
     log: pd.DataFrame
     """One row per step: `step`, `loss`, `gradient_norm`, `learning_rate`; and in those where validation was measured
     `validation_log_likelihood`, `validation_accuracy`."""
@@ -86,7 +88,7 @@ def train(
         settings: any of `TrainConfig`, such as `learning_rate=1e-3`, `steps=100`, `batch_size=8`; the others are the method's defaults.
 
     Returns:
-        The adapted model with the best weights on validation data, and `training_record` (`TrainingRecord`).
+        The adapted model with the weights that `keep` says, and `training_record` (`TrainingRecord`).
 
     Raises:
         ConfigError: if a setting is unknown or impossible, or the method trains nothing.
@@ -114,7 +116,7 @@ def train(
         adapted.detach()
         raise
     adapted.training_record = TrainingRecord(
-        report.steps, report.examples, report.seconds, report.best_step, report.best_validation, _frame(log), config, report,
+        report.steps, report.examples, report.seconds, report.kept_step, report.learned, report.notes(), _frame(log), config, report,
         examples.digest(training=True),
     )  # fmt: skip
     return adapted

@@ -37,6 +37,7 @@ def cost(
     device: torch.device,
     dtype: torch.dtype,
     first_step: float | None = None,
+    validation: tuple[int, float] = (0, 0.0),
 ) -> dict[str, float]:
     """The `cost` of a result (docs/results-format.md). What was not done is absent, not zero.
 
@@ -47,11 +48,17 @@ def cost(
         memory: bytes at the peak.
         dtype: in which the model computes.
         first_step: seconds until the first optimiser step was done.
+        validation: examples, all measurements together, and seconds.
     """
     peak = measured_peak(device, dtype)
     figures: dict[str, float] = {"peak_memory_bytes": memory, "peak_flops_per_second": peak}
     if first_step is not None:
         figures["first_step_seconds"] = first_step
+    if validation[0]:
+        figures |= {
+            "validation_seconds": validation[1],
+            "validation_examples_per_second": validation[0] / validation[1],
+        }
     for name, (count, seconds, work) in (("train", train), ("eval", evaluation)):
         if count:
             figures |= {

@@ -25,8 +25,9 @@ class TrainDefaults:
     """Training settings of a method, chosen on English validation data (docs/methods.md)."""
 
     learning_rate: float
-    steps: int
-    """Optimiser steps at least; a data set is passed over once in any case."""
+    steps: int | None = None
+    """Optimiser steps of a method that has a length of its own, and a data set is passed over once in any case; 0 where nothing is trained.
+    None means until validation no longer improves (polyprefix.training.length)."""
     weight_decay: float = 0.0
 
 

@@ -21,7 +21,7 @@ class FullFineTuning(Method):
     name: ClassVar[str] = "full"
     title: ClassVar[str] = "all weights"
     source: ClassVar[str] = "-"
-    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=3e-5, steps=60, weight_decay=0.01)
+    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=3e-5, weight_decay=0.01)
     changes_base: ClassVar[bool] = True
     trains_base_weights: ClassVar[bool] = True
 

@@ -31,7 +31,7 @@ class LoRA(Method):
     name: ClassVar[str] = "lora"
     title: ClassVar[str] = "low-rank updates of chosen weights"
     source: ClassVar[str] = "arXiv 2106.09685"
-    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=3e-3, steps=60)
+    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=3e-3)
     changes_base: ClassVar[bool] = True
 
     rank: int = Field(default=8, ge=1, le=16_384)

@@ -35,7 +35,7 @@ class PrefixTuning(Method):
     name: ClassVar[str] = "prefix"
     title: ClassVar[str] = "trained keys and values before the text in each layer"
     source: ClassVar[str] = "arXiv 2101.00190, 2110.07602"
-    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=3e-2, steps=60)
+    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=3e-2)
 
     length: int = Field(default=16, ge=1, le=16_384)
     """P, the number of virtual tokens."""

@@ -81,7 +81,10 @@ def convert(path: Path, folder: Path) -> None:
             tokenizer = AutoTokenizer.from_pretrained(**source)
             _frame_texts(tokenizer, _declared(path))
         _require_whole_words(tokenizer, path)
-        with _damage_as_model_error(path), redirect_stderr(StringIO()):  # a bar that transformers' own switch does not reach
+        with (
+            _damage_as_model_error(path),
+            redirect_stderr(StringIO()),
+        ):  # a bar that transformers' own switch does not reach
             model = AutoModelForCausalLM.from_pretrained(**source, **_unpacked(), config=config, dtype="float32")
         # save_pretrained refuses a model that says it is quantised; its weights no longer are
         for holder in (model.config, model.generation_config):

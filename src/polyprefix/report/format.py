@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from polyprefix.progress import duration
+
 ABSENT = "–"
 STARS = "** significant incl. seed variance (corrected p < 0.05), * significant (fixed seeds), where one seed was run"
 """What the stars of a difference say (`polyprefix.statistics.comparisons`)."""
@@ -42,17 +44,6 @@ def interval(ci95: tuple[float, float], with_sign: bool = False) -> str:
     """
     low, high = map(signed if with_sign else percent, ci95)
     return f"[{low}, {high}]"
-
-
-def duration(seconds: float) -> str:
-    """
-    >>> duration(12.34), duration(754), duration(7530)
-    ('12.3 s', '12 min 34 s', '2 h 5 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def size(amount: float) -> str:

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from polyprefix import languages
 from polyprefix.atomic import output_errors, write_text
 from polyprefix.languages import Language
+from polyprefix.progress import duration
 from polyprefix.report import format as figures
 from polyprefix.report import vega
 from polyprefix.report.charts import task_charts, together, view_charts
@@ -91,7 +92,7 @@ def _environment() -> Environment:
     )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     for helper in (
-        figures.percent, figures.signed, figures.interval, figures.p_value, figures.duration, figures.costs, figures.trained_share,
+        figures.percent, figures.signed, figures.interval, figures.p_value, duration, figures.costs, figures.trained_share,
         shade, limits, reach,
         group_names, across_seeds, facts, settings,
     ):  # fmt: skip
@@ -140,9 +141,9 @@ def facts(grid: Grid) -> dict[str, str]:
     seconds = {name: sum(run.cost.get(f"{name}_seconds", 0.0) for run in runs) for name in ("train", "eval")}
     if total := sum(seconds.values()):
         parts = ", ".join(
-            f"{figures.duration(seconds[key])} {name}" for key, name in (("train", "training"), ("eval", "testing"))
+            f"{duration(seconds[key])} {name}" for key, name in (("train", "training"), ("eval", "testing"))
         )
-        found["computing time"] = f"{figures.duration(total)}: {parts}"
+        found["computing time"] = f"{duration(total)}: {parts}"
     if peak := max((run.cost.get("peak_memory_bytes", 0.0) for run in runs), default=0.0):
         found["peak memory"] = figures.size(peak)
     return {name: fact for name, fact in found.items() if fact}

@@ -42,7 +42,7 @@ CONFIG_TYPES: Mapping[str, tuple[type, ...]] = {
     "text": (dict,), "runtime": (dict,),
 }  # fmt: skip
 """Of the settings in a result that its readers use."""
-ADDED = {"fertility"}
+ADDED = {"fertility", "training"}
 """Keys that results of earlier versions lack."""
 
 PREDICTION_COLUMNS = pa.schema(

@@ -37,10 +37,11 @@ NOT_OF_THE_SYSTEM = (
 """Settings, or the first letters of them, that make no other system: the cell itself, what is averaged over, how it is computed."""
 RUN_COLUMNS = (
     "task", "model", "method", "settings", "shots", "shot_language", "seed", "metric", "trainable_parameters", "total_parameters",
-    "scores", "cost", "notes", "baselines", "fertility", "config", "provenance", "folder",
+    "learned", "scores", "cost", "notes", "baselines", "fertility", "training", "config", "provenance", "folder",
 )  # fmt: skip
 """`task` and `model` end in the first digits of a digest where two of one name have different content. `settings` are those of the
-system, flat (`method.length`). `scores` maps language -> metric -> `Score`, as `result.json` does; `folder` is None for results in memory."""
+system, flat (`method.length`). `scores` maps language -> metric -> `Score`, as `result.json` does; `learned` says whether validation was
+better than chance, None where that was not measured; `folder` is None for results in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +158,11 @@ def _row(one: Loaded, task: str, model: str) -> dict[str, Any]:
         "task": task, "model": model, "method": str(config["method"]["name"]), "settings": settings,
         "shots": int(config.get("shots", 0)), "shot_language": config.get("shot_language"), "seed": int(config.get("seed", 0)),
         "metric": one.metric, "trainable_parameters": int(result.parameters.get("trainable", 0)),
-        "total_parameters": int(result.parameters.get("total", 0)), "folder": one.folder,
-        **{key: getattr(result, key) for key in ("scores", "cost", "notes", "baselines", "fertility", "config", "provenance")},
+        "total_parameters": int(result.parameters.get("total", 0)), "folder": one.folder, "learned": result.training.get("learned"),
+        **{
+            key: getattr(result, key)
+            for key in ("scores", "cost", "notes", "baselines", "fertility", "training", "config", "provenance")
+        },
     }  # fmt: skip
 
 

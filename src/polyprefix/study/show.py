@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from polyprefix.report.format import duration
+from polyprefix.progress import duration
 from polyprefix.study.plan import Check, Plan
 from polyprefix.study.plan_power import PowerPlan
 from polyprefix.study.power import Design

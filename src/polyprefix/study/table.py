@@ -14,7 +14,7 @@ from polyprefix.results.folder import is_finished
 from polyprefix.results.table import NOT_OF_THE_SYSTEM
 from polyprefix.study.grid import TUNE, Cell
 from polyprefix.study.locks import Bookkeeping
-from polyprefix.study.tuning import best_validation, resolved
+from polyprefix.study.tuning import kept_validation, resolved
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,7 +90,7 @@ def validation_table(cells: Sequence[Cell], books: Bookkeeping) -> pd.DataFrame:
         folder = books.out / config.run_id()
         tuned = cell.candidates[0].settings if cell.candidates else ()
         chosen = {path: _at(config.model_dump(), path) for path in tuned}
-        figures = best_validation(folder) if (folder / TRAIN_LOG).exists() else (None, None)
+        figures = kept_validation(folder) if (folder / TRAIN_LOG).exists() else (None, None)
         found.append((config.run_id(), cell.part, cell.labels, chosen, *figures, read_result(folder).seconds))
     columns = ["run_id", "part", "labels", "chosen", "accuracy", "log_likelihood", "seconds"]
     return pd.DataFrame(found, columns=columns).set_index("run_id").astype({"accuracy": float, "log_likelihood": float})

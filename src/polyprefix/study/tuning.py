@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from polyprefix.config import RunConfig
-from polyprefix.results.files import TRAIN_LOG
+from polyprefix.results.files import TRAIN_LOG, read_result
 from polyprefix.results.folder import is_finished
 from polyprefix.results.log import read_jsonl
 from polyprefix.study.grid import Cell, decide
@@ -35,14 +35,18 @@ def resolved(cell: Cell, books: Bookkeeping) -> RunConfig | None:
     if not finished or len(finished) + len(diverged) < len(cell.candidates):
         return None
     measure: Callable[[Path], tuple[float, ...]] = (
-        best_validation if cell.tuned_by == "accuracy" else last_log_likelihood
+        kept_validation if cell.tuned_by == "accuracy" else last_log_likelihood
     )
     return decide(cell, max(finished, key=lambda c: measure(books.out / c.config.run_id())))
 
 
-def best_validation(folder: Path) -> tuple[float, float]:
+def kept_validation(folder: Path) -> tuple[float, float]:
     """Accuracy (0 where answers are written freely) and mean log-likelihood of the kept weights on English validation examples."""
-    records = _validations(folder)
+    training = read_result(folder).training
+    if training:
+        kept = [point for point in training["validation"] if point["step"] == training["kept_step"]]
+        return (kept[-1]["accuracy"] or 0.0, kept[-1]["log_likelihood"]) if kept else (0.0, 0.0)
+    records = _validations(folder)  # earlier versions kept the best
     return max(
         ((r.get("validation_accuracy", 0.0), r["validation_log_likelihood"]) for r in records), default=(0.0, 0.0)
     )

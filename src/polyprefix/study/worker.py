@@ -118,6 +118,10 @@ class _Telling:
         now = {"phase": phase, "done": 0, "total": total, "phase_began": time.time(), "note": ""}
         self.figures |= {"began": self.began, **now}
 
+    def say(self, line: str) -> None:
+        """As the inner reporter."""
+        self.inner.say(line)
+
     @contextmanager
     def phase(self, title: str, total: int) -> Iterator[Bar]:
         """The inner phase, and its figures."""

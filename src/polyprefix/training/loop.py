@@ -2,42 +2,36 @@
 
     loss = mean over the examples of a step of the mean over an answer's tokens of -log p(token | prompt)
 
-AdamW with warm-up and decay, gradients clipped, the head only where an answer is predicted, what prompts share computed once a batch.
-Several processes share the passes of a step (polyprefix.engine.processes). English validation picks the weights that are kept.
+`training.length` says how many steps there are, `training.optimizer` what a step is, `training.validation` which weights are kept.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
 from polyprefix.adapters.adapted import AdaptedModel
-from polyprefix.config import RunConfig, TrainConfig
-from polyprefix.engine import batch as tensors
-from polyprefix.engine.cost import Stopwatch, peak_memory_bytes
-from polyprefix.engine.flop_counter import Meter, Work
-from polyprefix.engine.memory import out_of_memory, release, token_budget, too_large
-from polyprefix.engine.processes import Processes, clip, processes, split_like
+from polyprefix.config import RunConfig
+from polyprefix.engine.cost import Stopwatch
+from polyprefix.engine.flop_counter import Work
+from polyprefix.engine.processes import split_like
 from polyprefix.errors import TrainingError
-from polyprefix.evaluation.loglikelihood import loglikelihood
-from polyprefix.models.head import most_positions
-from polyprefix.models.sharded import whole
-from polyprefix.prefix import TokenTree
-from polyprefix.progress import Reporter
-from polyprefix.text.batches import by_token_budget, steps
-from polyprefix.text.tokens import TokenizedPrompt, common_prefix_length
-from polyprefix.training.activation_cache import activation_cache
+from polyprefix.progress import Bar, Reporter, duration
+from polyprefix.text.batches import steps
+from polyprefix.text.tokens import TokenizedPrompt
 from polyprefix.training.checkpoint import Checkpoint
+from polyprefix.training.length import Length, Stopped
+from polyprefix.training.optimizer import Optimizer
+from polyprefix.training.validation import Validated, Validation
+
+TIMED = 3
+"""The step whose time stands for the others: the first ones warm up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +41,8 @@ class TrainReport:
     steps: int = 0
     examples: int = 0
     """Training examples seen, repetitions counted."""
+    epochs: float = 0.0
+    """Passes over the training examples."""
     seconds: float = 0.0
     """Without validation."""
     work: Work = field(default_factory=Work)
@@ -55,25 +51,54 @@ class TrainReport:
     """Bytes at the peak, before an interruption too."""
     first_step: float | None = None
     """`time.perf_counter()` when the first step was done."""
-    best_step: int = 0
-    """The step whose weights were kept."""
-    best_validation: float | None = None
-    """Accuracy on English validation examples there; None without any, or without choices."""
+    stopped: Stopped = "length"
+    """Why it ended."""
+    kept_step: int = 0
+    """The step whose weights were kept; of an average the last of them."""
+    validation: tuple[Validated, ...] = ()
+    """What was measured, from before the first step on; empty without validation examples."""
+    validation_size: int = 0
+    """Examples behind each of these."""
+    validation_seconds: float = 0.0
+    chance: float | None = None
+    """Accuracy on them without having learned anything; None without choices."""
+    learned: bool | None = None
+    """Whether the kept weights are better than that; None without validation examples."""
     resumed_at: int | None = None
     """The step after which an interrupted training went on; None where it was not interrupted."""
 
+    def figures(self) -> dict[str, Any]:
+        """As the `training` of a result (docs/results-format.md); empty where nothing was trained."""
+        if not self.steps:
+            return {}
+        return {
+            "steps": self.steps, "epochs": self.epochs, "stopped": self.stopped, "kept_step": self.kept_step,
+            "learned": self.learned, "still_improving": self.stopped == "bound", "chance": self.chance,
+            "validation_size": self.validation_size, "validation": [asdict(point) for point in self.validation],
+        }  # fmt: skip
 
-@dataclass(slots=True)
-class _Best:
-    step: int = 0
-    rank: tuple[float, float] = (-1.0, -math.inf)
-    """Accuracy, then mean log-likelihood of the right answer."""
-    weights: dict[str, Tensor] | None = None
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of its scores must know: that nothing was learned, or that more would have been."""
+        found: list[str] = []
+        if self.learned is False and self.kept:
+            figures = f"log-likelihood {self.kept.log_likelihood:.3f}"
+            if self.kept.accuracy is not None and self.chance is not None:
+                figures = f"accuracy {100 * self.kept.accuracy:.1f}, {100 * self.chance:.1f} by chance"
+            found.append(
+                f"the adapter has not learned the task: {figures} on {self.validation_size} validation examples; "
+                "try another learning rate, more training examples or a larger model"
+            )
+        if self.stopped == "bound":
+            found.append(
+                f"validation was still improving after {self.steps} steps, the most that were allowed; "
+                "raise train.max_steps"
+            )
+        return tuple(found)
 
-    def state(self) -> dict[str, Any]:
-        """Plain values for a checkpoint."""
-        weights = {name: whole(weight) for name, weight in (self.weights or {}).items()}
-        return {"step": self.step, "rank": self.rank, "weights": weights or None}
+    @property
+    def kept(self) -> Validated | None:
+        """What was measured of the kept weights."""
+        return next((point for point in self.validation if point.step == self.kept_step), None)
 
 
 def train(
@@ -86,10 +111,10 @@ def train(
     log: Callable[[dict[str, Any]], None],
     checkpoint: Checkpoint | None = None,
 ) -> TrainReport:
-    """Train the adapter in place and leave it with the best weights.
+    """Train the adapter in place and leave it with the weights that `run.train.keep` says.
 
     Args:
-        examples, validation: English, tokenised.
+        examples, validation: tokenised.
         run: its training settings, with every `None` filled in from the method's defaults, and its seed.
         log: receives one record a step and one a validation.
         checkpoint: where an interrupted training goes on from, and where this one is kept.
@@ -100,219 +125,143 @@ def train(
     config = run.train
     if not run.trains:
         return TrainReport()
-    per_step = min(config.batch_size, len(examples))
-    total = config.total_steps(len(examples))
-    validated = {round(total * (n + 1) / config.validations) for n in range(config.validations)}
+    length = Length.of(config, len(examples), len(validation))
     if config.gradient_checkpointing:
-        _checkpoint(model.model)
+        checkpoint_activations(model.model)
     torch.manual_seed(run.seed)  # of dropout
-    optimizer = Optimizer(model, examples, config, total)
-    clock, best, first = Stopwatch(), _Best(), 0.0
-    done = _resume(checkpoint, optimizer, best, clock) if checkpoint else 0
+    optimizer = Optimizer(model, examples, config, length)
+    measured = Validation(
+        model, validation, config.keep or "best", not length.fixed, run.eval.token_budget, reporter=reporter, log=log
+    )
+    training = _Training(length, optimizer, measured, len(examples), reporter=reporter, log=log, checkpoint=checkpoint)
+    training.resume()
     model.train()
-    with reporter.phase("train", total * per_step) as bar:
-        bar.advance(done * per_step)
-        for step, rows in enumerate(
-            islice(steps(len(examples), per_step, total, run.seed), done, None), start=done + 1
-        ):
-            with clock:
-                record = optimizer.step(rows)
-            first = first or time.perf_counter()
-            log({"step": step, **record})
-            _require_numbers(record, step, total)
-            bar.advance(per_step, f"loss {record['loss']:.3f}, {step * per_step / clock.seconds:.1f} examples/s")
-            if validation and step in validated:
-                _validate(model, validation, run.eval.token_budget, step, best, log)
-            if checkpoint and optimizer.processes.agree(step == total or checkpoint.due()):
-                state = {"step": step, "best": best.state(), "seconds": clock.seconds, **optimizer.state(step == total)}
-                if optimizer.processes.main:
-                    checkpoint.save(state)
-    if best.weights is not None:
-        _restore(model.trainable(), best.weights)
+    training.run(islice(steps(len(examples), training.per_step, length.total, run.seed), training.done, None))
+    measured.restore()
     model.eval()
-    accuracy = best.rank[0] if validation and all(item.choices for item in validation) else None
-    return TrainReport(
-        total, total * per_step, clock.seconds, optimizer.work(), optimizer.memory(), None if done else first,
-        best.step or total, accuracy, done or None,
-    )  # fmt: skip
+    return training.report()
 
 
-def _resume(checkpoint: Checkpoint, optimizer: Optimizer, best: _Best, clock: Stopwatch) -> int:
-    """Go back to the checkpoint, if there is one; returns the number of steps that are done."""
-    with optimizer.processes.main_first():
-        state = checkpoint.load(optimizer.adapted.device)
-    if state is None:
-        return 0
-    optimizer.load(state)
-    kept = state["best"]
-    best.step, best.rank, best.weights = kept["step"], tuple(kept["rank"]), kept["weights"]
-    clock.seconds = state["seconds"]
-    return int(state["step"])
-
-
-class Optimizer:
-    """Optimiser steps of a fixed number of examples, however many forward passes they take."""
+class _Training:
+    """A training under way: steps, validations and checkpoints in their order."""
 
     def __init__(
-        self, model: AdaptedModel, examples: Sequence[TokenizedPrompt], config: TrainConfig, total: int
-    ) -> None:
-        self.adapted = model
-        self.config = config
-        self.trainable = model.trainable()
-        self.parameters = [parameter for _, parameter in self.trainable]
-        self.lengths = [len(item.ids) + len(item.target) - 1 for item in examples]
-        """Tokens of each example that go through the model; the answer's last one does not."""
-        apart = len(model.hook.lengths.passes([(n, n) for n in self.lengths])) > 1
-        common = common_prefix_length([item.ids for item in examples])
-        self.shared = 0 if apart else model.shareable(common, max(self.lengths))
-        self.trees = [TokenTree(item.ids[self.shared :], [item.target]) for item in examples]
-        # At the head of a packed row one product serves all; where most trees are shorter, attention's rows would widen.
-        # One answer for all passes: processes that share a model's weights must call its layers equally often.
-        in_row = model.hook.supports_packing() and self.shared <= statistics.median(tree.size for tree in self.trees)
-        head = examples[0].ids[: self.shared]
-        common_prefix = torch.tensor(head, device=model.device)
-        self.head: tuple[int, ...] = head if in_row else ()
-        self.apart: Tensor | None = None if in_row else common_prefix
-        self.meter = Meter(model, self.shared, training=True)
-        self.budget = token_budget(model, config.token_budget, training=True, shared=len(self.head))
-        self.processes: Processes = processes()
-        self.lower = activation_cache(
-            model, self.trees, common_prefix, in_row=in_row, lowest=self.meter.shape.lowest,
-            wanted=config.cache_lower_layers, again=total * min(config.batch_size, len(examples)) > len(examples),
-        )  # fmt: skip
-        self.meter.start = self.meter.shape.lowest if self.lower else 0
-        kinds = ([p for p in self.parameters if isinstance(p, DTensor) == sharded] for sharded in (False, True))
-        groups = [{"params": kind} for kind in kinds if kind]  # AdamW takes whole and sharded ones one after the other
-        self.adamw = torch.optim.AdamW(
-            groups, lr=config.learning_rate or 0.0, weight_decay=config.weight_decay or 0.0,
-            fused=model.device.type in ("cpu", "cuda"),  # one pass over moments and weights instead of a dozen
-        )  # fmt: skip
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.adamw, lambda step: _schedule(config, step, total))
-        self.earlier_memory = 0
+        self, length: Length, optimizer: Optimizer, validation: Validation, examples: int, *, reporter: Reporter,
+        log: Callable[[dict[str, Any]], None], checkpoint: Checkpoint | None,
+    ) -> None:  # fmt: skip
+        self.length, self.optimizer, self.validation, self.examples = length, optimizer, validation, examples
+        self.per_step = min(optimizer.config.batch_size, examples)
+        """Examples of a step."""
+        self.reporter, self.log, self.checkpoint = reporter, log, checkpoint
+        self.clock = Stopwatch()
+        self.done = 0
+        """Steps."""
+        self.resumed_at: int | None = None
+        self.timed = 0
+        """Steps in this process."""
+        self.first_step: float | None = None
+        self.stopped: Stopped | None = None
 
-    def work(self) -> Work:
-        """What was counted so far, in all processes and before an interruption too."""
-        total = Work()
-        for part in self.processes.gather(self.meter.work):
-            total += part
-        return total
+    def resume(self) -> None:
+        """Go back to the checkpoint, if there is one."""
+        if self.checkpoint is None:
+            return
+        with self.optimizer.processes.main_first():
+            state = self.checkpoint.load(self.optimizer.adapted.device)
+        if state is None:
+            return
+        self.optimizer.load(state)
+        self.validation.load(state["validation"], split_like)
+        self.clock.seconds, self.done, self.stopped = state["seconds"], state["step"], state["stopped"]
+        self.resumed_at = self.done or None
 
-    def memory(self) -> int:
-        """Bytes at the peak so far, before an interruption too."""
-        return max(self.earlier_memory, peak_memory_bytes(self.adapted.device))
+    def run(self, rows: Iterator[list[int]]) -> None:
+        """Cycle by cycle, until one is not worth its time or there is none left."""
+        if self.validation and not self.validation.points:
+            self.validation.measure(0)
+        for end in self.length.ends:
+            if self.done < end and self.stopped is None:
+                self._cycle(rows, end)
 
-    def state(self, last: bool) -> dict[str, Any]:
-        """All that the next step depends on but the random numbers; after the last step that is the weights alone."""
-        weights = {name: whole(parameter.detach()) for name, parameter in self.trainable}
-        state = {"weights": weights, "work": asdict(self.work()), "memory": self.memory(), "budget": self.budget}
-        if last:
-            return state
-        moments = self._each(self.adamw.state_dict(), lambda value, _: whole(value))
-        groups = self.lower.groups if self.lower else []
-        return {**state, "adamw": moments, "schedule": self.schedule.state_dict(), "groups": groups}
+    def _cycle(self, rows: Iterator[list[int]], end: int) -> None:
+        start = max((e for e in self.length.ends if e < end), default=0)
+        with self.reporter.phase("train", (end - start) * self.per_step) as bar:
+            bar.advance((self.done - start) * self.per_step)
+            while self.done < end:
+                self._step(next(rows), bar)
+                if self.done in self.length.validated and self.validation:
+                    improved = self.optimizer.processes.agree(self.validation.measure(self.done))
+                    self.stopped = self._stopped(improved)
+                elif self.done == self.length.total:
+                    self.stopped = "length"
+                self._save()
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Take over what `state` gave."""
-        _restore(self.trainable, state["weights"])
-        if "adamw" in state:
-            self.adamw.load_state_dict(self._each(state["adamw"], split_like))
-            self.schedule.load_state_dict(state["schedule"])
-        if self.lower:
-            self.lower.load(state.get("groups", []))
-        self.earlier_memory = state["memory"]
-        self.budget = state["budget"]  # which depends on free memory, and decides which rows are added up first
-        if self.processes.main:
-            self.meter.work = Work(**state["work"])
-
-    def _each(self, state: dict[str, Any], change: Callable[[Tensor, Tensor], Tensor]) -> dict[str, Any]:
-        """AdamW's state with every tensor changed; the parameter that it belongs to is given along."""
-        parameters = [parameter for group in self.adamw.param_groups for parameter in group["params"]]
-        moments = {
-            number: {key: change(value, parameters[number]) for key, value in values.items()}
-            for number, values in state["state"].items()
-        }
-        return {**state, "state": moments}
-
-    def step(self, rows: Sequence[int]) -> dict[str, float]:
-        """One optimiser step over the examples at these indices: their mean loss, the gradient's norm before clipping, the rate."""
-        loss = self._gradients(rows)
-        loss = self.processes.sum_gradients(self.parameters, loss)
-        norm = clip(self.parameters, self.config.max_grad_norm)
-        record = {"loss": loss, "gradient_norm": norm, "learning_rate": float(self.schedule.get_last_lr()[0])}
-        for parameter in self.parameters:  # the fused update on a CPU reads them in memory order, without a check
-            gradient = parameter.grad
-            if gradient is not None and gradient.stride() != parameter.stride():
-                parameter.grad = torch.empty_like(parameter).copy_(gradient)
-        self.adamw.step()
-        self.adamw.zero_grad(set_to_none=True)
-        self.schedule.step()
-        return record
-
-    def _gradients(self, rows: Sequence[int]) -> float:
-        """The mean loss, with its gradients; where memory is short, all of it again in smaller passes.
-
-        Raises:
-            ModelError: if a single sequence does not fit.
-        """
-        while True:
-            try:
-                return self._in_passes(rows)
-            except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error) or self.processes.sharded:  # the others wait for this pass
-                    raise
-                largest = max(self.trees[row].size for row in rows)
-                if self.budget < largest:
-                    raise too_large(largest, self.adapted.device) from error
-            self.adamw.zero_grad(set_to_none=True)  # a pass may have failed half-way
-            self.budget //= 2
-            release(self.adapted.device)
-
-    def _in_passes(self, rows: Sequence[int]) -> float:
-        loss = 0.0
-        for part, weight in self.processes.mine(self._passes(rows)):
-            chosen = [rows[i] for i in part]
-            trees = [self.trees[row] for row in chosen]
-            inputs = tensors.batch(trees, self.adapted, self.head)
-            with self._lower_layers(chosen, inputs):
-                value = self._loss(inputs) * (weight / len(rows))
-            value.backward()
-            loss += value.item()
-            if weight:
-                self.meter.count(trees, inputs.input_ids.numel() - len(self.head))
-        return loss
-
-    def _lower_layers(self, rows: Sequence[int], inputs: tensors.Batch) -> AbstractContextManager[None]:
-        """The pass over these trees inside begins above the lower layers, where what they give is kept."""
-        if self.lower is None:
-            return nullcontext()
-        self.meter.count_below([self.trees[row] for row in self.lower.visit(rows)])
-        return self.lower.skipped(rows, inputs)
-
-    def _passes(self, rows: Sequence[int]) -> list[list[int]]:
-        """Which of these rows go through the model together, as indices of `rows`."""
-        groups = self.adapted.hook.lengths.passes([(self.lengths[row], self.lengths[row]) for row in rows])
-        batches = [[group[i] for i in part] for group in groups for part in self._batches([rows[i] for i in group])]
-        return batches
-
-    def _batches(self, rows: Sequence[int]) -> list[list[int]]:
-        trees = [self.trees[row] for row in rows]
-        sizes = [tree.size for tree in trees]
-        share = math.ceil(sum(sizes) / self.processes.count)  # so that every process has something to do
-        return by_token_budget(
-            sizes,
-            min(self.budget, share) if self.processes.count > 1 else self.budget,
-            answers=[tree.logit_positions for tree in trees],
-            most_answers=most_positions(self.adapted.model),
-            padded=None if self.adapted.hook.supports_packing() else tensors.SIMILAR,
+    def _step(self, rows: list[int], bar: Bar) -> None:
+        before = self.clock.seconds
+        with self.clock:
+            record = self.optimizer.step(rows)
+        self.done += 1
+        self.timed += 1
+        if self.timed == TIMED:
+            self.reporter.say(self.plan(self.clock.seconds - before))
+        if self.done == 1:
+            self.first_step = time.perf_counter()
+        self.log({"step": self.done, **record})
+        _require_numbers(record, self.done, self.length.total)
+        bar.advance(
+            self.per_step, f"loss {record['loss']:.3f}, {self.done * self.per_step / self.clock.seconds:.1f} examples/s"
         )
 
-    def _loss(self, inputs: tensors.Batch) -> Tensor:
-        """Sum over trees of the mean negative log-likelihood of the answer's tokens."""
-        logits = inputs.logits(self.adapted, common_prefix=self.apart)
-        return -(inputs.sums(inputs.log_likelihoods(logits)) / inputs.counts()).sum()
+    def plan(self, seconds: float) -> str:
+        """What is going to be done, and how long it takes at most.
+
+        Args:
+            seconds: of one step.
+        """
+        total, count = self.length.total, len(self.validation.examples)
+        passes = total * self.per_step / self.examples
+        line = f"{total} steps of {self.per_step} examples ({passes:.1f} passes over {self.examples})"
+        time = (total - self.done) * seconds
+        if count:
+            points = len(self.length.validated)
+            line += f", {points} validations on {count}"
+            time += (points - len(self.validation.points)) * self.validation.seconds_each
+        if self.length.fixed:
+            return f"{line}: about {duration(time)}"
+        return f"at most {line}: at most about {duration(time)}; training ends when validation no longer improves"
+
+    def _stopped(self, improved: bool) -> Stopped | None:
+        """Whether training ends after a validation, and why."""
+        last = self.done == self.length.total
+        if self.length.fixed:
+            return "length" if last else None
+        if not improved:
+            return "no improvement"
+        return "bound" if last else None
+
+    def _save(self) -> None:
+        if self.checkpoint is None or not self.optimizer.processes.agree(
+            self.stopped is not None or self.checkpoint.due()
+        ):
+            return
+        state = {
+            "step": self.done, "stopped": self.stopped, "validation": self.validation.state(), "seconds": self.clock.seconds,
+            **self.optimizer.state(self.stopped is not None),
+        }  # fmt: skip
+        if self.optimizer.processes.main:
+            self.checkpoint.save(state)
+
+    def report(self) -> TrainReport:
+        """What was done."""
+        seen, validation = self.done * self.per_step, self.validation
+        return TrainReport(
+            self.done, seen, seen / self.examples, self.clock.seconds, self.optimizer.work(), self.optimizer.memory(),
+            self.first_step, self.stopped or "length", validation.kept.step or self.done, tuple(validation.points),
+            len(validation.examples), validation.clock.seconds, validation.chance, validation.learned(), self.resumed_at,
+        )  # fmt: skip
 
 
-def _checkpoint(model: Any) -> None:
+def checkpoint_activations(model: Any) -> None:
     """Recompute activations; without re-entrance, for a prefix reaches the layers as a closure and not as an argument."""
     enable = (
         getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
@@ -328,44 +277,3 @@ def _require_numbers(record: dict[str, float], step: int, total: int) -> None:
             f"step {step} of {total}: the loss is {loss:.4g} and the gradient norm {norm:.4g}; "
             f"try a lower learning rate (--set train.learning_rate={rate / 3:.2g}, here {rate:.2g})"
         )
-
-
-def _schedule(config: TrainConfig, step: int, total: int) -> float:
-    """Factor on the peak learning rate at a step, counted from 0."""
-    warm = max(1, round(config.warmup * total))
-    if step < warm:
-        return (step + 1) / warm
-    if config.schedule == "constant":
-        return 1.0
-    done = (step - warm) / max(1, total - warm)
-    return 1 - done if config.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
-
-
-def _validate(
-    model: AdaptedModel,
-    validation: Sequence[TokenizedPrompt],
-    budget: int | None,
-    step: int,
-    best: _Best,
-    log: Callable[[dict[str, Any]], None],
-) -> None:
-    """Measure the right answers' likelihood, and how often they are the likeliest where there are choices; keep the best weights."""
-    ranked = loglikelihood(
-        model, [replace(item, choices=item.choices or (item.target,)) for item in validation], budget
-    )
-    right = [item.encoded.choices.index(item.encoded.target) for item in ranked]
-    likelihood = sum(r.log_likelihoods[answer] for r, answer in zip(ranked, right, strict=True)) / len(ranked)
-    record = {"step": step, "validation_log_likelihood": likelihood}
-    if all(item.choices for item in validation):
-        record["validation_accuracy"] = sum(r.best == a for r, a in zip(ranked, right, strict=True)) / len(ranked)
-    log(record)
-    rank = (record.get("validation_accuracy", 0.0), likelihood)
-    if rank > best.rank:
-        best.rank, best.step = rank, step
-        best.weights = {name: p.detach().clone() for name, p in model.trainable()}
-
-
-@torch.no_grad()
-def _restore(trainable: Sequence[tuple[str, nn.Parameter]], weights: dict[str, Tensor]) -> None:
-    for name, parameter in trainable:
-        parameter.copy_(split_like(weights[name], parameter))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from polyprefix.progress import duration
 from polyprefix.report.charts.parts import WIDTH, Row, axis, figures, file_name, log_axis, percentages, scales
 from polyprefix.report.findings import Overall
-from polyprefix.report.format import ABSENT, duration
+from polyprefix.report.format import ABSENT
 from polyprefix.report.grid import Grid
 from polyprefix.report.vega import Chart, Spec
 from polyprefix.report.view import Cell, View
