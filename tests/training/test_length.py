@@ -77,10 +77,13 @@ def same(model: AdaptedModel, weights: dict[str, Tensor]) -> bool:
     return all(torch.equal(p.detach(), weights[name]) for name, p in model.trainable())
 
 
-@pytest.mark.parametrize("gain", [0.01, -1.0, 1e9])
-def test_training_ends_with_the_first_cycle_that_does_not_help(monkeypatch: pytest.MonkeyPatch, gain: float) -> None:
+@pytest.mark.parametrize(("gain", "rate"), [(0.01, 0.3), (-1.0, 0.3), (1e9, 0.3), (-1e9, 10.0)])
+def test_training_ends_with_the_first_cycle_that_does_not_help(
+    monkeypatch: pytest.MonkeyPatch, gain: float, rate: float
+) -> None:
     monkeypatch.setattr(validation, "IMPROVEMENT", gain)
-    model, log, report, weights = fit(monkeypatch, max_steps=48)
+    model, log, report, weights = fit(monkeypatch, max_steps=48, learning_rate=rate)
+    assert rate < 1 or report.kept_step < report.steps, "the case is there for cycles that do harm"
     points = report.validation
     assert [point.step for point in points] == [0, 3, 6, 12, 24, 48][: len(points)]
     best = max(points[1:], key=lambda point: point.log_likelihood)
