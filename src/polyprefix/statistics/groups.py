@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
-from polyprefix import languages
+from polyprefix import config, languages
 from polyprefix.languages import Language
 
-ENGLISH = "eng_Latn"
+ENGLISH = config.ENGLISH
 UNKNOWN = "not known"
 
 

@@ -137,10 +137,10 @@ def _kinds(systems: dict[str, list[Cell]], pairs: Sequence[tuple[str, str]]) -> 
 
 def _design(cells: Sequence[Cell], systems: int) -> Design | str:
     config = cells[0].config
-    codes = choose_languages(tasks.get(config.task, config.protocol), config.languages)
+    codes = choose_languages(tasks.get(config.task, config.protocol), config)
     columns = [codes[i] for i in beyond_english(codes)]
     sizes = [one.examples for code in columns if (one := lengths(config.model, config.task, "test", code))]
-    size = config.test_size(english=False)
+    size = config.test_size(source=False)
     if not sizes and size is None:
         return "how many test examples there are is not known here; give eval_size"
     pool = min(sizes) if sizes else int(size or 0)

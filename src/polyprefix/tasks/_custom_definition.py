@@ -41,9 +41,9 @@ class Files(Settings):
     test: Paths
     """A path, with `{language}` where there is one file a language, or a mapping of languages to paths."""
     train: Paths | None = None
-    """English rows to learn from; in other languages there is no training."""
+    """Rows to learn from: English ones, and those of the other languages that a run asks for."""
     validation: Paths | None = None
-    """English rows to choose weights by; without them, a tenth of the training rows by the hash of their ids."""
+    """Rows to choose weights by, in the languages of training; without them, a tenth of the training rows by the hash of their ids."""
 
 
 class Columns(Settings):

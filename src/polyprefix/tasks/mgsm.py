@@ -117,7 +117,7 @@ class Mgsm(TypedTask):
             LanguageError: if the task has no such language, or no training split in it.
             DataError: if rows are missing, too many, or malformed.
         """
-        require_language("mgsm", split, language, tuple(CONFIGS), elsewhere="validation")
+        require_language("mgsm", split, language, tuple(CONFIGS), elsewhere=("validation",))
         if split == "test":
             return _test(language, source)
         return self._gsm8k(split, source) if language == ENGLISH else _solved(language, source)
@@ -128,7 +128,7 @@ class Mgsm(TypedTask):
 
     def shot_pool(self, language: str, source: Source) -> Sequence[Example]:
         """MGSM's eight solved problems, in English too, where validation is what MGSM left of GSM8K."""
-        require_language("mgsm", "validation", language, tuple(CONFIGS), elsewhere="validation")
+        require_language("mgsm", "validation", language, tuple(CONFIGS), elsewhere=("validation",))
         return _solved(language, source)
 
     def _gsm8k(self, split: Split, source: Source) -> Sequence[Example]:
