@@ -16,7 +16,7 @@ from rich.text import Text
 from polyprefix import languages
 from polyprefix.report.format import ABSENT, costs, interval, percent, signed, trained_share
 from polyprefix.report.grid import Grid
-from polyprefix.report.view import Averages, Cell, View
+from polyprefix.report.view import Averages, Cell, View, marked, training, training_note
 from polyprefix.statistics.comparisons import PairedComparison
 from polyprefix.statistics.contrasts import Contrast
 from polyprefix.types import Score
@@ -66,7 +66,7 @@ class RunView:
 
     @property
     def transfer_ratio(self) -> Contrast | None:
-        """Gain in the other languages by the gain in English."""
+        """Gain in the other languages by the gain in the source languages."""
         summary = self.view.summaries.get(self.cell.method)
         return summary.transfer_ratio if summary else None
 
@@ -92,7 +92,8 @@ def as_dict(shown: RunView) -> dict[str, Any]:
         "base_run_id": shown.base.runs.index[0] if shown.base else None,
         **{key: run[key] for key in ("task", "model", "method", "metric")},
         "rows": [
-            {"language": _language(code), "adapted": _score(score), "base": _score(base), "difference": _difference(pair),
+            {"language": _language(code), "training": training(shown.view.setting, code),
+             "adapted": _score(score), "base": _score(base), "difference": _difference(pair),
              "baselines": {name: _score(scores[code]) for name, scores in shown.view.baselines.items() if code in scores}}
             for code, score, base, pair in shown.rows
         ],
@@ -187,7 +188,11 @@ def _language_table(shown: RunView, layout: _Layout) -> Table:
             one = languages.get(code)
             words = {"code": code, "script": one.script_name if layout.wide else one.script, "n": str(score.n)}
             cells = (Text(words[name], style="dim") for name in columns)
-            table.add_row(Text(f"  {one.name}"), *cells, *_score_cells(base, score, pair, layout))
+            table.add_row(
+                Text(f"  {one.name}{marked(shown.view.setting, code)}"),
+                *cells,
+                *_score_cells(base, score, pair, layout),
+            )
     return table
 
 
@@ -222,18 +227,20 @@ def _score_cells(
 
 
 def _legend(shown: RunView, layout: _Layout, averages: _Layout) -> Iterator[str]:
+    setting = shown.view.setting
+    sources = "English" if setting.sources_called == "English" else "the source languages"
     if not averages.wide:
         yield from (f"B{i}: baseline, {name}" for i, name in enumerate(averages.baselines, start=1))
     for name, gap in shown.gaps():
         figures = f"{signed(gap.value)} {interval(gap.ci95, with_sign=True)}"
-        yield f"Transfer gap, English minus the other languages, {name}: {figures}"
+        yield f"Transfer gap, {sources} minus the other languages, {name}: {figures}"
     if ratio := shown.transfer_ratio:
         figures = f"{percent(ratio.value)}% {interval(ratio.ci95)}"
-        yield f"Transfer ratio, the gain in other languages over the gain in English: {figures}"
+        yield f"Transfer ratio, the gain in other languages over the gain in {sources}: {figures}"
     if layout.paired:
         count = sum(pair is not None for _, _, _, pair in shown.rows)
         yield f"* significant (fixed seeds): p < 0.05 after Benjamini and Hochberg's correction over {count} languages"
     if layout.intervals:
         yield "[ ] 95% intervals, clustered by example id in averages"
-    yield "English, the language of training, counts in 'all languages' only"
+    yield training_note(setting, "'all languages'")
     yield from (f"Note: {note}" for note in shown.notes)

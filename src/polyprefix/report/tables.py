@@ -16,7 +16,7 @@ from polyprefix import languages
 from polyprefix.report.charts.parts import file_name
 from polyprefix.report.format import ABSENT, STARS, percent
 from polyprefix.report.grid import Grid
-from polyprefix.report.view import View
+from polyprefix.report.view import View, training
 from polyprefix.statistics.comparisons import PairedComparison
 from polyprefix.statistics.contrasts import Contrast
 from polyprefix.types import Score
@@ -68,7 +68,7 @@ def _averages(grid: Grid) -> Table:
         ]
         rows.append((Field(method), Field(f"{trained:,}"), *cells))
     columns = (f"{view.task}, {view.model}" for view in views)
-    caption = "Average over languages other than English, % (the largest count of trained parameters over models)"
+    caption = f"Average over {grid.others_called}, % (the largest count of trained parameters over models)"
     return Table("averages", caption + _legend(grid), ("method", "trained parameters", *columns), tuple(rows))
 
 
@@ -81,10 +81,10 @@ def _languages(grid: Grid, view: View) -> Table:
             _figure(scores.get(m), m in scores and scores[m].value == top, view.differences.get((m, code)))
             for m in view.cells
         ]
-        rows.append((Field(languages.get(code).name), Field(code), *cells))
+        rows.append((Field(languages.get(code).name), Field(code), Field(training(view.setting, code)), *cells))
     caption = f"{view.metric} by language, %: {view.task}, {view.model}{_legend(grid)}"
     name = file_name("languages", view.task, view.model)
-    return Table(name, caption, ("language", "code", *view.cells), tuple(rows), words=2)
+    return Table(name, caption, ("language", "code", "training", *view.cells), tuple(rows), words=3)
 
 
 def _groups(grid: Grid, view: View) -> Table:
@@ -97,7 +97,7 @@ def _groups(grid: Grid, view: View) -> Table:
             for m in view.cells
         )
         rows.append((Field(key[0]), Field(key[1]), Field(str(len(codes))), *cells))
-    caption = f"{view.metric} by group of languages, English apart, %: {view.task}, {view.model}{_legend(grid)}"
+    caption = f"{view.metric} by group of {view.setting.others_called}, %: {view.task}, {view.model}{_legend(grid)}"
     header = ("grouping", "group", "languages", *view.cells)
     return Table(file_name("groups", view.task, view.model), caption, header, tuple(rows), words=2)
 
@@ -203,6 +203,7 @@ def _scores_row(view: View, method: str, code: str) -> dict[str, object]:
     return {
         "task": view.task, "model": view.model, "method": method, "trained_parameters": cell.trained, "language": code,
         "language_name": one.name, "family": one.family, "script": one.script, "resource_level": one.resource_level,
+        "training": view.setting.training[method].described(code),
         "metric": view.metric, "value": score.value, "ci95_low": score.ci95[0], "ci95_high": score.ci95[1], "n": score.n,
         "seeds": len(runs), "runs": " ".join(runs),
         "difference": difference.value if difference else None,
