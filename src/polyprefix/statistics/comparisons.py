@@ -164,8 +164,9 @@ class Comparison:
 
     @property
     def averages(self) -> pd.DataFrame:
-        """One row a setting and system: its average over languages without training with its 95% interval, score in English and mean of the source languages,
-        transfer gap and transfer ratio, and in how many languages it is significantly better or worse than the baseline."""
+        """One row a setting and system: its average over languages without training with its 95% interval, score in English, mean of
+        the source languages, transfer gap and transfer ratio, and in how many languages it is significantly better or worse than the
+        baseline."""
         import pandas as pd
 
         return pd.DataFrame([_average_row(setting, one) for setting in self.settings for one in setting.systems])

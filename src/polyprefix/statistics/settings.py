@@ -102,7 +102,7 @@ class Setting:
         trained = [one for one in self.training.values() if one.trains]
         if self.training[system].trains or not trained:
             return self.training[system].sources
-        return trained[0].sources if len({one.sources for one in trained}) == 1 else ()
+        return trained[0].sources if len({frozenset(one.sources) for one in trained}) == 1 else ()
 
     def others(self, codes: Sequence[str]) -> list[int]:
         """Places of the languages that averages are over: those that no system was trained in; all if there is no other."""
