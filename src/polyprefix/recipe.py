@@ -247,4 +247,5 @@ def result_of(
         notes=(*examples.notes, *inputs.tokens.notes, *written),
         baselines=task.baselines(inputs.source, examples.test) if not report.steps else {},
         fertility=fertilities(base.tokenizer, examples.test),
+        origins={code: found for code in examples.test if (found := task.info.origin_of(code)) != "not stated"},
     )

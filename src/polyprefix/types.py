@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Split = Literal["train", "validation", "test"]
+Origin = Literal["original", "written by people", "translated by people", "translated by machine", "not stated"]
+"""Where the test text of a language comes from; `original` is what the other languages were translated from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,8 @@ class RunResult:
     """Baseline -> language -> accuracy, for tasks that bring baselines without a language model."""
     fertility: Mapping[str, float] = field(default_factory=dict)
     """Language -> tokens per word of the model's tokenizer on the test examples; absent in results of earlier versions."""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Language -> where its test text comes from (`Origin`); absent in results of earlier versions and where a task does not state it."""
     status: Literal["finished"] = "finished"
     schema_version: int = 2
 

@@ -106,20 +106,20 @@ def test_tables_tell_source_few_shot_and_zero_shot(write_run: WriteRun, tmp_path
     shown.render(shown.view_of(grid, run_id), out)
     compared.render(compare(folder, "none", resamples=100, mixed=False), out)
     text = out.file.getvalue()  # type: ignore[attr-defined]
-    assert "Swahili [few-shot (50 rows)]" in text and "English [source]" in text and "German [" not in text
+    assert "Swahili [few-shot, 50 rows]" in text and "English [source]" in text and "German [" not in text
     assert text.count("zero-shot languages") >= 2 and "English, Swahili, the languages of training, count" in text
     rows = {row["language"]["code"]: row["training"] for row in shown.as_dict(shown.view_of(grid, run_id))["rows"]}
-    assert rows["swh_Latn"] == "few-shot (50 rows)" and rows["deu_Latn"] == "zero-shot" and rows["eng_Latn"] == "source"
+    assert rows["swh_Latn"] == "few-shot, 50 rows" and rows["deu_Latn"] == "zero-shot" and rows["eng_Latn"] == "source"
     frame = scores_frame(grid)
     told = frame[frame["method"] == "prefix"].set_index("language")["training"].to_dict()
     assert told == rows and set(frame[frame["method"] == "none"]["training"]) == {"untrained"}
     table = next(one for one in paper_tables(grid) if one.name.startswith("languages"))
     for written in (as_latex(table), as_markdown(table)):
-        assert "few-shot (50 rows)" in written.replace("\\", "") and "zero-shot" in written
+        assert "few-shot, 50 rows" in written.replace("\\", "") and "zero-shot" in written
     write_page(grid, tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert (
-        "[few-shot (50 rows)]" in page and "other than English" not in page and "Transfer from English, Swahili" in page
+        "[few-shot, 50 rows]" in page and "other than English" not in page and "Transfer from English, Swahili" in page
     )
     whole = overall(grid)
     assert whole is not None and len(whole.columns) == len(CODES) - 2

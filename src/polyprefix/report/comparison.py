@@ -17,6 +17,7 @@ from polyprefix import languages
 from polyprefix.config import ENGLISH
 from polyprefix.report.format import ABSENT, interval, p_value, percent, signed
 from polyprefix.report.view import marked
+from polyprefix.results.origins import origins_told
 from polyprefix.statistics.comparisons import ALPHA, Comparison, PairedComparison, SettingComparison, SystemSummary
 from polyprefix.statistics.contrasts import Contrast
 from polyprefix.statistics.mixed import MixedModel
@@ -38,7 +39,11 @@ def render(comparison: Comparison, console: Console) -> None:
                 console.print(table)
         for table in (*_model_tables(setting), *_regression_tables(setting, console.width)):
             console.print(table)
-        _print_lines(console, [f"Note: {note}" for note in setting.notes])
+        told = origins_told(
+            {code: setting.setting.origins[code] for code in setting.languages if code in setting.setting.origins}
+        )
+        lines = [f"Test texts: {told}"] if told else []
+        _print_lines(console, [*lines, *(f"Note: {note}" for note in setting.notes)])
     _print_lines(console, ["", *_legend(comparison)])
 
 

@@ -17,6 +17,7 @@ from polyprefix import languages
 from polyprefix.report.format import ABSENT, costs, interval, percent, signed, trained_share
 from polyprefix.report.grid import Grid
 from polyprefix.report.view import Averages, Cell, View, marked, training, training_note
+from polyprefix.results.origins import origins_told
 from polyprefix.statistics.comparisons import PairedComparison
 from polyprefix.statistics.contrasts import Contrast
 from polyprefix.types import Score
@@ -25,6 +26,8 @@ WIDE = 104
 """Terminal columns from which on there is room for secondary table columns."""
 NAME, FIGURE, INTERVAL, DIFFERENCE_INTERVAL = 18, 6, 14, 15
 """Terminal columns: the least for a name, and what a figure and its interval need with the space after them."""
+ORIGIN = 22
+"""Terminal columns that where a text comes from needs."""
 COSTS = ("peak_memory_bytes", "train_seconds", "train_examples_per_second", "eval_seconds", "eval_examples_per_second")
 """Of all that a run cost, what is shown here; `result.json` and the page have the rest."""
 
@@ -93,6 +96,7 @@ def as_dict(shown: RunView) -> dict[str, Any]:
         **{key: run[key] for key in ("task", "model", "method", "metric")},
         "rows": [
             {"language": _language(code), "training": training(shown.view.setting, code),
+             "origin": shown.view.setting.origins.get(code),
              "adapted": _score(score), "base": _score(base), "difference": _difference(pair),
              "baselines": {name: _score(scores[code]) for name, scores in shown.view.baselines.items() if code in scores}}
             for code, score, base, pair in shown.rows
@@ -138,6 +142,8 @@ class _Layout:
     baselines: Sequence[str]
     intervals: bool
     difference_intervals: bool
+    origins: bool
+    """Whether there is room for where test texts come from."""
 
 
 def _layout(shown: RunView, width: int, others: int, baselines: Sequence[str] = ()) -> _Layout:
@@ -146,7 +152,8 @@ def _layout(shown: RunView, width: int, others: int, baselines: Sequence[str] = 
     room = width - NAME - others - FIGURE - (2 * FIGURE + 3 if paired else 0)
     baselines = baselines if room >= FIGURE * len(baselines) else ()
     room -= (2 * FIGURE if wide else FIGURE) * len(baselines)
-    return _Layout(wide, paired, baselines, room >= INTERVAL, room >= INTERVAL + DIFFERENCE_INTERVAL)
+    full = INTERVAL + DIFFERENCE_INTERVAL
+    return _Layout(wide, paired, baselines, room >= INTERVAL, room >= full, room >= full + ORIGIN)
 
 
 def render(shown: RunView, console: Console) -> None:
@@ -180,13 +187,24 @@ def _table(title: str, first: str, columns: Sequence[str], layout: _Layout) -> T
 
 
 def _language_table(shown: RunView, layout: _Layout) -> Table:
-    columns = [*(["code"] if layout.wide else []), *(["script"] if layout.intervals else []), "n"]
+    origins = shown.view.setting.origins if layout.origins else {}
+    columns = [
+        *(["code"] if layout.wide else []),
+        *(["script"] if layout.intervals else []),
+        *(["test text"] if origins else []),
+        "n",
+    ]
     table = _table(f"\n{shown.cell.metric} by language, %", "language", columns, layout)
     for family, rows in groupby(shown.rows, key=lambda row: languages.get(row[0]).family):
         table.add_row(Text(family or "family not known", style="bold cyan"))
         for code, score, base, pair in rows:
             one = languages.get(code)
-            words = {"code": code, "script": one.script_name if layout.wide else one.script, "n": str(score.n)}
+            words = {
+                "code": code,
+                "script": one.script_name if layout.wide else one.script,
+                "test text": origins.get(code, ABSENT),
+                "n": str(score.n),
+            }
             cells = (Text(words[name], style="dim") for name in columns)
             table.add_row(
                 Text(f"  {one.name}{marked(shown.view.setting, code)}"),
@@ -242,5 +260,7 @@ def _legend(shown: RunView, layout: _Layout, averages: _Layout) -> Iterator[str]
         yield f"* significant (fixed seeds): p < 0.05 after Benjamini and Hochberg's correction over {count} languages"
     if layout.intervals:
         yield "[ ] 95% intervals, clustered by example id in averages"
+    if told := origins_told(setting.origins):
+        yield f"Test texts: {told}"
     yield training_note(setting, "'all languages'")
     yield from (f"Note: {note}" for note in shown.notes)

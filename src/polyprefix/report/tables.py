@@ -73,18 +73,20 @@ def _averages(grid: Grid) -> Table:
 
 
 def _languages(grid: Grid, view: View) -> Table:
-    rows = []
+    rows, origins = [], view.setting.origins
     for code in view.languages:
         scores = {method: cell.scores[code] for method, cell in view.cells.items() if code in cell.scores}
         top = max(score.value for score in scores.values()) if len(view.cells) > 1 else None
+        told = [Field(origins.get(code, ABSENT))] if origins else []
         cells = [
             _figure(scores.get(m), m in scores and scores[m].value == top, view.differences.get((m, code)))
             for m in view.cells
         ]
-        rows.append((Field(languages.get(code).name), Field(code), Field(training(view.setting, code)), *cells))
+        rows.append((Field(languages.get(code).name), Field(code), Field(training(view.setting, code)), *told, *cells))
     caption = f"{view.metric} by language, %: {view.task}, {view.model}{_legend(grid)}"
     name = file_name("languages", view.task, view.model)
-    return Table(name, caption, ("language", "code", "training", *view.cells), tuple(rows), words=3)
+    words = ("language", "code", "training", *(["test text"] if origins else []))
+    return Table(name, caption, (*words, *view.cells), tuple(rows), words=len(words))
 
 
 def _groups(grid: Grid, view: View) -> Table:
@@ -204,6 +206,7 @@ def _scores_row(view: View, method: str, code: str) -> dict[str, object]:
         "task": view.task, "model": view.model, "method": method, "trained_parameters": cell.trained, "language": code,
         "language_name": one.name, "family": one.family, "script": one.script, "resource_level": one.resource_level,
         "training": view.setting.training[method].described(code),
+        "origin": view.setting.origins.get(code),
         "metric": view.metric, "value": score.value, "ci95_low": score.ci95[0], "ci95_high": score.ci95[1], "n": score.n,
         "seeds": len(runs), "runs": " ".join(runs),
         "difference": difference.value if difference else None,

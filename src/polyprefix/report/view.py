@@ -198,11 +198,11 @@ class View:
 
 
 def training(setting: Setting, code: str) -> str:
-    """What the systems of a setting learned in a language: `source`, `few-shot (50 rows)`, `zero-shot`, or how many of them what."""
+    """What the systems of a setting learned in a language: `source`, `few-shot, 50 rows`, `zero-shot`, or how many of them what."""
     found = Counter(one.described(code) for one in setting.training.values() if one.trains)
     if len(found) < 2:
         return next(iter(found), UNTRAINED)
-    return ", ".join(f"{status} in {count} of {found.total()}" for status, count in sorted(found.items()))
+    return "; ".join(f"{status} in {count} of {found.total()}" for status, count in sorted(found.items()))
 
 
 def marked(setting: Setting, code: str) -> str:

@@ -43,7 +43,7 @@ CONFIG_TYPES: Mapping[str, tuple[type, ...]] = {
     "text": (dict,), "runtime": (dict,),
 }  # fmt: skip
 """Of the settings in a result that its readers use."""
-ADDED = {"fertility"}
+ADDED = {"fertility", "origins"}
 """Keys that results of earlier versions lack."""
 
 PREDICTION_COLUMNS = pa.schema(
@@ -194,6 +194,7 @@ def _result(path: Path, values: Mapping[str, Any]) -> RunResult:
                 "baselines": _scores(values["baselines"]),
                 "notes": tuple(values["notes"]),
                 "fertility": {code: float(value) for code, value in values.get("fertility", {}).items()},
+                "origins": {code: _text(value) for code, value in values.get("origins", {}).items()},
             }
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -232,6 +233,12 @@ def _check_types(path: Path, values: Mapping[str, Any]) -> None:
 def _scores(values: Mapping[str, Any]) -> dict[str, dict[str, Score]]:
     """Two names deep: language and metric, or baseline and language."""
     return {outer: {inner: _score(**score) for inner, score in scores.items()} for outer, scores in values.items()}
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 def _score(value: float, n: int, ci95: Sequence[float]) -> Score:

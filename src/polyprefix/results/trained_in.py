@@ -50,7 +50,7 @@ class TrainedIn:
     def described(self, code: str) -> str:
         """The same, with the number of training examples of a few-shot language."""
         status = self.status(code)
-        return f"{status} ({self.target_size:,} rows)" if status == FEW_SHOT and self.target_size else status
+        return f"{status}, {self.target_size:,} rows" if status == FEW_SHOT and self.target_size else status
 
 
 def all_but(trained: Collection[str]) -> str:

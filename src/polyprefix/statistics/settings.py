@@ -113,6 +113,11 @@ class Setting:
         """What these languages are called in a sentence."""
         return other_languages(self.trained_languages)
 
+    @cached_property
+    def origins(self) -> Mapping[str, str]:
+        """Language -> where its test text comes from, as far as the runs say it."""
+        return {code: origin for origins in self.runs["origins"] for code, origin in origins.items()}
+
     @property
     def all_but_trained(self) -> str:
         """What these languages are called in a row of a table."""

@@ -55,6 +55,8 @@ class CustomTask(TypedTask):
             metrics=self.task_type.metrics,
             chance=self.task_type.chance,
             parallel=definition.is_parallel,
+            origin=definition.origin.get(ANY, "not stated"),
+            origins={code: origin for code, origin in definition.origin.items() if code != ANY},
             splits={split: ", ".join(map(_title, rows.values())) for split, rows in files.items()},
             deviations=(f"{name}: a task of one's own, not a published benchmark",),
             inputs=tuple(dict.fromkeys((*definition.asked(), *definition.option_columns()))),
@@ -151,7 +153,8 @@ class CustomTask(TypedTask):
         """Of the task file and all data files: another one is another task."""
         digest = hashlib.sha256()
         if not self._file:
-            digest.update(self.definition.model_dump_json().encode())
+            said = {"origin"} if not self.definition.origin else None  # which came later
+            digest.update(self.definition.model_dump_json(exclude=said).encode())
         for part in self.parts():
             digest.update(_digest(part))
         return digest.hexdigest()[:16]

@@ -10,7 +10,10 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from polyprefix.config import Settings
 from polyprefix.data.files import Row, ValidationErrors
+from polyprefix.errors import LanguageError
+from polyprefix.languages import find
 from polyprefix.tasks._task_types import TaskType
+from polyprefix.types import Origin
 
 TaskTypeName = Literal["classification", "multiple-choice", "span", "generation"]
 TASK_TYPES: tuple[str, ...] = get_args(TaskTypeName)
@@ -30,6 +33,18 @@ def one_or_many(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(language): path for language, path in value.items()}
     raise ValueError("expected a path, or a mapping of languages to paths")
+
+
+def one_origin(value: Any) -> Any:
+    """An origin by itself is that of all languages."""
+    if isinstance(value, str):
+        return {ANY: value}
+    if isinstance(value, Mapping):
+        try:
+            return {find(str(language)).code: origin for language, origin in value.items()}
+        except LanguageError as error:
+            raise ValueError(f"expected languages and their origins ({error})") from None
+    raise ValueError("expected an origin, or a mapping of languages to origins")
 
 
 Paths = Annotated[dict[str, str], BeforeValidator(one_or_many), Field(min_length=1)]
@@ -78,6 +93,9 @@ class Definition(Settings):
     """Where the data comes from."""
     licence: str = "not stated"
     """Under which terms."""
+    origin: Annotated[dict[str, Origin], BeforeValidator(one_origin)] = Field(default_factory=dict)
+    """Where the test text comes from: original, written by people, translated by people, translated by machine; or a mapping of languages
+    to these."""
 
     @field_validator("template")
     @classmethod

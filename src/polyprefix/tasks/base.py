@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from polyprefix import config
-from polyprefix.types import Example, Prediction, Prompt, Score, Split
+from polyprefix.types import Example, Origin, Prediction, Prompt, Score, Split
 
 ENGLISH = config.ENGLISH
 
@@ -43,6 +43,14 @@ class TaskInfo:
     """The answers to choose from, where they are the same in every example."""
     options: tuple[str, ...] = ()
     """The names of the inputs that are the answers to choose from, where these differ from example to example."""
+    origin: Origin = "not stated"
+    """Where the test text comes from, in all languages but those of `origins`."""
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """Language -> where its test text comes from."""
+
+    def origin_of(self, language: str) -> Origin:
+        """Where the test text of a language comes from."""
+        return self.origins.get(language, self.origin)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 Source    Davlan/sib200 on the Hugging Face Hub; D. I. Adelani et al., SIB-200: A Simple, Inclusive, and Big Evaluation
           Dataset for Topic Classification in 200+ Languages and Dialects, EACL 2024. The sentences are FLORES-200's.
 Licence   Apache 2.0 for the labels as their repository states it, CC BY-SA 4.0 for FLORES-200's text.
+Texts     English from Wikimedia projects; the other languages translated from it by people, for FLORES-200.
 Splits    test 204 rows, validation 99, train 701, each in all languages. No sentence is in two of them in any language.
 Shots     validation, in all languages.
 Prompt    one English template in all languages, instruction first, so that its keys and values are computed once.
@@ -23,7 +24,7 @@ from polyprefix.errors import DataError
 from polyprefix.tasks._codes import SIB200 as LANGUAGES
 from polyprefix.tasks._rows import read_columns, require_language, require_text, without_shared
 from polyprefix.tasks._task_types import Classification, TypedTask, most_frequent_label
-from polyprefix.tasks.base import Source, TaskInfo
+from polyprefix.tasks.base import ENGLISH, Source, TaskInfo
 from polyprefix.types import Example, Score, Split
 
 SIB200 = "Davlan/sib200"
@@ -58,6 +59,8 @@ class Sib200(TypedTask):
         metrics=task_type.metrics,
         chance=task_type.chance,
         parallel=True,
+        origin="translated by people",
+        origins={ENGLISH: "original"},
         inputs=("text",),
         labels=LABELS,
         splits={

@@ -51,6 +51,7 @@ class Terms(TypedTask):
         metrics=task_type.metrics,
         chance=task_type.chance,
         parallel=True,
+        origin="written by people",
         inputs=("name",),
         labels=CLASSES,
         splits={

@@ -4,6 +4,7 @@ Source    facebook/xnli on the Hugging Face Hub; A. Conneau et al., XNLI: Evalua
           Representations, EMNLP 2018. Training: its English part, which is MultiNLI (A. Williams et al., NAACL 2018;
           nyu-mll/multi_nli), or that data set itself where the former is missing.
 Licence   CC BY-NC 4.0 (XNLI); MultiNLI's sources have terms of their own.
+Texts     English written by people; the other languages translated from it by professional translators.
 Splits    test 5,010 rows a language (1,670 a label), validation 2,490 a language, train 392,702 (English). Other languages
           than English have no training split (the source's is translated by machine); they train on nine tenths of the
           premises of validation, the same ones in all languages.
@@ -62,6 +63,8 @@ class Xnli(TypedTask):
         metrics=task_type.metrics,
         chance=task_type.chance,
         parallel=True,
+        origin="translated by people",
+        origins={ENGLISH: "original"},
         inputs=("premise", "hypothesis"),
         labels=LABELS,
         splits={
