@@ -20,6 +20,7 @@ from polyprefix.config import RunConfig
 from polyprefix.data.hub import hub_from_environment
 from polyprefix.engine.cost import cost, start_measuring_memory
 from polyprefix.engine.processes import processes
+from polyprefix.evaluation.answer_checks import answer_checks
 from polyprefix.evaluation.predictions import Answers, predict
 from polyprefix.models.digest import with_digests
 from polyprefix.models.generation import ignored_note
@@ -222,6 +223,7 @@ def result_of(
     """
     task, examples, base = inputs.task, inputs.examples, inputs.base
     flat = [p for items in answers.predictions.values() for p in items]
+    checks, told = answer_checks(task, answers)
     written = [note for note in [ignored_note(base.model)] if note and not all(p.log_likelihoods for p in flat)]
     return RunResult(
         run_id=config.run_id(),
@@ -244,8 +246,9 @@ def result_of(
             dtype=model.hook.dtype,
             first_step=first_step,
         ),
-        notes=(*examples.notes, *inputs.tokens.notes, *written),
+        notes=(*examples.notes, *inputs.tokens.notes, *written, *told),
         baselines=task.baselines(inputs.source, examples.test) if not report.steps else {},
         fertility=fertilities(base.tokenizer, examples.test),
+        answers=checks,
         origins={code: found for code in examples.test if (found := task.info.origin_of(code)) != "not stated"},
     )

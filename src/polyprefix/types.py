@@ -105,6 +105,8 @@ class RunResult:
     """Language -> tokens per word of the model's tokenizer on the test examples; absent in results of earlier versions."""
     origins: Mapping[str, str] = field(default_factory=dict)
     """Language -> where its test text comes from (`Origin`); absent in results of earlier versions and where a task does not state it."""
+    answers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Language -> checks of its generated answers (`scoring.answer_checks`); empty where answers are chosen, and in earlier versions."""
     status: Literal["finished"] = "finished"
     schema_version: int = 2
 

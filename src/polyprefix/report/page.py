@@ -21,6 +21,7 @@ from polyprefix.atomic import output_errors, write_text
 from polyprefix.languages import Language
 from polyprefix.report import format as figures
 from polyprefix.report import vega
+from polyprefix.report.answers import answers_table
 from polyprefix.report.charts import task_charts, together, view_charts
 from polyprefix.report.charts.averages import SHOWN_GROUPS
 from polyprefix.report.examples import examples
@@ -63,6 +64,7 @@ def write_page(grid: Grid, path: Path, *, texts: bool = True) -> None:
     page = environment.get_template("report.html.j2").render(
         grid=grid,
         views=views,
+        answers={(v.task, v.model): table for v in views if (table := answers_table(v))},
         opened=fullest(grid),
         finding=finding(grid, whole),
         together=[_drawing(chart) for chart in together(grid, whole)],

@@ -14,8 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from polyprefix import languages
+from polyprefix.report.answers import answers_table
 from polyprefix.report.format import ABSENT, costs, interval, percent, signed, trained_share
 from polyprefix.report.grid import Grid
+from polyprefix.report.tables import Table as Checks
 from polyprefix.report.view import Averages, Cell, View, marked, training, training_note
 from polyprefix.results.origins import origins_told
 from polyprefix.statistics.comparisons import PairedComparison
@@ -28,6 +30,10 @@ NAME, FIGURE, INTERVAL, DIFFERENCE_INTERVAL = 18, 6, 14, 15
 """Terminal columns: the least for a name, and what a figure and its interval need with the space after them."""
 ORIGIN = 22
 """Terminal columns that where a text comes from needs."""
+ANSWERS = (
+    "LPR answers without a line in another language, WPR of these without an English word (not of Latin script), LCPR their harmonic "
+    "mean, all of the checked answers"
+)
 COSTS = ("peak_memory_bytes", "train_seconds", "train_examples_per_second", "eval_seconds", "eval_examples_per_second")
 """Of all that a run cost, what is shown here; `result.json` and the page have the rest."""
 
@@ -96,6 +102,7 @@ def as_dict(shown: RunView) -> dict[str, Any]:
         **{key: run[key] for key in ("task", "model", "method", "metric")},
         "rows": [
             {"language": _language(code), "training": training(shown.view.setting, code),
+             "answers": dict(shown.cell.runs.at[shown.run_id, "answers"].get(code, {})) or None,
              "origin": shown.view.setting.origins.get(code),
              "adapted": _score(score), "base": _score(base), "difference": _difference(pair),
              "baselines": {name: _score(scores[code]) for name, scores in shown.view.baselines.items() if code in scores}}
@@ -168,6 +175,8 @@ def render(shown: RunView, console: Console) -> None:
     console.print(Text(", ".join(f"{label} {figure}" for label, figure in facts.items()), style="dim"))
     console.print(_language_table(shown, by_language))
     console.print(_average_table(shown, averages))
+    if checks := answers_table(shown.view):
+        console.print(_checks(checks))
     console.print()
     for line in _legend(shown, by_language, averages):
         console.print(Text(line, style="dim"))
@@ -227,6 +236,24 @@ def _average_table(shown: RunView, layout: _Layout) -> Table:
     return table
 
 
+def _checks(checks: Checks) -> Table:
+    """The checks of generated answers."""
+    title, _, _ = checks.caption.partition(":")
+    table = Table(
+        title=f"\n{title.lower()}",
+        box=None,
+        padding=(0, 1, 0, 0),
+        title_justify="left",
+        title_style="bold",
+        expand=False,
+    )
+    for place, name in enumerate(checks.header):
+        table.add_column(name, justify="right" if place >= checks.words else "left", no_wrap=place >= checks.words)
+    for row in checks.rows:
+        table.add_row(*(Text(field.text) for field in row))
+    return table
+
+
 def _score_cells(
     base: Score | Contrast | None, adapted: Score | Contrast, pair: PairedComparison | None, layout: _Layout
 ) -> list[Text | str]:
@@ -262,5 +289,7 @@ def _legend(shown: RunView, layout: _Layout, averages: _Layout) -> Iterator[str]
         yield "[ ] 95% intervals, clustered by example id in averages"
     if told := origins_told(setting.origins):
         yield f"Test texts: {told}"
+    if answers_table(shown.view):
+        yield ANSWERS
     yield training_note(setting, "'all languages'")
     yield from (f"Note: {note}" for note in shown.notes)

@@ -215,4 +215,5 @@ def _scores_row(view: View, method: str, code: str) -> dict[str, object]:
         "p_runs": difference.p_runs if difference else None, "p_runs_adjusted": pair.adjusted_runs if pair else None,
         "p_seeds": difference.p_seeds if difference else None, "p_seeds_adjusted": pair.adjusted_seeds if pair else None,
         "significance": pair.significance if pair else None,
+        **{f"answers_{name}": figure for name, figure in cell.runs["answers"].iloc[0].get(code, {}).items()},
     }  # fmt: skip

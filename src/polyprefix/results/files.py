@@ -43,7 +43,7 @@ CONFIG_TYPES: Mapping[str, tuple[type, ...]] = {
     "text": (dict,), "runtime": (dict,),
 }  # fmt: skip
 """Of the settings in a result that its readers use."""
-ADDED = {"fertility", "origins"}
+ADDED = {"fertility", "origins", "answers"}
 """Keys that results of earlier versions lack."""
 
 PREDICTION_COLUMNS = pa.schema(
@@ -194,6 +194,7 @@ def _result(path: Path, values: Mapping[str, Any]) -> RunResult:
                 "baselines": _scores(values["baselines"]),
                 "notes": tuple(values["notes"]),
                 "fertility": {code: float(value) for code, value in values.get("fertility", {}).items()},
+                "answers": {code: _figures(found) for code, found in values.get("answers", {}).items()},
                 "origins": {code: _text(value) for code, value in values.get("origins", {}).items()},
             }
         )
@@ -233,6 +234,10 @@ def _check_types(path: Path, values: Mapping[str, Any]) -> None:
 def _scores(values: Mapping[str, Any]) -> dict[str, dict[str, Score]]:
     """Two names deep: language and metric, or baseline and language."""
     return {outer: {inner: _score(**score) for inner, score in scores.items()} for outer, scores in values.items()}
+
+
+def _figures(values: Mapping[str, Any]) -> dict[str, float]:
+    return {key: float(value) for key, value in values.items()}
 
 
 def _text(value: object) -> str:

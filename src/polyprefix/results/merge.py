@@ -87,6 +87,7 @@ def _with_languages_of(run: Loaded, more: Loaded) -> Loaded:
         run.result,
         scores={**run.result.scores, **{code: more.result.scores[code] for code in added}},
         origins={**more.result.origins, **run.result.origins},
+        answers={**more.result.answers, **run.result.answers},
     )
     rows = more.examples.filter(pc.is_in(more.examples["language"], value_set=pa.array(added, pa.string())))
     return replace(run, result=result, examples=pa.concat_tables([run.examples, rows], promote_options="default"))

@@ -41,7 +41,7 @@ OF_TRAINED_SYSTEMS = ("source_", "target_")
 RUN_COLUMNS = (
     "task", "model", "method", "settings", "shots", "shot_language", "source_languages", "target_languages", "target_size", "seed", "metric",
     "trainable_parameters", "total_parameters",
-    "scores", "cost", "notes", "baselines", "fertility", "origins", "config", "provenance", "folder",
+    "scores", "cost", "notes", "baselines", "fertility", "origins", "answers", "config", "provenance", "folder",
 )  # fmt: skip
 """`task` and `model` end in the first digits of a digest where two of one name have different content. `settings` are those of the
 system, flat (`method.length`). `source_languages` are empty where nothing is trained.
@@ -171,7 +171,9 @@ def _row(one: Loaded, task: str, model: str) -> dict[str, Any]:
         "target_size": trained.target_size, "seed": int(config.get("seed", 0)),
         "metric": one.metric, "trainable_parameters": int(result.parameters.get("trainable", 0)),
         "total_parameters": int(result.parameters.get("total", 0)), "folder": one.folder,
-        **{key: getattr(result, key) for key in ("scores", "cost", "notes", "baselines", "fertility", "origins", "config", "provenance")},
+        **{key: getattr(result, key) for key in (
+            "scores", "cost", "notes", "baselines", "fertility", "origins", "answers", "config", "provenance",
+        )},
     }  # fmt: skip
 
 

@@ -55,6 +55,7 @@ class CustomTask(TypedTask):
             metrics=self.task_type.metrics,
             chance=self.task_type.chance,
             parallel=definition.is_parallel,
+            answer_language=definition.answers_in(),
             origin=definition.origin.get(ANY, "not stated"),
             origins={code: origin for code, origin in definition.origin.items() if code != ANY},
             splits={split: ", ".join(map(_title, rows.values())) for split, rows in files.items()},
@@ -153,8 +154,7 @@ class CustomTask(TypedTask):
         """Of the task file and all data files: another one is another task."""
         digest = hashlib.sha256()
         if not self._file:
-            said = {"origin"} if not self.definition.origin else None  # which came later
-            digest.update(self.definition.model_dump_json(exclude=said).encode())
+            digest.update(self.definition.model_dump_json(exclude=_later(self.definition)).encode())
         for part in self.parts():
             digest.update(_digest(part))
         return digest.hexdigest()[:16]
@@ -282,6 +282,12 @@ def _digest(rows: Path | Table) -> bytes:
         ).digest()
     with rows.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
+
+
+def _later(definition: Definition) -> set[str]:
+    """Keys that came later and are at their defaults: they make no other task."""
+    kinds = type(definition).model_fields
+    return {key for key in ("origin", "answer_language") if key in kinds and key not in definition.model_fields_set}
 
 
 def _place(example: Example) -> int:

@@ -122,6 +122,10 @@ class Definition(Settings):
         names = (name for _, name, _, _ in string.Formatter().parse(self.template) if name is not None)
         return tuple(dict.fromkeys(names))
 
+    def answers_in(self) -> str | None:
+        """The language that written answers have to be in: a code, `question`, or None where no language is asked for."""
+        return None
+
     def shared_labels(self) -> tuple[str, ...]:
         """The answers to choose from, where they are the same in every example."""
         return ()

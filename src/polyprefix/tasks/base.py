@@ -43,6 +43,9 @@ class TaskInfo:
     """The answers to choose from, where they are the same in every example."""
     options: tuple[str, ...] = ()
     """The names of the inputs that are the answers to choose from, where these differ from example to example."""
+    answer_language: str | None = None
+    """The language that generated answers have to be in: `question` for that of the question, or a code; None where the task does not ask
+    for one, as where answers are numbers."""
     origin: Origin = "not stated"
     """Where the test text comes from, in all languages but those of `origins`."""
     origins: Mapping[str, Origin] = field(default_factory=dict)

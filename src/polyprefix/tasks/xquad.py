@@ -60,6 +60,7 @@ class Xquad(TypedTask):
         metrics=task_type.metrics,
         chance=task_type.chance,
         parallel=True,
+        answer_language="question",
         origin="translated by people",
         origins={ENGLISH: "original"},
         inputs=("context", "question"),
