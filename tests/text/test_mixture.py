@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,8 @@ def test_counts_have_the_asked_shares_to_within_one_example(
     wanted = shares(rows, temperature)
     counts = apportion(rows, wanted, size)
     total = sum(counts.values())
+    for one, other in pairwise(rows):
+        assert wanted[one] / wanted[other] == pytest.approx((rows[one] / rows[other]) ** (1 / temperature))
     assert sum(wanted.values()) == pytest.approx(1) and total <= (size or sum(rows.values()))
     for code, count in counts.items():
         assert 0 <= count <= rows[code] and abs(count - total * wanted[code]) < 1 + 1e-6
@@ -80,7 +83,9 @@ def test_batches_have_the_asked_mixture(sampling: str, tau: float) -> None:
     examples = read(task, source_languages=sources, source_sampling=sampling, source_temperature=3.0)
     tested = task.test_ids(Source())
     rows = {c: sum(e.id not in tested for e in task.examples("train", c, Source())) for c in sources}
-    wanted, count = shares(rows, tau), len(examples.train)
+    powers = {c: 1.0 if sampling == "equal" else rows[c] ** (1 / tau) for c in sources}
+    wanted, count = {c: powers[c] / sum(powers.values()) for c in sources}, len(examples.train)
+    assert len(set(rows.values())) > 1
     seen = Counter(examples.train[i].language for step in steps(count, 8, 3 * count, seed=0) for i in step)
     for code in sources:  # whole passes see each example equally often
         assert abs(seen[code] / seen.total() - wanted[code]) < 1 / count + 1e-6
