@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,8 +43,32 @@ def test_equal_settings_have_equal_ids_and_others_do_not() -> None:
     assert "/" not in config(model="org/some-Model_7B", task="/a/b/own.py").run_id()
 
 
+def as_before_languages() -> dict[str, Any]:
+    """The settings of a run as they were when training was in English alone."""
+    later = ("source_languages", "source_sampling", "source_temperature", "target_languages", "target_size")
+    return {key: value for key, value in config().model_dump(mode="json").items() if key not in later}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"source_languages": "en,hi"}, {"source_sampling": "equal"}, {"target_languages": ["sw"], "target_size": 5},
+        {"source_sampling": "temperature", "source_temperature": 2},
+    ],
+)  # fmt: skip
+def test_other_languages_of_training_make_another_run(more: dict[str, Any]) -> None:
+    assert config(**more).run_id() != config().run_id()
+
+
+@pytest.mark.parametrize("more", [{"target_size": 5}, {"target_languages": "sw"}])
+def test_target_languages_and_their_size_belong_together(more: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="target_languages and target_size: expected both or neither"):
+        config(**more)
+
+
 def test_the_default_protocol_leaves_ids_as_they_were_and_another_is_part_of_them() -> None:
-    without = {key: value for key, value in config().model_dump(mode="json").items() if key != "protocol"}
+    without = as_before_languages()
+    del without["protocol"]
     del without["train"]["cache_lower_layers"], without["train"]["whole_pass"], without["runtime"]["allow_pickle"]
     del without["train"]["keep"], without["train"]["max_steps"]
     del without["eval_ids"], without["model_digest"], without["adapter_digest"]
@@ -53,7 +78,7 @@ def test_the_default_protocol_leaves_ids_as_they_were_and_another_is_part_of_the
 
 
 def test_how_lower_layers_are_computed_leaves_ids_as_they_were_unless_somebody_says_it() -> None:
-    values = config().model_dump(mode="json")
+    values = as_before_languages()
     del (
         values["protocol"],
         values["train"]["cache_lower_layers"],

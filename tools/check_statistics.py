@@ -22,7 +22,7 @@ from itertools import product
 import numpy as np
 from scipy.stats import norm
 
-from polyprefix.config import ENGLISH_TIMES
+from polyprefix.config import SOURCE_TIMES
 from polyprefix.scoring.bootstrap import Floats
 from polyprefix.statistics.answers import Answers
 from polyprefix.statistics.comparisons import adjust
@@ -73,7 +73,7 @@ def simulate(
     present = np.ones((languages, ids), dtype=bool)
     if own is not None:
         ranks = random.random((languages, ids)).argsort(axis=1).argsort(axis=1)
-        present = ranks < np.where(np.arange(languages) > 0, own, ENGLISH_TIMES * own)[:, None]
+        present = ranks < np.where(np.arange(languages) > 0, own, SOURCE_TIMES * own)[:, None]
     variance = 1 + EXAMPLE**2 + OWN_EXAMPLE**2 + (1.25 * seed_sd**2 if seeds > 1 else 0)
     answers = Answers(
         tuple(f"system {m}" for m in range(systems)),

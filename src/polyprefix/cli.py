@@ -95,7 +95,11 @@ def quickstart(out: Path) -> None:
 @click.option("--model", help="An embedded model, a folder, a GGUF file, or a Hub id.")
 @click.option("--task", help="A name from `polyprefix list tasks`, or a task file.")
 @click.option("--method", help="A name from `polyprefix list methods`.")
-@click.option("--train-size", type=int, metavar="N", help="English training examples.")
+@click.option("--train-size", type=int, metavar="N", help="Training examples, over all source languages.")
+@click.option("--source-languages", metavar="A,B", help="Languages to train in.  [default: en]")
+@click.option("--source-sampling", metavar="size|equal|temperature", help="Their shares of the training examples.")
+@click.option("--target-languages", metavar="A,B", help="Languages with a few training examples beside them.")
+@click.option("--target-size", type=int, metavar="N", help="How many, in each target language.")
 @click.option(
     "--base/--no-base", default=True, show_default=True, help="Evaluate the base model beside the adapted one."
 )
@@ -110,7 +114,7 @@ def run(
     allow_pickle: bool,
     **flags: Any,
 ) -> None:
-    """Train with English data, evaluate in every language."""
+    """Train in English or other languages, evaluate in every language."""
     from polyprefix.config import override, read_yaml
 
     assignments += ("runtime.allow_pickle=true",) if allow_pickle else ()
@@ -139,6 +143,7 @@ def evaluate(
     """Evaluate a saved ADAPTER (its folder, or that of its run) without training."""
     from polyprefix.adapters.saved import find_adapter, read_settings
     from polyprefix.config import override
+    from polyprefix.tasks._source_languages import languages_of_adapter
 
     folder = find_adapter(adapter)
     saved = read_settings(folder)
@@ -149,6 +154,7 @@ def evaluate(
         "task": task,
         "method": saved["method"],
         "adapter": str(folder),
+        **languages_of_adapter(saved.get("task")),
         **given,
     }
     _run(override(settings, assignments), hub=hub, out=out, as_json=as_json)
@@ -355,12 +361,15 @@ def checked(settings: dict[str, Any], hub: Path | None) -> RunConfig:
     from polyprefix.data.hub import hub_from_environment
     from polyprefix.models.locate import check_name
     from polyprefix.tasks import registry as tasks
+    from polyprefix.tasks._source_languages import trained_languages
     from polyprefix.text.prepare import choose_languages
     from polyprefix.text.shots import choose_shot_languages
 
     config = validate(RunConfig, settings, "run")
     task = tasks.get(config.task, config.protocol)  # what was mistyped is said before seconds of loading
-    choose_shot_languages(task, choose_languages(task, config.languages), config)
+    if config.adapter is None:
+        trained_languages(config, task)
+    choose_shot_languages(task, choose_languages(task, config), config)
     methods.check_settings(config.method)
     check_name(config.model)
     hub_from_environment(hub)

@@ -15,7 +15,16 @@ from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from polyprefix.errors import ConfigError, nearest
 from polyprefix.safe_files import read_text
@@ -24,13 +33,17 @@ from polyprefix.yaml12 import MOST_BYTES, YamlError, load, load_written
 TASK_FILE = "task.yaml"
 """What the file is called in a folder that holds a task."""
 
-ENGLISH_TIMES = 10
-"""Times as many test examples in English as in another language, where each language has its own."""
+ENGLISH = "eng_Latn"
+"""The source language where nothing else is said."""
+SOURCE_TIMES = 10
+"""Times as many test examples in a source language as in another language, where each language has its own."""
 DEFAULT_PROTOCOL = "default"
 """The project's own prompts and scoring."""
 ADDED_LATER: Mapping[str, tuple[Any, ...]] = {
     "protocol": (DEFAULT_PROTOCOL,), "eval_ids": ("same",), "model_digest": (None,), "adapter_digest": (None,),
     "train.cache_lower_layers": (None,), "train.whole_pass": (None, True), "train.keep": (None, "best"), "train.max_steps": (None,),
+    "source_languages": ([ENGLISH],), "source_sampling": ("size",), "source_temperature": (5.0,), "target_languages": ([],),
+    "target_size": (None,),
 }  # fmt: skip
 """Setting that the first version did not have -> the values that mean what it did."""
 
@@ -53,6 +66,17 @@ def _nameable(value: str) -> str:
 
 Name = Annotated[str, AfterValidator(_nameable)]
 """A name or a path: what a file system and a terminal can be given."""
+
+
+def listed_names(value: Any) -> Any:
+    """Names as people give them: one text with commas, or a list."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return tuple(value) if isinstance(value, list) else value
+
+
+Languages = Annotated[tuple[Name, ...], BeforeValidator(listed_names)]
+"""Languages as people write them."""
 MOST_STEPS = 10_000_000
 """Of an optimiser: a year at three a second."""
 MOST_EXAMPLES = 1_000_000_000
@@ -96,7 +120,7 @@ class TrainConfig(Settings):
     max_grad_norm: float = Field(default=1.0, gt=0, le=1e9)
     """Gradients are scaled down to this norm."""
     validation_size: int = Field(default=200, ge=0, le=MOST_EXAMPLES)
-    """English validation examples; with 0 a run without `epochs` and `steps` is one cycle."""
+    """Validation examples, the same share in each source language; with 0 a run without `epochs` and `steps` is one cycle."""
     validations: int = Field(default=4, ge=1, le=10_000)
     """How often validation is measured in a run of `epochs` or `steps`, besides before the first step; a run without measures it at the end
     of each cycle."""
@@ -190,18 +214,30 @@ class RunConfig(Settings):
     adapter_digest: str | None = None
     """Of its files; filled in when a run reads them."""
     languages: tuple[str, ...] | Literal["all"] = "all"
-    """Test languages; English is always among them."""
+    """Test languages; the source languages are always among them."""
+    source_languages: Languages = (ENGLISH,)
+    """Languages of training and validation. Where the task has no test data in one, it is not tested."""
+    source_sampling: Literal["size", "equal", "temperature"] = "size"
+    """Shares of several source languages in training: `size` as in the data, `equal`, or between them by `temperature`."""
+    source_temperature: float = Field(default=5.0, ge=1, le=1e6)
+    """Shares are proportional to rows ** (1 / temperature): 1 is `size`, a large one `equal`."""
     train_size: int | None = Field(default=None, ge=1, le=MOST_EXAMPLES)
-    """English training examples; None means all."""
+    """Training examples, over all source languages together; None means all, or as many as give the shares of the sampling."""
+    target_languages: Languages = ()
+    """Languages with a few training examples beside the source languages: they are few-shot, not zero-shot."""
+    target_size: int | None = Field(default=None, ge=1, le=MOST_EXAMPLES)
+    """Training examples of each target language, on top of `train_size`."""
     eval_size: int | None = Field(default=None, ge=1, le=MOST_EXAMPLES)
     """Test examples per language; None means all."""
     eval_ids: Literal["same", "disjoint"] = "same"
     """Which examples those are: the `same` ids in every language, or `disjoint` subsets. Disjoint subsets cover more examples and reduce
-    the variance of averages over languages (docs/statistics.md). English has ten times as many: transfer gaps are measured from it."""
+    the variance of averages over languages (docs/statistics.md). Source languages have ten times as many: transfer gaps are measured
+    from them."""
     shots: int = Field(default=0, ge=0, le=1000)
     """Few-shot examples in front of each question."""
     shot_language: Name = "english"
-    """The language of the few-shot examples: one of the task's, or `target` for that of each question. Training keeps to English."""
+    """The language of the few-shot examples: one of the task's, or `target` for that of each question. Training keeps to the
+    first source language."""
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
     """Seeds the choice of examples, their order and random initial values."""
     train: TrainConfig = TrainConfig()
@@ -226,9 +262,13 @@ class RunConfig(Settings):
     @field_validator("languages", mode="before")
     @classmethod
     def _languages_may_be_a_list(cls, value: Any) -> Any:
-        if isinstance(value, str) and value != "all":
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return tuple(value) if isinstance(value, list) else value
+        return value if value == "all" else listed_names(value)
+
+    @model_validator(mode="after")
+    def _targets_have_a_size(self) -> RunConfig:
+        if bool(self.target_languages) != (self.target_size is not None):
+            raise ValueError("target_languages and target_size: expected both or neither, such as sw,th and 50")
+        return self
 
     @property
     def trains(self) -> bool:
@@ -236,9 +276,9 @@ class RunConfig(Settings):
         steps = self.train.epochs if self.train.epochs is not None else self.train.steps
         return self.adapter is None and steps != 0
 
-    def test_size(self, *, english: bool) -> int | None:
+    def test_size(self, *, source: bool) -> int | None:
         """Test examples of a language at most; None means all."""
-        times = ENGLISH_TIMES if english and self.eval_ids == "disjoint" else 1
+        times = SOURCE_TIMES if source and self.eval_ids == "disjoint" else 1
         return None if self.eval_size is None else times * self.eval_size
 
     def run_id(self) -> str:
@@ -354,6 +394,8 @@ def _explain(kind: type[Settings], error: Any) -> str:
         section = reduce(_inside, error["loc"][:-1], kind)
         hint = nearest(path[-1], section.model_fields) if section is not None else "leave it out"
         return f"unknown key '{'.'.join(path)}', {hint}"
+    if not path:  # settings that do not go together
+        return str(error["msg"].removeprefix("Value error, "))
     if error["type"] == "missing":
         return f"'{'.'.join(path)}' is missing"
     found = repr(error["input"])

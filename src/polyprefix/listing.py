@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from polyprefix.tasks.base import TaskInfo
+
 Rows = list[dict[str, Any]]
 
 
@@ -26,12 +28,20 @@ def tasks() -> Rows:
             "metric": info.metrics[0],
             "chance": round(info.chance, 3),
             "other protocols": ", ".join(registry.protocols(name)),
+            "test texts": origins(info, task.languages()),
             "source": info.source,
             "licence": info.licence,
         }
         for name, task in plugins.working(registry.names(), registry.get).items()
         for info in [task.info]
     ]
+
+
+def origins(info: TaskInfo, codes: Sequence[str]) -> str:
+    """Where the test texts of a task come from."""
+    from polyprefix.results.origins import origins_told
+
+    return origins_told({code: info.origin_of(code) for code in codes})
 
 
 def methods() -> Rows:

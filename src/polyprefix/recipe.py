@@ -20,6 +20,7 @@ from polyprefix.config import RunConfig
 from polyprefix.data.hub import hub_from_environment
 from polyprefix.engine.cost import cost, start_measuring_memory
 from polyprefix.engine.processes import processes
+from polyprefix.evaluation.answer_checks import answer_checks
 from polyprefix.evaluation.predictions import Answers, predict
 from polyprefix.models.digest import with_digests
 from polyprefix.models.generation import ignored_note
@@ -30,6 +31,7 @@ from polyprefix.results.folder import RunFolder, finished_folder, require_same
 from polyprefix.results.log import JsonlLog
 from polyprefix.results.provenance import made_by, provenance
 from polyprefix.tasks import registry as tasks
+from polyprefix.tasks._source_languages import languages_learned
 from polyprefix.tasks.base import Source, Task, score_all
 from polyprefix.text.fertility import fertilities
 from polyprefix.text.prepare import Examples, Tokens, load_examples, tokenise
@@ -64,7 +66,7 @@ def run(
     reporter: Reporter = SILENT,
     beside_base: bool = False,
 ) -> tuple[Path, ...]:
-    """Train with English data, evaluate in every language, and write the results.
+    """Train in the source languages, evaluate in every language, and write the results.
 
     A run that was interrupted goes on from its last checkpoint and its last finished language.
 
@@ -83,9 +85,8 @@ def run(
     config = with_digests(tasks.resolve(methods.resolve(config)))
     inputs = load_inputs(config, Source(hub_from_environment(hub)))
     base_folders: tuple[Path, ...] = ()
-    zero_shot = methods.resolve(
-        config.model_copy(update={"method": {"name": "none"}, "adapter": None, "adapter_digest": None})
-    )
+    alone = config.model_copy(update={"method": {"name": "none"}, "adapter": None, "adapter_digest": None})
+    zero_shot = tasks.resolve(methods.resolve(alone))
     if beside_base and config != zero_shot:
         base_folders = (
             _found(inputs, zero_shot, out, inputs.data_digest(zero_shot)) or run_on(inputs, zero_shot, out, reporter),
@@ -140,7 +141,7 @@ def tokens_for(base: BaseModel, task: Task, examples: Examples, config: RunConfi
 
 def learned(config: RunConfig, task: Task, tokens: Tokens) -> dict[str, Any]:
     """What an adapter keeps of the task that it was trained on."""
-    return {**tasks.saved(config, task), "shots": tokens.shots, "end": tokens.end}
+    return {**tasks.saved(config, task), **languages_learned(config), "shots": tokens.shots, "end": tokens.end}
 
 
 def _loading(config: RunConfig) -> dict[str, Any]:
@@ -222,6 +223,7 @@ def result_of(
     """
     task, examples, base = inputs.task, inputs.examples, inputs.base
     flat = [p for items in answers.predictions.values() for p in items]
+    checks, told = answer_checks(task, answers)
     written = [note for note in [ignored_note(base.model)] if note and not all(p.log_likelihoods for p in flat)]
     return RunResult(
         run_id=config.run_id(),
@@ -245,8 +247,10 @@ def result_of(
             first_step=first_step,
             validation=(report.validation_size * len(report.validation), report.validation_seconds),
         ),
-        notes=(*examples.notes, *inputs.tokens.notes, *report.notes(), *written),
+        notes=(*examples.notes, *inputs.tokens.notes, *report.notes(), *written, *told),
         baselines=task.baselines(inputs.source, examples.test) if not report.steps else {},
         fertility=fertilities(base.tokenizer, examples.test),
         training=report.figures(),
+        answers=checks,
+        origins={code: found for code in examples.test if (found := task.info.origin_of(code)) != "not stated"},
     )

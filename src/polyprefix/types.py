@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Split = Literal["train", "validation", "test"]
+Origin = Literal["original", "written by people", "translated by people", "translated by machine", "not stated"]
+"""Where the test text of a language comes from; `original` is what the other languages were translated from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,10 @@ class RunResult:
     training: Mapping[str, Any] = field(default_factory=dict)
     """What training did: `steps`, `epochs`, `stopped`, `kept_step`, `learned`, `chance`, and `validation`, a list of what was measured after
     which step; empty where nothing was trained, and in results of earlier versions."""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Language -> where its test text comes from (`Origin`); absent in results of earlier versions and where a task does not state it."""
+    answers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Language -> checks of its generated answers (`scoring.answer_checks`); empty where answers are chosen, and in earlier versions."""
     status: Literal["finished"] = "finished"
     schema_version: int = 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -78,3 +79,19 @@ def test_answers_end_before_the_first_stop(text: str, stops: tuple[str, ...], an
 def test_a_verbatim_answer_is_what_was_written() -> None:
     assert cut("\n\nParis\n", ("\n",), verbatim=True) == ""
     assert cut(" Paris \nQ", ("\n",), verbatim=True) == " Paris "
+
+
+@torch.no_grad()
+def test_an_answer_is_cut_where_only_its_length_ends_it() -> None:
+    """One that a stop string ends is not, also at its last token; a model that writes no stop string is cut every time."""
+    model = attach(tiny_base("llama-gqa-tied"), registry.build({"name": "none"}))
+    prompts = [Prompt(str(n), "eng_Latn", f"Say {n}:", " x", max_new_tokens=6) for n in range(5)]
+    rows = encode(prompts, model.base.tokenizer, 64)
+    unfinished: set[int] = set()
+    answers = generate_until(model, rows, 4096, unfinished=unfinished)
+    assert unfinished == set(range(5))  # byte tokens of a random model, no end among them
+    letter = answers[0][-1]
+    stopped = encode([replace(prompts[0], stop=(letter,)), *prompts[1:2]], model.base.tokenizer, 64)
+    unfinished = set()
+    generate_until(model, stopped[:1], 4096, unfinished=unfinished)
+    assert unfinished == set()

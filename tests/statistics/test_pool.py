@@ -10,7 +10,7 @@ from tests.statistics.conftest import CODES, answers
 from polyprefix.results.table import table_of
 from polyprefix.scoring.metrics import accuracy
 from polyprefix.statistics.contrasts import contrast, weights
-from polyprefix.statistics.groups import beyond_english
+from polyprefix.statistics.groups import other_places
 from polyprefix.statistics.pool import pool
 from polyprefix.statistics.settings import Setting, read_settings
 from polyprefix.types import RunResult
@@ -50,7 +50,7 @@ def test_one_setting_pooled_is_its_average() -> None:
     together = pool({("terms", "tiny"): part()})
     alone = part().answers((0, 1))
     assert together is not None and together.systems == alone.systems and together.seeds == (0, 1)
-    columns = beyond_english(alone.languages)
+    columns = other_places(alone.languages)
     ours = contrast(alone, weights(alone, 2, columns, minus=0))
     theirs = contrast(together, weights(together, 2, [0], minus=0))
     assert theirs.value == pytest.approx(ours.value) and theirs.ci95 == pytest.approx(ours.ci95, abs=1e-5)
@@ -62,7 +62,7 @@ def test_every_language_of_every_setting_counts_the_same() -> None:
     together = pool(parts)
     assert together is not None and len(together.ids) == 90
     expected = np.concatenate(
-        [one.answers((0, 1)).scores[:, beyond_english(one.languages)] for one in parts.values()], axis=1
+        [one.answers((0, 1)).scores[:, other_places(one.languages)] for one in parts.values()], axis=1
     )
     assert together.scores[:, 0] == pytest.approx(expected.mean(axis=1))
 

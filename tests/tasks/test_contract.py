@@ -167,6 +167,21 @@ def test_training_is_english_and_apart_from_the_test_set(name: str) -> None:
     assert learned["train"].isdisjoint(learned["validation"])
 
 
+@pytest.mark.parametrize("name", ["sib200", "xnli", "terms"])
+def test_training_in_other_languages_is_apart_from_every_test_set(name: str) -> None:
+    """By id, which is the same in all languages, and by text in its own."""
+    task = registry.get(name)
+    asked = {tuple(e.inputs.values()) for e in load(name, "test", "swh_Latn") or ()}
+    tested = task.test_ids(Source(MIRROR))
+    assert {e.id for e in load(name, "test", "swh_Latn") or ()} <= tested
+    first = {e.id for e in load(name, "train", "deu_Latn") or ()}
+    for code in ("swh_Latn", "tha_Thai"):
+        trained = load(name, "train", code) or ()
+        assert trained and all(e.language == code and e.id not in tested for e in trained)
+        assert name == "terms" or {e.id for e in trained} == first
+    assert asked.isdisjoint(tuple(e.inputs.values()) for e in load(name, "train", "swh_Latn") or ())
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_the_notes_are_sentences_without_paths(name: str) -> None:
     source = Source(MIRROR)

@@ -23,11 +23,14 @@ def config(**more: object) -> RunConfig:
 
 
 def test_languages_as_people_write_them_and_english_first() -> None:
-    assert choose_languages(TASK, ("Swahili", "th", "swh_Latn")) == ("eng_Latn", "swh_Latn", "tha_Thai")
-    assert choose_languages(TASK, "all")[0] == "eng_Latn" and len(choose_languages(TASK, "all")) > 70
-    assert choose_languages(TASK, ()) == ("eng_Latn",)
+    def chosen(languages: tuple[str, ...] | str) -> tuple[str, ...]:
+        return choose_languages(TASK, config().model_copy(update={"languages": languages}))
+
+    assert chosen(("Swahili", "th", "swh_Latn")) == ("eng_Latn", "swh_Latn", "tha_Thai")
+    assert chosen("all")[0] == "eng_Latn" and len(chosen("all")) > 70
+    assert chosen(()) == ("eng_Latn",)
     with pytest.raises(LanguageError, match="Swahili"):
-        choose_languages(TASK, ("swahilli",))
+        chosen(("swahilli",))
 
 
 def test_test_ids_are_nested_and_never_in_training() -> None:

@@ -12,7 +12,7 @@ from polyprefix.report.view import View
 from polyprefix.statistics.answers import Answers
 from polyprefix.statistics.compare import compare_setting
 from polyprefix.statistics.comparisons import SettingComparison
-from polyprefix.statistics.groups import beyond_english
+from polyprefix.statistics.groups import other_places
 from polyprefix.statistics.mixed import MixedModel, mixed_model
 from polyprefix.statistics.regression import Regression
 from polyprefix.study import table
@@ -57,7 +57,7 @@ class Part:
         if key not in self._mixed:
             answers = self.answers(view)
             place = answers.systems.index(baseline)
-            self._mixed[key] = mixed_model(answers, place, beyond_english(answers.languages), None)
+            self._mixed[key] = mixed_model(answers, place, other_places(answers.languages), None)
         return self._mixed[key]
 
     def regressions(self, view: View) -> dict[str, Regression | str | None]:

@@ -15,7 +15,7 @@ from tools.results_page.kept import Part
 from polyprefix.report.format import ABSENT, interval, percent, signed
 from polyprefix.report.view import View
 from polyprefix.statistics.comparisons import ALPHA, PairedComparison, adjust
-from polyprefix.statistics.groups import beyond_english, group
+from polyprefix.statistics.groups import group, other_places
 from polyprefix.statistics.interactions import Interaction, interactions
 from polyprefix.statistics.mixed import OddsRatio
 from polyprefix.statistics.regression import Regression
@@ -103,7 +103,7 @@ def mixed(part: Part, view: View, baselines: tuple[str, ...], systems: tuple[str
 def interaction_tests(part: Part, view: View, pair: tuple[str, str]) -> str:
     """Whether differences depend on properties of languages: of all systems, and of one pair."""
     answers = part.answers(view)
-    columns = beyond_english(answers.languages)
+    columns = other_places(answers.languages)
     place = {answers.languages[column]: i for i, column in enumerate(columns)}
     groups = {key: [place[code] for code in codes] for key, codes in group(place).items()}
     scores = answers.scores[:, columns]

@@ -65,5 +65,8 @@ def _check(settings: Any) -> None:
     for name in ("name", "protocol", "shots"):
         if not isinstance(task.get(name, ""), str):
             raise ValueError(f"'task.{name}' is {type(task[name]).__name__}, expected text")
+    for name in ("source_languages", "target_languages"):
+        if not isinstance(task.get(name, []), list) or not all(isinstance(code, str) for code in task.get(name, [])):
+            raise ValueError(f"'task.{name}' is {task[name]!r}, expected a list of languages")
     if not isinstance(task.get("definition", {}), dict):
         raise ValueError(f"'task.definition' is {type(task['definition']).__name__}, expected an object")

@@ -20,6 +20,7 @@ from polyprefix.models.load import BaseModel
 from polyprefix.progress import interactive
 from polyprefix.recipe import Inputs, result_of, tokens_for
 from polyprefix.tasks import registry as tasks
+from polyprefix.tasks._source_languages import languages_of_adapter
 from polyprefix.tasks.base import Source, Task
 from polyprefix.text.prepare import load_examples
 from polyprefix.training.loop import TrainReport
@@ -35,14 +36,15 @@ def evaluate(
     progress: bool = True,
     **settings: Any,
 ) -> Result:
-    """Predictions and scores in these languages and in English.
+    """Predictions and scores in these languages and in the source languages.
 
     The result of a trained adapter belongs to its training run. Evaluating it again in other languages adds languages to that run.
 
     Args:
         model: an adapted model, from `train` or `load_adapter`, or a base model, which is evaluated as it is.
         task: the one that it was trained on, or another.
-        languages: as people write them (`sw`, `swh_Latn`, `Swahili`); `all` means all of the task. English is always among them.
+        languages: as people write them (`sw`, `swh_Latn`, `Swahili`); `all` means all of the task. The source languages
+            are always among them.
         eval_size: test examples per language; None means all.
         hub: a local mirror of the Hub; None means POLYPREFIX_HUB, or the Hub itself.
         progress: whether a bar is shown in a notebook or a terminal.
@@ -94,7 +96,7 @@ def _config(adapted: AdaptedModel, record: TrainingRecord | None, task: Task, gi
     """The settings of the run that this evaluation belongs to."""
     method = {"name": adapted.method.name, **adapted.method.model_dump(mode="json")}
     if record is None:
-        place = {"adapter": adapted.place} if adapted.place else {}
+        place = {"adapter": adapted.place, **languages_of_adapter(adapted.learned)} if adapted.place else {}
         return configure(adapted.base, task, method, {**given, **place})
     trained = record.config.model_dump(mode="json")
     kept = {key: value for key, value in trained.items() if key not in ("task", "task_digest", "protocol")}

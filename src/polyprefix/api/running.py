@@ -36,7 +36,7 @@ def run(
     reporter: Reporter = SILENT,
     beside_base: bool = False,
 ) -> Result | tuple[Result, Result]:
-    """Train with English data, evaluate in every language, and write the results into `OUT/RUN_ID/`.
+    """Train in the source languages, evaluate in every language, and write the results into `OUT/RUN_ID/`.
 
     A run that was interrupted goes on from its last checkpoint and its last finished language.
 

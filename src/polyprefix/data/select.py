@@ -25,8 +25,12 @@ def evaluation_subset(examples: Sequence[Example], size: int | None, of: str = "
     return [examples[i] for i in sorted(ranked[:size])]
 
 
-def training_sample(examples: Sequence[Example], size: int | None, seed: int) -> list[Example]:
-    """A random sample without replacement, in random order; the seed decides."""
+def training_sample(examples: Sequence[Example], size: int | None, seed: int, of: str = "") -> list[Example]:
+    """A random sample without replacement, in random order; the seed decides.
+
+    Args:
+        of: a name that has draws of its own, such as a language.
+    """
     shuffled = list(examples)
-    random.Random(seed).shuffle(shuffled)
+    random.Random(f"{seed} {of}" if of else seed).shuffle(shuffled)
     return shuffled[:size]

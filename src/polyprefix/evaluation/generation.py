@@ -39,6 +39,7 @@ def generate_until(
     token_budget: int | None,
     advance: Callable[[int], None] = lambda count: None,
     work: Work | None = None,
+    unfinished: set[int] | None = None,
 ) -> list[str]:
     """The model's own continuation of every prompt, without the stop string and, unless verbatim, surrounding white space.
 
@@ -47,6 +48,7 @@ def generate_until(
             as memory holds.
         advance: called with the number of prompts that are done.
         work: what is done is added to it.
+        unfinished: the places of the answers that end only because they are too long are added to it.
     """
     if not encoded:
         return []
@@ -56,7 +58,10 @@ def generate_until(
     answers: dict[int, str] = {}
     for rows in model.hook.lengths.passes([(len(item.ids), len(item.ids) + new - 1) for item in encoded]):
         items = [encoded[row] for row in rows]
-        answers.update(zip(rows, _write(model, items, new, token_budget, ended, advance, work), strict=True))
+        written = _write(model, items, new, token_budget, ended, advance, work)
+        answers.update({row: text for row, (text, _) in zip(rows, written, strict=True)})
+        if unfinished is not None:
+            unfinished |= {row for row, (_, too_long) in zip(rows, written, strict=True) if too_long}
     return [answers[i] for i in range(len(encoded))]
 
 
@@ -68,10 +73,10 @@ def _write(
     ended: StoppingCriteriaList,
     advance: Callable[[int], None],
     work: Work | None,
-) -> list[str]:
-    """The answers to prompts that may share passes."""
+) -> list[tuple[str, bool]]:
+    """The answers to prompts that may share passes, and whether each ends only because it is too long."""
     tokenizer = model.base.tokenizer
-    answers: dict[int, str] = {}
+    answers: dict[int, tuple[str, bool]] = {}
     shortest, longest = min(len(item.ids) for item in encoded), max(len(item.ids) for item in encoded) + new - 1
     with reading(model, encoded, shortest, longest) as (common_length, prefix):
         meter = Meter(model, common_length)
@@ -81,7 +86,7 @@ def _write(
         settings = greedy_settings(model.model, tokenizer, new)
         prefills = model.hook.caches_what_it_attends_to() and model.hook.lengths.branches(shortest, longest)
 
-        def write(rows: list[int]) -> list[str]:
+        def write(rows: list[int]) -> list[tuple[str, bool]]:
             chosen = [prompts[i] for i in rows]
             ids, mask = pad_left(chosen, tokenizer.pad_token_id, model.device)
             cache, read = prefill(model, chosen, prefix, budget) if prefills else (None, [])
@@ -97,18 +102,17 @@ def _write(
             before = read or [TokenTree(prompt[:-1]) for prompt in chosen]
             meter.count(before, sum(t.size for t in read) if read else mask.numel() - len(chosen))
             _count(meter, mask.sum(-1), written, tokenizer.pad_token_id)
-            return tokenizer.batch_decode(written, skip_special_tokens=True)
+            texts = tokenizer.batch_decode(written, skip_special_tokens=True)
+            return list(zip(texts, _goes_on(written, new, settings, tokenizer.pad_token_id), strict=True))
 
         lengths = _lengths(model, prompts, new, budget)
         most = memory.writing_budget(model, token_budget)
         batches = by_token_budget(lengths, most, padded=0.0)
-        for rows, texts in memory.retry_on_oom(batches, write, lengths, model.device):
-            answers.update(
-                {
-                    i: cut(text, encoded[i].prompt.stop, encoded[i].prompt.verbatim)
-                    for i, text in zip(rows, texts, strict=True)
-                }
-            )
+        for rows, found in memory.retry_on_oom(batches, write, lengths, model.device):
+            for i, (text, goes_on) in zip(rows, found, strict=True):
+                prompt = encoded[i].prompt
+                stopped = _stop(text, prompt.stop, prompt.verbatim) is not None
+                answers[i] = cut(text, prompt.stop, prompt.verbatim), goes_on and not stopped
             advance(len(rows))
     if work is not None:
         work += meter.work
@@ -167,6 +171,13 @@ def _lengths(model: AdaptedModel, prompts: Sequence[tuple[int, ...]], new: int, 
     return lengths
 
 
+def _goes_on(written: Tensor, new: int, settings: Any, pad: int) -> list[bool]:
+    """Of each row, whether its last token [B, T] is the last that there may be, and ends no answer."""
+    ends = settings.eos_token_id
+    known = {pad, *(ends if isinstance(ends, list) else [ends])}
+    return [written.shape[1] >= new and token not in known for token in written[:, -1].tolist()]
+
+
 def _count(meter: Meter, lengths: Tensor, written: Tensor, pad: int) -> None:
     """What was written after prompts of these lengths [B]: each row's last token of the prompt, then all but its last one; a row that
     had ended while others went on is padding."""
@@ -183,7 +194,11 @@ def cut(text: str, stops: Sequence[str], verbatim: bool = False) -> str:
     >>> cut("\\n Paris\\nQuestion: ...", ["\\n"])
     'Paris'
     """
-    start = 0 if verbatim else len(text) - len(text.lstrip())
-    ends = [text.find(stop, start) for stop in stops]
-    answer = text[: min((end for end in ends if end >= 0), default=len(text))]
+    answer = text[: _stop(text, stops, verbatim)]
     return answer if verbatim else answer.strip()
+
+
+def _stop(text: str, stops: Sequence[str], verbatim: bool) -> int | None:
+    """The place of the first stop string that counts."""
+    start = 0 if verbatim else len(text) - len(text.lstrip())
+    return min((end for stop in stops if (end := text.find(stop, start)) >= 0), default=None)

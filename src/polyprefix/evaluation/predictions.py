@@ -18,7 +18,7 @@ from polyprefix.text.tokens import TokenizedPrompt
 from polyprefix.types import Example, Prediction, Score
 
 Figures = Mapping[str, float]
-"""`seconds`, `memory` (bytes at the peak until then), and the figures of `Work`."""
+"""`seconds`, `memory` (bytes at the peak until then), the figures of `Work`, and `cut` where answers were generated."""
 
 
 class Kept(Protocol):
@@ -42,6 +42,8 @@ class Answers:
     memory: int
     """Bytes at the peak, before an interruption too."""
     work: Work
+    cut: Mapping[str, int]
+    """Language -> number of generated answers that ended because they were too long; without languages whose answers are chosen."""
 
 
 def predict(
@@ -80,8 +82,9 @@ def predict(
     predictions = {language: everything[language][0] for language in encoded}
     figures = [taken for _, taken in everything.values()]
     memory = int(max(taken["memory"] for taken in figures))
-    total = {key: sum(taken[key] for taken in figures) for key in figures[0] if key != "memory"}
-    return Answers(predictions, total.pop("seconds"), memory, Work(**total))  # type: ignore[arg-type]
+    total = {key: sum(taken[key] for taken in figures) for key in figures[0] if key not in ("memory", "cut")}
+    cut = {code: int(everything[code][1]["cut"]) for code in encoded if "cut" in everything[code][1]}
+    return Answers(predictions, total.pop("seconds"), memory, Work(**total), cut)  # type: ignore[arg-type]
 
 
 def _main_figure(scores: Mapping[str, Score]) -> str:
@@ -95,15 +98,16 @@ def _answer(
     budget: int | None,
     advance: Callable[[int], None],
 ) -> tuple[list[Prediction], Figures]:
-    work = Work()
+    work, more, unfinished = Work(), dict[str, float](), set[int]()
     with Stopwatch() as clock:
         if all(item.choices for item in items):
             ranked = loglikelihood(model, items, budget, advance, work)
             answers = [(e.choices[r.best], r.log_likelihoods) for e, r in zip(examples, ranked, strict=True)]
         else:
-            answers = [(written, ()) for written in generate_until(model, items, budget, advance, work)]
+            answers = [(written, ()) for written in generate_until(model, items, budget, advance, work, unfinished)]
+            more["cut"] = len(unfinished)
         predictions = [_prediction(example, *answer) for example, answer in zip(examples, answers, strict=True)]
-    return predictions, {"seconds": clock.seconds, "memory": peak_memory_bytes(model.device), **asdict(work)}
+    return predictions, {"seconds": clock.seconds, "memory": peak_memory_bytes(model.device), **asdict(work), **more}
 
 
 def _prediction(example: Example, predicted: str, log_likelihoods: tuple[float, ...]) -> Prediction:

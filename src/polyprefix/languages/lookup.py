@@ -66,7 +66,8 @@ def tag(language: Language) -> str:
 @cache
 def _two_letters() -> dict[str, str]:
     """ISO 639-3 -> ISO 639-1; a code that stands for several languages (`ar`) is that of the usual one."""
-    return {codes[0][:3]: alias for alias, codes in _aliases().items() if re.fullmatch("[a-z]{2}", alias)}
+    found = {codes[0][:3]: alias for alias, codes in _aliases().items() if re.fullmatch("[a-z]{2}", alias)}
+    return found | {"ind": "id", "heb": "he"}  # not the codes that ISO withdrew: in, iw
 
 
 def _candidates(key: str) -> tuple[str, ...]:

@@ -14,7 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from polyprefix import languages
+from polyprefix.config import ENGLISH
 from polyprefix.report.format import ABSENT, interval, p_value, percent, signed
+from polyprefix.report.view import marked
+from polyprefix.results.origins import origins_told
 from polyprefix.statistics.comparisons import ALPHA, Comparison, PairedComparison, SettingComparison, SystemSummary
 from polyprefix.statistics.contrasts import Contrast
 from polyprefix.statistics.mixed import MixedModel
@@ -36,7 +39,11 @@ def render(comparison: Comparison, console: Console) -> None:
                 console.print(table)
         for table in (*_model_tables(setting), *_regression_tables(setting, console.width)):
             console.print(table)
-        _print_lines(console, [f"Note: {note}" for note in setting.notes])
+        told = origins_told(
+            {code: setting.setting.origins[code] for code in setting.languages if code in setting.setting.origins}
+        )
+        lines = [f"Test texts: {told}"] if told else []
+        _print_lines(console, [*lines, *(f"Note: {note}" for note in setting.notes)])
     _print_lines(console, ["", *_legend(comparison)])
 
 
@@ -79,10 +86,10 @@ def _table(title: str) -> Table:
 
 def _system_table(setting: SettingComparison, width: int) -> Table:
     wide = width >= WIDE
-    table = _table("\nsystems, on average over all languages but English")
+    table = _table(f"\nsystems, on average over {_others(setting)}")
     table.add_column("system", overflow="fold")
     headings = ["score", "difference", "", "p", "+ = −"]
-    headings += ["h", "English", "gap", "ratio", "rank", "best"] if wide else ["gap"]
+    headings += ["h", setting.setting.sources_called, "gap", "ratio", "rank", "best"] if wide else ["gap"]
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     pairs = {pair.system: pair for pair in setting.averages}
@@ -95,7 +102,7 @@ def _system_table(setting: SettingComparison, width: int) -> Table:
             pair = pairs.get(system.system)
             cells += [
                 f"{pair.cohens_h:+.2f}" if pair else ABSENT,
-                ABSENT if system.english is None else percent(system.english),
+                _source(system, setting),
                 gap,
                 _share(system.transfer_ratio),
                 *_rank_cells(ranks.get(system.system)),
@@ -104,6 +111,19 @@ def _system_table(setting: SettingComparison, width: int) -> Table:
             cells.append(gap)
         table.add_row(*cells)
     return table
+
+
+def _others(setting: SettingComparison) -> str:
+    trained = setting.setting.trained_languages
+    if trained == {ENGLISH}:
+        return "all languages but English"
+    return f"the {len(setting.setting.others(setting.languages))} {setting.setting.others_called}"
+
+
+def _source(system: SystemSummary, setting: SettingComparison) -> str:
+    """The score that the gap is measured from; of English alone also where it is all that was tested."""
+    value = system.english if setting.setting.sources_called == "English" else system.source
+    return ABSENT if value is None else percent(value)
 
 
 def _pair_cells(pair: PairedComparison | None, system: SystemSummary) -> list[Text | str]:
@@ -149,14 +169,16 @@ def _pair_tables(
             if grouping != "language":
                 table.add_row(Text(f"by {grouping}", style="bold cyan"))
             for (_, name), found in members:
-                table.add_row(*_pair_row(name, found, shown))
+                table.add_row(*_pair_row(setting, name, found, shown))
         yield table
 
 
-def _pair_row(name: str, pairs: Mapping[str, PairedComparison], systems: Sequence[str]) -> list[Text | str]:
+def _pair_row(
+    setting: SettingComparison, name: str, pairs: Mapping[str, PairedComparison], systems: Sequence[str]
+) -> list[Text | str]:
     any_pair = next(iter(pairs.values()))
     single = any_pair.grouping == "language"
-    label = languages.get(name).name if single else f"  {name}"
+    label = languages.get(name).name + marked(setting.setting, name) if single else f"  {name}"
     count = any_pair.difference.n if single else len(any_pair.languages)
     cells: list[Text | str] = [Text(label), str(count), percent(any_pair.baseline_score)]
     for system in systems:
@@ -218,6 +240,8 @@ def _regression_tables(setting: SettingComparison, width: int) -> Iterator[Table
 
 def _legend(comparison: Comparison) -> list[str]:
     sizes = comparison.corrected_over
+    called = {setting.setting.sources_called for setting in comparison.settings}
+    sources = "English" if called == {"English"} else "the source languages"
     several = any(len(setting.seeds) > 1 for setting in comparison.settings)
     lines = [
         f"{'** significant incl. seed variance' if several else '* significant (fixed seeds)'}: p < {ALPHA}, corrected by Holm's "
@@ -225,8 +249,8 @@ def _legend(comparison: Comparison) -> list[str]:
         f"{sizes['by_group']} groups",
         *(() if several else ("One seed: nothing here says what another seed would give",)),
         f"[ ] 95% intervals over examples{' and seeds' if several else ''}, clustered by example id over languages",
-        "+ = − languages significantly higher, not significant, significantly lower; gap: transfer gap, English minus the others;",
-        "ratio: transfer ratio, the gain in other languages over the gain in English, each over the base model; h: Cohen's h;",
+        f"+ = − languages significantly higher, not significant, significantly lower; gap: transfer gap, {sources} minus the others;",
+        f"ratio: transfer ratio, the gain in other languages over the gain in {sources}, each over the base model; h: Cohen's h;",
         f"rank with its 95% interval and best: share of {comparison.resamples:,} resamples of languages, examples and seeds in which "
         "it is first",
     ]

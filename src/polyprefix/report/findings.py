@@ -11,7 +11,6 @@ from polyprefix.report.grid import Grid
 from polyprefix.statistics.answers import Answers
 from polyprefix.statistics.comparisons import ALPHA, PairedComparison, adjusted
 from polyprefix.statistics.contrasts import Contrast, contrast, contrasts, weights
-from polyprefix.statistics.groups import beyond_english
 from polyprefix.statistics.pool import pool
 
 
@@ -20,7 +19,7 @@ class Overall:
     """All tasks and models together, for the methods that can be compared in each of them."""
 
     answers: Answers
-    """With one column, the mean over every language other than English of every task and model; of one task and model its own."""
+    """With one column, the mean over every other language (`Setting.others`) of every task and model; of one task and model its own."""
     columns: tuple[int, ...] = (0,)
     """Whose mean is meant."""
 
@@ -68,7 +67,7 @@ def overall(grid: Grid) -> Overall | None:
         settings.values()
     )  # pooling takes a mean of ratios for linear: its figures would differ from the tables' in a digit
     answers = setting.answers(pooled.seeds, pooled.systems)
-    return Overall(answers, tuple(beyond_english(answers.languages)))
+    return Overall(answers, tuple(setting.others(answers.languages)))
 
 
 def finding(grid: Grid, whole: Overall | None) -> tuple[str, str]:
@@ -80,7 +79,7 @@ def finding(grid: Grid, whole: Overall | None) -> tuple[str, str]:
     """
     if whole is None:
         return (
-            "No method can be compared with the others in every task and model in languages other than English, "
+            f"No method can be compared with the others in every task and model in {grid.others_called}, "
             "so no single comparison covers this study.",
             "The tables below compare where that is possible, and the last section names every missing cell.",
         )
@@ -103,9 +102,14 @@ def _extent(grid: Grid) -> str:
     tasks, models = len({view.task for view in views}), len({view.model for view in views})
     count = f"{compared} of {tested}" if compared < tested else str(tested)
     return (
-        f"{count} language{'' if tested == 1 else 's'} other than English, {tasks} task{'' if tasks == 1 else 's'}, "
+        f"{count} {_called(grid, tested)}, {tasks} task{'' if tasks == 1 else 's'}, "
         f"{models} model{'' if models == 1 else 's'}"
     )
+
+
+def _called(grid: Grid, count: int) -> str:
+    called = grid.others_called
+    return called.replace("languages", "language") if count == 1 else called
 
 
 def points(change: Contrast) -> str:

@@ -12,9 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from polyprefix import languages
 from polyprefix.errors import ConfigError, OutputError, nearest
 from polyprefix.report.view import Cell, View, languages_of
 from polyprefix.results.table import BASE_METHOD, ResultsTable, read_table
+from polyprefix.results.trained_in import other_languages
 from polyprefix.statistics.compare import compare_setting
 from polyprefix.statistics.comparisons import SettingComparison, corrected
 from polyprefix.statistics.settings import Setting, read_settings
@@ -36,6 +38,16 @@ class Grid:
     def cells(self) -> tuple[Cell, ...]:
         """Of all views."""
         return tuple(cell for view in self.views for cell in view.cells.values())
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """All languages of training, by name."""
+        return tuple(sorted({languages.get(c).name for view in self.views for c in view.setting.trained_languages}))
+
+    @property
+    def others_called(self) -> str:
+        """What the languages are called that averages are over."""
+        return other_languages({code for view in self.views for code in view.setting.trained_languages})
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ def show(grid: Grid, console: Console) -> None:
         console.print()
         console.print(table)
     console.print()
-    console.print(Text("averages over languages other than English, %", style="dim"))
+    console.print(Text(f"averages over {grid.others_called}, %", style="dim"))
     for view in views:
         for pair in view.comparison.named if view.comparison else ():
             change = pair.difference

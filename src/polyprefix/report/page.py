@@ -22,12 +22,13 @@ from polyprefix.languages import Language
 from polyprefix.progress import duration
 from polyprefix.report import format as figures
 from polyprefix.report import vega
+from polyprefix.report.answers import answers_table
 from polyprefix.report.charts import task_charts, together, view_charts
 from polyprefix.report.charts.averages import SHOWN_GROUPS
 from polyprefix.report.examples import examples
 from polyprefix.report.findings import finding, overall
 from polyprefix.report.grid import Grid
-from polyprefix.report.view import Cell, View
+from polyprefix.report.view import Cell, View, marked, training_note
 from polyprefix.results.table import flatten
 from polyprefix.statistics.groups import GROUPINGS
 
@@ -64,6 +65,7 @@ def write_page(grid: Grid, path: Path, *, texts: bool = True) -> None:
     page = environment.get_template("report.html.j2").render(
         grid=grid,
         views=views,
+        answers={(v.task, v.model): table for v in views if (table := answers_table(v))},
         opened=fullest(grid),
         finding=finding(grid, whole),
         together=[_drawing(chart) for chart in together(grid, whole)],
@@ -101,6 +103,8 @@ def _environment() -> Environment:
     environment.globals |= {
         "ABSENT": figures.ABSENT,
         "language": languages.get,
+        "marked": marked,
+        "training_note": training_note,
         "light": {name: colour for name, colour in vega.PAPER.items() if name in DARK},
         "groupings": SHOWN_GROUPS,
         "STARS": figures.STARS,
@@ -133,8 +137,10 @@ def facts(grid: Grid) -> dict[str, str]:
     runs = [run for cell in grid.cells for run in cell.runs.itertuples()]
     tests = [sum(score[cell.metric].n for score in cell.runs["scores"].iloc[0].values()) for cell in grid.cells]
     sizes = {cell.runs["config"].iloc[0].get("train_size") for cell in grid.cells if cell.trained}
+    english = "English " if grid.sources == ("English",) else ""
     found = {
-        "English training examples": ", ".join(sorted(f"{size:,}" if size else "all of the task" for size in sizes)),
+        "languages of training": "" if english else ", ".join(grid.sources),
+        f"{english}training examples": ", ".join(sorted(f"{size:,}" if size else "all of the task" for size in sizes)),
         "test predictions of a run": " to ".join(f"{count:,}" for count in sorted({min(tests), max(tests)})),
         "devices": ", ".join(sorted({str(run.provenance["device"]) for run in runs if "device" in run.provenance})),
     }  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from polyprefix.atomic import output_errors, write_text, writing
 from polyprefix.report import vega
+from polyprefix.report.answers import answers_table
 from polyprefix.report.charts import paper_charts
 from polyprefix.report.findings import finding, overall
 from polyprefix.report.grid import Grid
@@ -56,7 +57,7 @@ def _contents(grid: Grid, form: str) -> Iterable[tuple[str, str | bytes]]:
     if form == "csv":
         yield "scores.csv", scores_frame(grid).to_csv(index=False, lineterminator="\n")
         return
-    tables = list(paper_tables(grid))
+    tables = [*paper_tables(grid), *filter(None, map(answers_table, grid.views))]
     if form == "md":
         left_out = (f"{view.task}, {view.model}: {one}" for view in grid.views for one in view.left_out)
         lists = {"Missing or failed": grid.missing, "Left out of averages and differences": tuple(left_out)}

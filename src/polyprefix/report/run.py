@@ -14,9 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from polyprefix import languages
+from polyprefix.report.answers import answers_table
 from polyprefix.report.format import ABSENT, costs, interval, percent, signed, trained_share
 from polyprefix.report.grid import Grid
-from polyprefix.report.view import Averages, Cell, View
+from polyprefix.report.tables import Table as Checks
+from polyprefix.report.view import Averages, Cell, View, marked, training, training_note
+from polyprefix.results.origins import origins_told
 from polyprefix.statistics.comparisons import PairedComparison
 from polyprefix.statistics.contrasts import Contrast
 from polyprefix.types import Score
@@ -25,6 +28,12 @@ WIDE = 104
 """Terminal columns from which on there is room for secondary table columns."""
 NAME, FIGURE, INTERVAL, DIFFERENCE_INTERVAL = 18, 6, 14, 15
 """Terminal columns: the least for a name, and what a figure and its interval need with the space after them."""
+ORIGIN = 22
+"""Terminal columns that where a text comes from needs."""
+ANSWERS = (
+    "LPR answers without a line in another language, WPR of these without an English word (not of Latin script), LCPR their harmonic "
+    "mean, all of the checked answers"
+)
 COSTS = ("peak_memory_bytes", "train_seconds", "train_examples_per_second", "eval_seconds", "eval_examples_per_second")
 """Of all that a run cost, what is shown here; `result.json` and the page have the rest."""
 
@@ -66,7 +75,7 @@ class RunView:
 
     @property
     def transfer_ratio(self) -> Contrast | None:
-        """Gain in the other languages by the gain in English."""
+        """Gain in the other languages by the gain in the source languages."""
         summary = self.view.summaries.get(self.cell.method)
         return summary.transfer_ratio if summary else None
 
@@ -92,7 +101,10 @@ def as_dict(shown: RunView) -> dict[str, Any]:
         "base_run_id": shown.base.runs.index[0] if shown.base else None,
         **{key: run[key] for key in ("task", "model", "method", "metric")},
         "rows": [
-            {"language": _language(code), "adapted": _score(score), "base": _score(base), "difference": _difference(pair),
+            {"language": _language(code), "training": training(shown.view.setting, code),
+             "answers": dict(shown.cell.runs.at[shown.run_id, "answers"].get(code, {})) or None,
+             "origin": shown.view.setting.origins.get(code),
+             "adapted": _score(score), "base": _score(base), "difference": _difference(pair),
              "baselines": {name: _score(scores[code]) for name, scores in shown.view.baselines.items() if code in scores}}
             for code, score, base, pair in shown.rows
         ],
@@ -137,6 +149,8 @@ class _Layout:
     baselines: Sequence[str]
     intervals: bool
     difference_intervals: bool
+    origins: bool
+    """Whether there is room for where test texts come from."""
 
 
 def _layout(shown: RunView, width: int, others: int, baselines: Sequence[str] = ()) -> _Layout:
@@ -145,7 +159,8 @@ def _layout(shown: RunView, width: int, others: int, baselines: Sequence[str] = 
     room = width - NAME - others - FIGURE - (2 * FIGURE + 3 if paired else 0)
     baselines = baselines if room >= FIGURE * len(baselines) else ()
     room -= (2 * FIGURE if wide else FIGURE) * len(baselines)
-    return _Layout(wide, paired, baselines, room >= INTERVAL, room >= INTERVAL + DIFFERENCE_INTERVAL)
+    full = INTERVAL + DIFFERENCE_INTERVAL
+    return _Layout(wide, paired, baselines, room >= INTERVAL, room >= full, room >= full + ORIGIN)
 
 
 def render(shown: RunView, console: Console) -> None:
@@ -160,6 +175,8 @@ def render(shown: RunView, console: Console) -> None:
     console.print(Text(", ".join(f"{label} {figure}" for label, figure in facts.items()), style="dim"))
     console.print(_language_table(shown, by_language))
     console.print(_average_table(shown, averages))
+    if checks := answers_table(shown.view):
+        console.print(_checks(checks))
     console.print()
     for line in _legend(shown, by_language, averages):
         console.print(Text(line, style="dim"))
@@ -179,15 +196,30 @@ def _table(title: str, first: str, columns: Sequence[str], layout: _Layout) -> T
 
 
 def _language_table(shown: RunView, layout: _Layout) -> Table:
-    columns = [*(["code"] if layout.wide else []), *(["script"] if layout.intervals else []), "n"]
+    origins = shown.view.setting.origins if layout.origins else {}
+    columns = [
+        *(["code"] if layout.wide else []),
+        *(["script"] if layout.intervals else []),
+        *(["test text"] if origins else []),
+        "n",
+    ]
     table = _table(f"\n{shown.cell.metric} by language, %", "language", columns, layout)
     for family, rows in groupby(shown.rows, key=lambda row: languages.get(row[0]).family):
         table.add_row(Text(family or "family not known", style="bold cyan"))
         for code, score, base, pair in rows:
             one = languages.get(code)
-            words = {"code": code, "script": one.script_name if layout.wide else one.script, "n": str(score.n)}
+            words = {
+                "code": code,
+                "script": one.script_name if layout.wide else one.script,
+                "test text": origins.get(code, ABSENT),
+                "n": str(score.n),
+            }
             cells = (Text(words[name], style="dim") for name in columns)
-            table.add_row(Text(f"  {one.name}"), *cells, *_score_cells(base, score, pair, layout))
+            table.add_row(
+                Text(f"  {one.name}{marked(shown.view.setting, code)}"),
+                *cells,
+                *_score_cells(base, score, pair, layout),
+            )
     return table
 
 
@@ -201,6 +233,24 @@ def _average_table(shown: RunView, layout: _Layout) -> Table:
             means = (percent(one.baselines[b][0]) if b in one.baselines else ABSENT for b in layout.baselines)
             count = Text(str(len(one.languages)), style="dim")
             table.add_row(name, count, *means, *_score_cells(base, score, pair, layout))
+    return table
+
+
+def _checks(checks: Checks) -> Table:
+    """The checks of generated answers."""
+    title, _, _ = checks.caption.partition(":")
+    table = Table(
+        title=f"\n{title.lower()}",
+        box=None,
+        padding=(0, 1, 0, 0),
+        title_justify="left",
+        title_style="bold",
+        expand=False,
+    )
+    for place, name in enumerate(checks.header):
+        table.add_column(name, justify="right" if place >= checks.words else "left", no_wrap=place >= checks.words)
+    for row in checks.rows:
+        table.add_row(*(Text(field.text) for field in row))
     return table
 
 
@@ -222,18 +272,24 @@ def _score_cells(
 
 
 def _legend(shown: RunView, layout: _Layout, averages: _Layout) -> Iterator[str]:
+    setting = shown.view.setting
+    sources = "English" if setting.sources_called == "English" else "the source languages"
     if not averages.wide:
         yield from (f"B{i}: baseline, {name}" for i, name in enumerate(averages.baselines, start=1))
     for name, gap in shown.gaps():
         figures = f"{signed(gap.value)} {interval(gap.ci95, with_sign=True)}"
-        yield f"Transfer gap, English minus the other languages, {name}: {figures}"
+        yield f"Transfer gap, {sources} minus the other languages, {name}: {figures}"
     if ratio := shown.transfer_ratio:
         figures = f"{percent(ratio.value)}% {interval(ratio.ci95)}"
-        yield f"Transfer ratio, the gain in other languages over the gain in English: {figures}"
+        yield f"Transfer ratio, the gain in other languages over the gain in {sources}: {figures}"
     if layout.paired:
         count = sum(pair is not None for _, _, _, pair in shown.rows)
         yield f"* significant (fixed seeds): p < 0.05 after Benjamini and Hochberg's correction over {count} languages"
     if layout.intervals:
         yield "[ ] 95% intervals, clustered by example id in averages"
-    yield "English, the language of training, counts in 'all languages' only"
+    if told := origins_told(setting.origins):
+        yield f"Test texts: {told}"
+    if answers_table(shown.view):
+        yield ANSWERS
+    yield training_note(setting, "'all languages'")
     yield from (f"Note: {note}" for note in shown.notes)

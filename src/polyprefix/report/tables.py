@@ -16,7 +16,7 @@ from polyprefix import languages
 from polyprefix.report.charts.parts import file_name
 from polyprefix.report.format import ABSENT, STARS, percent
 from polyprefix.report.grid import Grid
-from polyprefix.report.view import View
+from polyprefix.report.view import View, training
 from polyprefix.statistics.comparisons import PairedComparison
 from polyprefix.statistics.contrasts import Contrast
 from polyprefix.types import Score
@@ -68,23 +68,25 @@ def _averages(grid: Grid) -> Table:
         ]
         rows.append((Field(method), Field(f"{trained:,}"), *cells))
     columns = (f"{view.task}, {view.model}" for view in views)
-    caption = "Average over languages other than English, % (the largest count of trained parameters over models)"
+    caption = f"Average over {grid.others_called}, % (the largest count of trained parameters over models)"
     return Table("averages", caption + _legend(grid), ("method", "trained parameters", *columns), tuple(rows))
 
 
 def _languages(grid: Grid, view: View) -> Table:
-    rows = []
+    rows, origins = [], view.setting.origins
     for code in view.languages:
         scores = {method: cell.scores[code] for method, cell in view.cells.items() if code in cell.scores}
         top = max(score.value for score in scores.values()) if len(view.cells) > 1 else None
+        told = [Field(origins.get(code, ABSENT))] if origins else []
         cells = [
             _figure(scores.get(m), m in scores and scores[m].value == top, view.differences.get((m, code)))
             for m in view.cells
         ]
-        rows.append((Field(languages.get(code).name), Field(code), *cells))
+        rows.append((Field(languages.get(code).name), Field(code), Field(training(view.setting, code)), *told, *cells))
     caption = f"{view.metric} by language, %: {view.task}, {view.model}{_legend(grid)}"
     name = file_name("languages", view.task, view.model)
-    return Table(name, caption, ("language", "code", *view.cells), tuple(rows), words=2)
+    words = ("language", "code", "training", *(["test text"] if origins else []))
+    return Table(name, caption, (*words, *view.cells), tuple(rows), words=len(words))
 
 
 def _groups(grid: Grid, view: View) -> Table:
@@ -97,7 +99,7 @@ def _groups(grid: Grid, view: View) -> Table:
             for m in view.cells
         )
         rows.append((Field(key[0]), Field(key[1]), Field(str(len(codes))), *cells))
-    caption = f"{view.metric} by group of languages, English apart, %: {view.task}, {view.model}{_legend(grid)}"
+    caption = f"{view.metric} by group of {view.setting.others_called}, %: {view.task}, {view.model}{_legend(grid)}"
     header = ("grouping", "group", "languages", *view.cells)
     return Table(file_name("groups", view.task, view.model), caption, header, tuple(rows), words=2)
 
@@ -203,6 +205,8 @@ def _scores_row(view: View, method: str, code: str) -> dict[str, object]:
     return {
         "task": view.task, "model": view.model, "method": method, "trained_parameters": cell.trained, "language": code,
         "language_name": one.name, "family": one.family, "script": one.script, "resource_level": one.resource_level,
+        "training": view.setting.training[method].described(code),
+        "origin": view.setting.origins.get(code),
         "metric": view.metric, "value": score.value, "ci95_low": score.ci95[0], "ci95_high": score.ci95[1], "n": score.n,
         "seeds": len(runs), "runs": " ".join(runs),
         "difference": difference.value if difference else None,
@@ -211,4 +215,5 @@ def _scores_row(view: View, method: str, code: str) -> dict[str, object]:
         "p_runs": difference.p_runs if difference else None, "p_runs_adjusted": pair.adjusted_runs if pair else None,
         "p_seeds": difference.p_seeds if difference else None, "p_seeds_adjusted": pair.adjusted_seeds if pair else None,
         "significance": pair.significance if pair else None,
+        **{f"answers_{name}": figure for name, figure in cell.runs["answers"].iloc[0].get(code, {}).items()},
     }  # fmt: skip

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from polyprefix import languages
+from polyprefix.config import ENGLISH
+from polyprefix.results.trained_in import UNTRAINED, ZERO_SHOT
 from polyprefix.statistics.comparisons import PairedComparison, SettingComparison, SystemSummary
 from polyprefix.statistics.contrasts import Contrast
-from polyprefix.statistics.groups import ENGLISH
 from polyprefix.statistics.seeds import scores_over_seeds
 from polyprefix.statistics.settings import Setting
 from polyprefix.types import Score
@@ -66,8 +68,8 @@ class Cell:
 
     @cached_property
     def others(self) -> tuple[str, ...]:
-        """Languages without English, the language of training."""
-        return tuple(code for code in self.scores if code != ENGLISH)
+        """Languages that no method of this task and model was trained in."""
+        return tuple(code for code in self.scores if code not in self.setting.trained_languages)
 
     @cached_property
     def baselines(self) -> Mapping[str, Mapping[str, Score]]:
@@ -124,13 +126,13 @@ class View:
 
     @cached_property
     def compared(self) -> tuple[str, ...]:
-        """The languages other than English that averages are over: those that all compared methods have."""
+        """The languages that averages are over: those without training that all compared methods have."""
         found = self.comparison.languages if self.comparison else ()
-        return tuple(code for code in found if code != ENGLISH)
+        return tuple(code for code in found if code not in self.setting.trained_languages)
 
     @cached_property
     def summaries(self) -> Mapping[str, SystemSummary]:
-        """Method -> its figures over all languages; nothing where no language but English was tested, or nothing can be compared."""
+        """Method -> its figures over all languages; nothing where only languages of training were tested, or nothing can be compared."""
         found = self.comparison.by_system if self.comparison and self.compared else {}
         return {method: found[method] for method in self.cells if method in found}
 
@@ -152,12 +154,12 @@ class View:
 
     @cached_property
     def groups(self) -> Mapping[tuple[str, str], tuple[str, ...]]:
-        """(grouping, name) -> its languages, of groups that any method has; nothing where English alone was tested."""
+        """(grouping, name) -> its languages, of groups that any method has; nothing where only languages of training were."""
         return self.comparison.groups if self.comparison and self.compared else {}
 
     @cached_property
     def averages(self) -> tuple[Averages, ...]:
-        """Over all languages, over all but English, and over each group; a language alone is no group."""
+        """Over all languages, over all but those of training, and over each group; a language alone is no group."""
         if self.comparison is None:
             return ()
         found, codes = self.comparison, self.comparison.languages
@@ -166,7 +168,7 @@ class View:
         rows = [self._averages("languages", "all languages", codes, every)]
         if self.compared and len(self.compared) < len(codes):
             others = {m: Average(one.score, self.mean_differences.get(m)) for m, one in self.summaries.items()}
-            rows.append(self._averages("languages", "all but English", self.compared, others))
+            rows.append(self._averages("languages", self.setting.all_but_trained, self.compared, others))
         for key, members in self.groups.items():
             cells = {
                 m: Average(one.groups[key], self.group_differences.get((m, *key)))
@@ -195,7 +197,39 @@ class View:
         return next((cell.baselines for cell in self.cells.values() if cell.baselines), {})
 
 
+def training(setting: Setting, code: str) -> str:
+    """What the systems of a setting learned in a language: `source`, `few-shot, 50 rows`, `zero-shot`, or how many of them what."""
+    found = Counter(one.described(code) for one in setting.training.values() if one.trains)
+    if len(found) < 2:
+        return next(iter(found), UNTRAINED)
+    return "; ".join(f"{status} in {count} of {found.total()}" for status, count in sorted(found.items()))
+
+
+def marked(setting: Setting, code: str) -> str:
+    """The same in brackets, to stand after a name: nothing of a zero-shot language, and nothing where English alone was trained in,
+    which every table says in words."""
+    status = training(setting, code)
+    alone = setting.trained_languages == {ENGLISH}
+    return "" if alone or status in (ZERO_SHOT, UNTRAINED) else f" [{status}]"
+
+
+def training_note(setting: Setting, everything: str) -> str:
+    """Which languages averages leave out.
+
+    Args:
+        everything: what the average over all languages is called.
+    """
+    names = [languages.get(code).name for code in sorted(setting.trained_languages)]
+    if not names:
+        return f"Nothing was trained, and {everything} are all that were tested"
+    if len(names) == 1:
+        return f"{names[0]}, the language of training, counts in {everything} only"
+    return f"{', '.join(names)}, the languages of training, count in {everything} only"
+
+
 def languages_of(cells: Iterable[Cell]) -> list[str]:
-    """The codes that any of the cells has: English first, then by family and name."""
+    """The codes that any of the cells has: those of training first, then by family and name."""
+    cells = list(cells)
     codes = {code for cell in cells for code in cell.scores}
-    return sorted(codes, key=lambda c: (c != ENGLISH, languages.get(c).family or "~", languages.get(c).name))
+    trained = {code for cell in cells for code in cell.setting.trained_languages}
+    return sorted(codes, key=lambda c: (c not in trained, languages.get(c).family or "~", languages.get(c).name))

@@ -12,15 +12,19 @@ import pyarrow.parquet as pq
 
 from polyprefix.errors import OutputError, first_line
 from polyprefix.results import version_1
+from polyprefix.results.trained_in import TrainedIn
 from polyprefix.safe_files import require_regular
 from polyprefix.types import RunResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
-EXAMPLE_COLUMNS = ("run_id", "language", "example_id", "references", "prediction", "log_likelihoods", "text")
+EXAMPLE_COLUMNS = (
+    "run_id", "language", "training", "example_id", "references", "prediction", "log_likelihoods", "text",
+)  # fmt: skip
 """Of the table of examples, before those of the metrics. Log-likelihoods are in nats, one per choice, and empty where the answer was
-generated; `text` is empty where a published run leaves it out."""
+generated; `text` is empty where a published run leaves it out. `training` says what the run learned in the language: `source`, `few-shot`,
+`zero-shot`, or `untrained` where it trains nothing."""
 TYPES = {
     "language": pa.string(), "example_id": pa.string(), "references": pa.list_(pa.string()), "prediction": pa.string(),
     "log_likelihoods": pa.list_(pa.float64()), "text": pa.string(),
@@ -61,14 +65,22 @@ def examples_of(frame: pd.DataFrame, result: RunResult, metric: str) -> pa.Table
     )
 
 
-def as_frame(tables: Sequence[tuple[str, pa.Table]]) -> pd.DataFrame:
+def as_frame(tables: Sequence[tuple[RunResult, pa.Table]]) -> pd.DataFrame:
     """The tables of several runs as one frame; lists stay in Arrow, where they cost nothing until they are read."""
     import pandas as pd
 
-    named = [table.add_column(0, "run_id", pa.array([run_id] * len(table), pa.string())) for run_id, table in tables]
+    named = [_named(result, table) for result, table in tables]
     empty = pa.table({name: pa.array([], TYPES.get(name, pa.string())) for name in EXAMPLE_COLUMNS})
     whole = pa.concat_tables([empty, *named], promote_options="default")
     return whole.to_pandas(types_mapper=lambda kind: pd.ArrowDtype(kind) if pa.types.is_list(kind) else None)
+
+
+def _named(result: RunResult, table: pa.Table) -> pa.Table:
+    """With the run's id, and what it learned in each language."""
+    trained = TrainedIn.of(result.config)
+    training = pa.array([trained.status(code) for code in table["language"].to_pylist()], pa.string())
+    run_id = pa.array([result.run_id] * len(table), pa.string())
+    return table.add_column(1, "training", training).add_column(0, "run_id", run_id)
 
 
 def _checked(table: pa.Table, result: RunResult, metric: str, where: str) -> pa.Table:

@@ -38,11 +38,12 @@ SCHEMA_VERSION = 2
 CONFIG_TYPES: Mapping[str, tuple[type, ...]] = {
     "model": (str,), "task": (str,), "method": (dict,), "protocol": (str,), "seed": (int,), "shots": (int,), "shot_language": (str,),
     "adapter": (str, type(None)), "task_digest": (str, type(None)), "model_digest": (str, type(None)), "languages": (str, list),
-    "train_size": (int, type(None)), "eval_size": (int, type(None)), "eval_ids": (str,), "train": (dict,), "eval": (dict,),
+    "train_size": (int, type(None)), "source_languages": (list,), "target_languages": (list,), "target_size": (int, type(None)),
+    "eval_size": (int, type(None)), "eval_ids": (str,), "train": (dict,), "eval": (dict,),
     "text": (dict,), "runtime": (dict,),
 }  # fmt: skip
 """Of the settings in a result that its readers use."""
-ADDED = {"fertility", "training"}
+ADDED = {"fertility", "training", "origins", "answers"}
 """Keys that results of earlier versions lack."""
 
 PREDICTION_COLUMNS = pa.schema(
@@ -193,6 +194,8 @@ def _result(path: Path, values: Mapping[str, Any]) -> RunResult:
                 "baselines": _scores(values["baselines"]),
                 "notes": tuple(values["notes"]),
                 "fertility": {code: float(value) for code, value in values.get("fertility", {}).items()},
+                "answers": {code: _figures(found) for code, found in values.get("answers", {}).items()},
+                "origins": {code: _text(value) for code, value in values.get("origins", {}).items()},
             }
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -231,6 +234,16 @@ def _check_types(path: Path, values: Mapping[str, Any]) -> None:
 def _scores(values: Mapping[str, Any]) -> dict[str, dict[str, Score]]:
     """Two names deep: language and metric, or baseline and language."""
     return {outer: {inner: _score(**score) for inner, score in scores.items()} for outer, scores in values.items()}
+
+
+def _figures(values: Mapping[str, Any]) -> dict[str, float]:
+    return {key: float(value) for key, value in values.items()}
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 def _score(value: float, n: int, ci95: Sequence[float]) -> Score:

@@ -83,6 +83,11 @@ def _asks_the_same(one: Loaded, other: Loaded) -> bool:
 def _with_languages_of(run: Loaded, more: Loaded) -> Loaded:
     """A run with the languages that only the other one has."""
     added = [code for code in more.result.scores if code not in run.result.scores]
-    result = replace(run.result, scores={**run.result.scores, **{code: more.result.scores[code] for code in added}})
+    result = replace(
+        run.result,
+        scores={**run.result.scores, **{code: more.result.scores[code] for code in added}},
+        origins={**more.result.origins, **run.result.origins},
+        answers={**more.result.answers, **run.result.answers},
+    )
     rows = more.examples.filter(pc.is_in(more.examples["language"], value_set=pa.array(added, pa.string())))
     return replace(run, result=result, examples=pa.concat_tables([run.examples, rows], promote_options="default"))

@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polyprefix.config import DEFAULT_PROTOCOL, task_title
+from polyprefix.config import ADDED_LATER, DEFAULT_PROTOCOL, task_title
 from polyprefix.errors import ConfigError, OutputError, nearest
 from polyprefix.results.examples import EXAMPLE_COLUMNS, as_frame, examples_of, read_examples
 from polyprefix.results.files import PREDICTIONS, find_results, read_result
 from polyprefix.results.merge import Loaded, merge
+from polyprefix.results.trained_in import TrainedIn
 from polyprefix.types import Prediction, RunResult
 
 if TYPE_CHECKING:
@@ -35,13 +36,17 @@ NOT_OF_THE_SYSTEM = (
     "train.gradient_checkpointing", "train.cache_lower_layers", "train.whole_pass",
 )  # fmt: skip
 """Settings, or the first letters of them, that make no other system: the cell itself, what is averaged over, how it is computed."""
+OF_TRAINED_SYSTEMS = ("source_", "target_")
+"""Settings that say nothing of a system that trains nothing."""
 RUN_COLUMNS = (
-    "task", "model", "method", "settings", "shots", "shot_language", "seed", "metric", "trainable_parameters", "total_parameters",
-    "learned", "scores", "cost", "notes", "baselines", "fertility", "training", "config", "provenance", "folder",
+    "task", "model", "method", "settings", "shots", "shot_language", "source_languages", "target_languages", "target_size", "seed", "metric",
+    "trainable_parameters", "total_parameters", "learned",
+    "scores", "cost", "notes", "baselines", "fertility", "training", "origins", "answers", "config", "provenance", "folder",
 )  # fmt: skip
 """`task` and `model` end in the first digits of a digest where two of one name have different content. `settings` are those of the
-system, flat (`method.length`). `scores` maps language -> metric -> `Score`, as `result.json` does; `learned` says whether validation was
-better than chance, None where that was not measured; `folder` is None for results in memory."""
+system, flat (`method.length`). `source_languages` are empty where nothing is trained. `learned` says whether validation was better than
+chance, None where that was not measured. `scores` maps language -> metric -> `Score`, as `result.json` does; `folder` is None for results in
+memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,21 +153,28 @@ def _table(loaded: Sequence[Loaded], unread: Sequence[str]) -> ResultsTable:
     rows = [_row(one, task, model) for one, task, model in zip(once, _tasks(results), _models(results), strict=True)]
     index = pd.Index([result.run_id for result in results], name="run_id", dtype=object)
     runs = pd.DataFrame(rows, index=index, columns=list(RUN_COLUMNS))
-    return ResultsTable(runs, as_frame([(one.result.run_id, one.examples) for one in once]), (*unread, *notes))
+    return ResultsTable(runs, as_frame([(one.result, one.examples) for one in once]), (*unread, *notes))
 
 
 def _row(one: Loaded, task: str, model: str) -> dict[str, Any]:
     result, config = one.result, one.result.config
-    settings = {key: value for key, value in flatten(config).items() if not key.startswith(NOT_OF_THE_SYSTEM)}
+    trained = TrainedIn.of(config)
+    settings = {
+        key: value
+        for key, value in flatten(config).items()
+        if not key.startswith(NOT_OF_THE_SYSTEM) and value not in ADDED_LATER.get(key, ())  # absent in earlier results
+        if trained.trains or not key.startswith(OF_TRAINED_SYSTEMS)
+    }
     return {
         "task": task, "model": model, "method": str(config["method"]["name"]), "settings": settings,
-        "shots": int(config.get("shots", 0)), "shot_language": config.get("shot_language"), "seed": int(config.get("seed", 0)),
+        "shots": int(config.get("shots", 0)), "shot_language": config.get("shot_language"),
+        "source_languages": trained.sources if trained.trains else (), "target_languages": trained.targets,
+        "target_size": trained.target_size, "seed": int(config.get("seed", 0)),
         "metric": one.metric, "trainable_parameters": int(result.parameters.get("trainable", 0)),
         "total_parameters": int(result.parameters.get("total", 0)), "folder": one.folder, "learned": result.training.get("learned"),
-        **{
-            key: getattr(result, key)
-            for key in ("scores", "cost", "notes", "baselines", "fertility", "training", "config", "provenance")
-        },
+        **{key: getattr(result, key) for key in (
+            "scores", "cost", "notes", "baselines", "fertility", "training", "origins", "answers", "config", "provenance",
+        )},
     }  # fmt: skip
 
 

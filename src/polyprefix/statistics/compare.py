@@ -21,7 +21,7 @@ from polyprefix.statistics.comparisons import (
 )
 from polyprefix.statistics.contrasts import Contrast, contrasts, language_contrasts, ratio, resampled_scores, weights
 from polyprefix.statistics.effects import cohens_h
-from polyprefix.statistics.groups import ENGLISH, beyond_english, group
+from polyprefix.statistics.groups import ENGLISH, group
 from polyprefix.statistics.interactions import interactions
 from polyprefix.statistics.mixed import MOST, MixedModel, mixed_model
 from polyprefix.statistics.ranks import rank_stability
@@ -164,7 +164,7 @@ class _Block:
     answers: Answers
     variances: Variances
     columns: Columns
-    """All but English."""
+    """Those that no system was trained in."""
     groups: Mapping[Group, Columns]
     """Of two languages and more: one alone has its own score and interval already."""
 
@@ -181,7 +181,7 @@ class _Blocks:
         key = tuple(sorted(seeds))
         if key not in self._found:
             answers = self.setting.answers(key)
-            columns = beyond_english(answers.languages)
+            columns = self.setting.others(answers.languages)
             place = {code: column for column, code in enumerate(answers.languages)}
             groups = {
                 name: [place[code] for code in codes]
@@ -206,7 +206,7 @@ def _pairs(blocks: _Blocks, baseline: str) -> tuple[list[PairedComparison], list
                 notes.append(f"{system}: seeds {listed} left out of its differences, which {baseline} or it lacks")
     if alone := by_seeds.pop(frozenset(), []):
         notes.append(f"{', '.join(alone)}: no seed in common with {baseline}, so no differences; run the same seeds")
-    return [pair for seeds, systems in by_seeds.items() for pair in _of(blocks.of(seeds), systems, baseline)], notes
+    return [pair for seeds, systems in by_seeds.items() for pair in _of(blocks, seeds, systems, baseline)], notes
 
 
 def _named(blocks: _Blocks, pairs: Pairs) -> Iterator[PairedComparison]:
@@ -232,14 +232,17 @@ def _mixed(block: _Block, baseline: str | None, wanted: bool | None) -> MixedMod
     return mixed_model(block.answers, place, list(block.columns), None if wanted else MOST)
 
 
-def _of(block: _Block, systems: Sequence[str], baseline: str) -> Iterator[PairedComparison]:
+def _of(blocks: _Blocks, seeds: Iterable[int], systems: Sequence[str], baseline: str) -> Iterator[PairedComparison]:
+    block, trained = blocks.of(seeds), blocks.setting.trained_languages
     answers = block.answers
+    no_other = trained.issuperset(answers.languages)
+    name_of_others = "languages of training, for no other was tested" if no_other else blocks.setting.all_but_trained
     base, places = answers.systems.index(baseline), [answers.systems.index(system) for system in systems]
     wanted = [
         (m, grouping, name, columns)
         for m in places
         for (grouping, name), columns in {
-            ("average", "all but English"): block.columns,
+            ("average", name_of_others): block.columns,
             ("languages", "all languages"): range(len(answers.languages)),
             **block.groups,
         }.items()
@@ -287,12 +290,13 @@ def _summary(blocks: _Blocks, system: str, regressions: bool) -> SystemSummary:
     block = blocks.of(seeds)
     answers, main = block.answers, block.columns
     m, english = answers.systems.index(system), answers.index(ENGLISH)
+    sources = _sources(setting, block, system)
     every = range(len(answers.languages))
     wanted = [weights(answers, m, columns) for columns in (main, every, *block.groups.values())]
-    if paired := english is not None and english not in main:
-        wanted.append(weights(answers, m, [answers.languages.index(ENGLISH)]) - weights(answers, m, main))
+    if sources:
+        wanted.append(weights(answers, m, sources) - weights(answers, m, main))
     score, with_english, *members = contrasts(answers, wanted, block.variances)
-    gap = members.pop() if paired else None
+    gap = members.pop() if sources else None
     run = setting.runs.loc[setting.systems[system][0]]
     return SystemSummary(
         system=system,
@@ -302,22 +306,33 @@ def _summary(blocks: _Blocks, system: str, regressions: bool) -> SystemSummary:
         score=score,
         with_english=with_english,
         english=None if english is None else float(answers.scores[m, english]),
+        source=float(answers.scores[m, sources].mean()) if sources else None,
         transfer_gap=gap,
-        transfer_ratio=_transfer_ratio(setting, block, m) if gap else None,
+        transfer_ratio=_transfer_ratio(setting, block, m, sources) if gap else None,
         groups=dict(zip(block.groups, members, strict=True)),
-        regression=_regression(run["fertility"], answers, m, main) if regressions and gap else None,
+        regression=_regression(run["fertility"], setting, block, m) if regressions and gap else None,
     )
 
 
-def _regression(fertility: Mapping[str, float], answers: Answers, m: int, main: Columns) -> Regression | str:
+def _sources(setting: Setting, block: _Block, system: str) -> Columns:
+    """Places of the languages that the transfer gap is measured from; none where all tested languages are of training."""
+    codes = block.answers.languages
+    places = [codes.index(code) for code in setting.sources(system) if code in codes]
+    return [] if set(places) & set(block.columns) else places
+
+
+def _regression(fertility: Mapping[str, float], setting: Setting, block: _Block, m: int) -> Regression | str:
+    answers, main = block.answers, block.columns
+    if setting.sources(answers.systems[m]) != (ENGLISH,):
+        return "distances are known from English, and the gap is not from English alone"
     gaps = float(answers.scores[m, answers.languages.index(ENGLISH)]) - answers.scores[m]
     return gap_regression({answers.languages[column]: float(gaps[column]) for column in main}, fertility)
 
 
-def _transfer_ratio(setting: Setting, block: _Block, m: int) -> Contrast | None:
+def _transfer_ratio(setting: Setting, block: _Block, m: int, sources: Columns) -> Contrast | None:
     answers, base = block.answers, setting.base
     if base is None or base not in answers.systems or base == answers.systems[m]:
         return None
-    english, place = [answers.languages.index(ENGLISH)], answers.systems.index(base)
-    over, under = (weights(answers, m, columns, minus=place) for columns in (block.columns, english))
+    place = answers.systems.index(base)
+    over, under = (weights(answers, m, columns, minus=place) for columns in (block.columns, sources))
     return ratio(answers, over, under, block.variances)

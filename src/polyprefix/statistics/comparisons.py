@@ -1,7 +1,7 @@
 """What a comparison holds: differences between systems with corrected p-values, and summaries of systems.
 
-p-values are corrected for their number over the comparisons of one call (statsmodels' `multipletests`). Averages over all languages but
-English are few: Holm's method (Scandinavian Journal of Statistics 6, 1979) keeps the chance of any false positive at 5%; contrasts that
+p-values are corrected for their number over the comparisons of one call (statsmodels' `multipletests`). Averages over languages without
+training are few: Holm's method (Scandinavian Journal of Statistics 6, 1979) keeps the chance of any false positive at 5%; contrasts that
 a study names beforehand are a family of their own. Single languages, groups and groupings are many: Benjamini and Hochberg's method
 (JRSS-B 57, 1995) keeps the expected share of false positives at 5%.
 """
@@ -72,17 +72,19 @@ class SystemSummary:
     trainable: int
     seeds: tuple[int, ...]
     score: Contrast
-    """Average over all languages but English; over all where English is missing or alone."""
+    """Average over the languages that no compared system was trained in; over all where there is no other."""
     with_english: Contrast
     """Average over all languages."""
     english: float | None
+    source: float | None
+    """Mean over its source languages; None where none of them was tested, or only languages of training were."""
     transfer_gap: Contrast | None
-    """English minus that average."""
+    """That mean minus that average."""
     transfer_ratio: Contrast | None
-    """Gain over the base model in the other languages by the gain in English; None without the base model, or where the interval of the
-    gain in English holds 0."""
+    """Gain over the base model in the other languages by the gain in its source languages; None without the base model, or where the interval
+    of the latter holds 0."""
     groups: Mapping[Group, Contrast]
-    """Average over the languages of each group, English apart."""
+    """Average over the languages of each group, those of training apart."""
     regression: Regression | str | None
     """Of the gap on properties of languages, or why there is none; None where nobody asked."""
     wins: int = 0
@@ -108,7 +110,7 @@ class SettingComparison:
     """Those that most systems have."""
     languages: tuple[str, ...]
     groups: Mapping[Group, tuple[str, ...]]
-    """Group -> its languages, English apart; a language alone is no group."""
+    """Group -> its languages, those of training apart; a language alone is no group."""
     n: int
     """Examples, over all languages."""
     systems: tuple[SystemSummary, ...]
@@ -118,7 +120,7 @@ class SettingComparison:
     by_language: tuple[PairedComparison, ...]
     by_group: tuple[PairedComparison, ...]
     with_english: tuple[PairedComparison, ...]
-    """Averages over all languages, English among them; of no family, and so not corrected."""
+    """Averages over all languages, those of training among them; of no family, and so not corrected."""
     notes: tuple[str, ...]
     named: tuple[PairedComparison, ...] = ()
     """Contrasts that the study named beforehand."""
@@ -162,8 +164,9 @@ class Comparison:
 
     @property
     def averages(self) -> pd.DataFrame:
-        """One row a setting and system: its average over languages other than English with its 95% interval, score in English, transfer gap
-        and transfer ratio, and in how many languages it is significantly better or worse than the baseline."""
+        """One row a setting and system: its average over languages without training with its 95% interval, score in English, mean of
+        the source languages, transfer gap and transfer ratio, and in how many languages it is significantly better or worse than the
+        baseline."""
         import pandas as pd
 
         return pd.DataFrame([_average_row(setting, one) for setting in self.settings for one in setting.systems])
@@ -193,7 +196,7 @@ def _contrast_row(setting: SettingComparison, pair: PairedComparison, correction
 
 def _average_row(setting: SettingComparison, one: SystemSummary) -> dict[str, Any]:
     measured = {"average": one.score, "transfer_gap": one.transfer_gap, "transfer_ratio": one.transfer_ratio}
-    figures: dict[str, float | None] = {"english": one.english}
+    figures: dict[str, float | None] = {"english": one.english, "source": one.source}
     for name, found in measured.items():
         figures[name] = found.value if found else None
         figures[f"{name}_low"], figures[f"{name}_high"] = found.ci95 if found else (None, None)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 
-from polyprefix import languages
+from polyprefix import config, languages
 from polyprefix.languages import Language
 
-ENGLISH = "eng_Latn"
+ENGLISH = config.ENGLISH
 UNKNOWN = "not known"
 
 
@@ -44,9 +44,9 @@ GROUPINGS: Mapping[str, Callable[[Language], str]] = {
 """Grouping -> what the group of a language is called."""
 
 
-def beyond_english(codes: Sequence[str]) -> list[int]:
-    """Places of the languages that an average is over: all but English, the language of training; English if it is alone."""
-    return [i for i, code in enumerate(codes) if code != ENGLISH] or list(range(len(codes)))
+def other_places(codes: Sequence[str], trained: Collection[str] = (ENGLISH,)) -> list[int]:
+    """Places of the languages that an average is over: all but those that some run was trained in; all if there is no other."""
+    return [i for i, code in enumerate(codes) if code not in trained] or list(range(len(codes)))
 
 
 def group(codes: Iterable[str]) -> dict[tuple[str, str], tuple[str, ...]]:

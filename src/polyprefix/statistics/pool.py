@@ -10,13 +10,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from polyprefix.statistics.answers import Answers
-from polyprefix.statistics.groups import beyond_english
 from polyprefix.statistics.settings import Setting
 from polyprefix.statistics.variance import influence
 
 
 def pool(settings: Mapping[tuple[str, str], Setting]) -> Answers | None:
-    """Answers over all settings with one column, whose mean is the unweighted mean over all languages but English of all.
+    """Answers over all settings with one column, whose mean is the unweighted mean over all languages that no system was trained in, of all.
 
     An id counts for what it adds to that mean in all its languages and with all models (its influence, which is linear), so
     that answers to translations of one example, and of several models to it, stay one draw. Ids of different tasks are
@@ -36,15 +35,15 @@ def pool(settings: Mapping[tuple[str, str], Setting]) -> Answers | None:
     parts = {key: one.answers(seeds, systems) for key, one in settings.items()}
     keys = sorted({(task, key) for (task, _), part in parts.items() for key in part.ids})
     place = {key: i for i, key in enumerate(keys)}
-    total = sum(len(beyond_english(part.languages)) for part in parts.values())
+    total = sum(len(settings[key].others(part.languages)) for key, part in parts.items())
     values_MSI = np.zeros((len(systems), len(seeds), len(keys)))
     mean_M = np.zeros(len(systems))
-    for (task, _), part in parts.items():
-        columns = beyond_english(part.languages)
+    for key, part in parts.items():
+        task, columns = key[0], settings[key].others(part.languages)
         means_ML = part.scores[:, columns]
         share_L = np.zeros(len(part.languages))
         share_L[columns] = len(keys) / (total * len(part.ids))
-        here = [place[task, key] for key in part.ids]
+        here = [place[task, id] for id in part.ids]
         for m in range(len(systems)):
             values_MSI[m][:, here] += influence(part, m, share_L)
         mean_M += means_ML.sum(axis=1) / total

@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from polyprefix.config import ADDED_LATER, ENGLISH
 from polyprefix.errors import OutputError
 from polyprefix.results.table import BASE_METHOD, ResultsTable
+from polyprefix.results.trained_in import TrainedIn, all_but, other_languages
 from polyprefix.scoring.bootstrap import Floats
 from polyprefix.statistics.answers import Answers, Bools
+from polyprefix.statistics.groups import other_places
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +83,51 @@ class Setting:
         """The system that is the base model; None if there is none, or several."""
         found = [system for system, method in self.methods.items() if method == BASE_METHOD]
         return found[0] if len(found) == 1 else None
+
+    @cached_property
+    def training(self) -> Mapping[str, TrainedIn]:
+        """System -> the languages that it was trained in."""
+        return {system: TrainedIn.of(self.runs.at[runs[0], "config"]) for system, runs in self.systems.items()}
+
+    @cached_property
+    def trained_languages(self) -> frozenset[str]:
+        """All languages that any system was trained in: no average over other languages holds one of them."""
+        found = self.training.values()
+        trained = frozenset[str]().union(*(one.languages for one in found))
+        return trained or frozenset(code for one in found for code in one.sources)
+
+    def sources(self, system: str) -> tuple[str, ...]:
+        """The languages that the transfer gap of a system is measured from: its source languages. A system that trains nothing has those
+        of the others; none where they differ."""
+        trained = [one for one in self.training.values() if one.trains]
+        if self.training[system].trains or not trained:
+            return self.training[system].sources
+        return trained[0].sources if len({frozenset(one.sources) for one in trained}) == 1 else ()
+
+    def others(self, codes: Sequence[str]) -> list[int]:
+        """Places of the languages that averages are over: those that no system was trained in; all if there is no other."""
+        return other_places(codes, self.trained_languages)
+
+    @property
+    def others_called(self) -> str:
+        """What these languages are called in a sentence."""
+        return other_languages(self.trained_languages)
+
+    @cached_property
+    def origins(self) -> Mapping[str, str]:
+        """Language -> where its test text comes from, as far as the runs say it."""
+        return {code: origin for origins in self.runs["origins"] for code, origin in origins.items()}
+
+    @property
+    def all_but_trained(self) -> str:
+        """What these languages are called in a row of a table."""
+        return all_but(self.trained_languages)
+
+    @property
+    def sources_called(self) -> str:
+        """What transfer gaps are measured from."""
+        known = {sources for system in self.systems if (sources := self.sources(system))}
+        return "English" if known <= {(ENGLISH,)} else "source languages"
 
     @cached_property
     def seeds(self) -> Mapping[str, frozenset[int]]:
@@ -223,13 +271,22 @@ def _named(
     methods: dict[str, str] = {}
     for told, runs in systems.items():
         method, settings = table.runs.at[runs[0], "method"], json.loads(told)
-        changes = [f"{name.split('.')[-1]}={settings.get(name, 'not set')}" for name in telling[method]]
+        changes = [f"{name.split('.')[-1]}={_short(settings.get(name, _default(name)))}" for name in telling[method]]
         computed = f"{method} ({', '.join(changes)})" if changes else method
         label = name if (name := given[told]) and uses[name] == 1 else computed
         named[label], methods[label] = _one_per_seed(table, label, runs, counts, notes), method
     return {
         label: named[label] for label in sorted(named, key=lambda label: (methods[label] != BASE_METHOD, label))
     }, notes
+
+
+def _short(value: Any) -> str:
+    return "+".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _default(name: str) -> Any:
+    """What a setting is that came later and is not in the settings of a system."""
+    return ADDED_LATER.get(name, ("not set",))[0]
 
 
 def _one_per_seed(

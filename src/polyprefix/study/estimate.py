@@ -26,7 +26,8 @@ from polyprefix.study.devices import Device
 from polyprefix.study.lengths import Lengths, lengths
 from polyprefix.study.shapes import meta_model, parameters, shape
 from polyprefix.tasks import registry as tasks
-from polyprefix.text.prepare import ENGLISH, choose_languages
+from polyprefix.tasks.base import ENGLISH
+from polyprefix.text.prepare import choose_languages
 from polyprefix.training import activation_cache
 
 TRAFFIC = 34
@@ -74,16 +75,29 @@ def estimate(config: RunConfig, device: Device) -> Estimate | None:
     Raises:
         ModelError: if the model's shape is not known.
     """
-    codes = choose_languages(tasks.get(config.task, config.protocol), config.languages)
+    codes = choose_languages(tasks.get(config.task, config.protocol), config)
     test = [
-        replace(found, read=min(found.examples, config.test_size(english=code == ENGLISH) or found.examples))
+        replace(
+            found, read=min(found.examples, config.test_size(source=code in config.source_languages) or found.examples)
+        )
         for code in codes
         if (found := lengths(config.model, config.task, "test", code))
     ]
-    train = lengths(config.model, config.task, "train", ENGLISH)
+    train = _train_lengths(config)
     if not test or train is None:
         return None
     return _Counting(config, device, train, test, len(codes)).estimate()
+
+
+def _train_lengths(config: RunConfig) -> Lengths | None:
+    """Of the training examples of all source and target languages; English stands for what was not measured."""
+    english = lengths(config.model, config.task, "train", ENGLISH)
+    found = [lengths(config.model, config.task, "train", code) or english for code in config.source_languages]
+    if english is None or not found:
+        return english
+    sizes = [one.examples for one in found if one]
+    count = min(sum(sizes), config.train_size or sum(sizes)) + len(config.target_languages) * (config.target_size or 0)
+    return replace(english, examples=count)
 
 
 class _Counting:
@@ -173,7 +187,7 @@ class _Counting:
     def steps(self) -> tuple[int, int, int]:
         """Training examples, how many of them make a step, and steps."""
         c = self.config.train
-        count = min(self.train.examples, self.config.train_size or self.train.examples)
+        count = self.train.examples
         per_step = min(c.batch_size, count)
         return count, per_step, c.total_steps(count)
 

@@ -183,7 +183,7 @@ def _resolved_once(text: str) -> RunConfig:
     """Cells share their candidates, so that most settings come again and again."""
     settings = json.loads(text)
     config = with_digests(tasks.resolve(methods.resolve(validate(RunConfig, settings, "runs"))))
-    choose_languages(tasks.get(config.task, config.protocol), config.languages)
+    choose_languages(tasks.get(config.task, config.protocol), config)
     return config
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from polyprefix.config import RunConfig, task_title
 from polyprefix.errors import ConfigError, ModelError
-from polyprefix.statistics.groups import beyond_english
+from polyprefix.statistics.groups import ENGLISH, other_places
 from polyprefix.study.devices import Device
 from polyprefix.study.estimate import estimate
 from polyprefix.study.grid import TUNE, Cell
@@ -137,10 +137,16 @@ def _kinds(systems: dict[str, list[Cell]], pairs: Sequence[tuple[str, str]]) -> 
 
 def _design(cells: Sequence[Cell], systems: int) -> Design | str:
     config = cells[0].config
-    codes = choose_languages(tasks.get(config.task, config.protocol), config.languages)
-    columns = [codes[i] for i in beyond_english(codes)]
+    codes = choose_languages(tasks.get(config.task, config.protocol), config)
+    trained = {
+        code
+        for one in cells
+        if one.config.trains
+        for code in (*one.config.source_languages, *one.config.target_languages)
+    }
+    columns = [codes[i] for i in other_places(codes, trained or (ENGLISH,))]
     sizes = [one.examples for code in columns if (one := lengths(config.model, config.task, "test", code))]
-    size = config.test_size(english=False)
+    size = config.test_size(source=False)
     if not sizes and size is None:
         return "how many test examples there are is not known here; give eval_size"
     pool = min(sizes) if sizes else int(size or 0)

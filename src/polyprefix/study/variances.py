@@ -14,7 +14,6 @@ import numpy as np
 from polyprefix.errors import ConfigError, OutputError
 from polyprefix.results.table import read_table
 from polyprefix.statistics.components import Components, ItemComponents, components
-from polyprefix.statistics.groups import beyond_english
 from polyprefix.statistics.settings import read_settings
 
 PRIOR = "variances.json"
@@ -63,7 +62,7 @@ def of_runs(folders: Sequence[Path], names: Mapping[str, str] | None = None) -> 
             continue
         base = answers.systems.index(setting.base) if setting.base in answers.systems else None
         try:
-            found[setting.task, setting.model] = components(answers, base, beyond_english(answers.languages))
+            found[setting.task, setting.model] = components(answers, base, setting.others(answers.languages))
         except ValueError:
             continue
     return found

@@ -19,11 +19,13 @@ from polyprefix.config import TASK_FILE, task_name, validate
 from polyprefix.data.files import Table, ValidationErrors
 from polyprefix.data.same_text import same_text
 from polyprefix.errors import ConfigError, DataError
+from polyprefix.languages import get
 from polyprefix.tasks._custom_definition import ANY, Definition
 from polyprefix.tasks._custom_file import Located, deprecations, locate, named, read_definition
 from polyprefix.tasks._custom_rows import Placed, read_examples
 from polyprefix.tasks._custom_types import DEFINITIONS
 from polyprefix.tasks._rows import ENGLISH, divided, dropped_note, require_language
+from polyprefix.tasks._source_languages import named as named_languages
 from polyprefix.tasks._task_types import TypedTask, most_frequent_label
 from polyprefix.tasks.base import Source, TaskInfo
 from polyprefix.types import Example, Score, Split
@@ -53,6 +55,9 @@ class CustomTask(TypedTask):
             metrics=self.task_type.metrics,
             chance=self.task_type.chance,
             parallel=definition.is_parallel,
+            answer_language=definition.answers_in(),
+            origin=definition.origin.get(ANY, "not stated"),
+            origins={code: origin for code, origin in definition.origin.items() if code != ANY},
             splits={split: ", ".join(map(_title, rows.values())) for split, rows in files.items()},
             deviations=(f"{name}: a task of one's own, not a published benchmark",),
             inputs=tuple(dict.fromkeys((*definition.asked(), *definition.option_columns()))),
@@ -61,62 +66,74 @@ class CustomTask(TypedTask):
         )
 
     def languages(self) -> tuple[str, ...]:
-        """The codes that there is test data for, English first.
+        """The codes that there is test data for, English first where it is among them.
 
         Raises:
-            DataError: if there is none in English, or a file cannot be read that has to be, for it says the languages itself.
+            DataError: if a file cannot be read that has to be, for it says the languages itself.
         """
-        files = self._files["test"]
-        codes = set(files) if ANY not in files else set(self._rows("test", ANY))
-        if ENGLISH not in codes:
-            raise DataError(
-                f"{self._place('test')}: found no English among {', '.join(sorted(codes))}, expected English ({ENGLISH}) too: "
-                "other languages are compared with it"
-            )
-        return (ENGLISH, *sorted(codes - {ENGLISH}))
+        return self._languages("test")
+
+    def train_languages(self) -> tuple[str, ...]:
+        """The codes that there are training rows for.
+
+        Raises:
+            DataError: as `languages`.
+        """
+        return self._languages("train")
+
+    def test_ids(self, source: Source) -> frozenset[str]:
+        """The ids of the test rows of every language."""
+        return frozenset(item.example.id for code in self.languages() for item in self._placed("test", code))
 
     def examples(self, split: Split, language: str, source: Source) -> Sequence[Example]:
-        """All examples of a split, in the file's order; training rows without those that ask what the English test set asks.
+        """All examples of a split, in the file's order; training rows without those that ask what the test set of their language asks.
 
         Raises:
-            LanguageError: if the task has no such language, or only a test split in it.
+            LanguageError: if the task has no such language.
             DataError: if the file names no data for the split, or a data file has errors; all of them are reported.
         """
-        require_language(self.info.name, split, language, self.languages())
+        known = self.languages() if split == "test" else dict.fromkeys((*self.languages(), *self.train_languages()))
+        require_language(self.info.name, split, language, tuple(known), elsewhere=("train", "validation"))
         source.note(*self._notes)
         placed = self._placed("test", language)
         if split == "test":
             self._check_parallel(placed, language)
             return [item.example for item in placed]
-        rows = self._learned(split)
-        if not rows and split == "train" and self._train()[1]:
+        rows, name = self._learned(split, language), get(language).name
+        if not rows and split == "train" and self._train(language)[1]:
             raise DataError(
-                f"{self._place('train')}: found one English row, expected at least two, for one is held out for validation; "
+                f"{self._place('train')}: found one {name} row, expected at least two, for one is held out for validation; "
                 "add rows, or give validation rows"
             )
         if not rows:
-            raise DataError(f"{self._place(split)}: found no English rows, expected some ({ENGLISH})")
+            has = named_languages(self._languages(split)) or "none"
+            raise DataError(
+                f"{self._place(split)}: found no {name} rows, expected some ({language}); it has rows in {has}"
+            )
         asked = {self._asks(item.example) for item in placed}
         kept, dropped = divided(rows, lambda example: self._asks(example) in asked)
         if not kept:
-            raise DataError(f"{self._place(split)}: found only rows that the English test set has, expected others too")
+            raise DataError(f"{self._place(split)}: found only rows that the {name} test set has, expected others too")
         if split == "train":
-            reason = "ask what the English test set asks"
-            source.note(*self._held_out_note(), dropped_note(f"{self.info.name} train", dropped, len(rows), reason))
+            reason = f"ask what the {name} test set asks"
+            where = f"{self.info.name} train" if language == ENGLISH else f"{self.info.name} train, {language}"
+            source.note(*self._held_out_note(language, where), dropped_note(where, dropped, len(rows), reason))
         return kept
 
     def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
         """What the label that is most frequent in training scores, where labels are shared and there is training data."""
         if not self.info.labels or "train" not in self._files:
             return {}
-        gold = Counter(example.references[0] for example in self._train()[0])
+        (first, *_) = self.train_languages() or (ENGLISH,)
+        gold = Counter(example.references[0] for example in self._train(first)[0])
         (label, _), *_ = sorted(gold.items(), key=lambda item: (-item[1], self.info.labels.index(item[0])))
         scores = most_frequent_label(label, test)
         return {"most frequent label": scores} if scores else {}
 
     def shot_languages(self) -> tuple[str, ...]:
-        """English, and the languages of the validation files where there is one for each."""
-        return (ENGLISH, *sorted(self._files.get("validation", {}).keys() - {ENGLISH, ANY}))
+        """English where it is trained, and the languages of the validation files where there is one for each."""
+        english = (ENGLISH,) if ENGLISH in self.languages() else ()
+        return (*english, *sorted(self._files.get("validation", {}).keys() - {ENGLISH, ANY}))
 
     def shot_pool(self, language: str, source: Source) -> Sequence[Example]:
         """The validation rows of a language.
@@ -124,7 +141,7 @@ class CustomTask(TypedTask):
         Raises:
             DataError: as `examples`.
         """
-        if language == ENGLISH:
+        if language == ENGLISH or "validation" not in self._files:
             return self.examples("validation", language, source)
         return [item.example for item in self._placed("validation", language)]
 
@@ -137,7 +154,7 @@ class CustomTask(TypedTask):
         """Of the task file and all data files: another one is another task."""
         digest = hashlib.sha256()
         if not self._file:
-            digest.update(self.definition.model_dump_json().encode())
+            digest.update(self.definition.model_dump_json(exclude=_later(self.definition)).encode())
         for part in self.parts():
             digest.update(_digest(part))
         return digest.hexdigest()[:16]
@@ -150,8 +167,16 @@ class CustomTask(TypedTask):
         """Where a person finds the rows of a split."""
         return f"{self._file}, key 'files.{split}'" if self._file else f"task '{self.info.name}', split '{split}'"
 
+    def _languages(self, split: Split) -> tuple[str, ...]:
+        """The codes of a split's rows, English first where it is among them."""
+        files = self._files.get(split, {})
+        codes = set(files) if ANY not in files else set(self._rows(split, ANY))
+        return (*(code for code in (ENGLISH,) if code in codes), *sorted(codes - {ENGLISH}))
+
     def _placed(self, split: Split, language: str) -> list[Placed]:
-        return self._rows(split, language if language in self._files[split] else ANY).get(language, [])
+        files = self._files.get(split, {})
+        key = language if language in files else ANY
+        return self._rows(split, key).get(language, []) if key in files else []
 
     def _rows(self, split: Split, key: str) -> dict[str, list[Placed]]:
         """Language -> the examples of one data file.
@@ -164,46 +189,47 @@ class CustomTask(TypedTask):
             self._read[split, key] = read_examples(self.definition, self, self._files[split][key], split, only)
         return self._read[split, key]
 
-    def _learned(self, split: Split) -> list[Example]:
-        """The English rows of training or validation, before any is dropped."""
+    def _learned(self, split: Split, language: str) -> list[Example]:
+        """The rows of training or validation in a language, before any is dropped."""
         if split == "validation" and split in self._files:
-            return [item.example for item in self._placed(split, ENGLISH)]
-        learned, held = self._train()
+            return [item.example for item in self._placed(split, language)]
+        learned, held = self._train(language)
         return learned if split == "train" else held
 
-    def _train(self) -> tuple[list[Example], list[Example]]:
+    def _train(self, language: str) -> tuple[list[Example], list[Example]]:
         """Rows to learn from, and rows that are held out: by the hash of the id, so that more data moves none."""
         if "train" not in self._files:
-            raise DataError(f"{self._place('train')}: found nothing, expected English rows to learn from")
-        rows = [item.example for item in self._placed("train", ENGLISH)]
+            raise DataError(f"{self._place('train')}: found nothing, expected rows to learn from")
+        rows = [item.example for item in self._placed("train", language)]
         if "validation" in self._files:
             return rows, []
         held = {example.id for example in rows if _hash(example.id) < VALIDATION_SHARE}
-        if not held or len(held) == len(rows):
+        if rows and (not held or len(held) == len(rows)):
             held = {min((example.id for example in rows), key=_hash)}
         return [e for e in rows if e.id not in held], [e for e in rows if e.id in held]
 
     def _asks(self, example: Example) -> str:
         return "|".join(same_text(example.inputs[name]) for name in self.definition.asked())
 
-    def _held_out_note(self) -> tuple[str, ...]:
-        learned, held = self._train()
+    def _held_out_note(self, language: str, where: str) -> tuple[str, ...]:
+        learned, held = self._train(language)
         if not held:
             return ()
-        share = f"{len(held):,} of {len(held) + len(learned):,} English rows are held out for validation"
-        return (f"{self.info.name} train: {share}, by the hash of their ids.",)
+        share = f"{len(held):,} of {len(held) + len(learned):,} {get(language).name} rows are held out for validation"
+        return (f"{where}: {share}, by the hash of their ids.",)
 
     def _check_parallel(self, placed: list[Placed], language: str) -> None:
         """Where ids are parallel, the same id has the same choice in every language; if not, rows are out of step."""
-        if not self.info.parallel or language == ENGLISH or not placed[0].example.choices:
+        first = self.languages()[0]
+        if not self.info.parallel or language == first or not placed[0].example.choices:
             return
-        english = {item.example.id: item.example for item in self._placed("test", ENGLISH)}
+        others = {item.example.id: item.example for item in self._placed("test", first)}
         errors = ValidationErrors()
         for item in placed:
-            same = english.get(item.example.id)
+            same = others.get(item.example.id)
             if same and _place(item.example) != _place(same):
                 column = self.definition.columns.answer
-                found = f"another answer than the English row with the id {same.id!r}"
+                found = f"another answer than the {get(first).name} row with the id {same.id!r}"
                 errors.add(f"{item.where}, column '{column}'", found, "the same; or set 'parallel: false'")
         errors.check()
 
@@ -256,6 +282,12 @@ def _digest(rows: Path | Table) -> bytes:
         ).digest()
     with rows.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
+
+
+def _later(definition: Definition) -> set[str]:
+    """Keys that came later and are at their defaults: they make no other task."""
+    kinds = type(definition).model_fields
+    return {key for key in ("origin", "answer_language") if key in kinds and key not in definition.model_fields_set}
 
 
 def _place(example: Example) -> int:

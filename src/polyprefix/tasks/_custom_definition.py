@@ -10,7 +10,10 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from polyprefix.config import Settings
 from polyprefix.data.files import Row, ValidationErrors
+from polyprefix.errors import LanguageError
+from polyprefix.languages import find
 from polyprefix.tasks._task_types import TaskType
+from polyprefix.types import Origin
 
 TaskTypeName = Literal["classification", "multiple-choice", "span", "generation"]
 TASK_TYPES: tuple[str, ...] = get_args(TaskTypeName)
@@ -32,6 +35,18 @@ def one_or_many(value: Any) -> Any:
     raise ValueError("expected a path, or a mapping of languages to paths")
 
 
+def one_origin(value: Any) -> Any:
+    """An origin by itself is that of all languages."""
+    if isinstance(value, str):
+        return {ANY: value}
+    if isinstance(value, Mapping):
+        try:
+            return {find(str(language)).code: origin for language, origin in value.items()}
+        except LanguageError as error:
+            raise ValueError(f"expected languages and their origins ({error})") from None
+    raise ValueError("expected an origin, or a mapping of languages to origins")
+
+
 Paths = Annotated[dict[str, str], BeforeValidator(one_or_many), Field(min_length=1)]
 
 
@@ -41,9 +56,9 @@ class Files(Settings):
     test: Paths
     """A path, with `{language}` where there is one file a language, or a mapping of languages to paths."""
     train: Paths | None = None
-    """English rows to learn from; in other languages there is no training."""
+    """Rows to learn from: English ones, and those of the other languages that a run asks for."""
     validation: Paths | None = None
-    """English rows to choose weights by; without them, a tenth of the training rows by the hash of their ids."""
+    """Rows to choose weights by, in the languages of training; without them, a tenth of the training rows by the hash of their ids."""
 
 
 class Columns(Settings):
@@ -78,6 +93,9 @@ class Definition(Settings):
     """Where the data comes from."""
     licence: str = "not stated"
     """Under which terms."""
+    origin: Annotated[dict[str, Origin], BeforeValidator(one_origin)] = Field(default_factory=dict)
+    """Where the test text comes from: original, written by people, translated by people, translated by machine; or a mapping of languages
+    to these."""
 
     @field_validator("template")
     @classmethod
@@ -103,6 +121,10 @@ class Definition(Settings):
         """The columns that a question is made of."""
         names = (name for _, name, _, _ in string.Formatter().parse(self.template) if name is not None)
         return tuple(dict.fromkeys(names))
+
+    def answers_in(self) -> str | None:
+        """The language that written answers have to be in: a code, `question`, or None where no language is asked for."""
+        return None
 
     def shared_labels(self) -> tuple[str, ...]:
         """The answers to choose from, where they are the same in every example."""

@@ -15,7 +15,6 @@ from polyprefix.errors import ConfigError, LanguageError, nearest
 from polyprefix.languages import find
 from polyprefix.tasks._custom_definition import ANY, LANGUAGE, TASK_TYPES, Definition
 from polyprefix.tasks._custom_types import DEFINITIONS
-from polyprefix.tasks._rows import ENGLISH
 from polyprefix.types import Split
 from polyprefix.yaml12 import line_of
 
@@ -90,9 +89,6 @@ def locate(definition: Definition, path: Path) -> Located:
                 errors.add(where, f"{language!r} twice, {file.name} beside {found[code].name}", "one file a language")
             found[code] = file
         located[split] = dict(found)
-        if split != "test" and found and not found.keys() & {ANY, ENGLISH}:
-            where = f"{path}:{line_of(path, ('files', split))}, key 'files.{split}'"
-            errors.add(where, f"only {', '.join(sorted(found))}", f"English ({ENGLISH}), the language of training")
     errors.check(ConfigError)
     return located
 

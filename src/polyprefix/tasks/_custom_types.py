@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from polyprefix.data.files import Real, Row, ValidationErrors, Whole, cell_text, shown, written_list
 from polyprefix.data.same_text import visible
-from polyprefix.errors import nearest
+from polyprefix.errors import LanguageError, nearest
+from polyprefix.languages import find
 from polyprefix.scoring.answers import MEASURES, SPAN_METRICS
 from polyprefix.scoring.normalise import squad
 from polyprefix.scoring.numbers import last_number
@@ -29,6 +30,15 @@ def _texts(value: Any) -> Any:
     if len(texts) != len(pairs):
         raise ValueError("expected texts that differ")
     return texts
+
+
+def _language(value: str) -> str:
+    if value in ("question", "any"):
+        return value
+    try:
+        return find(value).code
+    except LanguageError as error:
+        raise ValueError(f"expected question, any, or a language ({error})") from None
 
 
 def _one_or_more(value: Any) -> Any:
@@ -141,6 +151,8 @@ class Written(Definition):
     """A written answer ends before the first of these strings."""
     max_new_tokens: int = Field(default=64, ge=1, le=MOST_NEW_TOKENS)
     """And after at most so many tokens."""
+    answer_language: Annotated[str, AfterValidator(_language)] = "any"
+    """The language that answers have to be in: `question` for that of each question, a language, or `any`, which checks none."""
     answer_format: Literal["text", "list"] | None = None
     """What a text means that reads as a list, such as `["a", "b"]`: that text, or its items as accepted answers. It is refused where this
     does not say it."""
@@ -179,6 +191,10 @@ class Written(Definition):
                 return shown(answer), "more than punctuation and articles, which the metric leaves out"
         return None
 
+    def answers_in(self) -> str | None:
+        """The language of answers, `question`, or None."""
+        return None if self.answer_language == "any" else self.answer_language
+
     def scoring(self) -> TaskType:
         """Generation, with the main metric first and those of SQuAD v1.1 and MLQA after it."""
         names = dict.fromkeys((self.metric, *SPAN_METRICS))
@@ -190,6 +206,8 @@ class Span(Written):
 
     context: str = "context"
     """The column of the text that holds the answer, and that may be cut."""
+    answer_language: Annotated[str, AfterValidator(_language)] = "question"
+    """The language that answers have to be in; words of a context are in that of the question."""
     metric: Literal["f1", "exact_match", "f1_language_aware", "exact_match_language_aware"] = "f1"
     """The main metric; the other three are reported beside it."""
     max_new_tokens: int = Field(default=48, ge=1, le=MOST_NEW_TOKENS)

@@ -14,7 +14,6 @@ from polyprefix.errors import ConfigError, DataError, nearest
 from polyprefix.tasks._custom import CustomTask
 from polyprefix.tasks._custom_definition import ANY, TASK_TYPES
 from polyprefix.tasks._custom_types import DEFINITIONS
-from polyprefix.tasks._rows import ENGLISH
 from polyprefix.types import Split
 
 if TYPE_CHECKING:
@@ -57,7 +56,8 @@ class Task(CustomTask):
         """A task from a data frame.
 
         Args:
-            frame: one with a column of splits, or a mapping of splits to frames. Training and validation read its English rows.
+            frame: one with a column of splits, or a mapping of splits to frames. Training and
+                validation read its rows in the source languages, English by default.
             task_type: `classification`, `multiple-choice`, `span` or `generation`, as in task files (docs/custom-tasks.md).
             name: what results call the task.
             text: the column of the text or the question, where `template` is not given.
@@ -140,7 +140,7 @@ class Task(CustomTask):
             errors.add(f"task '{name}', '{'.'.join(keys)}'", what, expected)
         errors.check(ConfigError)
         if "test" not in by_split:
-            raise DataError(f"task '{name}': found no test rows, expected some, in English ({ENGLISH}) too; add them")
+            raise DataError(f"task '{name}': found no test rows, expected some; add them")
         task = cls(name, definition, {split: {ANY: table} for split, table in by_split.items()}, None)
         for split in by_split:
             task._rows(split, ANY)  # what is wrong with rows is told now, and not after minutes of training

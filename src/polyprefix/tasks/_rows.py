@@ -14,18 +14,20 @@ SHOWN = 60
 """Characters of a dropped row in a note."""
 
 
-def require_language(task: str, split: Split, language: str, known: Sequence[str], elsewhere: Split = "test") -> None:
+def require_language(
+    task: str, split: Split, language: str, known: Sequence[str], elsewhere: Sequence[Split] = ()
+) -> None:
     """Check that a task has a split in a language.
 
     Args:
-        elsewhere: the split that all languages have; the others are English only.
+        elsewhere: the splits beside test that all languages have; the others are English only.
 
     Raises:
         LanguageError: if it has not.
     """
     if language not in known:
         raise LanguageError(f"{task}: no data in '{language}'; {nearest(language, known)}")
-    if split not in ("test", elsewhere) and language != ENGLISH:
+    if split not in ("test", *elsewhere) and language != ENGLISH:
         raise LanguageError(f"{task}: {split} is English only here; ask for {ENGLISH}")
 
 

@@ -66,15 +66,15 @@ def english_terms() -> Mapping[str, str]:
 
 
 @cache
-def foreign_terms(language: str) -> Mapping[str, str]:
-    """id -> name in `language`, for the English test terms whose name there says nothing to a reader of English alone.
+def foreign_terms(language: str, split: Split = "test") -> Mapping[str, str]:
+    """id -> name in `language`, for the English terms of a split whose name there says nothing to a reader of English alone.
 
     Left out: what is missing, is in two classes, holds parentheses or digits, or is the English name, part of it,
     around it, or nearly it.
     """
     english = english_terms()
     names = _without_shared({item: name for item, name in _cldr_names(language).items() if item in english})
-    candidates = (item for item in english_items("test") if item in names and _is_plain(names[item]))
+    candidates = (item for item in english_items(split) if item in names and _is_plain(names[item]))
     return MappingProxyType({item: names[item] for item in candidates if not resembles(names[item], english[item])})
 
 

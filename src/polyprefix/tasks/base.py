@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from polyprefix.types import Example, Prediction, Prompt, Score, Split
+from polyprefix import config
+from polyprefix.types import Example, Origin, Prediction, Prompt, Score, Split
 
-ENGLISH = "eng_Latn"
+ENGLISH = config.ENGLISH
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,17 @@ class TaskInfo:
     """The answers to choose from, where they are the same in every example."""
     options: tuple[str, ...] = ()
     """The names of the inputs that are the answers to choose from, where these differ from example to example."""
+    answer_language: str | None = None
+    """The language that generated answers have to be in: `question` for that of the question, or a code; None where the task does not ask
+    for one, as where answers are numbers."""
+    origin: Origin = "not stated"
+    """Where the test text comes from, in all languages but those of `origins`."""
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """Language -> where its test text comes from."""
+
+    def origin_of(self, language: str) -> Origin:
+        """Where the test text of a language comes from."""
+        return self.origins.get(language, self.origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +77,7 @@ class Task(Protocol):
     info: TaskInfo
 
     def languages(self) -> tuple[str, ...]:
-        """The codes (`swh_Latn`) that the task has test data for, English first."""
+        """The codes (`swh_Latn`) that the task has test data for, English first where it is among them."""
 
     def examples(self, split: Split, language: str, source: Source) -> Sequence[Example]:
         """All examples of a split, in the source's order; what a result must say about them goes to `source.note`.
@@ -86,6 +98,14 @@ class Task(Protocol):
 
     def baselines(self, source: Source, test: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, Score]]:
         """Baselines without a language model: name -> language -> accuracy. Empty where the task has none."""
+
+    def train_languages(self) -> tuple[str, ...]:
+        """The languages that have training and validation data: what `examples` serves for these splits; English first."""
+        return (ENGLISH,)
+
+    def test_ids(self, source: Source) -> frozenset[str]:
+        """The ids of all test examples in any language. Of a parallel task the first language has them all."""
+        return frozenset(example.id for example in self.examples("test", self.languages()[0], source))
 
     def shot_languages(self) -> tuple[str, ...]:
         """The languages that have published development data, from which few-shot examples are taken; English first."""

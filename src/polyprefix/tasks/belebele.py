@@ -3,6 +3,7 @@
 Source    facebook/belebele on the Hugging Face Hub; L. Bandarkar et al., The Belebele Benchmark: a Parallel Reading
           Comprehension Dataset in 122 Language Variants, ACL 2024 (arXiv 2308.16884). The passages are FLORES-200's.
 Licence   CC BY-SA 4.0; each part of the training data has its own terms.
+Texts     English written by people; the other languages translated from it by people.
 Splits    test 900 rows a language (488 passages). Train and validation (English): the paper's recipe, 67.5k and 3.7k
           questions of RACE, SciQ, MultiRC, MCTest, MCScript and ReClor; see _belebele_training for its rules.
 Shots     English validation; the source has no development data of its own.
@@ -63,6 +64,8 @@ class Belebele(TypedTask):
         metrics=task_type.metrics,
         chance=task_type.chance,
         parallel=True,
+        origin="translated by people",
+        origins={ENGLISH: "original"},
         inputs=FIELDS,
         labels=LABELS,
         splits={

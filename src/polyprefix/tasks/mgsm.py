@@ -4,6 +4,7 @@ Source    juletxara/mgsm on the Hugging Face Hub; F. Shi et al., Language Models
           Reasoners, ICLR 2023. Training: openai/gsm8k (K. Cobbe et al., arXiv 2110.14168), of whose test set MGSM's
           English problems are the first 250.
 Licence   CC BY 4.0 (MGSM), MIT (GSM8K).
+Texts     English is GSM8K's; the other languages translated from it by professional translators.
 Splits    test 250 rows a language. Train: GSM8K's 7,473 English problems with worked solutions. Validation: in English
           the 1,069 problems of GSM8K's test set that MGSM does not have; elsewhere MGSM's own 8 solved problems.
 Shots     MGSM's 8 solved problems a language, the same in all.
@@ -92,6 +93,8 @@ class Mgsm(TypedTask):
         metrics=task_type.metrics,
         chance=task_type.chance,
         parallel=True,
+        origin="translated by people",
+        origins={ENGLISH: "original"},
         inputs=("question",),
         splits={
             "train": f"English train of {GSM8K}, 7,473 rows with worked solutions",
@@ -117,7 +120,7 @@ class Mgsm(TypedTask):
             LanguageError: if the task has no such language, or no training split in it.
             DataError: if rows are missing, too many, or malformed.
         """
-        require_language("mgsm", split, language, tuple(CONFIGS), elsewhere="validation")
+        require_language("mgsm", split, language, tuple(CONFIGS), elsewhere=("validation",))
         if split == "test":
             return _test(language, source)
         return self._gsm8k(split, source) if language == ENGLISH else _solved(language, source)
@@ -128,7 +131,7 @@ class Mgsm(TypedTask):
 
     def shot_pool(self, language: str, source: Source) -> Sequence[Example]:
         """MGSM's eight solved problems, in English too, where validation is what MGSM left of GSM8K."""
-        require_language("mgsm", "validation", language, tuple(CONFIGS), elsewhere="validation")
+        require_language("mgsm", "validation", language, tuple(CONFIGS), elsewhere=("validation",))
         return _solved(language, source)
 
     def _gsm8k(self, split: Split, source: Source) -> Sequence[Example]:

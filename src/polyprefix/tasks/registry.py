@@ -19,6 +19,7 @@ from polyprefix import plugins
 from polyprefix.config import DEFAULT_PROTOCOL, RunConfig
 from polyprefix.errors import ConfigError, nearest
 from polyprefix.tasks._custom import CustomTask, custom_task, find_task_file, restored_task
+from polyprefix.tasks._source_languages import with_source_languages
 from polyprefix.tasks.base import Task
 
 SUPPORT = {"base", "registry"}
@@ -104,10 +105,12 @@ def reference(task: Task) -> dict[str, str | None]:
 
 
 def resolve(config: RunConfig) -> RunConfig:
-    """The configuration with the digest of the files of a task of one's own, so that edited data makes another run.
+    """The configuration with the digest of the files of a task of one's own, so that edited data makes another run, and with the codes
+    of its source languages.
 
     Raises:
-        ConfigError: if the configuration was made with other files, or its task cannot be read.
+        ConfigError: if the configuration was made with other files, or its task cannot be read; see also `with_source_languages`.
+        LanguageError: see `with_source_languages`.
     """
     digest = _digest(config.task)
     if config.task_digest not in (None, digest):
@@ -115,6 +118,7 @@ def resolve(config: RunConfig) -> RunConfig:
             f"task '{config.task}': its files are not those of this configuration (task_digest {config.task_digest}, now {digest}); "
             "restore them, or leave 'task_digest' out for a new run"
         )
+    config = with_source_languages(config, get(config.task, config.protocol))
     return config.model_copy(update={"task_digest": digest})
 
 

@@ -3,7 +3,8 @@
 Source    Davlan/sib200 on the Hugging Face Hub; D. I. Adelani et al., SIB-200: A Simple, Inclusive, and Big Evaluation
           Dataset for Topic Classification in 200+ Languages and Dialects, EACL 2024. The sentences are FLORES-200's.
 Licence   Apache 2.0 for the labels as their repository states it, CC BY-SA 4.0 for FLORES-200's text.
-Splits    test 204 rows a language, validation 99 a language, train 701 (English).
+Texts     English from Wikimedia projects; the other languages translated from it by people, for FLORES-200.
+Splits    test 204 rows, validation 99, train 701, each in all languages. No sentence is in two of them in any language.
 Shots     validation, in all languages.
 Prompt    one English template in all languages, instruction first, so that its keys and values are computed once.
 Labels    science (the source's science/technology), travel, politics, sports, health, entertainment, geography: each a
@@ -58,10 +59,12 @@ class Sib200(TypedTask):
         metrics=task_type.metrics,
         chance=task_type.chance,
         parallel=True,
+        origin="translated by people",
+        origins={ENGLISH: "original"},
         inputs=("text",),
         labels=LABELS,
         splits={
-            "train": "English train, 701 rows",
+            "train": "train, 701 rows in each of 205 languages",
             "validation": "validation, 99 rows in each of 205 languages",
             "test": "test, 204 rows in each of 205 languages",
         },
@@ -79,16 +82,20 @@ class Sib200(TypedTask):
         """All rows of a split; ids are FLORES-200's sentence numbers and so the same in all languages.
 
         Raises:
-            LanguageError: if the task has no such language, or only validation and test in it.
+            LanguageError: if the task has no such language.
             DataError: if rows are missing, too many, or malformed.
         """
-        require_language("sib200", split, language, LANGUAGES, elsewhere="validation")
+        require_language("sib200", split, language, LANGUAGES, elsewhere=("train", "validation"))
         examples = _read(split, language, source)
         if split != "train":
             return examples
-        kept, note = without_shared("SIB-200 train", examples, _read("test", ENGLISH, source), ["text"])
+        kept, note = without_shared("SIB-200 train", examples, _read("test", language, source), ["text"])
         source.note(note)
         return kept
+
+    def train_languages(self) -> tuple[str, ...]:
+        """All of them."""
+        return LANGUAGES
 
     def shot_languages(self) -> tuple[str, ...]:
         """All of them: the source has 99 validation rows in each."""

@@ -4,7 +4,10 @@ Source    facebook/xnli on the Hugging Face Hub; A. Conneau et al., XNLI: Evalua
           Representations, EMNLP 2018. Training: its English part, which is MultiNLI (A. Williams et al., NAACL 2018;
           nyu-mll/multi_nli), or that data set itself where the former is missing.
 Licence   CC BY-NC 4.0 (XNLI); MultiNLI's sources have terms of their own.
-Splits    test 5,010 rows a language (1,670 a label), validation 2,490 a language, train 392,702 (English).
+Texts     English written by people; the other languages translated from it by professional translators.
+Splits    test 5,010 rows a language (1,670 a label), validation 2,490 a language, train 392,702 (English). Other languages
+          than English have no training split (the source's is translated by machine); they train on nine tenths of the
+          premises of validation, the same ones in all languages.
 Shots     validation, in all languages.
 Prompt    one English template in all languages, instruction first, so that its keys and values are computed once.
 Deviates  from the source, which fine-tunes a classifier on sentence pairs, and from lm-evaluation-harness, whose xnli
@@ -15,6 +18,7 @@ Rows are parallel: row i is the same pair in every language, so `test-17` is one
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -34,6 +38,8 @@ CONFIGS = {
 ROWS: Mapping[Split, int] = {"train": 392_702, "validation": 2_490, "test": 5_010}
 LABELS = ("yes", "maybe", "no")
 """In the order of the source's labels: entailment, neutral, contradiction."""
+TRAINED_SHARE = 0.9
+"""Share of the premises of validation that languages other than English train on."""
 XNLI, MULTI_NLI = "facebook/xnli", "nyu-mll/multi_nli"
 TEMPLATE = """Does the premise entail the hypothesis? Answer yes, maybe or no.
 Premise: {premise}
@@ -57,10 +63,12 @@ class Xnli(TypedTask):
         metrics=task_type.metrics,
         chance=task_type.chance,
         parallel=True,
+        origin="translated by people",
+        origins={ENGLISH: "original"},
         inputs=("premise", "hypothesis"),
         labels=LABELS,
         splits={
-            "train": f"English train ({MULTI_NLI}), 392,702 rows",
+            "train": f"English train ({MULTI_NLI}), 392,702 rows; elsewhere nine tenths of the premises of validation",
             "validation": "validation, 2,490 rows in each of 15 languages",
             "test": "test, 5,010 rows in each of 15 languages",
         },
@@ -77,21 +85,38 @@ class Xnli(TypedTask):
         """All rows of a split; ids are row numbers and so the same in all languages.
 
         Raises:
-            LanguageError: if the task has no such language, or only a test split in it.
+            LanguageError: if the task has no such language.
             DataError: if rows are missing, too many, or malformed; a shorter training set is allowed, and noted.
         """
-        require_language("xnli", split, language, tuple(CONFIGS), elsewhere="validation")
+        require_language("xnli", split, language, tuple(CONFIGS), elsewhere=("train", "validation"))
         if split == "train":
-            return self._train(source)
+            return self._train(source) if language == ENGLISH else self._development(language, source)
         original = self.source_splits[split]
         rows = load_rows(XNLI, CONFIGS[language], original, source.hub)
         where = f"{XNLI} {CONFIGS[language]} {original}"
         expect_rows(len(rows), ROWS[original], where)
         return _read(rows, original, language, where)
 
+    def train_languages(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(CONFIGS)
+
     def shot_languages(self) -> tuple[str, ...]:
         """All of them: the source has 2,490 validation rows in each."""
         return tuple(CONFIGS)
+
+    def _development(self, language: str, source: Source) -> Sequence[Example]:
+        """Rows of validation as training data; three rows have one premise, and stay together."""
+        rows = self.examples("validation", language, source)
+        chosen = [example for example in rows if _is_trained(example.id)]
+        test = self.examples("test", language, source)
+        kept, note = without_shared(f"XNLI train, {language}", chosen, test, ["premise"])
+        source.note(
+            f"XNLI train, {language}: {len(kept):,} of the {len(rows):,} rows of validation; the source has no training split in it "
+            "but a machine's translation.",
+            note,
+        )
+        return kept
 
     def _train(self, source: Source) -> Sequence[Example]:
         dataset, where = XNLI, f"{XNLI} {CONFIGS[ENGLISH]} train"
@@ -112,6 +137,12 @@ class Xnli(TypedTask):
         kept, note = without_shared("XNLI train", _read(rows, "train", ENGLISH, where), test, ["premise"])
         source.note(note)
         return kept
+
+
+def _is_trained(id: str) -> bool:
+    split, _, row = id.rpartition("-")
+    digest = hashlib.sha256(f"{split} premise {int(row) // 3}".encode()).hexdigest()
+    return int(digest[:8], 16) / 2**32 < TRAINED_SHARE
 
 
 def _read(rows: Mapping[str, Any], split: Split, language: str, where: str) -> list[Example]:

@@ -3,6 +3,7 @@
 Source    google/xquad on the Hugging Face Hub; M. Artetxe et al., On the Cross-lingual Transferability of Monolingual
           Representations, ACL 2020. Training: rajpurkar/squad, which is SQuAD v1.1 (P. Rajpurkar et al., EMNLP 2016).
 Licence   CC BY-SA 4.0, both.
+Texts     English is SQuAD's; the other languages translated from it by professional translators.
 Splits    test 1,190 rows a language (the source calls it validation). Train and validation: SQuAD's 87,599 English
           training rows, parted by article, for SQuAD's own validation split is where XQuAD comes from.
 Shots     English validation; the source has no development data of its own.
@@ -59,6 +60,9 @@ class Xquad(TypedTask):
         metrics=task_type.metrics,
         chance=task_type.chance,
         parallel=True,
+        answer_language="question",
+        origin="translated by people",
+        origins={ENGLISH: "original"},
         inputs=("context", "question"),
         splits={
             "train": f"English train of {SQUAD}, 87,599 rows, without the articles held out",

@@ -10,9 +10,11 @@ from typing import Any
 
 from polyprefix.config import RunConfig
 from polyprefix.data.hub import MissingDataError
-from polyprefix.data.select import evaluation_subset, training_sample
-from polyprefix.languages import find
-from polyprefix.tasks.base import ENGLISH, Source, Task
+from polyprefix.data.select import evaluation_subset
+from polyprefix.errors import LanguageError
+from polyprefix.languages import find, get
+from polyprefix.tasks.base import Source, Task
+from polyprefix.text.mixture import TrainingData, training_data
 from polyprefix.text.shots import choose_shot_languages, load_shots, shots_note, shots_text, with_shots
 from polyprefix.text.tokens import END, TokenizedPrompt, common_prefix_length, encode, needs_end
 from polyprefix.types import Example
@@ -25,9 +27,10 @@ class Examples:
     train: Sequence[Example]
     validation: Sequence[Example]
     test: Mapping[str, Sequence[Example]]
-    """Language -> examples, English first."""
+    """Language -> examples, source languages first."""
     train_shots: Sequence[Example]
-    """English few-shot examples in front of every prompt of training and validation; none of them is in `validation`."""
+    """Few-shot examples in front of every prompt of training and validation, in the first source language; none of them is in
+    `validation`."""
     shots: Mapping[str, Sequence[Example]]
     """Test language -> few-shot examples in front of its prompts; empty without shots."""
     notes: tuple[str, ...]
@@ -68,21 +71,27 @@ class Tokens:
     """What ends every choice; empty where no choice begins with another."""
 
 
-def choose_languages(task: Task, wanted: Sequence[str] | str) -> tuple[str, ...]:
-    """The task's codes for languages as people write them; English first, always.
+def choose_languages(task: Task, config: RunConfig) -> tuple[str, ...]:
+    """The task's codes for the test languages of a run; its source languages first, where there is test data in them.
 
     Raises:
-        LanguageError: if nobody knows a language, or the task has no data for it.
+        LanguageError: if nobody knows a language, the task has no data for it, or there is none to test.
     """
     available = task.languages()
+    wanted = config.languages
     chosen = available if wanted == "all" else [find(text, among=available).code for text in wanted]
-    return tuple(dict.fromkeys((ENGLISH, *chosen)))
+    codes = tuple(dict.fromkeys((*(code for code in config.source_languages if code in available), *chosen)))
+    if not codes:
+        raise LanguageError(
+            f"languages: none to test; give some of {task.info.name}'s, such as {available[0]}, or 'all'"
+        )
+    return codes
 
 
 def load_examples(task: Task, config: RunConfig, source: Source) -> Examples:
-    """Read the test languages, and the English training data where something is trained.
+    """Read the test languages, and the training data where something is trained.
 
-    Where all languages are asked for, those that the data lacks are left out and named; English must be there.
+    Where all languages are asked for, those that the data lacks are left out and named; source languages must be there.
 
     Raises:
         DataError, LanguageError: see the task, and `choose_shot_languages`.
@@ -90,11 +99,11 @@ def load_examples(task: Task, config: RunConfig, source: Source) -> Examples:
     source = Source(source.hub)  # the notes are those of this run
     test, missing = _test_data(task, config, source)
     of_shots = choose_shot_languages(task, tuple(test), config)
-    english = [ENGLISH] if of_shots and config.trains else []
-    solved = load_shots(task, tuple(dict.fromkeys([*of_shots.values(), *english])), config, source)
-    used = {example.id for shots in solved.values() for example in shots}
-    train, validation = _training_data(task, config, source, used) if config.trains else ([], [])
-    notes = [*task.info.deviations, *source.notes]
+    of_training = config.source_languages[:1] if of_shots and config.trains else ()
+    solved = load_shots(task, tuple(dict.fromkeys([*of_shots.values(), *of_training])), config, source)
+    used = frozenset(example.id for shots in solved.values() for example in shots)
+    learned = training_data(task, config, source, used) if config.trains else TrainingData([], [])
+    notes = [*task.info.deviations, *source.notes, *learned.notes]
     if missing:
         notes.append(
             f"No data here, left out: {len(missing)} of {len(task.languages())} languages, {', '.join(missing)}."
@@ -104,39 +113,29 @@ def load_examples(task: Task, config: RunConfig, source: Source) -> Examples:
             f"Test: at most {config.eval_size} examples per language, the same ids in each, by smallest hash."
             if config.eval_ids == "same"
             else f"Test: at most {config.eval_size} examples per language, each its own ids, by smallest hash with the language; "
-            f"{config.test_size(english=True)} in English."
+            f"{config.test_size(source=True)} in {' and '.join(get(code).name for code in config.source_languages)}."
         )
     if of_shots:
         notes.append(shots_note(config, of_shots))
     shots = {code: solved[language] for code, language in of_shots.items()}
-    return Examples(train, validation, test, solved[ENGLISH] if english else [], shots, tuple(notes))
+    train_shots = solved[of_training[0]] if of_training else []
+    return Examples(learned.train, learned.validation, test, train_shots, shots, tuple(notes))
 
 
 def _test_data(task: Task, config: RunConfig, source: Source) -> tuple[dict[str, list[Example]], list[str]]:
     """Language -> the examples to test, and the languages that are left out because there are none."""
     test: dict[str, list[Example]] = {}
     missing = []
-    for code in choose_languages(task, config.languages):
+    for code in choose_languages(task, config):
         try:
-            size = config.test_size(english=code == ENGLISH)
+            size = config.test_size(source=code in config.source_languages)
             own = code if config.eval_ids == "disjoint" else ""
             test[code] = evaluation_subset(task.examples("test", code, source), size, own)
         except MissingDataError:
-            if config.languages != "all" or code == ENGLISH:
+            if config.languages != "all" or code in config.source_languages:
                 raise
             missing.append(code)
     return test, missing
-
-
-def _training_data(
-    task: Task, config: RunConfig, source: Source, used: set[str]
-) -> tuple[list[Example], list[Example]]:
-    """English training and validation examples; those of the ids in `used` are shots and validate nothing."""
-    train = training_sample(task.examples("train", ENGLISH, source), config.train_size, config.seed)
-    if not config.train.validation_size:
-        return train, []
-    unused = [example for example in task.examples("validation", ENGLISH, source) if example.id not in used]
-    return train, evaluation_subset(unused, config.train.validation_size)
 
 
 def tokenise(task: Task, examples: Examples, tokenizer: Any, max_length: int, vocabulary: int | None = None) -> Tokens:

@@ -1,7 +1,7 @@
 """Few-shot examples in front of a question: in English or in the language of the question, from published development data.
 
-Training keeps to English: where an adapter is trained with shots, its training prompts carry the English ones, whatever the questions of
-the test carry. What the run is tested on is never a shot.
+Training keeps to the first source language: where an adapter is trained with shots, its training prompts carry those of that language,
+whatever the questions of the test carry. What the run is tested on is never a shot.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from polyprefix.data.select import training_sample
 from polyprefix.errors import DataError, LanguageError
 from polyprefix.languages import find, get
 from polyprefix.tasks._rows import divided, dropped_note
-from polyprefix.tasks.base import ENGLISH, Source, Task
+from polyprefix.tasks.base import Source, Task
 from polyprefix.types import Example, Prompt
 
 TARGET = "target"
@@ -111,8 +111,8 @@ def shots_note(config: RunConfig, languages: Mapping[str, str]) -> str:
         languages: test language -> the language of its shots.
     """
     target = config.shot_language == TARGET
-    words = "in the language of the question" if target else f"in {get(languages[ENGLISH]).name}"
-    training = "; training prompts carry English ones" if config.trains else ""
+    words = "in the language of the question" if target else f"in {get(next(iter(languages.values()))).name}"
+    training = f"; training prompts carry {get(config.source_languages[0]).name} ones" if config.trains else ""
     others = (
         "" if config.protocol == DEFAULT_PROTOCOL else f"; not the ones that protocol {config.protocol} would choose"
     )

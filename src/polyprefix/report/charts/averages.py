@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from polyprefix.config import ENGLISH
 from polyprefix.progress import duration
 from polyprefix.report.charts.parts import WIDTH, Row, axis, figures, file_name, log_axis, percentages, scales
 from polyprefix.report.findings import Overall
@@ -19,6 +20,7 @@ SHOWN_GROUPS = ("family", "script", "resources")
 def groups(grid: Grid, view: View) -> Iterator[Chart]:
     """One chart a grouping: a bar for each group and method."""
     colour, _ = scales(grid.methods)
+    apart = "English" if view.setting.trained_languages == {ENGLISH} else "languages of training"
     for grouping in SHOWN_GROUPS:
         groups = [
             (method, name, len(codes), one.groups[by, name])
@@ -44,7 +46,7 @@ def groups(grid: Grid, view: View) -> Iterator[Chart]:
         yield Chart(
             file_name("groups", grouping, view.task, view.model),
             f"{view.metric} by {grouping}",
-            f"Bars: average {view.metric} of each method over the languages of a {grouping}, English apart, with 95% "
+            f"Bars: average {view.metric} of each method over the languages of a {grouping}, {apart} apart, with 95% "
             "intervals; the number of languages in parentheses.",
             {
                 "data": {"values": rows},
@@ -64,6 +66,7 @@ def together(grid: Grid, whole: Overall | None) -> Iterator[Chart]:
         return
     colour, shape = scales(grid.methods)
     found = {method: whole.average(method) for method in whole.ranked}
+    every = "every language other than English" if grid.sources == ("English",) else f"all {grid.others_called}"
     place = {"field": "method", "type": "nominal", "title": None, "sort": None, "axis": {"labelFontSize": 13}}
     x_title = "average over tasks, models and languages, %"
     plain = {**colour, "legend": None}, {**shape, "legend": None}
@@ -77,7 +80,7 @@ def together(grid: Grid, whole: Overall | None) -> Iterator[Chart]:
     yield Chart(
         "together",
         "All tasks and models together",
-        "Points: average of each method over every language other than English of every task and model, with 95% "
+        f"Points: average of each method over {every} of every task and model, with 95% "
         "intervals; the best method on top.",
         {"data": {"values": rows}, "width": 320, "height": {"step": 24}, "layer": layers},
         ("method", "average, %", "95% interval"),
@@ -106,7 +109,7 @@ def costs(grid: Grid, view: View) -> Iterator[Chart]:
         if len(placed) < 2:
             continue
         x = log_axis("cost", title, [point["cost"] for point in placed])
-        y_title = f"{view.metric}, languages other than English, %"
+        y_title = f"{view.metric}, {view.setting.others_called}, %"
         layers: list[Spec] = [
             {"data": {"values": placed}, "mark": {"type": "rule"}, "encoding": {
                 "x": x, "y": axis("low", y_title), "y2": {"field": "high"}, "color": colour}},
@@ -119,7 +122,7 @@ def costs(grid: Grid, view: View) -> Iterator[Chart]:
         yield Chart(
             file_name("cost", name, view.task, view.model),
             f"{view.metric} against {title.split(',')[0]}",
-            f"Points: {view.metric} of each method on average over languages other than English, with 95% intervals, over "
+            f"Points: {view.metric} of each method on average over {view.setting.others_called}, with 95% intervals, over "
             f"its {title} on a logarithmic axis. Dashed: methods that train nothing.",
             {"width": WIDTH, "height": 260, "layer": layers},
             ("method", title.split(",")[0], f"{view.metric}, %", "95% interval"),

@@ -87,6 +87,8 @@ def distances(grid: Grid, view: View) -> Iterator[Chart]:
     for method, cell in view.cells.items():
         if method not in view.summaries or not view.summaries[method].transfer_gap:
             continue
+        if view.setting.sources(method) != (ENGLISH,):  # distances are from English
+            continue
         english = cell.scores[ENGLISH]
         for code in cell.others:
             language, gap = languages.get(code), english.value - cell.scores[code].value

@@ -23,15 +23,15 @@ def scaling(grid: Grid, views: Sequence[View]) -> Iterator[Chart]:
     ]
     if len({point["size"] for point in points}) < 2:
         return
-    metric = views[0].metric
+    metric, others = views[0].metric, grid.others_called
     label = (
         file_name("scaling", views[0].task),
         f"{views[0].task}: {metric} over the size of the model",
-        f"Lines: {metric} of each method on average over languages other than English, with 95% intervals, over the "
+        f"Lines: {metric} of each method on average over {others}, with 95% intervals, over the "
         "number of parameters of the model, on a logarithmic axis.",
     )
     x = "parameters of the model", True, "size", lambda p: f"{p['size']:,} ({p['model']})"
-    yield _line_chart(grid.methods, label, x, points, metric)
+    yield _line_chart(grid.methods, label, x, points, (metric, others))
 
 
 def ablations(view: View) -> Iterator[Chart]:
@@ -45,13 +45,13 @@ def ablations(view: View) -> Iterator[Chart]:
         label = (
             file_name("ablation", key, view.task, view.model),
             f"{view.task}, {view.model}: {view.metric} over {short}",
-            f"Lines: {view.metric} on average over languages other than English, with 95% intervals, of runs that "
+            f"Lines: {view.metric} on average over {view.setting.others_called}, with 95% intervals, of runs that "
             f"differ in {short} only.",
         )
         if points:
             names = list(dict.fromkeys(str(point["method"]) for point in points))
             x = short, False, "setting", lambda p: str(p["setting"])
-            yield _line_chart(names, label, x, points, view.metric)
+            yield _line_chart(names, label, x, points, (view.metric, view.setting.others_called))
 
 
 def shots(grid: Grid, task: str) -> Iterator[Chart]:
@@ -74,13 +74,17 @@ def shots(grid: Grid, task: str) -> Iterator[Chart]:
         label = (
             file_name("ablation", "shots", view.task, view.model),
             f"{here.task}, {view.model}: {view.metric} over shots",
-            f"Lines: {view.metric} of each method on average over languages other than English, with 95% intervals, over "
+            f"Lines: {view.metric} of each method on average over {here.others_called}, with 95% intervals, over "
             "the number of examples in the prompt.",
         )
         if points:
             names = [method for method in grid.methods if any(point["method"] == method for point in points)]
             yield _line_chart(
-                names, label, ("shots", False, "setting", lambda p: str(p["setting"])), points, view.metric
+                names,
+                label,
+                ("shots", False, "setting", lambda p: str(p["setting"])),
+                points,
+                (view.metric, here.others_called),
             )
 
 
@@ -126,7 +130,7 @@ def _line_chart(
     label: tuple[str, str, str],
     x: tuple[str, bool, str, Callable[[Row], str]],
     points: Sequence[Row],
-    metric: str,
+    measured: tuple[str, str],
 ) -> Chart:
     """One line a method.
 
@@ -135,8 +139,9 @@ def _line_chart(
         label: name, title and description of the chart.
         x: title of the axis, whether it is logarithmic, its field, and how a point's place on it is written.
         points: with `method`, `value`, `low`, `high`, `score` and the field of the axis.
-        metric: what is measured.
+        measured: the metric, and the languages that it is averaged over.
     """
+    metric, others = measured
     x_title, logarithmic, field, written = x
     colour, shape = scales(names)
     rows = [{key: value for key, value in point.items() if key != "score"} for point in points]
@@ -148,7 +153,7 @@ def _line_chart(
             if logarithmic
             else axis(field, x_title, axis={"format": "~g", "tickCount": 6})
         )
-    y_title = f"{metric}, languages other than English, %"
+    y_title = f"{metric}, {others}, %"
     layers = [
         {"mark": {"type": "line"}, "encoding": {"x": place, "y": axis("value", y_title), "color": colour}},
         {"mark": {"type": "rule"}, "encoding": {

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from polyprefix.scoring.metrics import accuracy
+from polyprefix.tasks.base import ENGLISH
 from polyprefix.tasks.xnli import Xnli
 from polyprefix.types import Example, Prediction, Prompt, Score, Split
 
@@ -57,6 +58,10 @@ class LmEvalXnli(Xnli):
         ),
     )
     source_splits: ClassVar[Mapping[Split, Split]] = {"validation": "test", "test": "validation"}
+
+    def train_languages(self) -> tuple[str, ...]:
+        """English: what other languages would train on is scored here."""
+        return (ENGLISH,)
 
     def prompt(self, example: Example) -> Prompt:
         """An empty text, and three sentences to rank."""

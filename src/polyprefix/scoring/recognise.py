@@ -1,0 +1,55 @@
+"""Which language a line of text is in, as far as a recogniser knows it.
+
+py3langid (M. Lui and T. Baldwin, langid.py, ACL 2012, in A. Barbaresi's version) knows 139 languages and works without a network. Of its
+labels those count that are a language of our table in its usual script. Of other languages nothing is said: they are unknown, not wrong.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import version
+
+from polyprefix.languages import all_languages, get
+from polyprefix.languages.lookup import tag
+
+NO_LANGUAGE = "zxx"
+"""The recogniser's label of what is no language."""
+BOTH_SCRIPTS = frozenset({"zho"})
+"""Languages that the recogniser knows in every script of our table."""
+
+
+def recogniser() -> str:
+    """Its name and version, for results."""
+    return f"py3langid {version('py3langid')}"
+
+
+def label_of(code: str) -> str | None:
+    """What the recogniser calls a language; None where it does not know it.
+
+    >>> label_of("swh_Latn"), label_of("zho_Hant"), label_of("hin_Latn"), label_of("bod_Tibt")
+    ('sw', 'zh', None, None)
+    """
+    language = get(code)
+    if language.iso639_3 not in BOTH_SCRIPTS and _usual(language.iso639_3) != code:
+        return None
+    names = (tag(language).partition("-")[0], language.iso639_3)
+    return next((name for name in names if name in _labels()), None)
+
+
+def recognised(line: str) -> str:
+    """The recogniser's label of a line."""
+    import py3langid
+
+    return str(py3langid.classify(line)[0])
+
+
+@cache
+def _labels() -> frozenset[str]:
+    import py3langid
+
+    return frozenset(str(label) for label, _ in py3langid.rank("")) - {NO_LANGUAGE}
+
+
+@cache
+def _usual(iso639_3: str) -> str:
+    return next(language.code for language in all_languages() if language.iso639_3 == iso639_3)
