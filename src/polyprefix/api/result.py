@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from polyprefix import languages
 from polyprefix.api.plot import Plot, dot_plot
+from polyprefix.calibration.record import CalibrationRecord, read_record, write_record
 from polyprefix.config import RunConfig, task_title
 from polyprefix.errors import OutputError
 from polyprefix.results.files import ADAPTER, PREDICTIONS, TRAIN_LOG, read_predictions, read_result, write_predictions
@@ -37,6 +38,8 @@ class Result:
     `correct`, the main metric of that example."""
     folder: Path | None = None
     """The folder of the run; None until it is saved."""
+    calibration: CalibrationRecord | None = None
+    """What calibration needs beside the predictions, as `calibration.json` has it; None where a run kept none."""
     adapted: AdaptedModel | None = None
     """The adapted model, where one was evaluated in this process; `save` writes its adapter."""
 
@@ -50,7 +53,7 @@ class Result:
     ) -> Result:
         """The result of predictions in memory: language -> predictions."""
         flat = [prediction for found in predictions.values() for prediction in found]
-        return cls(record, _frame(flat, [task.correctness(prediction) for prediction in flat]), None, adapted)
+        return cls(record, _frame(flat, [task.correctness(prediction) for prediction in flat]), adapted=adapted)
 
     @classmethod
     def load(cls, folder: str | Path) -> Result:
@@ -60,7 +63,7 @@ class Result:
             OutputError: if the folder holds none, or a file is damaged.
         """
         place = Path(folder)
-        return cls(read_result(place), _frame(*read_predictions(place / PREDICTIONS)), place)
+        return cls(read_result(place), _frame(*read_predictions(place / PREDICTIONS)), place, read_record(place))
 
     @property
     def run_id(self) -> str:
@@ -101,7 +104,7 @@ class Result:
         return dot_plot(shown, self.metric, self._title)
 
     def save(self, folder: str | Path) -> Result:
-        """Write `FOLDER/RUN_ID/` with the files of a run: settings, result, predictions, adapter, training log.
+        """Write `FOLDER/RUN_ID/` with the files of a run: settings, result, predictions, what calibration needs, adapter, training log.
 
         The command's `compare`, `report` and `predict` read it, and so do `load_results` and `Predictor`.
 
@@ -121,6 +124,8 @@ class Result:
         out.write_config(config)
         flat = [Prediction(**row) for row in self.predictions.drop(columns="correct").to_dict("records")]
         write_predictions(out.predictions, flat, list(self.predictions["correct"]))
+        if self.calibration is not None:
+            write_record(out.path, self.calibration)
         if self.adapted is not None:
             save_adapter(self.adapted, out.path / ADAPTER)
             if record := self.adapted.training_record:
