@@ -16,7 +16,7 @@ import click
 from polyprefix.errors import ConfigError, UserError, nearest
 from polyprefix.interruption import loading
 from polyprefix.report.command import default_name, report_options, write_report
-from polyprefix.report.trust_commands import calibrate
+from polyprefix.report.trust_commands import calibrate, verdict
 from polyprefix.serialize import to_json
 from polyprefix.study.commands import study
 from polyprefix.terminal import protect_streams
@@ -55,6 +55,7 @@ def command(context: click.Context) -> None:
 
 command.add_command(study)
 command.add_command(calibrate)
+command.add_command(verdict)
 
 
 def shared_options(function: Any) -> Any:

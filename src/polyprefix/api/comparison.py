@@ -54,6 +54,18 @@ def load_results(folder: str | Path | Sequence[str | Path], calibration: str | N
     return read_table([Path(one) for one in folders], calibration=calibration)
 
 
+def as_table(results: ResultsTable | Result | Sequence[Result] | Sequence[str | Path] | str | Path) -> ResultsTable:
+    """The table of results in memory, or of folders.
+
+    Raises:
+        OutputError: if a folder is missing or damaged, or results stand beside folders.
+    """
+    source = _source([results] if isinstance(results, Result) else results)
+    if isinstance(source, ResultsTable):
+        return source
+    return read_table([Path(source)] if isinstance(source, str | Path) else list(source))
+
+
 def _source(results: ResultsTable | Sequence[Result] | Sequence[str | Path] | str | Path) -> Source:
     """A table of results in memory; folders as they are, which the comparison reads itself."""
     if isinstance(results, ResultsTable | str | Path):

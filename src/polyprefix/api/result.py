@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from polyprefix import languages
 from polyprefix.api.plot import Plot, dot_plot
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from polyprefix.adapters.adapted import AdaptedModel
+    from polyprefix.statistics.verdicts import Verdicts
     from polyprefix.tasks.base import Task
 
 SCORE_COLUMNS = ("language", "name", "metric", "value", "n", "ci95_low", "ci95_high")
@@ -97,6 +98,20 @@ class Result:
         for place, (name, value) in enumerate(facts.items()):
             frame.insert(place, name, value)
         return frame
+
+    def verdicts(self, base: Result | None = None, **options: Any) -> Verdicts:
+        """For each language: clearly above the base model and chance, not clear, or do not use.
+
+        Args:
+            base: the base model's result on the same examples; without it verdicts are about chance alone.
+            options: as `pp.verdicts`.
+
+        Raises:
+            OutputError, ConfigError, LanguageError: as `pp.verdicts`.
+        """
+        from polyprefix.api.verdicts import verdicts
+
+        return verdicts([self] if base is None else [self, base], **options)
 
     def plot(self) -> Plot:
         """A dot for each language with its 95% interval, from the highest score to the lowest."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polyprefix.calibration import probabilities
 from polyprefix.calibration.record import CalibrationRecord
-from polyprefix.calibration.temperature import fit_temperature
+from polyprefix.calibration.temperature import Places, fit_temperature
 from polyprefix.config import DEFAULT_PROTOCOL
 from polyprefix.errors import ConfigError, UserError, nearest
 from polyprefix.scoring.bootstrap import Floats
+from polyprefix.tasks.base import ENGLISH
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,9 +51,9 @@ class LabelAnswers:
     """In the order of the log-likelihoods."""
     log_likelihoods: Mapping[str, Floats]
     """Language -> `[N, K]`, in nats."""
-    targets: Mapping[str, NDArray[np.int64]]
+    targets: Mapping[str, Places]
     """Language -> places of the right labels, `[N]`."""
-    rows: Mapping[str, NDArray[np.int64]]
+    rows: Mapping[str, Places]
     """Language -> places in the table of examples, `[N]`."""
     record: CalibrationRecord | None
     """What the run kept."""
@@ -91,17 +91,30 @@ class LabelAnswers:
         return {code: probabilities.calibrated(self.log_likelihoods[code], prior, T) for code, prior in priors.items()}
 
     def temperature(self, calibration: Calibration | None) -> float | None:
-        """The temperature of English validation after the same calibration, or of raw answers; None where validation was not kept.
+        """The temperature of English validation after the same calibration, or of raw answers; None where validation was not kept."""
+        kept = self._validation(calibration)
+        return fit_temperature(*kept) if kept else None
 
-        Where a language's own texts are the prior, those of validation are their own.
-        """
+    def validation(self, calibration: Calibration | None) -> tuple[Floats, Places] | None:
+        """Log-probabilities `[N, K]` of English validation as those of `calibrated` with temperature, or raw, and the right labels; None
+        where the run kept none."""
+        kept = self._validation(calibration)
+        if kept is None:
+            return None
+        scores, targets = kept
+        return probabilities.log_softmax(scores / (fit_temperature(scores, targets) if calibration else 1.0)), targets
+
+    def _validation(self, calibration: Calibration | None) -> tuple[Floats, Places] | None:
+        """Before any temperature. Its prior is English's of the same calibration, and that of its own texts for `batch`."""
         kept = self.record.validation if self.record else None
         if kept is None or not kept.targets:
             return None
-        scores = np.array(kept.log_likelihoods)
-        if calibration is not None:
-            scores = probabilities.calibrated(scores, probabilities.mean_probability(scores))
-        return fit_temperature(scores, np.array(kept.targets))
+        scores, targets = np.array(kept.log_likelihoods), np.array(kept.targets)
+        if calibration is None:
+            return scores, targets
+        own = {ENGLISH: scores}
+        priors = replace(self, log_likelihoods={**self.log_likelihoods, **own}).priors(calibration)
+        return probabilities.calibrated(scores, priors.get(ENGLISH, probabilities.uniform(len(self.labels)))), targets
 
     def _content_free(self) -> dict[str, Floats]:
         kept = self.record.content_free if self.record else {}

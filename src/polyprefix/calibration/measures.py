@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from polyprefix.calibration.temperature import negative_log_likelihood
+from polyprefix.calibration.temperature import Places, negative_log_likelihood
 from polyprefix.scoring.bootstrap import SEED, Floats, percentile_interval, resample_counts
 
 Bins = Literal["mass", "width"]
@@ -56,7 +56,7 @@ class Reliability:
     """Mean of `-log p(right label)`, in nats."""
 
 
-def reliability(log_probabilities_NK: Floats, targets_N: Floats, resamples: int = 200) -> Reliability:
+def reliability(log_probabilities_NK: Floats, targets_N: Places, resamples: int = 200) -> Reliability:
     """All figures of some answers.
 
     Args:
@@ -91,7 +91,7 @@ def reliability(log_probabilities_NK: Floats, targets_N: Floats, resamples: int 
     )
 
 
-def answers_of(log_probabilities_NK: Floats, targets_N: Floats) -> tuple[Floats, Floats]:
+def answers_of(log_probabilities_NK: Floats, targets_N: Places) -> tuple[Floats, Floats]:
     """The confidence of each chosen label, and whether it is the right one (1 or 0), `[N]` each; the first of equals is chosen."""
     chosen = log_probabilities_NK.argmax(axis=1)
     return np.exp(log_probabilities_NK.max(axis=1)), (chosen == targets_N).astype(float)

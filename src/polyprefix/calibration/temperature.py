@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polyprefix.calibration.probabilities import log_softmax
 from polyprefix.scoring.bootstrap import Floats
 
+Places = NDArray[np.int64]
+"""Of labels."""
 LOWEST, HIGHEST = 0.05, 20.0
 """Temperatures that are looked at. A model that is always right, or never sure, has its best one at an end."""
 
 
-def negative_log_likelihood(scores_NK: Floats, targets_N: Floats, temperature: float = 1.0) -> float:
+def negative_log_likelihood(scores_NK: Floats, targets_N: Places, temperature: float = 1.0) -> float:
     """Mean of `-log p(right label)`, in nats.
 
     Args:
@@ -22,7 +25,7 @@ def negative_log_likelihood(scores_NK: Floats, targets_N: Floats, temperature: f
     return -float(log_p[np.arange(len(log_p)), targets_N].mean())
 
 
-def fit_temperature(scores_NK: Floats, targets_N: Floats) -> float:
+def fit_temperature(scores_NK: Floats, targets_N: Places) -> float:
     """The temperature with the highest likelihood of the right labels.
 
     The likelihood is concave in 1 / T, so the minimum that is found is the only one.
