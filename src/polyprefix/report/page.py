@@ -28,6 +28,7 @@ from polyprefix.report.findings import finding, overall
 from polyprefix.report.grid import Grid
 from polyprefix.report.view import Cell, View
 from polyprefix.results.table import flatten
+from polyprefix.statistics.calibration import LEVELS, LanguageCalibration, LevelCalibration, SystemCalibration
 from polyprefix.statistics.groups import GROUPINGS
 
 DARK = {
@@ -93,7 +94,7 @@ def _environment() -> Environment:
     for helper in (
         figures.percent, figures.signed, figures.interval, figures.p_value, figures.duration, figures.costs, figures.trained_share,
         shade, limits, reach,
-        group_names, across_seeds, facts, settings,
+        group_names, across_seeds, facts, settings, by_level, by_language,
     ):  # fmt: skip
         environment.globals[helper.__name__] = helper
     environment.tests["match_prefix"] = lambda name, prefix: name.startswith(prefix + "-")
@@ -102,6 +103,7 @@ def _environment() -> Environment:
         "language": languages.get,
         "light": {name: colour for name, colour in vega.PAPER.items() if name in DARK},
         "groupings": SHOWN_GROUPS,
+        "LEVELS": LEVELS,
         "STARS": figures.STARS,
         "colours": vega.METHOD_COLOURS,
     }
@@ -189,6 +191,16 @@ def reach(view: View) -> float:
 def group_names(language: Language) -> dict[str, str]:
     """Grouping -> the group of the language."""
     return {grouping: GROUPINGS[grouping](language) for grouping in SHOWN_GROUPS}
+
+
+def by_level(system: SystemCalibration) -> dict[str, LevelCalibration]:
+    """Resource level -> calibration there."""
+    return {one.level: one for one in system.levels}
+
+
+def by_language(system: SystemCalibration) -> dict[str, LanguageCalibration]:
+    """Language -> raw and calibrated figures."""
+    return {one.language: one for one in system.languages}
 
 
 def across_seeds(view: View, method: str) -> Sequence[float]:

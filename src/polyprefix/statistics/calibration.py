@@ -13,6 +13,7 @@ from polyprefix.calibration.answers import Calibration, LabelAnswers, check_cali
 from polyprefix.calibration.measures import Bin, Reliability, answers_of, curve, reliability
 from polyprefix.calibration.probabilities import log_softmax
 from polyprefix.calibration.table import answers_by_run, with_calibration
+from polyprefix.errors import ConfigError
 from polyprefix.results.table import ResultsTable
 from polyprefix.scoring.bootstrap import Floats
 from polyprefix.statistics.answers import Answers
@@ -112,14 +113,25 @@ def calibrations(table: ResultsTable, calibration: str = "batch") -> Calibration
         OutputError: if systems of a setting have no example in common.
     """
     name = check_calibration(calibration)
-    done = with_calibration(table, name)
-    raw = replace(done, runs=done.runs.assign(metric=table.runs.loc[done.runs.index, "metric"]))
+    notes = with_calibration(table, name).notes
+    found = (one for setting in read_settings(table) for one in setting_calibrations(setting, name))
+    return Calibrations(name, tuple(found), notes)
+
+
+def setting_calibrations(setting: Setting, calibration: Calibration) -> tuple[SystemCalibration, ...]:
+    """The same of the systems of one setting; those whose runs cannot all be calibrated are left out."""
+    table = setting.table
+    mine = setting.runs.index
+    part = replace(table, runs=table.runs.loc[mine], examples=table.examples[table.examples["run_id"].isin(mine)])
+    try:
+        done = with_calibration(part, calibration)
+    except ConfigError:
+        return ()
+    raw = replace(done, runs=done.runs.assign(metric=part.runs.loc[done.runs.index, "metric"]))
     answers, _ = answers_by_run(raw)
-    systems: list[SystemCalibration] = []
-    for setting in read_settings(done):
-        twin = replace(setting, table=raw)
-        systems += [_system(twin, setting, system, answers, name) for system in setting.systems]
-    return Calibrations(name, tuple(systems), done.notes)
+    before, after = replace(setting, table=raw), replace(setting, table=done)
+    there = [system for system, runs in setting.systems.items() if all(run in answers for run in runs)]
+    return tuple(_system(before, after, system, answers, calibration) for system in there)
 
 
 def _system(

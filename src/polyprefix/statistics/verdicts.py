@@ -12,7 +12,7 @@ Chance is what the better of two blind answers scores: one label at random, or a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -138,12 +138,34 @@ def verdicts(
     notes = list(table.notes)
     for setting in settings:
         base = _base(setting, baseline)
-        notes += [f"{setting.name}: {note}" for note in setting.notes]
         if base is None:
             notes.append(f"{setting.name}: no run of {baseline}, so verdicts are about chance alone")
-        systems = [system for system in setting.systems if system != base] or [str(base)]
-        found += [_system(setting, system, None if system == base else base, margin, wanted) for system in systems]
+        found += setting_verdicts(setting, base, margin, wanted)
     return Verdicts(tuple(found), tuple(notes))
+
+
+def setting_verdicts(
+    setting: Setting, base: str | None, margin: float = MARGIN, untested: Sequence[str] = ()
+) -> list[SystemVerdicts]:
+    """The verdicts of every system of a setting but the base model, each on the examples that both have; those of the base model, by chance,
+    where it is alone.
+
+    Args:
+        base: one of its systems; None leaves it out.
+        margin: see `MARGIN`.
+        untested: codes of languages to predict.
+
+    Raises:
+        OutputError: if a system has no example or seed in common with the base model, or neither that nor chance is known.
+    """
+    systems = [system for system in setting.systems if system != base] or [str(base)]
+    found = []
+    for system in systems:
+        against = None if system == base else base
+        names = [name for name in setting.systems if name in (system, against)]
+        narrow = replace(setting, systems={name: setting.systems[name] for name in names})
+        found.append(_system(narrow, system, against, margin, untested))
+    return found
 
 
 def _base(setting: Setting, baseline: str) -> str | None:
