@@ -91,5 +91,5 @@ def _cells(system: SystemCalibration, one: LanguageCalibration, wide: bool) -> I
 def _legend(found: Calibrations) -> Iterator[str]:
     yield f"{found.calibration}: divides out {DESCRIPTIONS[found.calibration]}. Raw scores are the published ones."
     yield "difference: calibrated less raw on the same examples, 95% interval, not corrected for the number of languages"
-    yield "ECE: expected calibration error of the chosen label, points, less what chance alone would show; over: confidence less accuracy"
+    yield "ECE: expected calibration error of the chosen label, points, without the variance of few answers; over: confidence less accuracy"
     yield "most expected: the label with the highest mean raw probability"
