@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import polyprefix as pp
+from polyprefix.calibration.record import read_record
 from polyprefix.config import RunConfig, validate
 from polyprefix.errors import AdapterError, DataError
 from polyprefix.results.files import read_predictions, read_result
@@ -72,6 +74,33 @@ def test_run_evaluate_and_predict(polyprefix: Command, tiny_folder: Path, tmp_pa
         assert set(answer) == {"id", "headline", "section", "prediction", "probabilities"}
         assert sum(answer["probabilities"].values()) == pytest.approx(1)
         assert max(answer["probabilities"], key=answer["probabilities"].__getitem__) == answer["prediction"]
+
+
+def test_calibrated_probabilities_come_only_when_asked_for(polyprefix: Command, trained: Path, tmp_path: Path) -> None:
+    ask, texts = pp.Predictor(trained), ["Rais alihutubia bunge", "Timu ilishinda mechi", "Benki ilipandisha riba"]
+    raw = ask(texts, language="sw")
+    assert raw == ask(texts, language="sw", calibration="none") and all("calibration" not in one for one in raw)
+    prior = ask(texts, language="sw", calibration="prior")
+    assert {one["calibration"] for one in prior} == {"prior of swh_Latn"}
+    assert all(sum(one["probabilities"].values()) == pytest.approx(1) for one in prior)
+    assert prior != raw
+    assert ask(texts, language="th", calibration="prior")[0]["calibration"] == "prior of 3 tested languages"
+    record = read_record(trained)
+    assert record is not None
+    kept = dict(zip(record.labels, record.priors["swh_Latn"].mean, strict=True))
+    first = {name: math.log(p / kept[name]) for name, p in raw[0]["probabilities"].items()}
+    assert prior[0]["prediction"] == max(first, key=first.__getitem__)
+    status, out, err = polyprefix("predict", trained, "--text", texts[0], "--language", "sw", "--calibration", "prior")
+    assert status == 0, err
+    assert json.loads(out)["probabilities"] == pytest.approx(prior[0]["probabilities"], abs=0.01)
+    old = tmp_path / trained.name
+    shutil.copytree(trained, old)
+    (old / "calibration.json").unlink()
+    assert ask(texts[:1], language="sw", calibration="batch")[0]["calibration"].startswith("batch")
+    of_old = pp.Predictor(old)(texts, language="sw", calibration="prior")
+    assert [one["prediction"] for one in of_old] == [one["prediction"] for one in prior], (
+        "an earlier run has predictions"
+    )
 
 
 def test_edited_data_is_another_run(tiny_folder: Path, tmp_path: Path) -> None:

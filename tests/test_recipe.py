@@ -7,14 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from polyprefix.adapters import registry as methods
+from polyprefix.calibration.answers import CALIBRATIONS
+from polyprefix.calibration.probabilities import mean_probability
+from polyprefix.calibration.record import read_record
 from polyprefix.config import RunConfig, validate
 from polyprefix.recipe import run
 from polyprefix.report.grid import read_grid
 from polyprefix.report.run import view_of
 from polyprefix.results.files import read_predictions, read_result
+from polyprefix.results.log import read_jsonl
+from polyprefix.results.table import read_table
 from polyprefix.tasks.terms import TASK
 
 SETTINGS = {
@@ -33,7 +39,7 @@ def config(folder: Path, **more: object) -> RunConfig:
 def test_a_run_writes_what_is_documented(tiny_folder: Path, tmp_path: Path) -> None:
     adapted, base = run(config(tiny_folder), out=tmp_path, beside_base=True)
     names = {path.name for path in adapted.iterdir()}
-    assert names == {"config.yaml", "result.json", "predictions.parquet", "adapter", "train.jsonl"}
+    assert names == {"config.yaml", "result.json", "predictions.parquet", "calibration.json", "adapter", "train.jsonl"}
     result = read_result(adapted)
     assert set(result.scores) == {"eng_Latn", "swh_Latn", "tha_Thai"}
     assert all(scores["accuracy"].n == 9 for scores in result.scores.values())
@@ -50,6 +56,26 @@ def test_a_run_writes_what_is_documented(tiny_folder: Path, tmp_path: Path) -> N
     predictions, correct = read_predictions(adapted / "predictions.parquet")
     assert correct == [TASK.correctness(p) for p in predictions]
     assert {code for code, *_ in view_of(read_grid([adapted, base]), adapted.name).rows} == set(result.scores)
+
+
+def test_a_run_keeps_what_calibration_needs(tiny_folder: Path, tmp_path: Path) -> None:
+    adapted, base = run(config(tiny_folder), out=tmp_path, beside_base=True)
+    record, of_base = read_record(adapted), read_record(base)
+    assert record and of_base and record.labels == TASK.info.labels
+    predictions, _ = read_predictions(adapted / "predictions.parquet")
+    for code, prior in record.priors.items():
+        ll = np.array([p.log_likelihoods for p in predictions if p.language == code])
+        assert prior.n == 9 and prior.mean == pytest.approx(mean_probability(ll))
+    assert set(record.priors) == set(record.content_free) == set(record.premise) == {"eng_Latn", "swh_Latn", "tha_Thai"}
+    assert len(set(record.content_free.values())) == 1, "one wording in all languages is asked once"
+    assert len(record.validation.targets) == len(of_base.validation.targets) == 6, "read for the adapter, asked of both"
+    last = [one for one in read_jsonl(adapted / "train.jsonl") if "validation_log_likelihood" in one]
+    rows = np.array(record.validation.log_likelihoods)
+    right = rows[np.arange(6), list(record.validation.targets)].mean()
+    assert any(right == pytest.approx(one["validation_log_likelihood"], abs=1e-3) for one in last)
+    table = read_table([adapted, base])
+    for name in CALIBRATIONS:
+        assert len(table.with_calibration(name).runs) == 2
 
 
 @pytest.mark.parametrize("method", methods.names())

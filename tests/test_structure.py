@@ -32,7 +32,7 @@ FLOORS = (
         "models",
         "prefix",
     },
-    {"tasks", "text", "methods", "adapters", "scoring", "results"},
+    {"tasks", "text", "methods", "adapters", "scoring", "calibration", "results"},
     {"engine", "training", "evaluation", "statistics"},
     {"report"},
     {"recipe", "prediction", "doctor", "listing", "api"},
@@ -46,6 +46,7 @@ FORBIDDEN = {
     "report": {"torch", "polyprefix.models", "polyprefix.methods", "polyprefix.adapters"},
     "languages": {"torch"},
     "scoring": {"torch"},
+    "calibration": {"torch"},
     "statistics": {
         "torch",
         "transformers",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from polyprefix.api.result import Result
     from polyprefix.api.running import run
     from polyprefix.api.training import TrainingRecord, train
+    from polyprefix.api.verdicts import calibrations, verdicts
     from polyprefix.config import RunConfig
     from polyprefix.methods.full import FullFineTuning
     from polyprefix.methods.llama_adapter import LlamaAdapter
@@ -49,6 +50,7 @@ _HOMES = {
     "Task": "tasks._frames",
     "TrainingRecord": "api.training",
     "attach": "adapters.adapted",
+    "calibrations": "api.verdicts",
     "compare": "api.comparison",
     "evaluate": "api.evaluation",
     "from_peft": "adapters.formats",
@@ -60,6 +62,7 @@ _HOMES = {
     "save_adapter": "adapters.files",
     "to_peft": "adapters.formats",
     "train": "api.training",
+    "verdicts": "api.verdicts",
     "wrap_model": "models.wrap",
 }
 
@@ -80,6 +83,7 @@ __all__ = [
     "Task",
     "TrainingRecord",
     "attach",
+    "calibrations",
     "compare",
     "evaluate",
     "from_peft",
@@ -91,6 +95,7 @@ __all__ = [
     "save_adapter",
     "to_peft",
     "train",
+    "verdicts",
     "wrap_model",
 ]
 

@@ -16,6 +16,7 @@ import click
 from polyprefix.errors import ConfigError, UserError, nearest
 from polyprefix.interruption import loading
 from polyprefix.report.command import default_name, report_options, write_report
+from polyprefix.report.trust_commands import calibrate, verdict
 from polyprefix.serialize import to_json
 from polyprefix.study.commands import study
 from polyprefix.terminal import protect_streams
@@ -53,6 +54,8 @@ def command(context: click.Context) -> None:
 
 
 command.add_command(study)
+command.add_command(calibrate)
+command.add_command(verdict)
 
 
 def shared_options(function: Any) -> Any:
@@ -174,6 +177,13 @@ def evaluate(
 @click.option("--task", help="A name or a task file; by default what ADAPTER was trained on.")
 @click.option("--model", help="The base model, where it is not found under the name that it was trained with.")
 @click.option("--language", default="en", show_default=True, help="Of the questions, as people write it.")
+@click.option(
+    "--calibration",
+    type=click.Choice(["none", "batch", "prior"]),
+    default="none",
+    show_default=True,
+    help="Divide a prior out of the probabilities: that of these questions, or the one that the run kept.",
+)
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="A setting of eval or runtime.")
 @click.option("--out", type=click.Path(path_type=Path), help="The JSONL file to write; by default standard output.")
 @click.option("--allow-pickle", is_flag=True, help="Also read pickled weights (.bin), a form that can run code.")
@@ -203,7 +213,8 @@ def predict(
     from polyprefix.progress import Terminal
 
     ask = Predictor(adapter, settings=settings, reporter=Terminal(), task=flags["task"], model=flags["model"])
-    answers = ask(file or (list(texts) if texts else [named]), language=flags["language"])
+    questions = file or (list(texts) if texts else [named])
+    answers = ask(questions, language=flags["language"], calibration=flags["calibration"])
     lines = "".join(to_json(answer) + "\n" for answer in answers)
     if out is None:
         click.echo(lines, nl=False)
@@ -321,6 +332,9 @@ def report(
     default=None,
     help="Fit the mixed-effects model of single answers.  [default: if it takes few seconds]",
 )
+@click.option(
+    "--calibration", metavar="C", help="Compare calibrated answers: batch, prior, content-free, pmi.  [default: raw]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print one line a comparison, as CSV.")
 def compare(
@@ -329,6 +343,7 @@ def compare(
     metric: str | None,
     resamples: int | None,
     mixed: bool | None,
+    calibration: str | None,
     as_json: bool,
     as_csv: bool,
 ) -> None:
@@ -339,7 +354,7 @@ def compare(
     from polyprefix.scoring.bootstrap import RESAMPLES
     from polyprefix.statistics.compare import compare as compare_runs
 
-    found = compare_runs(folder, baseline, metric, resamples or RESAMPLES, mixed)
+    found = compare_runs(folder, baseline, metric, resamples or RESAMPLES, mixed, calibration)
     if as_json:
         click.echo(to_json(shown.as_dict(found)))
     elif as_csv:

@@ -127,6 +127,9 @@ class TrainConfig(Settings):
     keep: Literal["last", "best", "average"] | None = None
     """Which weights are kept: the `last`, of the cycle with the best validation where there are several; the `best` of those validated, by
     accuracy; or the `average` of those validated in the last cycle (arXiv 2305.16834). None means `last`."""
+    watch: tuple[str, ...] | None = None
+    """Languages whose validation examples are measured beside and decide nothing: they show how far what is learned carries over while it is
+    learned. None means a few of the test languages that have some; `[]` none. Results do not depend on it."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
     cache_lower_layers: bool | None = None
@@ -303,6 +306,7 @@ class RunConfig(Settings):
             if place[key] in before:
                 del place[key]
         train = settings["train"]
+        del train["watch"]  # it decides nothing
         if train["epochs"] is not None and train["steps"] is None:
             train["steps"] = EARLIER_STEPS
         if train["validations"] == 1 or not train["validation_size"]:

@@ -6,15 +6,17 @@ text or rows -> Example -> Prompt -> tokens -> adapted model -> answer
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from polyprefix.adapters.saved import SETTINGS, find_adapter, read_settings
+from polyprefix.calibration.questions import QuestionCalibration, QuestionPrior, question_prior, record_from_predictions
+from polyprefix.calibration.record import CalibrationRecord, read_record
 from polyprefix.config import PredictConfig
 from polyprefix.data.files import Row, Table, ValidationErrors, arrow_table, read_table, table_of
-from polyprefix.errors import AdapterError, DataError
+from polyprefix.errors import AdapterError, ConfigError, DataError, nearest
 from polyprefix.languages import find
 from polyprefix.progress import SILENT, Reporter
 from polyprefix.results.files import RESULT, read_result
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from polyprefix.adapters.adapted import AdaptedModel
 
-PREDICTION, PROBABILITIES, CUT = "prediction", "probabilities", "context_cut"
+PREDICTION, PROBABILITIES, CALIBRATION, CUT = "prediction", "probabilities", "calibration", "context_cut"
 """What an answer adds to the columns of its question."""
 
 
@@ -62,14 +64,17 @@ class Predictor:
             ConfigError: for a task that cannot be found.
         """
         self.settings, self.reporter = settings or PredictConfig(), reporter
+        self._record: Callable[[], CalibrationRecord | None]
         if isinstance(adapter, str | Path):
             folder = find_adapter(adapter)
             base_run = _base_run(folder)
             saved = base_run or read_settings(folder)
             self._load = partial(_loaded, folder, saved, base_run is not None, model, self.settings)
             kept, where = saved.get("task") or {}, str(folder)
+            self._record = (lambda: None) if task else partial(_record_beside, folder)
         else:
             base_run, kept, where = None, adapter.learned or {}, "this adapted model"
+            self._record = lambda: None
             self._load = partial(_as_is, adapter)
         if not task and "name" not in kept:
             raise AdapterError(f"{where}: does not say what it was trained on; name the task with --task, or as `task`")
@@ -77,6 +82,7 @@ class Predictor:
             self.task: Task = tasks.get(task) if isinstance(task, str) else task
         else:
             self.task = tasks.restore(kept)
+        self._where = where
         self._shots = "" if task else str(kept.get("shots", ""))
         # no training says whether the choices of another task had an end
         self._end: str | None = None if task or base_run else str(kept.get("end", ""))
@@ -86,36 +92,61 @@ class Predictor:
         """The adapted model, loaded when it is first used."""
         return self._load()
 
-    def __call__(self, questions: Any, *, language: str = "en") -> Any:
+    def __call__(self, questions: Any, *, language: str = "en", calibration: QuestionCalibration = "none") -> Any:
         """Answer questions.
 
         Args:
             questions: texts, where the task has a single input; else mappings with the task's inputs; a data frame with a column for
                 each; or the path of a JSONL, CSV or Parquet file.
-            language: of the questions, as people write it; decides only where a task words its prompts by language.
+            language: of the questions, as people write it; decides where a task words its prompts by language, and whose prior the
+                run's is.
+            calibration: `none` gives the probabilities of the model. `prior` divides the run's prior for the language out, or the mean
+                of its tested languages; `batch` the mean probabilities of these questions, shrunken to that prior. Both then scale by
+                the temperature of English validation where the run kept it.
 
         Returns:
             For each question its own columns, then `prediction`; where the answer is chosen also `probabilities`, of each choice
-            among all choices; and `context_cut` where a context was too long for the model and its end was left out. A data
-            frame for a data frame, with the same index.
+            among all choices; with calibration both are calibrated, and `calibration` says what was divided out; and `context_cut`
+            where a context was too long for the model and its end was left out. A data frame for a data frame, with the same index.
 
         Raises:
             DataError: if questions lack inputs, with all that is wrong with them, or are too long for the model.
             LanguageError, ModelError: for a language or a model that cannot be found.
+            ConfigError: for a calibration that there is not, or a task whose choices have no prior.
+            OutputError: for `prior` where the run kept none, or what it kept is damaged.
         """
         code = find(language).code
+        divide = None if calibration == "none" else self._calibration(calibration, code)
         if isinstance(questions, str):
             questions = [questions]
         if not hasattr(questions, "iloc"):
             rows = _rows(questions, self.task)
-            found = self._answers(rows, _questions(rows, self.task, code))
+            found = self._answers(rows, _questions(rows, self.task, code), divide)
             return [{**row.cells, **answer} for row, answer in zip(rows, found, strict=True)]
         rows = _frame_rows(questions, self.task)
-        found = self._answers(rows, _questions(rows, self.task, code)) if rows else []
+        found = self._answers(rows, _questions(rows, self.task, code), divide) if rows else []
         names = dict.fromkeys((PREDICTION, *(name for answer in found for name in answer)))
         return questions.assign(**{name: [answer.get(name) for answer in found] for name in names})
 
-    def _answers(self, rows: Sequence[Row], examples: Sequence[Example]) -> list[dict[str, Any]]:
+    @cached_property
+    def _kept(self) -> CalibrationRecord | None:
+        """What the run keeps for calibration; None for an adapter without a run, or another task than the run's."""
+        return self._record()
+
+    def _calibration(self, name: str, code: str) -> QuestionPrior:
+        if name not in get_args(QuestionCalibration):
+            raise ConfigError(f"calibration '{name}': no such one, {nearest(name, get_args(QuestionCalibration))}")
+        labels = self.task.info.labels
+        if not labels:
+            raise ConfigError(f"calibration '{name}': the choices of '{self.task.info.name}' differ in every question")
+        record = self._kept
+        if record is not None and record.labels != labels:
+            record = None
+        return question_prior(cast("QuestionCalibration", name), record, labels, code, self._where)
+
+    def _answers(
+        self, rows: Sequence[Row], examples: Sequence[Example], divide: QuestionPrior | None
+    ) -> list[dict[str, Any]]:
         from polyprefix.evaluation.predictions import predict as answer_all
 
         adapted, end, key = self.adapted, self._end, "questions"
@@ -127,10 +158,26 @@ class Predictor:
             encoded = encode(prompts, base.tokenizer, base.max_length, end=end, vocabulary=base.vocabulary)
         budget = self.settings.eval.token_budget
         answers = answer_all(adapted, {key: examples}, {key: encoded}, budget, self.reporter, "predict")
+        predictions, said = answers.predictions[key], {}
+        if divide is not None:
+            predictions, said = divide.applied(examples, predictions), {CALIBRATION: divide.name}
         return [
-            {**_answer(example, prediction), **({CUT: True} if item.cut else {})}
-            for example, prediction, item in zip(examples, answers.predictions[key], encoded, strict=True)
+            {**_answer(example, prediction), **said, **({CUT: True} if item.cut else {})}
+            for example, prediction, item in zip(examples, predictions, encoded, strict=True)
         ]
+
+
+def _record_beside(folder: Path) -> CalibrationRecord | None:
+    """The record of the run that an adapter belongs to: in its own folder, or in the one around it. Of a run of an earlier version it is
+    made from the predictions, which have no content-free scores and no validation.
+
+    Raises:
+        OutputError: if it is damaged.
+    """
+    for place in (folder, folder.parent):
+        if (place / RESULT).is_file():
+            return read_record(place) or record_from_predictions(place)
+    return read_record(folder)
 
 
 def _as_is(adapted: AdaptedModel) -> AdaptedModel:
@@ -217,7 +264,7 @@ def _frame_rows(frame: pd.DataFrame, task: Task) -> list[Row]:
 def _check_columns(table: Table, task: Task, errors: ValidationErrors) -> None:
     """Every input of the task is there, and nothing that has the name of an answer."""
     require_columns(table, dict.fromkeys(task.info.inputs, f"the task '{task.info.name}'"), errors)
-    for name in {PREDICTION, PROBABILITIES, CUT} & set(table.columns):
+    for name in {PREDICTION, PROBABILITIES, CALIBRATION, CUT} & set(table.columns):
         errors.add(f"{table.where}, column '{name}'", "the name of what is predicted", "another name")
 
 

@@ -16,11 +16,13 @@ import torch
 from polyprefix.adapters import registry as methods
 from polyprefix.adapters.adapted import AdaptedModel, attach, is_changed
 from polyprefix.adapters.files import load_adapter, save_adapter
+from polyprefix.calibration.record import CalibrationRecord, write_record
 from polyprefix.config import RunConfig
 from polyprefix.data.hub import hub_from_environment
 from polyprefix.engine.cost import cost, start_measuring_memory
 from polyprefix.engine.processes import processes
 from polyprefix.evaluation.answer_checks import answer_checks
+from polyprefix.evaluation.label_priors import calibration_record
 from polyprefix.evaluation.predictions import Answers, predict
 from polyprefix.models.digest import with_digests
 from polyprefix.models.generation import ignored_note
@@ -37,7 +39,7 @@ from polyprefix.text.fertility import fertilities
 from polyprefix.text.prepare import Examples, Tokens, load_examples, tokenise
 from polyprefix.training.checkpoint import Checkpoint
 from polyprefix.training.loop import TrainReport, train
-from polyprefix.types import RunResult
+from polyprefix.types import Prediction, RunResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,7 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
     report = train(
         model, tokens.train, tokens.validation, config, reporter=reporter, log=log,
         checkpoint=Checkpoint(folder.unfinished.checkpoint, folder.train_log if group.main else None, checkpoint_seconds),
+        watched=tokens.watched,
     )  # fmt: skip
     if report.steps:
         save_adapter(model, folder.adapter, task=learned(config, task, tokens), write=group.main)
@@ -196,15 +199,35 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
         model, examples.test, tokens.test, config.eval.token_budget, reporter, f"test {method.name}", folder.unfinished,
         task.score,
     )  # fmt: skip
+    record = label_priors(inputs, config, model, answers, reporter)
     if not group.main:
         return out / group.agree(config.run_id())
     flat = [p for items in answers.predictions.values() for p in items]
     write_predictions(folder.predictions, flat, [task.correctness(p) for p in flat])
+    if record is not None:
+        write_record(folder.path, record)
 
     first_step = inputs.seconds + report.first_step - start if report.first_step else None
     finished = folder.finish(result_of(inputs, config, model, report, answers, first_step))
     group.agree(config.run_id())  # the others go on when everything is written
     return finished
+
+
+def label_priors(
+    inputs: Inputs, config: RunConfig, model: AdaptedModel, answers: Answers, reporter: Reporter
+) -> CalibrationRecord | None:
+    """What calibration needs beside the test answers: answers to validation examples, by the final weights, and to prompts that ask
+    nothing.
+
+    Returns:
+        None where answers are generated, or labels are not the same in every example.
+    """
+    examples, tokens, budget = inputs.examples, inputs.tokens, config.eval.token_budget
+    validated: list[Prediction] = []
+    if inputs.task.info.labels and examples.validation:
+        rows, encoded = {"validation": examples.validation}, {"validation": tokens.validation}
+        validated = predict(model, rows, encoded, budget, reporter, "validation").predictions["validation"]
+    return calibration_record(model, inputs.task, examples, tokens, answers.predictions, validated, budget)
 
 
 def result_of(
@@ -245,7 +268,10 @@ def result_of(
             device=model.device,
             dtype=model.hook.dtype,
             first_step=first_step,
-            validation=(report.validation_size * len(report.validation), report.validation_seconds),
+            validation=(
+                (report.validation_size + report.watched_size) * len(report.validation),
+                report.validation_seconds,
+            ),
         ),
         notes=(*examples.notes, *inputs.tokens.notes, *report.notes(), *written, *told),
         baselines=task.baselines(inputs.source, examples.test) if not report.steps else {},

@@ -90,9 +90,9 @@ def test_a_saved_result_is_a_run_folder(result: pp.Result, tmp_path: Path) -> No
     saved = result.save(tmp_path)
     assert saved.folder == tmp_path / result.run_id
     again = pp.Result.load(saved.folder)
-    assert again.record == result.record
+    assert again.record == result.record and again.calibration == result.calibration is not None
     assert {path.name for path in saved.folder.iterdir()} == {
-        "adapter", "config.yaml", "predictions.parquet", "result.json", "train.jsonl"
+        "adapter", "calibration.json", "config.yaml", "predictions.parquet", "result.json", "train.jsonl"
     }  # fmt: skip
     table = pp.load_results(tmp_path)
     assert list(table.runs.index) == [result.run_id] and len(table.examples) == len(result.predictions)

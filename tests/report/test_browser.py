@@ -73,7 +73,7 @@ def test_it_is_quick_small_and_asks_for_nothing(tab: Tab, report: Path) -> None:
 def test_every_chart_is_drawn(tab: Tab) -> None:
     tab.page.emulate_media(media="print")  # paper has the charts of all tasks and models
     figures = tab.page.locator("figure")
-    assert figures.count() == 1 + 4 * 7 + 2
+    assert figures.count() == 1 + 4 * 8 + 2
     for i in range(figures.count()):
         figure = figures.nth(i)
         assert figure.evaluate(COUNT) == int(figure.get_attribute("data-marks")) > 0, figure.get_attribute("id")
@@ -180,5 +180,5 @@ def test_data_runs_nothing(browser: Any, tmp_path: Path) -> None:
 
 def test_without_javascript_all_tables_and_charts_are_there(browser: Any, report: Path) -> None:
     tab = Tab(browser, report, java_script_enabled=False)
-    assert tab.page.locator("table.heat:visible").count() == 4 and tab.page.locator("figure:visible").count() == 31
+    assert tab.page.locator("table.heat:visible").count() == 4 and tab.page.locator("figure:visible").count() == 35
     tab.context.close()

@@ -104,13 +104,13 @@ def test_every_section_and_chart_is_there(small_page: str) -> None:
     page = Page(small_page)
     ids = [str(a["id"]) for _, a in page.elements if "id" in a]
     assert len(ids) == len(set(ids))
-    for section in ("runs", "methods", "heat", "differences", "groups", "cost", "scaling", "ablations", "map", "distance",
-                    "examples", "missing", "files", "how"):  # fmt: skip
+    for section in ("runs", "methods", "heat", "differences", "verdicts", "calibration", "groups", "cost", "scaling", "ablations",
+                    "map", "distance", "examples", "missing", "files", "how"):  # fmt: skip
         assert section in ids
     charts = [a for tag, a in page.elements if tag == "figure"]
-    assert len(charts) == 1 + 4 * (3 + 2 + 1 + 1) + 2
+    assert len(charts) == 1 + 4 * (3 + 2 + 1 + 1 + 1) + 2
     tables = sum(tag == "table" for tag, _ in page.elements)
-    assert tables >= len(charts) + 4 * 3 + 2
+    assert tables >= len(charts) + 4 * 3 + 2  # answers of this study have no log-likelihoods, so nothing is calibrated
     labels = [a.get("aria-label") for tag, a in page.elements if tag == "svg" and a.get("role") == "img"]
     assert len(labels) == len(charts) and all(labels)
 

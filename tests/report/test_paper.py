@@ -98,7 +98,7 @@ def test_figures_are_vectors_with_their_fonts(tmp_path: Path) -> None:
 def test_the_command_writes_every_format(polyprefix: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     for method in ("none", "prefix"):
         folder = write_cell(tmp_path / "runs", CODES, method=method)
-    for form, expected in {"md": 1, "csv": 1, "tex": 4, "svg": 8}.items():
+    for form, expected in {"md": 1, "csv": 1, "tex": 4, "svg": 9}.items():
         status, out, _ = polyprefix("report", tmp_path / "runs", "--format", form, "--out", tmp_path / form)
         assert status == 0 and f"wrote {expected} files" in out
         assert len(list((tmp_path / form).iterdir())) == expected

@@ -14,6 +14,7 @@ from torch import Tensor
 from polyprefix.adapters import registry
 from polyprefix.adapters.adapted import AdaptedModel, attach
 from polyprefix.config import RunConfig, TrainConfig
+from polyprefix.evaluation.loglikelihood import Ranked
 from polyprefix.progress import Silent
 from polyprefix.testing.tiny import tiny_base
 from polyprefix.training import validation
@@ -126,7 +127,7 @@ def test_chance_is_taken_for_learned_in_at_most_a_twentieth(choices: bool, monke
         measured = validation.Validation(model, rows, "last", False, None, reporter=Silent(), log=lambda record: None)
         for step in (0, 1):
             values = torch.randn(len(rows), len(measured.ranked[0].choices), generator=random).tolist()
-            ranked = [validation.Ranked(item, tuple(v)) for item, v in zip(measured.ranked, values, strict=True)]
+            ranked = [Ranked(item, tuple(v)) for item, v in zip(measured.ranked, values, strict=True)]
             monkeypatch.setattr(validation, "loglikelihood", lambda *args, ranked=ranked: ranked)
             measured.measure(step)
         found += measured.learned() is True

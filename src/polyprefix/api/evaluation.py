@@ -18,7 +18,7 @@ from polyprefix.evaluation.predictions import predict
 from polyprefix.methods.none import NoAdapter
 from polyprefix.models.load import BaseModel
 from polyprefix.progress import interactive
-from polyprefix.recipe import Inputs, result_of, tokens_for
+from polyprefix.recipe import Inputs, label_priors, result_of, tokens_for
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks._source_languages import languages_of_adapter
 from polyprefix.tasks.base import Source, Task
@@ -89,7 +89,8 @@ def _evaluate(adapted: AdaptedModel, task: Task, given: dict[str, Any], hub: Pat
     report = record.report if record else TrainReport()
     result = result_of(inputs, as_read, adapted, report, answers, None)
     result = replace(result, run_id=config.run_id(), config=config.model_dump(mode="json"))
-    return Result.of(result, task, answers.predictions, adapted if adapted.trainable() else None)
+    found = Result.of(result, task, answers.predictions, adapted if adapted.trainable() else None)
+    return replace(found, calibration=label_priors(inputs, as_read, adapted, answers, interactive(progress)))
 
 
 def _config(adapted: AdaptedModel, record: TrainingRecord | None, task: Task, given: dict[str, Any]) -> RunConfig:

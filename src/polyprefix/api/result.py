@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from polyprefix import languages
 from polyprefix.api.plot import Plot, dot_plot
+from polyprefix.calibration.record import CalibrationRecord, read_record, write_record
 from polyprefix.config import RunConfig, task_title
 from polyprefix.errors import OutputError
 from polyprefix.results.files import ADAPTER, PREDICTIONS, TRAIN_LOG, read_predictions, read_result, write_predictions
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from polyprefix.adapters.adapted import AdaptedModel
+    from polyprefix.statistics.verdicts import Verdicts
     from polyprefix.tasks.base import Task
 
 SCORE_COLUMNS = ("language", "name", "metric", "value", "n", "ci95_low", "ci95_high")
@@ -37,6 +39,8 @@ class Result:
     `correct`, the main metric of that example."""
     folder: Path | None = None
     """The folder of the run; None until it is saved."""
+    calibration: CalibrationRecord | None = None
+    """What calibration needs beside the predictions, as `calibration.json` has it; None where a run kept none."""
     adapted: AdaptedModel | None = None
     """The adapted model, where one was evaluated in this process; `save` writes its adapter."""
 
@@ -50,7 +54,7 @@ class Result:
     ) -> Result:
         """The result of predictions in memory: language -> predictions."""
         flat = [prediction for found in predictions.values() for prediction in found]
-        return cls(record, _frame(flat, [task.correctness(prediction) for prediction in flat]), None, adapted)
+        return cls(record, _frame(flat, [task.correctness(prediction) for prediction in flat]), adapted=adapted)
 
     @classmethod
     def load(cls, folder: str | Path) -> Result:
@@ -60,7 +64,7 @@ class Result:
             OutputError: if the folder holds none, or a file is damaged.
         """
         place = Path(folder)
-        return cls(read_result(place), _frame(*read_predictions(place / PREDICTIONS)), place)
+        return cls(read_result(place), _frame(*read_predictions(place / PREDICTIONS)), place, read_record(place))
 
     @property
     def run_id(self) -> str:
@@ -95,13 +99,27 @@ class Result:
             frame.insert(place, name, value)
         return frame
 
+    def verdicts(self, base: Result | None = None, **options: Any) -> Verdicts:
+        """For each language: clearly above the base model and chance, not clear, or do not use.
+
+        Args:
+            base: the base model's result on the same examples; without it verdicts are about chance alone.
+            options: as `pp.verdicts`.
+
+        Raises:
+            OutputError, ConfigError, LanguageError: as `pp.verdicts`.
+        """
+        from polyprefix.api.verdicts import verdicts
+
+        return verdicts([self] if base is None else [self, base], **options)
+
     def plot(self) -> Plot:
         """A dot for each language with its 95% interval, from the highest score to the lowest."""
         shown = self.scores[self.scores["metric"] == self.metric].sort_values("value", ascending=False)
         return dot_plot(shown, self.metric, self._title)
 
     def save(self, folder: str | Path) -> Result:
-        """Write `FOLDER/RUN_ID/` with the files of a run: settings, result, predictions, adapter, training log.
+        """Write `FOLDER/RUN_ID/` with the files of a run: settings, result, predictions, what calibration needs, adapter, training log.
 
         The command's `compare`, `report` and `predict` read it, and so do `load_results` and `Predictor`.
 
@@ -121,6 +139,8 @@ class Result:
         out.write_config(config)
         flat = [Prediction(**row) for row in self.predictions.drop(columns="correct").to_dict("records")]
         write_predictions(out.predictions, flat, list(self.predictions["correct"]))
+        if self.calibration is not None:
+            write_record(out.path, self.calibration)
         if self.adapted is not None:
             save_adapter(self.adapted, out.path / ADAPTER)
             if record := self.adapted.training_record:

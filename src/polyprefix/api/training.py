@@ -126,7 +126,13 @@ def train(
     log: list[dict[str, Any]] = []
     try:
         report = train_adapter(
-            adapted, tokens.train, tokens.validation, config, reporter=interactive(progress), log=log.append
+            adapted,
+            tokens.train,
+            tokens.validation,
+            config,
+            reporter=interactive(progress),
+            log=log.append,
+            watched=tokens.watched,
         )
     except BaseException:
         adapted.detach()
@@ -159,5 +165,7 @@ def _frame(log: list[dict[str, Any]]) -> pd.DataFrame:
 
     rows: dict[int, dict[str, Any]] = {}
     for record in log:
+        if "watched" in record:
+            continue  # a row for each language: those of `report.validation`
         rows.setdefault(record["step"], {}).update(record)
     return pd.DataFrame(list(rows.values()))

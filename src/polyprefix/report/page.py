@@ -30,6 +30,7 @@ from polyprefix.report.findings import finding, overall
 from polyprefix.report.grid import Grid
 from polyprefix.report.view import Cell, View, marked, training_note
 from polyprefix.results.table import flatten
+from polyprefix.statistics.calibration import LEVELS, LanguageCalibration, LevelCalibration, SystemCalibration
 from polyprefix.statistics.groups import GROUPINGS
 
 DARK = {
@@ -96,7 +97,7 @@ def _environment() -> Environment:
     for helper in (
         figures.percent, figures.signed, figures.interval, figures.p_value, duration, figures.costs, figures.trained_share,
         shade, limits, reach,
-        group_names, across_seeds, facts, settings,
+        group_names, across_seeds, facts, settings, by_level, by_language,
     ):  # fmt: skip
         environment.globals[helper.__name__] = helper
     environment.tests["match_prefix"] = lambda name, prefix: name.startswith(prefix + "-")
@@ -107,6 +108,7 @@ def _environment() -> Environment:
         "training_note": training_note,
         "light": {name: colour for name, colour in vega.PAPER.items() if name in DARK},
         "groupings": SHOWN_GROUPS,
+        "LEVELS": LEVELS,
         "STARS": figures.STARS,
         "colours": vega.METHOD_COLOURS,
     }
@@ -196,6 +198,16 @@ def reach(view: View) -> float:
 def group_names(language: Language) -> dict[str, str]:
     """Grouping -> the group of the language."""
     return {grouping: GROUPINGS[grouping](language) for grouping in SHOWN_GROUPS}
+
+
+def by_level(system: SystemCalibration) -> dict[str, LevelCalibration]:
+    """Resource level -> calibration there."""
+    return {one.level: one for one in system.levels}
+
+
+def by_language(system: SystemCalibration) -> dict[str, LanguageCalibration]:
+    """Language -> raw and calibrated figures."""
+    return {one.language: one for one in system.languages}
 
 
 def across_seeds(view: View, method: str) -> Sequence[float]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from polyprefix import languages
 from polyprefix.config import ENGLISH
+from polyprefix.errors import OutputError
 from polyprefix.results.trained_in import UNTRAINED, ZERO_SHOT
+from polyprefix.statistics.calibration import SystemCalibration, setting_calibrations
 from polyprefix.statistics.comparisons import PairedComparison, SettingComparison, SystemSummary
 from polyprefix.statistics.contrasts import Contrast
 from polyprefix.statistics.seeds import scores_over_seeds
 from polyprefix.statistics.settings import Setting
+from polyprefix.statistics.verdicts import SystemVerdicts, setting_verdicts
 from polyprefix.types import Score
 
 if TYPE_CHECKING:
@@ -151,6 +154,22 @@ class View:
         """(method, grouping, name) -> difference to the baseline."""
         found = self.comparison.by_group if self.comparison else ()
         return {(one.system, one.grouping, one.name): one for one in found}
+
+    @cached_property
+    def calibrated(self) -> Mapping[str, SystemCalibration]:
+        """Method -> raw and batch-calibrated figures, of methods whose answers are chosen labels."""
+        return {one.system: one for one in setting_calibrations(self.setting, "batch")}
+
+    def verdicts(self, method: str) -> SystemVerdicts | None:
+        """Verdicts on a method against the base model and chance; None where nothing is common or known."""
+        base = self.setting.base
+        names = [name for name in self.setting.systems if name in (method, base)]
+        narrow = replace(self.setting, systems={name: self.setting.systems[name] for name in names})
+        try:
+            (found,) = setting_verdicts(narrow, base)
+        except OutputError:
+            return None
+        return found
 
     @cached_property
     def groups(self) -> Mapping[tuple[str, str], tuple[str, ...]]:

@@ -5,6 +5,7 @@
 | `result.json`         | one `RunResult`; it is written last, and a folder without it is no result  |
 | `config.yaml`         | the resolved settings                                                      |
 | `predictions.parquet` | one row an answer (`PREDICTION_COLUMNS`), zstd                             |
+| `calibration.json`    | what calibration needs beside them (polyprefix.calibration.record)         |
 | `train.jsonl`         | one line a training record (polyprefix.results.log)                        |
 | `adapter/`            | safetensors and JSON, written by the method                                |
 """

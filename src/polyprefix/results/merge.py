@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from polyprefix.calibration.record import CalibrationRecord
 from polyprefix.types import RunResult
 
 OF_THE_TEST = (
@@ -26,6 +27,7 @@ class Loaded:
     examples: pa.Table
     metric: str
     folder: Path | None
+    calibration: CalibrationRecord | None = None
 
     @property
     def name(self) -> str:

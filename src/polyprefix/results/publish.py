@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from polyprefix.atomic import output_errors
+from polyprefix.calibration.record import CALIBRATION
 from polyprefix.errors import OutputError
 from polyprefix.results.files import (
     CONFIG,
@@ -41,7 +42,7 @@ def keep(run: Path, out: Path, *, texts: bool = False) -> Path:
     with output_errors(copy):
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir(parents=True)
-        for name in (CONFIG, TRAIN_LOG):
+        for name in (CONFIG, TRAIN_LOG, CALIBRATION):
             if (run / name).exists():
                 shutil.copyfile(run / name, copy / name)
     said = predictions if texts else [dataclasses.replace(prediction, text="") for prediction in predictions]

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polyprefix.calibration.record import CalibrationRecord, read_record
 from polyprefix.config import ADDED_LATER, DEFAULT_PROTOCOL, task_title
 from polyprefix.errors import ConfigError, OutputError, nearest
 from polyprefix.results.examples import EXAMPLE_COLUMNS, as_frame, examples_of, read_examples
@@ -42,11 +43,12 @@ RUN_COLUMNS = (
     "task", "model", "method", "settings", "shots", "shot_language", "source_languages", "target_languages", "target_size", "seed", "metric",
     "trainable_parameters", "total_parameters", "learned",
     "scores", "cost", "notes", "baselines", "fertility", "training", "origins", "answers", "config", "provenance", "folder",
+    "calibration",
 )  # fmt: skip
 """`task` and `model` end in the first digits of a digest where two of one name have different content. `settings` are those of the
 system, flat (`method.length`). `source_languages` are empty where nothing is trained. `learned` says whether validation was better than
 chance, None where that was not measured. `scores` maps language -> metric -> `Score`, as `result.json` does; `folder` is None for results in
-memory."""
+memory; `calibration` is the `CalibrationRecord` of `calibration.json`, None where a run kept none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,24 @@ class ResultsTable:
             _require_mean(run, examples[mine], metric)
         return replace(self, runs=runs, examples=examples)
 
+    def with_calibration(self, calibration: str) -> ResultsTable:
+        """The runs whose answers are chosen labels, with calibrated accuracy as main metric: `accuracy, batch-calibrated`.
 
-def read_table(folders: Sequence[Path], metric: str | None = None) -> ResultsTable:
+        Raw scores and answers stay beside it. `notes` names runs that cannot be calibrated.
+
+        Args:
+            calibration: one of `polyprefix.calibration.answers.CALIBRATIONS`.
+
+        Raises:
+            ConfigError: if there is no such calibration, or no run that can be calibrated.
+        """
+        from polyprefix.calibration.answers import check_calibration
+        from polyprefix.calibration.table import with_calibration
+
+        return with_calibration(self, check_calibration(calibration))
+
+
+def read_table(folders: Sequence[Path], metric: str | None = None, calibration: str | None = None) -> ResultsTable:
     """The table of every finished run in some folders.
 
     Runs that were tested in no language, such as those that choose settings in a study, are passed over. A run that cannot be read is
@@ -88,10 +106,11 @@ def read_table(folders: Sequence[Path], metric: str | None = None) -> ResultsTab
     Args:
         folders: of runs, or of folders of runs.
         metric: the main metric of every run, one with a value for each example; None means the task's own.
+        calibration: as `ResultsTable.with_calibration`; None means raw answers.
 
     Raises:
         OutputError: if a folder is missing.
-        ConfigError: as `ResultsTable.with_metric`.
+        ConfigError: as `ResultsTable.with_metric` and `with_calibration`.
     """
     loaded: list[Loaded] = []
     unread: list[str] = []
@@ -100,18 +119,23 @@ def read_table(folders: Sequence[Path], metric: str | None = None) -> ResultsTab
             result = read_result(folder)
             if result.scores:
                 main = _main_metric(result, str(folder))
-                loaded.append(Loaded(result, read_examples(folder / PREDICTIONS, result, main), main, folder))
+                examples = read_examples(folder / PREDICTIONS, result, main)
+                loaded.append(Loaded(result, examples, main, folder, read_record(folder)))
         except OutputError as error:
             unread.append(str(error))
     table = _table(loaded, unread)
-    return table if metric is None else table.with_metric(metric)
+    table = table if metric is None else table.with_metric(metric)
+    return table if calibration is None else table.with_calibration(calibration)
 
 
-def table_of(results: Iterable[tuple[RunResult, pd.DataFrame]]) -> ResultsTable:
+def table_of(
+    results: Iterable[tuple[RunResult, pd.DataFrame]], records: Mapping[str, CalibrationRecord] | None = None
+) -> ResultsTable:
     """The table of results in memory.
 
     Args:
         results: each with its predictions, a frame with the columns of `predictions.parquet`.
+        records: run id -> what calibration may use beside the predictions.
 
     Raises:
         OutputError: if a frame lacks a column, or its examples do not give the scores of the result.
@@ -119,7 +143,8 @@ def table_of(results: Iterable[tuple[RunResult, pd.DataFrame]]) -> ResultsTable:
     loaded = []
     for result, frame in results:
         main = _main_metric(result, result.run_id)
-        loaded.append(Loaded(result, examples_of(frame, result, main), main, None))
+        record = (records or {}).get(result.run_id)
+        loaded.append(Loaded(result, examples_of(frame, result, main), main, None, record))
     return _table(loaded, [])
 
 
@@ -171,7 +196,8 @@ def _row(one: Loaded, task: str, model: str) -> dict[str, Any]:
         "source_languages": trained.sources if trained.trains else (), "target_languages": trained.targets,
         "target_size": trained.target_size, "seed": int(config.get("seed", 0)),
         "metric": one.metric, "trainable_parameters": int(result.parameters.get("trainable", 0)),
-        "total_parameters": int(result.parameters.get("total", 0)), "folder": one.folder, "learned": result.training.get("learned"),
+        "total_parameters": int(result.parameters.get("total", 0)), "folder": one.folder, "calibration": one.calibration,
+         "learned": result.training.get("learned"),
         **{key: getattr(result, key) for key in (
             "scores", "cost", "notes", "baselines", "fertility", "training", "origins", "answers", "config", "provenance",
         )},

@@ -27,11 +27,11 @@ class TrainedIn:
     def of(cls, config: Mapping[str, Any]) -> TrainedIn:
         """As the settings of a result say it; those of earlier versions were trained in English."""
         train = config.get("train") or {}
-        steps = train["epochs"] if train.get("epochs") is not None else train.get("steps", 1)
+        steps = train["epochs"] if train.get("epochs") is not None else train.get("steps")
         size = config.get("target_size")
         return cls(
             tuple(config.get("source_languages", (ENGLISH,))), tuple(config.get("target_languages", ())),
-            None if size is None else int(size), bool(config.get("adapter") or steps),
+            None if size is None else int(size), bool(config.get("adapter")) or steps != 0,
         )  # fmt: skip
 
     @property

@@ -41,6 +41,7 @@ def compare(
     metric: str | None = None,
     resamples: int = RESAMPLES,
     mixed: bool | None = None,
+    calibration: str | None = None,
 ) -> Comparison:
     """Compare every system in a table of results with a baseline, on the same task and model.
 
@@ -50,12 +51,14 @@ def compare(
         metric: one that has a value for each example; None is each task's main metric.
         resamples: of the ranking's bootstrap.
         mixed: whether to fit mixed-effects models; None fits those that take few seconds.
+        calibration: of answers; None compares raw ones.
 
     Raises:
         OutputError: if there is nothing to compare, or a file is damaged.
         ConfigError: if the baseline or the metric is not there.
     """
     table, where = _table(source, metric)
+    table = table if calibration is None else table.with_calibration(calibration)
     settings = _comparable(table, where)
     bases = [_baseline(setting, baseline) for setting in settings]
     if not any(bases):

@@ -114,7 +114,7 @@ def interval_of(value: float, variance: Variance, level: float = LEVEL) -> tuple
     return value - half, value + half
 
 
-def score_interval(value: float, variance: Variance) -> tuple[float, float]:
+def score_interval(value: float, variance: Variance, level: float = LEVEL) -> tuple[float, float]:
     """Wilson's interval, with t in place of z, of as many examples as would give one run that precision.
 
     That number is `p (1 - p) / variance` (E. Korn and B. Graubard, Survey Methodology 24, 1998). Where no answer differs from
@@ -122,8 +122,8 @@ def score_interval(value: float, variance: Variance) -> tuple[float, float]:
     """
     chance = value * (1 - value)
     if chance < NEGLIGIBLE or variance.total < NEGLIGIBLE**2:
-        return wilson(value, max(1, variance.count))
-    return wilson(value, chance / variance.total, quantile(variance.degrees))
+        return wilson(value, max(1, variance.count), normal_quantile(level))
+    return wilson(value, chance / variance.total, quantile(variance.degrees, level))
 
 
 def p_value(value: float, variance: Variance) -> float:
@@ -135,6 +135,13 @@ def p_value(value: float, variance: Variance) -> float:
     if variance.total <= NEGLIGIBLE**2:
         return float(abs(value) <= NEGLIGIBLE)
     return float(2 * stdtr(variance.degrees, -abs(value) / np.sqrt(variance.total)))
+
+
+def normal_quantile(level: float = LEVEL) -> float:
+    """Of the normal distribution, for a two-sided interval."""
+    from scipy.special import ndtri
+
+    return float(ndtri((1 + level) / 2))
 
 
 def quantile(degrees: float, level: float = LEVEL) -> float:

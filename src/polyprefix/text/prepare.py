@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from polyprefix.config import RunConfig
@@ -17,6 +17,7 @@ from polyprefix.tasks.base import Source, Task
 from polyprefix.text.mixture import TrainingData, training_data
 from polyprefix.text.shots import choose_shot_languages, load_shots, shots_note, shots_text, with_shots
 from polyprefix.text.tokens import END, TokenizedPrompt, common_prefix_length, encode, needs_end
+from polyprefix.text.watched import watched_examples
 from polyprefix.types import Example
 
 
@@ -34,9 +35,11 @@ class Examples:
     shots: Mapping[str, Sequence[Example]]
     """Test language -> few-shot examples in front of its prompts; empty without shots."""
     notes: tuple[str, ...]
+    watched: Mapping[str, Sequence[Example]] = field(default_factory=dict)
+    """Language -> validation examples that are measured during training and decide nothing."""
 
     def digest(self, *, training: bool) -> str:
-        """SHA-256 over them, in hexadecimal: equal where the same texts with the same answers were read.
+        """SHA-256 over what decides a result, in hexadecimal: equal where the same texts with the same answers were read.
 
         Args:
             training: whether those of training and validation count too.
@@ -69,6 +72,7 @@ class Tokens:
     """The few-shot examples in front of every training prompt, as text."""
     end: str = ""
     """What ends every choice; empty where no choice begins with another."""
+    watched: Mapping[str, Sequence[TokenizedPrompt]] = field(default_factory=dict)
 
 
 def choose_languages(task: Task, config: RunConfig) -> tuple[str, ...]:
@@ -119,7 +123,8 @@ def load_examples(task: Task, config: RunConfig, source: Source) -> Examples:
         notes.append(shots_note(config, of_shots))
     shots = {code: solved[language] for code, language in of_shots.items()}
     train_shots = solved[of_training[0]] if of_training else []
-    return Examples(learned.train, learned.validation, test, train_shots, shots, tuple(notes))
+    watched = watched_examples(task, config, source, tuple(test)) if config.trains and learned.validation else {}
+    return Examples(learned.train, learned.validation, test, train_shots, shots, tuple(notes), watched)
 
 
 def _test_data(task: Task, config: RunConfig, source: Source) -> tuple[dict[str, list[Example]], list[str]]:
@@ -168,6 +173,7 @@ def _encoded(
 
     train = tokens(examples.train, examples.train_shots, True)
     validation = tokens(examples.validation, examples.train_shots, True)
+    watched = {code: tokens(items, examples.train_shots, True) for code, items in examples.watched.items()}
     test = {code: tokens(items, examples.shots.get(code, ()), False) for code, items in examples.test.items()}
     rows = [item.ids for item in (*train, *validation)] or [item.ids for item in next(iter(test.values()))]
     instruction = tokenizer.decode(rows[0][: common_prefix_length(rows)], skip_special_tokens=True) if rows else ""
@@ -177,4 +183,6 @@ def _encoded(
         for part, items in parts.items()
         if (count := sum(item.cut for item in items))
     ]
-    return Tokens(train, validation, test, instruction, tuple(notes), shots_text(task, examples.train_shots))
+    return Tokens(
+        train, validation, test, instruction, tuple(notes), shots_text(task, examples.train_shots), watched=watched
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any
@@ -59,6 +59,8 @@ class TrainReport:
     """What was measured, from before the first step on; empty without validation examples."""
     validation_size: int = 0
     """Examples behind each of these."""
+    watched_size: int = 0
+    """Examples of other languages that are measured with them."""
     validation_seconds: float = 0.0
     chance: float | None = None
     """Accuracy on them without having learned anything; None without choices."""
@@ -74,7 +76,7 @@ class TrainReport:
         return {
             "steps": self.steps, "epochs": self.epochs, "stopped": self.stopped, "kept_step": self.kept_step,
             "learned": self.learned, "still_improving": self.stopped == "bound", "chance": self.chance,
-            "validation_size": self.validation_size, "validation": [asdict(point) for point in self.validation],
+            "validation_size": self.validation_size, "watched_size": self.watched_size, "validation": [asdict(point) for point in self.validation],
         }  # fmt: skip
 
     def notes(self) -> tuple[str, ...]:
@@ -110,6 +112,7 @@ def train(
     reporter: Reporter,
     log: Callable[[dict[str, Any]], None],
     checkpoint: Checkpoint | None = None,
+    watched: Mapping[str, Sequence[TokenizedPrompt]] | None = None,
 ) -> TrainReport:
     """Train the adapter in place and leave it with the weights that `run.train.keep` says.
 
@@ -117,6 +120,7 @@ def train(
         examples, validation: tokenised.
         run: its training settings, with every `None` filled in from the method's defaults, and its seed.
         log: receives one record a step and one a validation.
+        watched: language -> further validation examples that are measured and decide nothing.
         checkpoint: where an interrupted training goes on from, and where this one is kept.
 
     Raises:
@@ -131,8 +135,9 @@ def train(
     torch.manual_seed(run.seed)  # of dropout
     optimizer = Optimizer(model, examples, config, length)
     measured = Validation(
-        model, validation, config.keep or "best", not length.fixed, run.eval.token_budget, reporter=reporter, log=log
-    )
+        model, validation, config.keep or "best", not length.fixed, run.eval.token_budget, reporter=reporter, log=log,
+        watched=watched,
+    )  # fmt: skip
     training = _Training(length, optimizer, measured, len(examples), reporter=reporter, log=log, checkpoint=checkpoint)
     training.resume()
     model.train()
@@ -257,7 +262,8 @@ class _Training:
         return TrainReport(
             self.done, seen, seen / self.examples, self.clock.seconds, self.optimizer.work(), self.optimizer.memory(),
             self.first_step, self.stopped or "length", validation.kept.step or self.done, tuple(validation.points),
-            len(validation.examples), validation.clock.seconds, validation.chance, validation.learned(), self.resumed_at,
+            len(validation.examples), sum(len(right) for _, right in validation.watched.values()),
+            validation.clock.seconds, validation.chance, validation.learned(), self.resumed_at,
         )  # fmt: skip
 
 

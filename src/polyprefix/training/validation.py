@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -14,9 +14,9 @@ from torch.distributed.tensor import DTensor
 
 from polyprefix.adapters.adapted import AdaptedModel
 from polyprefix.engine.cost import Stopwatch
-from polyprefix.evaluation.loglikelihood import Ranked, loglikelihood
+from polyprefix.evaluation.loglikelihood import loglikelihood
 from polyprefix.models.sharded import whole
-from polyprefix.progress import Reporter
+from polyprefix.progress import Bar, Reporter
 from polyprefix.text.tokens import TokenizedPrompt
 
 IMPROVEMENT = 0.01
@@ -36,6 +36,8 @@ class Validated:
     """Mean log-likelihood of the right answers, in nats."""
     accuracy: float | None
     """Share of examples whose right answer is the likeliest; None without choices."""
+    watched: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Language -> `log_likelihood` and, with choices, `accuracy` of the languages that decide nothing."""
 
 
 class Validation:
@@ -43,7 +45,7 @@ class Validation:
 
     def __init__(
         self, model: AdaptedModel, examples: Sequence[TokenizedPrompt], keep: Keep, cycles: bool, token_budget: int | None,
-        *, reporter: Reporter, log: Callable[[dict[str, Any]], None],
+        *, reporter: Reporter, log: Callable[[dict[str, Any]], None], watched: Mapping[str, Sequence[TokenizedPrompt]] | None = None,
     ) -> None:  # fmt: skip
         """Nothing is measured yet.
 
@@ -51,10 +53,11 @@ class Validation:
             keep: which weights `restore` gives back (`TrainConfig.keep`).
             cycles: whether steps are measured at the ends of cycles, so that the weights of the best cycle are the last decayed ones.
             log: receives one record a measurement.
+            watched: language -> examples that are measured too and decide nothing.
         """
         self.model, self.examples = model, examples
-        self.ranked = [replace(item, choices=item.choices or (item.target,)) for item in examples]
-        self.right = [item.choices.index(item.target) for item in self.ranked]
+        self.ranked, self.right = _to_rank(examples)
+        self.watched = {code: _to_rank(items) for code, items in (watched or {}).items()}
         self.keep, self.cycles, self.token_budget = keep, cycles, token_budget
         self.reporter, self.log = reporter, log
         self.clock = Stopwatch()
@@ -97,15 +100,15 @@ class Validation:
         Returns:
             Whether the mean log-likelihood of the right answers is better by `IMPROVEMENT` than that of the kept weights.
         """
-        with self.clock, self.reporter.phase(f"validate after step {step}", len(self.examples)) as bar:
-            ranked = loglikelihood(self.model, self.ranked, self.token_budget, bar.advance)
-        values = [r.log_likelihoods[answer] for r, answer in zip(ranked, self.right, strict=True)]
-        point = Validated(step, sum(values) / len(values), self._accuracy(ranked))
+        count = len(self.examples) + sum(len(right) for _, right in self.watched.values())
+        with self.clock, self.reporter.phase(f"validate after step {step}", count) as bar:
+            values, own = self._measured(self.ranked, self.right, bar)
+            others = {code: self._measured(*items, bar)[1] for code, items in self.watched.items()}
+        point = Validated(step, own["log_likelihood"], own.get("accuracy"), others)
         self.points.append(point)
-        figures = {"validation_log_likelihood": point.log_likelihood}
-        self.log(
-            {"step": step, **figures} | ({} if point.accuracy is None else {"validation_accuracy": point.accuracy})
-        )
+        self.log({"step": step, **_prefixed("validation", own)})
+        for code, figures in others.items():
+            self.log({"step": step, "watched": code, **_prefixed("watched", figures)})
         if not step:
             self.first = values
             return True
@@ -115,10 +118,16 @@ class Validation:
             self._keep()
         return improved
 
-    def _accuracy(self, ranked: Sequence[Ranked]) -> float | None:
-        if not self.chosen:
-            return None
-        return sum(r.best == answer for r, answer in zip(ranked, self.right, strict=True)) / len(ranked)
+    def _measured(
+        self, items: Sequence[TokenizedPrompt], right: Sequence[int], bar: Bar
+    ) -> tuple[list[float], dict[str, float]]:
+        """Log-likelihood of each right answer, and the figures of all."""
+        ranked = loglikelihood(self.model, items, self.token_budget, bar.advance)
+        values = [r.log_likelihoods[answer] for r, answer in zip(ranked, right, strict=True)]
+        figures = {"log_likelihood": sum(values) / len(values)}
+        if self.chosen:
+            figures["accuracy"] = sum(r.best == answer for r, answer in zip(ranked, right, strict=True)) / len(ranked)
+        return values, figures
 
     def _is_kept(self, point: Validated) -> bool:
         if self.cycles:
@@ -178,6 +187,16 @@ class Validation:
         parameters = dict(self.model.trainable())
         self.weights = {name: split(weight, parameters[name]) for name, weight in state["weights"].items()}
         self.averaged, self.clock.seconds = state["averaged"], state["seconds"]
+
+
+def _to_rank(examples: Sequence[TokenizedPrompt]) -> tuple[list[TokenizedPrompt], list[int]]:
+    """Prompts with choices, the right answer alone where it is written freely, and its place among them."""
+    ranked = [replace(item, choices=item.choices or (item.target,)) for item in examples]
+    return ranked, [item.choices.index(item.target) for item in ranked]
+
+
+def _prefixed(name: str, figures: Mapping[str, float]) -> dict[str, float]:
+    return {f"{name}_{key}": value for key, value in figures.items()}
 
 
 def _copy(parameter: Tensor) -> Tensor:

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from polyprefix.report.charts.averages import costs, groups, together
 from polyprefix.report.charts.by_language import forest, heat
 from polyprefix.report.charts.geography import distances, world
+from polyprefix.report.charts.learning import learning_curves
 from polyprefix.report.charts.lines import ablations, scaling, shots
+from polyprefix.report.charts.trust import labels, reliability, verdicts
 from polyprefix.report.findings import Overall
 from polyprefix.report.grid import Grid
 from polyprefix.report.vega import Chart
@@ -23,6 +25,10 @@ def view_charts(grid: Grid, view: View) -> Iterator[Chart]:
     """The charts of one task and model."""
     yield from groups(grid, view)
     yield from costs(grid, view)
+    yield from learning_curves(view)
+    yield from verdicts(view)
+    yield from labels(view)
+    yield from reliability(grid, view)
     yield from world(view)
     yield from distances(grid, view)
 

@@ -31,7 +31,7 @@ def scaling(grid: Grid, views: Sequence[View]) -> Iterator[Chart]:
         "number of parameters of the model, on a logarithmic axis.",
     )
     x = "parameters of the model", True, "size", lambda p: f"{p['size']:,} ({p['model']})"
-    yield _line_chart(grid.methods, label, x, points, (metric, others))
+    yield line_chart(grid.methods, label, x, points, (metric, others))
 
 
 def ablations(view: View) -> Iterator[Chart]:
@@ -51,7 +51,7 @@ def ablations(view: View) -> Iterator[Chart]:
         if points:
             names = list(dict.fromkeys(str(point["method"]) for point in points))
             x = short, False, "setting", lambda p: str(p["setting"])
-            yield _line_chart(names, label, x, points, (view.metric, view.setting.others_called))
+            yield line_chart(names, label, x, points, (view.metric, view.setting.others_called))
 
 
 def shots(grid: Grid, task: str) -> Iterator[Chart]:
@@ -79,7 +79,7 @@ def shots(grid: Grid, task: str) -> Iterator[Chart]:
         )
         if points:
             names = [method for method in grid.methods if any(point["method"] == method for point in points)]
-            yield _line_chart(
+            yield line_chart(
                 names,
                 label,
                 ("shots", False, "setting", lambda p: str(p["setting"])),
@@ -125,7 +125,7 @@ def _without(method: str, key: str) -> str:
     return f"{name} ({', '.join(kept)})" if kept else name
 
 
-def _line_chart(
+def line_chart(
     names: Sequence[str],
     label: tuple[str, str, str],
     x: tuple[str, bool, str, Callable[[Row], str]],

@@ -1,0 +1,143 @@
+"""`calibration.json`: what a run keeps so that its answers, and those to later questions, can be calibrated without asking the model again.
+
+| key              | holds                                                                                                  |
+|------------------|--------------------------------------------------------------------------------------------------------|
+| `schema_version` | 1                                                                                                      |
+| `labels`         | the answers to choose from, in the order of all log-likelihoods                                        |
+| `priors`         | language -> `n` test texts, and the `mean` probability of each label over them: no answers are used     |
+| `content_free`   | language -> log-likelihoods of the labels after each content-free input                                |
+| `premise`        | language -> log-likelihoods of the labels after the words that every prompt ends with                  |
+| `validation`     | English validation: `log_likelihoods` of each text, and `targets`, the places of the right labels      |
+
+Log-likelihoods are in nats. What was not measured is empty, and runs of earlier versions have no such file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polyprefix.atomic import write_text
+from polyprefix.calibration.probabilities import mean_probability, pooled
+from polyprefix.errors import OutputError
+from polyprefix.safe_files import read_json
+from polyprefix.scoring.bootstrap import Floats
+
+CALIBRATION = "calibration.json"
+SCHEMA_VERSION = 1
+
+Row = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPrior:
+    """The mean probability of each label over the texts of one language."""
+
+    n: int
+    mean: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """English validation texts."""
+
+    log_likelihoods: tuple[Row, ...] = ()
+    targets: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationRecord:
+    """The content of `calibration.json`."""
+
+    labels: tuple[str, ...]
+    priors: Mapping[str, LabelPrior]
+    content_free: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+    premise: Mapping[str, Row] = field(default_factory=dict)
+    validation: Validation = Validation()
+    schema_version: int = SCHEMA_VERSION
+
+    def prior(self, language: str) -> tuple[Floats, str]:
+        """The prior for a language, and whose it is: its own where it was tested, else the mean of those that were.
+
+        Raises:
+            OutputError: if the run was tested in no language.
+        """
+        if found := self.priors.get(language):
+            return np.array(found.mean), language
+        if not self.priors:
+            raise OutputError("no language was tested, so there is no prior; evaluate the run in some")
+        return pooled([np.array(one.mean) for one in self.priors.values()]), f"{len(self.priors)} tested languages"
+
+
+def priors_of(log_likelihoods: Mapping[str, Floats]) -> dict[str, LabelPrior]:
+    """The priors of languages, from the log-likelihoods `[N, K]` of their texts."""
+    return {code: LabelPrior(len(ll), _row(mean_probability(ll))) for code, ll in log_likelihoods.items()}
+
+
+def write_record(folder: Path, record: CalibrationRecord) -> None:
+    """Write the file: whole or not at all.
+
+    Raises:
+        OutputError: if the folder cannot be written.
+    """
+    write_text(folder / CALIBRATION, json.dumps(asdict(record), ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_record(folder: Path) -> CalibrationRecord | None:
+    """The record in the folder of a run; None where there is none.
+
+    Raises:
+        OutputError: if it is damaged, or of a later version.
+    """
+    path = folder / CALIBRATION
+    try:
+        values = read_json(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path}: damaged or unreadable ({error}); run it again, or delete the file") from None
+    version = values.get("schema_version") if isinstance(values, dict) else None
+    if version != SCHEMA_VERSION:
+        raise OutputError(
+            f"{path}: schema_version is {version}, this version reads {SCHEMA_VERSION}; use the version that wrote it"
+        )
+    try:
+        return _record(values)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise OutputError(f"{path}: malformed ({error}); run it again, or delete the file") from None
+
+
+def _record(values: Mapping[str, Any]) -> CalibrationRecord:
+    """A record of which every row has one finite number for each label."""
+    labels = tuple(str(label) for label in values["labels"])
+    K = len(labels)
+    kept = values["validation"]
+    validation = Validation(_rows(kept["log_likelihoods"], K), tuple(int(t) for t in kept["targets"]))
+    if len(validation.log_likelihoods) != len(validation.targets) or not all(0 <= t < K for t in validation.targets):
+        raise ValueError("targets do not fit the log-likelihoods of validation")
+    priors = {str(code): LabelPrior(int(one["n"]), *_rows([one["mean"]], K)) for code, one in values["priors"].items()}
+    if any(prior.n < 1 or min(prior.mean) <= 0 for prior in priors.values()):
+        raise ValueError("a prior is not positive")
+    return CalibrationRecord(
+        labels,
+        priors,
+        {str(code): _rows(rows, K) for code, rows in values["content_free"].items()},
+        {str(code): _rows([row], K)[0] for code, row in values["premise"].items()},
+        validation,
+    )
+
+
+def _rows(rows: Sequence[Sequence[float]], K: int) -> tuple[Row, ...]:
+    found = tuple(_row(np.array(row, dtype=np.float64)) for row in rows)
+    if any(len(row) != K or not np.isfinite(row).all() for row in found):
+        raise ValueError(f"expected {K} finite numbers, one for each label")
+    return found
+
+
+def _row(values: Floats) -> Row:
+    return tuple(float(value) for value in values)

@@ -1,0 +1,163 @@
+"""Whether answers can be trusted: verdicts by language, labels before and after calibration, reliability by resource level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from polyprefix import languages
+from polyprefix.report.charts.geography import mapped_method
+from polyprefix.report.charts.parts import WIDTH, Row, axis, file_name, scales
+from polyprefix.report.format import ABSENT, interval, percent
+from polyprefix.report.grid import Grid
+from polyprefix.report.vega import METHOD_COLOURS, Chart, Spec
+from polyprefix.report.view import View
+from polyprefix.statistics.verdicts import VERDICTS
+
+COLOURS = ("var(--m3)", "var(--m0)", "var(--m7)")
+"""Of the verdicts, with a shape each."""
+SHAPES = ("circle", "square", "cross")
+
+
+def verdicts(view: View) -> Iterator[Chart]:
+    """The verdicts on the best method, from the highest score to the lowest."""
+    method = mapped_method(view)
+    found = view.verdicts(method) if method else None
+    if found is None:
+        return
+    rows: list[Row] = [
+        {"language": languages.get(one.language).name, "verdict": one.verdict, "value": 100 * one.score,
+         "low": 100 * one.ci[0], "high": 100 * one.ci[1], "base": None if one.base is None else 100 * one.base}
+        for one in found.languages
+    ]  # fmt: skip
+    title = f"{found.metric}, %"
+    y = {"field": "language", "type": "nominal", "title": None, "sort": None}
+    colour = {"field": "verdict", "type": "nominal", "title": None, "scale": {"domain": VERDICTS, "range": COLOURS}}
+    shape = {**colour, "scale": {"domain": VERDICTS, "range": SHAPES}}
+    wide = {"scale": {"domain": [0, 100]}}
+    layers: list[Spec] = [
+        {"mark": {"type": "rule"}, "encoding": {
+            "y": y, "x": axis("low", title, **wide), "x2": {"field": "high"}, "color": colour}},
+        {"mark": {"type": "point", "filled": True, "size": 60, "opacity": 1}, "encoding": {
+            "y": y, "x": axis("value", title, **wide), "color": colour, "shape": shape}},
+    ]  # fmt: skip
+    if found.base:
+        layers.append({"mark": {"type": "tick", "color": "var(--text)", "thickness": 2, "height": 9}, "encoding": {
+            "y": y, "x": axis("base", title, **wide)}})  # fmt: skip
+    if found.chance is not None:
+        layers.append({"mark": {"type": "rule", "strokeDash": [4, 4], "color": "var(--quiet)"}, "encoding": {
+            "x": {"datum": 100 * found.chance}}})  # fmt: skip
+    base = " Upright ticks: the base model." if found.base else ""
+    yield Chart(
+        file_name("verdict", view.task, view.model),
+        f"{method}: which languages it can be used in",
+        f"Points: {found.metric} of {method} in each language, with 95% intervals that hold together. Dashed: chance.{base}",
+        {"data": {"values": rows}, "width": WIDTH - 120, "height": {"step": 13}, "layer": layers},
+        ("language", "verdict", title, "interval", "base model, %"),
+        tuple(
+            (
+                languages.get(one.language).name,
+                one.verdict,
+                percent(one.score),
+                interval(one.ci),
+                ABSENT if one.base is None else percent(one.base),
+            )
+            for one in found.languages
+        ),
+        len(rows),
+    )
+
+
+def labels(view: View) -> Iterator[Chart]:
+    """Which labels the base model, or the first method, predicts in each language: raw, calibrated, and what is right."""
+    if not view.calibrated:
+        return
+    method = next(iter(view.calibrated))
+    system = view.calibrated[method]
+    if len(system.labels) > METHOD_COLOURS:
+        return
+    panels = {"raw": "predicted", "batch-calibrated": "predicted_after", "right": "right"}
+    rows: list[Row] = [
+        {"language": languages.get(one.language).name, "panel": panel, "label": label, "value": 100 * share, "order": k}
+        for one in system.languages
+        for panel, name in panels.items()
+        for k, (label, share) in enumerate(zip(system.labels, getattr(one, name), strict=True))
+    ]
+    colour = {"field": "label", "type": "nominal", "title": None, "sort": None, "scale": {
+        "domain": system.labels, "range": [f"var(--m{k})" for k in range(len(system.labels))]}}  # fmt: skip
+    shown = []
+    for i, panel in enumerate(panels):
+        place: Spec = {"field": "language", "type": "nominal", "title": None, "sort": None}
+        shown.append({
+            "title": panel, "width": 120, "height": {"step": 12},
+            "data": {"values": [row for row in rows if row["panel"] == panel]},
+            "mark": {"type": "bar"},
+            "encoding": {"y": {**place, "axis": None} if i else place, "color": colour, "order": {"field": "order"},
+                         "x": axis("value", "share of texts, %", stack=True, scale={"domain": [0, 100]})},
+        })  # fmt: skip
+    yield Chart(
+        file_name("calibration", "labels", view.task, view.model),
+        f"{method}: labels predicted and right",
+        f"Bars: the share of each label among the answers of {method} in each language, raw and batch-calibrated, and among "
+        "the right answers, which calibration never sees.",
+        {"hconcat": shown},
+        ("language", "answers", *system.labels),
+        tuple(
+            (languages.get(one.language).name, panel, *(percent(share) for share in getattr(one, name)))
+            for one in system.languages
+            for panel, name in panels.items()
+        ),
+        len(rows),
+    )
+
+
+def reliability(grid: Grid, view: View) -> Iterator[Chart]:
+    """Reliability curves of every method by resource level, raw and calibrated."""
+    rows: list[Row] = [
+        {"method": method, "level": level.level, "answers": side, "confidence": 100 * one.confidence,
+         "accuracy": 100 * one.accuracy, "n": one.n}
+        for method, system in view.calibrated.items()
+        for level in system.levels
+        for side, curve in (("raw", level.curve_before), ("batch-calibrated", level.curve_after))
+        for one in curve
+    ]  # fmt: skip
+    if not rows:
+        return
+    colour, _ = scales(grid.methods)
+    levels = list(dict.fromkeys(row["level"] for row in rows))
+    ends = {"scale": {"domain": [0, 100]}}
+    dash = {"field": "answers", "type": "nominal", "title": None, "sort": None,
+            "scale": {"domain": ["raw", "batch-calibrated"], "range": [[1, 0], [5, 4]]}}  # fmt: skip
+    panels = []
+    for i, level in enumerate(levels):
+        y = axis("accuracy", None if i else "right, %", **ends)
+        panels.append({
+            "title": f"{level} resources", "width": 165, "height": 165,
+            "layer": [
+                {"data": {"values": [{"confidence": 0, "accuracy": 0}, {"confidence": 100, "accuracy": 100}]},
+                 "mark": {"type": "line", "color": "var(--line)"},
+                 "encoding": {"x": axis("confidence", "confidence, %", **ends), "y": y}},
+                {"data": {"values": [row for row in rows if row["level"] == level]},
+                 "mark": {"type": "line", "strokeWidth": 1.5},
+                 "encoding": {"x": axis("confidence", "confidence, %", **ends), "y": y, "color": colour, "strokeDash": dash}},
+            ],
+        })  # fmt: skip
+    yield Chart(
+        file_name("calibration", "reliability", view.task, view.model),
+        "Reliability by resource level",
+        "Lines: the share of right answers over their mean confidence, in bins of as many answers each, over languages other than "
+        "English; solid raw, dashed batch-calibrated. On the diagonal confidence is what it says; below it the method is overconfident.",
+        {"hconcat": panels},
+        ("method", "resource level", "answers", "confidence, %", "right, %", "answers in bin"),
+        tuple(
+            (
+                row["method"],
+                row["level"],
+                row["answers"],
+                f"{row['confidence']:.1f}",
+                f"{row['accuracy']:.1f}",
+                f"{row['n']:,}",
+            )
+            for row in rows
+        ),
+        len(rows),
+    )

@@ -1,0 +1,105 @@
+"""The commands `calibrate` and `verdict`: what can be said of the answers of kept runs without a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from polyprefix.errors import ConfigError, OutputError
+from polyprefix.serialize import to_json
+
+
+@click.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option(
+    "--calibration", default="batch", show_default=True, metavar="C",
+    help="batch, batch-unshrunken, prior, content-free or pmi.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print one line a language, as CSV.")
+def calibrate(folders: tuple[Path, ...], calibration: str, as_json: bool, as_csv: bool) -> None:
+    """Show what calibration changes in the finished runs in RUN...: scores, confidences, labels. No model is asked."""
+    if as_json and as_csv:
+        raise ConfigError("--json and --csv: both were given; choose one")
+    from polyprefix.calibration.answers import check_calibration
+
+    check_calibration(calibration)
+    from polyprefix.report import calibration as shown
+    from polyprefix.results.table import read_table
+    from polyprefix.statistics.calibration import calibrations
+
+    table = read_table(folders)
+    if table.runs.empty:
+        raise OutputError(f"{', '.join(map(str, folders))}: no finished runs; give the folder of one, or of several")
+    found = calibrations(table, calibration)
+    if as_json:
+        click.echo(to_json(shown.as_dict(found)))
+    elif as_csv:
+        click.echo(found.to_pandas().to_csv(index=False, lineterminator="\n"), nl=False)
+    else:
+        from polyprefix.terminal import console
+
+        shown.render(found, console())
+
+
+@click.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option(
+    "--base", type=click.Path(path_type=Path), metavar="RUN", help="The base model's run, where it is not in RUN..."
+)
+@click.option(
+    "--baseline", default="none", show_default=True, metavar="X", help="The method that others have to be above."
+)
+@click.option(
+    "--margin",
+    type=float,
+    default=5.0,
+    show_default=True,
+    help="Points above chance; clearly less is clearly not above it.",
+)
+@click.option(
+    "--calibration", metavar="C", help="Judge calibrated answers: batch, prior, content-free, pmi.  [default: raw]"
+)
+@click.option(
+    "--accuracy",
+    type=float,
+    metavar="P",
+    help="Also show from which confidence on P percent of English answers are right.",
+)
+@click.option("--untested", metavar="A,B|all", help="Languages to predict, as people write them.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print one line a language, as CSV.")
+def verdict(
+    folders: tuple[Path, ...],
+    base: Path | None,
+    baseline: str,
+    margin: float,
+    calibration: str | None,
+    accuracy: float | None,
+    untested: str | None,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Say for each language of the finished runs in RUN...: clearly above base and chance, not clear, or do not use."""
+    if as_json and as_csv:
+        raise ConfigError("--json and --csv: both were given; choose one")
+    from polyprefix.languages import find
+    from polyprefix.report import verdicts as shown
+    from polyprefix.results.table import read_table
+    from polyprefix.statistics.abstention import abstentions
+    from polyprefix.statistics.verdicts import verdicts
+
+    wanted = [find(text.strip()).code for text in (untested or "").split(",") if text.strip() and untested != "all"]
+    raw = read_table([*folders, *([base] if base else [])])
+    table = raw.with_calibration(calibration) if calibration and not raw.runs.empty else raw
+    found = verdicts(table, baseline, margin=margin / 100, untested="all" if untested == "all" else wanted)
+    thresholds = () if accuracy is None else abstentions(raw, accuracy / 100, calibration)[0]
+    if as_json:
+        click.echo(to_json(shown.as_dict(found, thresholds)))
+    elif as_csv:
+        click.echo(found.to_pandas().to_csv(index=False, lineterminator="\n"), nl=False)
+    else:
+        from polyprefix.terminal import console
+
+        shown.render(found, thresholds, console())
