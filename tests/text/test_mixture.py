@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ from polyprefix.data.select import evaluation_subset, training_sample
 from polyprefix.errors import ConfigError, DataError, LanguageError
 from polyprefix.recipe import run
 from polyprefix.results.files import read_result
+from polyprefix.study.file import Study
+from polyprefix.study.grid import cells
 from polyprefix.tasks import registry
 from polyprefix.tasks._source_languages import with_source_languages
 from polyprefix.tasks.base import Source, Task
@@ -213,3 +217,46 @@ def test_a_run_without_english(tiny_folder: Path, tmp_path: Path) -> None:
     assert list(trained.scores)[:2] == ["hin_Deva", "swh_Latn"] and "eng_Latn" not in trained.scores
     assert trained.scores.keys() == base.scores.keys()
     assert trained.config["source_languages"] == ["hin_Deva", "swh_Latn"] and base.config["source_languages"] == []
+
+
+def test_source_languages_are_an_axis_of_a_study_and_the_base_model_has_one_cell() -> None:
+    study = validate(
+        Study,
+        {
+            "base": {"task": "terms", "model": "gemma-3-270m", "languages": "all"},
+            "axes": {"method": ["none", "prefix"], "source_languages": ["en", "hi,sw", "sw"]},
+        },
+        "study",
+    )
+    found = cells(study, "study")
+    trained = [cell.config.source_languages for cell in found if cell.config.trains]
+    assert trained == [("eng_Latn",), ("hin_Deva", "swh_Latn"), ("swh_Latn",)]
+    assert len(found) == 4
+
+
+def test_an_adapter_says_what_it_learned_from_and_python_trains_as_the_command_does(
+    tiny_folder: Path, tmp_path: Path, polyprefix: Callable[..., tuple[int, str, str]]
+) -> None:
+    settings = {"steps": 1, "batch_size": 4, "validation_size": 2}
+    asked = {"source_languages": "hi,en", "target_languages": "sw", "target_size": 3, "train_size": 6}
+    model = pp.load_model(str(tiny_folder))
+    adapted = pp.train(model, pp.load_task("terms"), pp.PrefixTuning(length=2), progress=False, **asked, **settings)
+    result = pp.evaluate(adapted, pp.load_task("terms"), ["th"], eval_size=2, progress=False)
+    assert list(result.record.scores) == ["hin_Deva", "eng_Latn", "tha_Thai"]
+    saved = result.save(tmp_path / "runs")
+    assert saved.folder is not None
+    table = pp.load_results(tmp_path / "runs").examples
+    told = dict(zip(table["language"], table["training"], strict=True))
+    assert told == {"hin_Deva": "source", "eng_Latn": "source", "tha_Thai": "zero-shot"}
+    words = ("--task", "terms", "--languages", "sw,ur", "--eval-size", 2, "--out", tmp_path / "again", "--json")
+    status, out, error = polyprefix("evaluate", saved.folder / "adapter", *words)
+    assert status == 0, error
+    rows = {row["language"]["code"]: row["training"] for row in json.loads(out)["rows"]}
+    assert rows == {"hin_Deva": "source", "eng_Latn": "source", "swh_Latn": "few-shot, 3 rows", "urd_Arab": "zero-shot"}
+
+
+def test_a_language_that_cannot_be_trained_ends_the_command_at_once(
+    polyprefix: Callable[..., tuple[int, str, str]],
+) -> None:
+    status, _, error = polyprefix("run", "--task", "xquad", "--model", "gemma-3-270m", "--source-languages", "sw")
+    assert status == 2 and error.count("\n") == 1 and "no training data in Swahili (swh_Latn), only in English" in error

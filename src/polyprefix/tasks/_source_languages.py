@@ -88,7 +88,7 @@ def _untrained(config: RunConfig, task: Task) -> RunConfig:
     settings = {**ONE_SOURCE, **NO_TARGETS}
     sources = [code for code in _codes(task, "source_languages", config.source_languages, None) if code in known]
     if sources == [ENGLISH]:
-        return config.model_copy(update=settings)
+        return config.model_copy(update={**settings, "source_languages": (ENGLISH,)})
     if config.eval_ids == "disjoint":  # source languages have more test examples than others
         return config.model_copy(update={**settings, "source_languages": tuple(sources)})
     if config.languages != "all":
