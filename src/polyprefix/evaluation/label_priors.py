@@ -8,6 +8,7 @@ import numpy as np
 
 from polyprefix.adapters.adapted import AdaptedModel
 from polyprefix.calibration.record import CalibrationRecord, Row, Validation, priors_of
+from polyprefix.errors import DataError
 from polyprefix.evaluation.loglikelihood import loglikelihood
 from polyprefix.tasks.base import Task
 from polyprefix.text.content_free import content_free_prompts, premise_prompts
@@ -39,11 +40,15 @@ def calibration_record(
         return None
     asked = content_free_prompts(task, examples.test, examples.shots)
     ends = premise_prompts(task, examples.test)
-    said = _ask(model, [*(p for prompts in asked.values() for p in prompts), *ends.values()], tokens.end, token_budget)
+    prompts = [*(prompt for several in asked.values() for prompt in several), *ends.values()]
+    try:
+        said = _ask(model, prompts, tokens.end, token_budget)
+    except DataError:  # this tokenizer makes nothing of an empty input, which is no reason to lose a run
+        said, asked, ends = {}, {}, {}
     return CalibrationRecord(
         labels,
         priors_of({code: np.array([p.log_likelihoods for p in items]) for code, items in predictions.items() if items}),
-        {code: tuple(said[_key(prompt)] for prompt in prompts) for code, prompts in asked.items()},
+        {code: tuple(said[_key(prompt)] for prompt in several) for code, several in asked.items()},
         {code: said[_key(prompt)] for code, prompt in ends.items()},
         Validation(
             tuple(p.log_likelihoods for p in validated),
@@ -55,6 +60,8 @@ def calibration_record(
 def _ask(model: AdaptedModel, prompts: Sequence[Prompt], end: str, budget: int | None) -> dict[Key, Row]:
     """Log-likelihoods of the continuations of each prompt; equal prompts are asked once."""
     once = {_key(prompt): prompt for prompt in prompts}
+    if not once:
+        return {}
     base = model.base
     encoded = encode(list(once.values()), base.tokenizer, base.max_length, end=end, vocabulary=base.vocabulary)
     ranked = loglikelihood(model, encoded, budget)

@@ -63,7 +63,7 @@ def verdicts(view: View) -> Iterator[Chart]:
             )
             for one in found.languages
         ),
-        len(rows),
+        len(rows) + sum(row["base"] is not None for row in rows),
     )
 
 
@@ -106,7 +106,7 @@ def labels(view: View) -> Iterator[Chart]:
             for one in system.languages
             for panel, name in panels.items()
         ),
-        len(rows),
+        sum(row["value"] > 0 for row in rows),
     )
 
 
@@ -139,6 +139,9 @@ def reliability(grid: Grid, view: View) -> Iterator[Chart]:
                 {"data": {"values": [row for row in rows if row["level"] == level]},
                  "mark": {"type": "line", "strokeWidth": 1.5},
                  "encoding": {"x": axis("confidence", "confidence, %", **ends), "y": y, "color": colour, "strokeDash": dash}},
+                {"data": {"values": [row for row in rows if row["level"] == level]},
+                 "mark": {"type": "point", "filled": True, "size": 12, "opacity": 1},
+                 "encoding": {"x": axis("confidence", "confidence, %", **ends), "y": y, "color": colour}},
             ],
         })  # fmt: skip
     yield Chart(
