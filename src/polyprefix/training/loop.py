@@ -76,7 +76,8 @@ class TrainReport:
         return {
             "steps": self.steps, "epochs": self.epochs, "stopped": self.stopped, "kept_step": self.kept_step,
             "learned": self.learned, "still_improving": self.stopped == "bound", "chance": self.chance,
-            "validation_size": self.validation_size, "watched_size": self.watched_size, "validation": [asdict(point) for point in self.validation],
+            "validation_size": self.validation_size, "watched_size": self.watched_size,
+            "validation": [asdict(point) for point in self.validation],
         }  # fmt: skip
 
     def notes(self) -> tuple[str, ...]:
