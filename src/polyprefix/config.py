@@ -103,7 +103,9 @@ def _rate(value: Any) -> Any:
 class TrainConfig(Settings):
     """How an adapter is trained. `None` means the method's own default, tuned on English validation data (docs/methods.md)."""
 
-    learning_rate: Annotated[float | Literal["auto"] | None, BeforeValidator(_rate)] = None
+    learning_rate: Annotated[
+        Annotated[float, Field(ge=0, le=1000)] | Literal["auto"] | None, BeforeValidator(_rate)
+    ] = None
     """Peak learning rate of AdamW. `auto` finds one by a short range test, for models that the method's default was not chosen on."""
     epochs: float | None = Field(default=None, ge=0, le=10_000)
     """Passes over the training examples. With neither `epochs` nor `steps`, training lasts until the log-likelihood of validation examples
