@@ -16,7 +16,7 @@ import torch
 from polyprefix.adapters import registry as methods
 from polyprefix.adapters.adapted import AdaptedModel, attach, is_changed
 from polyprefix.adapters.files import load_adapter, save_adapter
-from polyprefix.calibration.record import CalibrationRecord, write_record
+from polyprefix.calibration.record import CalibrationRecord, Validation, write_record
 from polyprefix.config import RunConfig
 from polyprefix.data.hub import hub_from_environment
 from polyprefix.engine.cost import cost, start_measuring_memory
@@ -39,7 +39,7 @@ from polyprefix.text.fertility import fertilities
 from polyprefix.text.prepare import Examples, Tokens, load_examples, tokenise
 from polyprefix.training.checkpoint import Checkpoint
 from polyprefix.training.loop import TrainReport, train
-from polyprefix.types import Prediction, RunResult
+from polyprefix.types import RunResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,7 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
         model, examples.test, tokens.test, config.eval.token_budget, reporter, f"test {method.name}", folder.unfinished,
         task.score,
     )  # fmt: skip
-    record = label_priors(inputs, config, model, answers, reporter)
+    record = label_priors(inputs, config, model, answers, report, reporter)
     if not group.main:
         return out / group.agree(config.run_id())
     flat = [p for items in answers.predictions.values() for p in items]
@@ -214,19 +214,24 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
 
 
 def label_priors(
-    inputs: Inputs, config: RunConfig, model: AdaptedModel, answers: Answers, reporter: Reporter
+    inputs: Inputs, config: RunConfig, model: AdaptedModel, answers: Answers, report: TrainReport, reporter: Reporter
 ) -> CalibrationRecord | None:
     """What calibration needs beside the test answers: answers to validation examples, by the final weights, and to prompts that ask
     nothing.
+
+    Args:
+        report: of training, which measured its kept weights; of a base model and of averaged weights it is measured now.
 
     Returns:
         None where answers are generated, or labels are not the same in every example.
     """
     examples, tokens, budget = inputs.examples, inputs.tokens, config.eval.token_budget
-    validated: list[Prediction] = []
-    if inputs.task.info.labels and examples.validation:
+    validated = Validation(report.answers, report.right if report.answers else ())
+    if inputs.task.info.labels and examples.validation and not report.answers:
         rows, encoded = {"validation": examples.validation}, {"validation": tokens.validation}
-        validated = predict(model, rows, encoded, budget, reporter, "validation").predictions["validation"]
+        found = predict(model, rows, encoded, budget, reporter, "validation").predictions["validation"]
+        right = [example.choices.index(example.references[0]) for example in examples.validation]
+        validated = Validation(tuple(p.log_likelihoods for p in found), tuple(right))
     return calibration_record(model, inputs.task, examples, tokens, answers.predictions, validated, budget)
 
 

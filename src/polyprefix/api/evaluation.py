@@ -90,7 +90,7 @@ def _evaluate(adapted: AdaptedModel, task: Task, given: dict[str, Any], hub: Pat
     result = result_of(inputs, as_read, adapted, report, answers, None)
     result = replace(result, run_id=config.run_id(), config=config.model_dump(mode="json"))
     found = Result.of(result, task, answers.predictions, adapted if adapted.trainable() else None)
-    return replace(found, calibration=label_priors(inputs, as_read, adapted, answers, interactive(progress)))
+    return replace(found, calibration=label_priors(inputs, as_read, adapted, answers, report, interactive(progress)))
 
 
 def _config(adapted: AdaptedModel, record: TrainingRecord | None, task: Task, given: dict[str, Any]) -> RunConfig:

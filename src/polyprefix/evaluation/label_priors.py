@@ -23,7 +23,7 @@ def calibration_record(
     examples: Examples,
     tokens: Tokens,
     predictions: Mapping[str, Sequence[Prediction]],
-    validated: Sequence[Prediction],
+    validated: Validation,
     token_budget: int | None,
 ) -> CalibrationRecord | None:
     """The record of a run; None where answers are generated, or labels are not the same in every example.
@@ -32,7 +32,7 @@ def calibration_record(
 
     Args:
         predictions: language -> answers to the test examples.
-        validated: answers to the English validation examples, in their order; empty without any.
+        validated: answers to the validation examples; empty without any.
         token_budget: tokens in one forward pass.
     """
     labels = task.info.labels
@@ -50,10 +50,7 @@ def calibration_record(
         priors_of({code: np.array([p.log_likelihoods for p in items]) for code, items in predictions.items() if items}),
         {code: tuple(said[_key(prompt)] for prompt in several) for code, several in asked.items()},
         {code: said[_key(prompt)] for code, prompt in ends.items()},
-        Validation(
-            tuple(p.log_likelihoods for p in validated),
-            tuple(e.choices.index(e.references[0]) for e in examples.validation[: len(validated)]),
-        ),
+        validated,
     )
 
 

@@ -65,6 +65,10 @@ class TrainReport:
     watched_size: int = 0
     """Examples of other languages that are measured with them."""
     validation_seconds: float = 0.0
+    answers: tuple[tuple[float, ...], ...] = ()
+    """Log-likelihoods of the choices of each validation example by the kept weights, in nats; empty where they were not measured."""
+    right: tuple[int, ...] = ()
+    """The place of the right choice among them."""
     chance: float | None = None
     """Accuracy on them without having learned anything; None without choices."""
     learned: bool | None = None
@@ -274,7 +278,8 @@ class _Training:
             self.done, seen, seen / self.examples, self.clock.seconds, self.optimizer.work(), self.optimizer.memory(),
             self.first_step, self.optimizer.peak_rate, self.stopped or "length", validation.kept.step or self.done, tuple(validation.points),
             len(validation.examples), sum(len(right) for _, right in validation.watched.values()),
-            validation.clock.seconds, validation.chance, validation.learned(), self.resumed_at,
+            validation.clock.seconds, tuple(validation.answers), tuple(validation.right),
+            validation.chance, validation.learned(), self.resumed_at,
         )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from torch.distributed.tensor import DTensor
 
 from polyprefix.adapters.adapted import AdaptedModel
 from polyprefix.engine.cost import Stopwatch
-from polyprefix.evaluation.loglikelihood import loglikelihood
+from polyprefix.evaluation.loglikelihood import Ranked, loglikelihood
 from polyprefix.models.sharded import whole
 from polyprefix.progress import Bar, Reporter
 from polyprefix.text.tokens import TokenizedPrompt
@@ -66,6 +66,8 @@ class Validation:
         """Log-likelihood of each right answer before the first step."""
         self.last: list[float] = []
         """And those of the kept weights."""
+        self.answers: list[tuple[float, ...]] = []
+        """Log-likelihoods of all choices of each example by the kept weights; empty without choices, and of an average."""
         self.kept = Validated(0, -math.inf, None)
         self.weights: dict[str, Tensor] = {}
         self.averaged = 0
@@ -102,8 +104,8 @@ class Validation:
         """
         count = len(self.examples) + sum(len(right) for _, right in self.watched.values())
         with self.clock, self.reporter.phase(f"validate after step {step}", count) as bar:
-            values, own = self._measured(self.ranked, self.right, bar)
-            others = {code: self._measured(*items, bar)[1] for code, items in self.watched.items()}
+            ranked, values, own = self._measured(self.ranked, self.right, bar)
+            others = {code: self._measured(*items, bar)[-1] for code, items in self.watched.items()}
         point = Validated(step, own["log_likelihood"], own.get("accuracy"), others)
         self.points.append(point)
         self.log({"step": step, **_prefixed("validation", own)})
@@ -115,19 +117,20 @@ class Validation:
         improved = point.log_likelihood > self.kept.log_likelihood + IMPROVEMENT
         if self._is_kept(point):
             self.kept, self.last = point, values
+            self.answers = [r.log_likelihoods for r in ranked] if self.chosen and self.keep != "average" else []
             self._keep()
         return improved
 
     def _measured(
         self, items: Sequence[TokenizedPrompt], right: Sequence[int], bar: Bar
-    ) -> tuple[list[float], dict[str, float]]:
-        """Log-likelihood of each right answer, and the figures of all."""
+    ) -> tuple[list[Ranked], list[float], dict[str, float]]:
+        """Log-likelihoods of the choices of each example, of its right answer, and the figures of all."""
         ranked = loglikelihood(self.model, items, self.token_budget, bar.advance)
         values = [r.log_likelihoods[answer] for r, answer in zip(ranked, right, strict=True)]
         figures = {"log_likelihood": sum(values) / len(values)}
         if self.chosen:
             figures["accuracy"] = sum(r.best == answer for r, answer in zip(ranked, right, strict=True)) / len(ranked)
-        return values, figures
+        return ranked, values, figures
 
     def _is_kept(self, point: Validated) -> bool:
         if self.cycles:
@@ -173,6 +176,7 @@ class Validation:
         return {
             "points": [asdict(point) for point in self.points], "first": self.first, "last": self.last, "kept": asdict(self.kept),
             "weights": {name: whole(weight) for name, weight in self.weights.items()}, "averaged": self.averaged,
+            "answers": self.answers,
             "seconds": self.clock.seconds,
         }  # fmt: skip
 
@@ -186,7 +190,7 @@ class Validation:
         self.first, self.last, self.kept = state["first"], state["last"], Validated(**state["kept"])
         parameters = dict(self.model.trainable())
         self.weights = {name: split(weight, parameters[name]) for name, weight in state["weights"].items()}
-        self.averaged, self.clock.seconds = state["averaged"], state["seconds"]
+        self.averaged, self.clock.seconds, self.answers = state["averaged"], state["seconds"], state["answers"]
 
 
 def _to_rank(examples: Sequence[TokenizedPrompt]) -> tuple[list[TokenizedPrompt], list[int]]:
