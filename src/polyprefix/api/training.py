@@ -48,8 +48,8 @@ class TrainingRecord:
     notes: tuple[str, ...]
     """What a reader of its scores must know: that nothing was learned, or that more would have been."""
     log: pd.DataFrame
-    """One row per step, and one of step 0 for the validation before the first: `step`, `loss`, `gradient_norm`, `learning_rate`; and in those where validation was measured
-    `validation_log_likelihood`, `validation_accuracy`."""
+    """One row per step, and one of step 0 for the validation before the first: `step`, `loss`, `gradient_norm`, `learning_rate`; and in those
+    where validation was measured `validation_log_likelihood`, `validation_accuracy`."""
     config: RunConfig
     """All settings, with every default filled in."""
     report: TrainReport
