@@ -1,4 +1,4 @@
-"""What a model says to prompts that ask nothing, and to English validation: all that calibration needs beside the test answers."""
+"""What a model says to prompts that ask nothing, and to validation: all that calibration needs beside the test answers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def calibration_record(
 
     Args:
         predictions: language -> answers to the test examples.
-        validated: answers to the English validation examples, in their order; empty without any.
+        validated: answers to the validation examples, in their order; empty without any.
         token_budget: tokens in one forward pass.
     """
     labels = task.info.labels
@@ -53,6 +53,7 @@ def calibration_record(
         Validation(
             tuple(p.log_likelihoods for p in validated),
             tuple(e.choices.index(e.references[0]) for e in examples.validation[: len(validated)]),
+            tuple(e.language for e in examples.validation[: len(validated)]),
         ),
     )
 
