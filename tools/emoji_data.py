@@ -3,9 +3,9 @@
     npm pack cldr-annotations-full@48.2.0 unicode-emoji-json@0.9.0
     PYTHONPATH=src python -m tools.emoji_data CLDR/package EMOJI/package
 
-The first holds Unicode CLDR's annotations, the second the groups of Unicode's list of emoji. An item is `people:1F9D1-200D-1F373`, its class and
-its code points. The archive has a text file for each language, `swh_Latn.tsv`: a line for each item, its id and its name there, in the order
-of a hash. Equal input gives equal bytes.
+The first holds Unicode CLDR's annotations, the second the groups of Unicode's list of emoji. An item is `people:1F9D1-200D-1F373`, its class
+and its code points. The archive has a text file for each language, `swh_Latn.tsv`: a line for each item, its id and its name there, in the
+order of a hash. Equal input gives equal bytes.
 """
 
 from __future__ import annotations
