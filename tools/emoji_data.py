@@ -3,7 +3,7 @@
     npm pack cldr-annotations-full@48.2.0 unicode-emoji-json@0.9.0
     PYTHONPATH=src python -m tools.emoji_data CLDR/package EMOJI/package
 
-The first holds Unicode CLDR's annotations, the second the groups of Unicode's list of emoji. An item is `people:1F9D1-200D-1F373`, its class
+The first holds Unicode CLDR's annotations, the second the groups of Unicode's list of emoji. An item is `person:1F9D1-200D-1F373`, its class
 and its code points. The archive has a text file for each language, `swh_Latn.tsv`: a line for each item, its id and its name there, in the
 order of a hash. Equal input gives equal bytes.
 """
@@ -22,8 +22,8 @@ from polyprefix.tasks._terms_names import LOCALES, resembles, split_of
 OUT = Path(__file__).parents[1] / "src" / "polyprefix" / "tasks" / "cldr" / "emoji.zip"
 ENGLISH = "eng_Latn"
 GROUPS = {
-    "Smileys & Emotion": "emotion", "People & Body": "people", "Animals & Nature": "nature", "Food & Drink": "food",
-    "Travel & Places": "travel", "Activities": "activities", "Objects": "objects", "Symbols": "symbols",
+    "Smileys & Emotion": "emotion", "People & Body": "person", "Animals & Nature": "nature", "Food & Drink": "food",
+    "Travel & Places": "place", "Activities": "activity", "Objects": "object", "Symbols": "symbol",
 }  # fmt: skip
 """Unicode's group -> class. Flags are left out: their names are those of countries, which CLDR does not annotate."""
 MORE_LOCALES = {

@@ -15,6 +15,7 @@ from tools import emoji_data
 
 from polyprefix import languages
 from polyprefix.errors import LanguageError
+from polyprefix.models.load import load_model
 from polyprefix.tasks import emoji
 from polyprefix.tasks._codes import BELEBELE, SIB200
 from polyprefix.tasks._terms_names import resembles, split_of
@@ -70,6 +71,23 @@ def test_every_class_has_test_items_in_every_language() -> None:
 def test_the_header_says_how_many_english_items_there_are() -> None:
     for split in SPLITS:
         assert TASK.info.splits[split].endswith(f"{len(TASK.examples(split, ENGLISH, SOURCE))} in English")
+
+
+def test_the_page_says_how_much_there_is() -> None:
+    page = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
+    tested, trained = (sorted(len(TASK.examples(split, code, SOURCE)) for code in CODES) for split in ("test", "train"))
+    assert f"| `emoji` | {len(CODES)} | {tested[0]} to {tested[-1]} | one of {len(LABELS)} groups |" in page
+    assert f"{len(TASK.examples('train', ENGLISH, SOURCE))} ({trained[0]} to {trained[-1]} in every language) |" in page
+    assert f"| `emoji` | all {len(CODES)} | the same: {trained[0]} to {trained[-1]} names |" in page
+    assert all(f"    {line}\n" in page for line in emoji.TEMPLATE.splitlines())
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("model", ["gemma-3-270m", "smollm2-135m"])
+def test_labels_are_single_tokens(model: str) -> None:
+    tokenizer = load_model(model).tokenizer
+    ids = [tokenizer(f" {label}", add_special_tokens=False)["input_ids"] for label in LABELS]
+    assert all(len(row) == 1 for row in ids) and len(set(map(tuple, ids))) == len(LABELS)
 
 
 def test_no_item_is_a_near_copy_of_another() -> None:
