@@ -70,7 +70,7 @@ def test_the_default_protocol_leaves_ids_as_they_were_and_another_is_part_of_the
     without = as_before_languages()
     del without["protocol"]
     del without["train"]["cache_lower_layers"], without["train"]["whole_pass"], without["runtime"]["allow_pickle"]
-    del without["train"]["keep"], without["train"]["max_steps"]
+    del without["train"]["keep"], without["train"]["max_steps"], without["train"]["watch"]
     del without["eval_ids"], without["model_digest"], without["adapter_digest"]
     digest = hashlib.sha256(json.dumps(without, sort_keys=True).encode()).hexdigest()[:8]
     assert config().run_id() == config(protocol="default").run_id() == f"terms-prefix-m-s0-{digest}"
@@ -85,6 +85,7 @@ def test_how_lower_layers_are_computed_leaves_ids_as_they_were_unless_somebody_s
         values["train"]["whole_pass"],
         values["train"]["keep"],
         values["train"]["max_steps"],
+        values["train"]["watch"],
         values["runtime"]["allow_pickle"],
         values["eval_ids"],
     )

@@ -42,7 +42,14 @@ def numbers(kind: type[Settings], path: str = "") -> Iterator[tuple[str, Any]]:
 @pytest.mark.parametrize("kind", KINDS_OF_SETTINGS, ids=lambda kind: kind.__name__)
 def test_every_number_has_a_lower_and_an_upper_bound(kind: type[Settings]) -> None:
     for path, field in numbers(kind):
-        bounds = {type(item) for item in field.metadata}
+        inner = [field.annotation, *get_args(field.annotation)]
+        bounds = {
+            type(item)
+            for item in (
+                *field.metadata,
+                *(m for a in inner for info in getattr(a, "__metadata__", ()) for m in info.metadata),
+            )
+        }
         assert bounds & {Ge, Gt} and bounds & {Le, Lt}, f"{kind.__name__}.{path}"
     assert kind.model_config["allow_inf_nan"] is False
 

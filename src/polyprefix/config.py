@@ -91,11 +91,22 @@ MOST_SEED = (1 << 63) - 1
 """What torch, numpy and Python accept alike."""
 
 
+def _rate(value: Any) -> Any:
+    """One message for a value that is neither a number nor a word, where pydantic has one for each of the two."""
+    if value is None or value == "auto":
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1000:
+        return float(value)
+    raise ValueError("expected a number from 0 to 1000, or auto")
+
+
 class TrainConfig(Settings):
     """How an adapter is trained. `None` means the method's own default, tuned on English validation data (docs/methods.md)."""
 
-    learning_rate: float | None = Field(default=None, ge=0, le=1000)
-    """Peak learning rate of AdamW."""
+    learning_rate: Annotated[
+        Annotated[float, Field(ge=0, le=1000)] | Literal["auto"] | None, BeforeValidator(_rate)
+    ] = None
+    """Peak learning rate of AdamW. `auto` finds one by a short range test, for models that the method's default was not chosen on."""
     epochs: float | None = Field(default=None, ge=0, le=10_000)
     """Passes over the training examples. With neither `epochs` nor `steps`, training lasts until the log-likelihood of validation examples
     no longer improves (docs/training.md)."""

@@ -20,12 +20,12 @@ def stopped_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     """What is trained inside the block must be stopped when it begins another step."""
     left, real = steps, Optimizer.step
 
-    def step(self: Optimizer, rows: Any) -> dict[str, float]:
+    def step(self: Optimizer, rows: Any, **settings: Any) -> dict[str, float]:
         nonlocal left
         left -= 1
         if left < 0:
             raise KilledError
-        return real(self, rows)
+        return real(self, rows, **settings)
 
     with monkeypatch.context() as patched, pytest.raises(KilledError):
         patched.setattr(Optimizer, "step", step)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
 from tests.statistics.conftest import CODES, WriteRun, answers
 
 from polyprefix.results.table import ResultsTable, by_content, read_table
@@ -95,3 +98,15 @@ def test_every_value_has_its_place_and_only_common_examples_are_kept(write_run: 
         "1 of 3 languages left out, not every run has them: fin_Latn",
         "compared on the 3 examples that every run has; 1 others left out",
     )
+
+
+@pytest.mark.parametrize("learned", [None, True, False])
+def test_a_system_that_has_not_learned_is_named(write_run: WriteRun, learned: bool | None) -> None:
+    """In every place that notes of a comparison reach; runs that measured nothing are taken as they are."""
+    (folder,) = write_run("prefix", answers(0.5)).glob("*prefix*")
+    values = json.loads((folder / "result.json").read_text())
+    values["training"] = {} if learned is None else {"learned": learned}
+    (folder / "result.json").write_text(json.dumps(values))
+    (setting,) = read_settings(read(write_run))
+    named = [note for note in setting.notes if "has not learned" in note]
+    assert len(named) == (learned is False) and all(note.startswith("prefix: its run") for note in named)

@@ -39,7 +39,7 @@ class LlamaAdapter(Method):
     name: ClassVar[str] = "llama-adapter"
     title: ClassVar[str] = "trained prompts with a gated softmax of their own"
     source: ClassVar[str] = "arXiv 2303.16199"
-    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=5e-2)
+    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=3e-2)
 
     length: int = Field(default=10, ge=1, le=16_384)
     """P, the number of virtual tokens a layer."""

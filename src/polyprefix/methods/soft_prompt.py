@@ -26,7 +26,7 @@ class SoftPrompt(Method):
     name: ClassVar[str] = "soft-prompt"
     title: ClassVar[str] = "trained embeddings before the text"
     source: ClassVar[str] = "arXiv 2104.08691"
-    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=1e-1)
+    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=3e-1)
 
     length: int = Field(default=16, ge=1, le=16_384)
     """P, the number of virtual tokens."""

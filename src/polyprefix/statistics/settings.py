@@ -195,7 +195,20 @@ class Setting:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was left out."""
-        return (*self.left_out, *self.common.notes)
+        return (*self.left_out, *self.unlearned, *self.common.notes)
+
+    @property
+    def unlearned(self) -> tuple[str, ...]:
+        """Systems of which some run has not learned the task: what their differences say of a method is little."""
+        found = []
+        for system, runs in self.systems.items():
+            learned = [self.runs.at[run, "learned"] for run in runs]
+            if without := [one for one in learned if one is not None and not one]:
+                of = f"{len(without)} of {len(runs)} seeds" if len(runs) > 1 else "its run"
+                found.append(
+                    f"{system}: {of} has not learned the task, validation is no better than chance; its differences say little"
+                )
+        return tuple(found)
 
     def answers(self, seeds: Sequence[int], systems: Sequence[str] | None = None) -> Answers:
         """The answers of some systems with some seeds, which they must have.

@@ -28,6 +28,7 @@ from polyprefix.text.tokens import TokenizedPrompt
 from polyprefix.training.checkpoint import Checkpoint
 from polyprefix.training.length import Length, Stopped
 from polyprefix.training.optimizer import Optimizer
+from polyprefix.training.range_test import range_test
 from polyprefix.training.validation import Validated, Validation
 
 TIMED = 3
@@ -51,6 +52,8 @@ class TrainReport:
     """Bytes at the peak, before an interruption too."""
     first_step: float | None = None
     """`time.perf_counter()` when the first step was done."""
+    learning_rate: float = 0.0
+    """The peak rate."""
     stopped: Stopped = "length"
     """Why it ended."""
     kept_step: int = 0
@@ -74,7 +77,8 @@ class TrainReport:
         if not self.steps:
             return {}
         return {
-            "steps": self.steps, "epochs": self.epochs, "stopped": self.stopped, "kept_step": self.kept_step,
+            "steps": self.steps, "epochs": self.epochs, "learning_rate": self.learning_rate,
+            "stopped": self.stopped, "kept_step": self.kept_step,
             "learned": self.learned, "still_improving": self.stopped == "bound", "chance": self.chance,
             "validation_size": self.validation_size, "watched_size": self.watched_size,
             "validation": [asdict(point) for point in self.validation],
@@ -141,6 +145,12 @@ def train(
     )  # fmt: skip
     training = _Training(length, optimizer, measured, len(examples), reporter=reporter, log=log, checkpoint=checkpoint)
     training.resume()
+    if config.learning_rate == "auto" and not training.done:
+        with training.clock:
+            tried = range_test(model, examples, config, model.method.tuned().learning_rate, run.seed, reporter)
+        log({"step": 0, "rates": tried.rates, "losses": tried.losses, "chosen_rate": tried.learning_rate})
+        optimizer.begin_at(tried.learning_rate)
+        torch.manual_seed(run.seed)
     model.train()
     training.run(islice(steps(len(examples), training.per_step, length.total, run.seed), training.done, None))
     measured.restore()
@@ -262,7 +272,7 @@ class _Training:
         seen, validation = self.done * self.per_step, self.validation
         return TrainReport(
             self.done, seen, seen / self.examples, self.clock.seconds, self.optimizer.work(), self.optimizer.memory(),
-            self.first_step, self.stopped or "length", validation.kept.step or self.done, tuple(validation.points),
+            self.first_step, self.optimizer.peak_rate, self.stopped or "length", validation.kept.step or self.done, tuple(validation.points),
             len(validation.examples), sum(len(right) for _, right in validation.watched.values()),
             validation.clock.seconds, validation.chance, validation.learned(), self.resumed_at,
         )  # fmt: skip

@@ -39,7 +39,7 @@ class Optimizer:
         self, model: AdaptedModel, examples: Sequence[TokenizedPrompt], config: TrainConfig, length: Length
     ) -> None:
         self.adapted = model
-        self.config = config
+        self.config, self.length = config, length
         self.trainable = model.trainable()
         self.parameters = [parameter for _, parameter in self.trainable]
         self.lengths = [len(item.ids) + len(item.target) - 1 for item in examples]
@@ -66,7 +66,7 @@ class Optimizer:
         kinds = ([p for p in self.parameters if isinstance(p, DTensor) == sharded] for sharded in (False, True))
         groups = [{"params": kind} for kind in kinds if kind]  # AdamW takes whole and sharded ones one after the other
         self.adamw = torch.optim.AdamW(
-            groups, lr=config.learning_rate or 0.0, weight_decay=config.weight_decay or 0.0,
+            groups, lr=config.learning_rate if isinstance(config.learning_rate, float) else 0.0, weight_decay=config.weight_decay or 0.0,
             fused=model.device.type in ("cpu", "cuda"),  # one pass over moments and weights instead of a dozen
         )  # fmt: skip
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.adamw, lambda step: length.rate(config, step))
@@ -79,6 +79,11 @@ class Optimizer:
             total += part
         return total
 
+    @property
+    def peak_rate(self) -> float:
+        """The learning rate at the end of the warm-up."""
+        return float(self.schedule.base_lrs[0])
+
     def memory(self) -> int:
         """Bytes at the peak so far, before an interruption too."""
         return max(self.earlier_memory, peak_memory_bytes(self.adapted.device))
@@ -86,7 +91,13 @@ class Optimizer:
     def state(self, last: bool) -> dict[str, Any]:
         """All that the next step depends on but the random numbers; after the last step that is the weights alone."""
         weights = {name: whole(parameter.detach()) for name, parameter in self.trainable}
-        state = {"weights": weights, "work": asdict(self.work()), "memory": self.memory(), "budget": self.budget}
+        state = {
+            "weights": weights,
+            "peak_rate": self.peak_rate,
+            "work": asdict(self.work()),
+            "memory": self.memory(),
+            "budget": self.budget,
+        }
         if last:
             return state
         moments = self._each(self.adamw.state_dict(), lambda value, _: whole(value))
@@ -101,6 +112,8 @@ class Optimizer:
         if "adamw" in state:
             self.adamw.load_state_dict(self._each(state["adamw"], split_like))
             self.schedule.load_state_dict(state["schedule"])
+        else:
+            self.begin_at(state["peak_rate"])  # for the report: there is no further step
         if self.lower:
             self.lower.load(state.get("groups", []))
         self.earlier_memory = state["memory"]
@@ -117,12 +130,24 @@ class Optimizer:
         }
         return {**state, "state": moments}
 
-    def step(self, rows: Sequence[int]) -> dict[str, float]:
-        """One optimiser step over the examples at these indices: their mean loss, the gradient's norm before clipping, the rate."""
+    def begin_at(self, rate: float) -> None:
+        """Take another peak rate before the first step."""
+        self.schedule.base_lrs = [rate] * len(self.adamw.param_groups)
+        for group in self.adamw.param_groups:
+            group["initial_lr"], group["lr"] = rate, rate * self.length.rate(self.config, 0)
+
+    def step(self, rows: Sequence[int], rate: float | None = None) -> dict[str, float]:
+        """One optimiser step over the examples at these indices: their mean loss, the gradient's norm before clipping, the rate.
+
+        Args:
+            rate: the learning rate of this step in place of the schedule's.
+        """
+        for group in self.adamw.param_groups if rate is not None else ():
+            group["lr"] = rate
         loss = self._gradients(rows)
         loss = self.processes.sum_gradients(self.parameters, loss)
         norm = clip(self.parameters, self.config.max_grad_norm)
-        record = {"loss": loss, "gradient_norm": norm, "learning_rate": float(self.schedule.get_last_lr()[0])}
+        record = {"loss": loss, "gradient_norm": norm, "learning_rate": float(self.adamw.param_groups[0]["lr"])}
         for parameter in self.parameters:  # the fused update on a CPU reads them in memory order, without a check
             gradient = parameter.grad
             if gradient is not None and gradient.stride() != parameter.stride():
