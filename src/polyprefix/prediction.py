@@ -102,7 +102,7 @@ class Predictor:
                 run's is.
             calibration: `none` gives the probabilities of the model. `prior` divides the run's prior for the language out, or the mean
                 of its tested languages; `batch` the mean probabilities of these questions, shrunken to that prior. Both then scale by
-                the temperature of English validation where the run kept it.
+                the temperature of validation where the run kept it.
 
         Returns:
             For each question its own columns, then `prediction`; where the answer is chosen also `probabilities`, of each choice

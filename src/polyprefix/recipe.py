@@ -226,12 +226,15 @@ def label_priors(
         None where answers are generated, or labels are not the same in every example.
     """
     examples, tokens, budget = inputs.examples, inputs.tokens, config.eval.token_budget
-    validated = Validation(report.answers, report.right if report.answers else ())
-    if inputs.task.info.labels and examples.validation and not report.answers:
+    validated = report.answers
+    if inputs.task.info.labels and examples.validation and not validated.targets:
         rows, encoded = {"validation": examples.validation}, {"validation": tokens.validation}
         found = predict(model, rows, encoded, budget, reporter, "validation").predictions["validation"]
-        right = [example.choices.index(example.references[0]) for example in examples.validation]
-        validated = Validation(tuple(p.log_likelihoods for p in found), tuple(right))
+        validated = Validation(
+            tuple(answer.log_likelihoods for answer in found),
+            tuple(example.choices.index(example.references[0]) for example in examples.validation),
+            tuple(example.language for example in examples.validation),
+        )
     return calibration_record(model, inputs.task, examples, tokens, answers.predictions, validated, budget)
 
 

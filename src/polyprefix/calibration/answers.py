@@ -12,10 +12,10 @@ import numpy as np
 from polyprefix.calibration import probabilities
 from polyprefix.calibration.record import CalibrationRecord
 from polyprefix.calibration.temperature import Places, fit_temperature
-from polyprefix.config import DEFAULT_PROTOCOL
+from polyprefix.config import DEFAULT_PROTOCOL, ENGLISH
 from polyprefix.errors import ConfigError, UserError, nearest
+from polyprefix.results.trained_in import TrainedIn
 from polyprefix.scoring.bootstrap import Floats
-from polyprefix.tasks.base import ENGLISH
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +57,8 @@ class LabelAnswers:
     """Language -> places in the table of examples, `[N]`."""
     record: CalibrationRecord | None
     """What the run kept."""
+    source: str = ENGLISH
+    """The language of validation where the record does not say it."""
 
     @cached_property
     def means(self) -> Mapping[str, Floats]:
@@ -84,19 +86,24 @@ class LabelAnswers:
         """Language -> calibrated log-probabilities, `[N, K]`; a language without a prior is absent.
 
         Args:
-            temperature: also scale by the temperature of English validation, where that was kept.
+            temperature: also scale by the temperature of validation, where that was kept.
         """
         T = (self.temperature(calibration) if temperature else None) or 1.0
         priors = self.priors(calibration)
         return {code: probabilities.calibrated(self.log_likelihoods[code], prior, T) for code, prior in priors.items()}
 
+    @property
+    def validated(self) -> tuple[str, ...]:
+        """The languages of validation; none where the run kept none."""
+        return tuple(self.record.validation.places(self.source)) if self.record else ()
+
     def temperature(self, calibration: Calibration | None) -> float | None:
-        """The temperature of English validation after the same calibration, or of raw answers; None where validation was not kept."""
+        """The temperature of validation after the same calibration, or of raw answers; None where validation was not kept."""
         kept = self._validation(calibration)
         return fit_temperature(*kept) if kept else None
 
     def validation(self, calibration: Calibration | None) -> tuple[Floats, Places] | None:
-        """Log-probabilities `[N, K]` of English validation as those of `calibrated` with temperature, or raw, and the right labels; None
+        """Log-probabilities `[N, K]` of validation as those of `calibrated` with temperature, or raw, and the right labels; None
         where the run kept none."""
         kept = self._validation(calibration)
         if kept is None:
@@ -105,16 +112,22 @@ class LabelAnswers:
         return probabilities.log_softmax(scores / (fit_temperature(scores, targets) if calibration else 1.0)), targets
 
     def _validation(self, calibration: Calibration | None) -> tuple[Floats, Places] | None:
-        """Before any temperature. Its prior is English's of the same calibration, and that of its own texts for `batch`."""
+        """Before any temperature. The prior of a source language is that of the same calibration, of its own validation texts for `batch`."""
         kept = self.record.validation if self.record else None
         if kept is None or not kept.targets:
             return None
         scores, targets = np.array(kept.log_likelihoods), np.array(kept.targets)
         if calibration is None:
             return scores, targets
-        own = {ENGLISH: scores}
+        places = kept.places(self.source)
+        own = {code: scores[rows] for code, rows in places.items()}
         priors = replace(self, log_likelihoods={**self.log_likelihoods, **own}).priors(calibration)
-        return probabilities.calibrated(scores, priors.get(ENGLISH, probabilities.uniform(len(self.labels)))), targets
+        divided = np.empty_like(scores)
+        for code, rows in places.items():
+            divided[rows] = probabilities.calibrated(
+                own[code], priors.get(code, probabilities.uniform(len(self.labels)))
+            )
+        return divided, targets
 
     def _content_free(self) -> dict[str, Floats]:
         kept = self.record.content_free if self.record else {}
@@ -150,6 +163,7 @@ def label_answers(run: Mapping[str, Any], examples: pd.DataFrame) -> LabelAnswer
         {code: targets[found] for code, found in rows.items()},
         rows,
         record,
+        next(iter(TrainedIn.of(run["config"]).sources), ENGLISH),
     )
 
 

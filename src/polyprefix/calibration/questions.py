@@ -13,6 +13,7 @@ from polyprefix.calibration.answers import label_answers
 from polyprefix.calibration.probabilities import calibrated, mean_probability, shrunken, uniform
 from polyprefix.calibration.record import CalibrationRecord, priors_of
 from polyprefix.calibration.temperature import fit_temperature
+from polyprefix.config import ENGLISH
 from polyprefix.errors import OutputError
 from polyprefix.scoring.bootstrap import Floats
 from polyprefix.types import Example, Prediction
@@ -68,7 +69,9 @@ def question_prior(
     T = 1.0
     if record.validation.targets:
         scores = np.array(record.validation.log_likelihoods)
-        T = fit_temperature(calibrated(scores, mean_probability(scores)), np.array(record.validation.targets))
+        for rows in record.validation.places(ENGLISH).values():
+            scores[rows] = calibrated(scores[rows], mean_probability(scores[rows]))
+        T = fit_temperature(scores, np.array(record.validation.targets))
     if calibration == "prior":
         return QuestionPrior(f"prior of {whose}", reference, own=False, temperature=T)
     return QuestionPrior(f"batch: mean of these questions and prior of {whose}", reference, own=True, temperature=T)

@@ -7,7 +7,8 @@
 | `priors`         | language -> `n` test texts, and the `mean` probability of each label over them: no answers are used     |
 | `content_free`   | language -> log-likelihoods of the labels after each content-free input                                |
 | `premise`        | language -> log-likelihoods of the labels after the words that every prompt ends with                  |
-| `validation`     | English validation: `log_likelihoods` of each text, and `targets`, the places of the right labels      |
+| `validation`     | in the source languages: `log_likelihoods` of each text, `targets`, the places of the right labels, and |
+|                  | `languages`; a record without languages is of one, which the run's settings say                        |
 
 Log-likelihoods are in nats. What was not measured is empty, and runs of earlier versions have no such file.
 """
@@ -24,6 +25,7 @@ import numpy as np
 
 from polyprefix.atomic import write_text
 from polyprefix.calibration.probabilities import mean_probability, pooled
+from polyprefix.calibration.temperature import Places
 from polyprefix.errors import OutputError
 from polyprefix.safe_files import read_json
 from polyprefix.scoring.bootstrap import Floats
@@ -44,10 +46,17 @@ class LabelPrior:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """English validation texts."""
+    """Validation texts in the source languages."""
 
     log_likelihoods: tuple[Row, ...] = ()
     targets: tuple[int, ...] = ()
+    languages: tuple[str, ...] = ()
+    """Of each text; empty where all are of one language."""
+
+    def places(self, source: str) -> dict[str, Places]:
+        """Language -> the places of its texts; `source` where the languages were not kept."""
+        codes = np.array(self.languages or (source,) * len(self.targets), dtype=object)
+        return {str(code): np.flatnonzero(codes == code) for code in dict.fromkeys(codes.tolist())}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +126,15 @@ def _record(values: Mapping[str, Any]) -> CalibrationRecord:
     labels = tuple(str(label) for label in values["labels"])
     K = len(labels)
     kept = values["validation"]
-    validation = Validation(_rows(kept["log_likelihoods"], K), tuple(int(t) for t in kept["targets"]))
+    validation = Validation(
+        _rows(kept["log_likelihoods"], K),
+        tuple(int(t) for t in kept["targets"]),
+        tuple(str(code) for code in kept.get("languages", ())),
+    )
     if len(validation.log_likelihoods) != len(validation.targets) or not all(0 <= t < K for t in validation.targets):
         raise ValueError("targets do not fit the log-likelihoods of validation")
+    if validation.languages and len(validation.languages) != len(validation.targets):
+        raise ValueError("languages do not fit the log-likelihoods of validation")
     priors = {str(code): LabelPrior(int(one["n"]), *_rows([one["mean"]], K)) for code, one in values["priors"].items()}
     if any(prior.n < 1 or min(prior.mean) <= 0 for prior in priors.values()):
         raise ValueError("a prior is not positive")

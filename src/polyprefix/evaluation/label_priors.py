@@ -1,4 +1,4 @@
-"""What a model says to prompts that ask nothing, and to English validation: all that calibration needs beside the test answers."""
+"""What a model says to prompts that ask nothing, and to validation: all that calibration needs beside the test answers."""
 
 from __future__ import annotations
 

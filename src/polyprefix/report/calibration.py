@@ -49,13 +49,11 @@ def _heading(system: SystemCalibration) -> Text:
     text.append(f"{system.task} · {system.system} · {system.model}", style="bold")
     change = f"{signed(system.difference.value)} {interval(system.difference.ci95, with_sign=True)}"
     text.append(
-        f"\n{system.metric} over languages other than English: raw {percent(system.raw.value)}, {system.calibration}-calibrated "
+        f"\n{system.metric} over {system.others_called}: raw {percent(system.raw.value)}, {system.calibration}-calibrated "
         f"{percent(system.calibrated.value)}, difference {change}"
     )
     T = system.temperature
-    text.append(
-        f"\ntemperature of English validation: {'not kept, nothing is scaled' if T is None else f'{T:.2f}'}", "dim"
-    )
+    text.append(f"\ntemperature of validation: {'not kept, nothing is scaled' if T is None else f'{T:.2f}'}", "dim")
     return text
 
 

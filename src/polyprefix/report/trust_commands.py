@@ -65,7 +65,7 @@ def calibrate(folders: tuple[Path, ...], calibration: str, as_json: bool, as_csv
     "--accuracy",
     type=float,
     metavar="P",
-    help="Also show from which confidence on P percent of English answers are right.",
+    help="Also show from which confidence on P percent of answers in the source languages are right.",
 )
 @click.option("--untested", metavar="A,B|all", help="Languages to predict, as people write them.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

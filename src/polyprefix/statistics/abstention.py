@@ -1,13 +1,14 @@
-"""From which confidence on answers are right in a wanted share, by English answers, and what that threshold does in every language."""
+"""Abstention: the confidence from which on a wanted share of answers in the source languages is right, and what it does in each language."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from polyprefix import languages
 from polyprefix.calibration import abstention
 from polyprefix.calibration.abstention import Price
 from polyprefix.calibration.answers import Calibration, LabelAnswers, check_calibration
@@ -17,14 +18,13 @@ from polyprefix.calibration.table import answers_by_run
 from polyprefix.errors import ConfigError
 from polyprefix.results.table import ResultsTable
 from polyprefix.scoring.bootstrap import Floats
-from polyprefix.statistics.groups import ENGLISH
-from polyprefix.statistics.settings import read_settings
+from polyprefix.statistics.settings import Setting, read_settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
 WANTED = 0.8
-VALIDATION, TEST = "English validation", "English test answers, because the run kept no validation"
+NOTHING = "no answers, because the runs kept no validation and were tested in no source language"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class SystemAbstention:
     """Of the confidences and answers; None is raw."""
     wanted: float
     threshold: float | None
-    """Confidence from which on answers are kept; None where no threshold gives the wanted accuracy in English."""
+    """Confidence from which on answers are kept; None where no threshold gives the wanted accuracy in the source languages."""
     source: str
     """What the threshold was chosen on, and how many answers that were."""
     prices: Mapping[str, Price]
@@ -65,7 +65,7 @@ def abstentions(
     name = None if calibration is None else check_calibration(calibration)
     answers, notes = answers_by_run(table)
     found = [
-        _system(setting.title, setting.model, system, [answers[run] for run in runs], wanted, name)
+        _system(setting, system, [answers[run] for run in runs], wanted, name)
         for setting in read_settings(table)
         for system, runs in setting.systems.items()
         if all(run in answers for run in runs)
@@ -92,17 +92,15 @@ Judged = tuple[Floats, Floats]
 
 
 def _system(
-    task: str, model: str, system: str, runs: Sequence[LabelAnswers], wanted: float, calibration: Calibration | None
+    setting: Setting, system: str, runs: Sequence[LabelAnswers], wanted: float, calibration: Calibration | None
 ) -> SystemAbstention:
     judged = _by_language(runs, calibration)
-    validation = _validation(runs, calibration)
-    chosen_on, source = (validation, VALIDATION) if validation else (judged.get(ENGLISH), TEST)
+    chosen_on, source = _validation(runs, calibration) or _tested(judged, setting.sources(system))
     threshold = abstention.threshold_for(*chosen_on, wanted) if chosen_on else None
-    count = len(chosen_on[1]) if chosen_on else 0
     prices = {} if threshold is None else {c: abstention.price(*pair, threshold) for c, pair in judged.items()}
     curves = {code: _curve(*pair) for code, pair in judged.items()}
-    said = f"{source}: {count:,} answers"
-    return SystemAbstention(task, model, system, calibration, wanted, threshold, said, prices, curves)
+    said = f"{source}: {len(chosen_on[1]):,} answers" if chosen_on else source
+    return SystemAbstention(setting.title, setting.model, system, calibration, wanted, threshold, said, prices, curves)
 
 
 def _by_language(runs: Sequence[LabelAnswers], calibration: Calibration | None) -> dict[str, Judged]:
@@ -118,9 +116,25 @@ def _by_language(runs: Sequence[LabelAnswers], calibration: Calibration | None) 
     return {code: _joined(parts) for code, parts in found.items()}
 
 
-def _validation(runs: Sequence[LabelAnswers], calibration: Calibration | None) -> Judged | None:
+def _validation(runs: Sequence[LabelAnswers], calibration: Calibration | None) -> tuple[Judged, str] | None:
+    """Validation of all seeds, and what it is called; None where no run kept it."""
     parts = [answers_of(*kept) for run in runs if (kept := run.validation(calibration))]
-    return _joined(parts) if parts else None
+    codes = dict.fromkeys(code for run in runs for code in run.validated)
+    return (_joined(parts), f"{_called(codes)} validation") if parts else None
+
+
+def _tested(judged: Mapping[str, Judged], sources: Sequence[str]) -> tuple[Judged | None, str]:
+    """Test answers in the source languages, and what they are called."""
+    codes = [code for code in sources if code in judged]
+    if not codes:
+        return None, NOTHING
+    return _joined(
+        [judged[code] for code in codes]
+    ), f"{_called(codes)} test answers, because the run kept no validation"
+
+
+def _called(codes: Iterable[str]) -> str:
+    return " and ".join(languages.get(code).name for code in codes)
 
 
 def _joined(parts: Sequence[Judged]) -> Judged:

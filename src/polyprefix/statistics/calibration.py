@@ -50,7 +50,7 @@ class LanguageCalibration:
 
 @dataclass(frozen=True, slots=True)
 class LevelCalibration:
-    """The answers in all languages of a resource level, English apart."""
+    """The answers in all languages of a resource level, those of training apart."""
 
     level: str
     languages: int
@@ -73,13 +73,15 @@ class SystemCalibration:
     seeds: tuple[int, ...]
     labels: tuple[str, ...]
     temperature: float | None
-    """Of English validation, mean over seeds; None where that was not kept, and then nothing is scaled."""
+    """Of validation, mean over seeds; None where that was not kept, and then nothing is scaled."""
     raw: Contrast
-    """Average over languages other than English."""
+    """Average over the languages that no system was trained in."""
     calibrated: Contrast
     difference: Contrast
     languages: tuple[LanguageCalibration, ...]
     levels: tuple[LevelCalibration, ...]
+    others_called: str
+    """What the languages of the averages are called."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Calibrations:
 def calibrations(table: ResultsTable, calibration: str = "batch") -> Calibrations:
     """What a calibration changes in every system of a table.
 
-    Confidences are also scaled by the temperature of English validation where the runs kept it; that changes no answer.
+    Confidences are also scaled by the temperature of validation where the runs kept it; that changes no answer.
 
     Raises:
         ConfigError: if there is no such calibration, or no run that can be calibrated.
@@ -157,6 +159,7 @@ def _system(
             _language(both, column, differences[1, column], *pairs[code]) for column, code in enumerate(both.languages)
         ),
         levels=tuple(_levels(both, [both.languages[column] for column in columns], pairs)),
+        others_called=raw.others_called,
     )  # fmt: skip
 
 

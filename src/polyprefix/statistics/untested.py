@@ -11,20 +11,21 @@ as those of the tested languages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from polyprefix import languages
+from polyprefix.config import ENGLISH
 from polyprefix.languages import Language
+from polyprefix.results.trained_in import other_languages
 from polyprefix.scoring.bootstrap import Floats
 from polyprefix.statistics.contrasts import quantile
-from polyprefix.statistics.groups import ENGLISH
 from polyprefix.statistics.regression import LEVELS
 
 FEWEST = 12
-"""Tested languages, English apart, without which nothing is predicted."""
+"""Tested languages, those of training apart, without which nothing is predicted."""
 PENALTIES = np.logspace(-1, 4, 21)
 """Of standardised properties; the largest leaves the mean alone."""
 PLAIN: Mapping[str, Callable[[Language], float | None]] = {
@@ -52,21 +53,25 @@ class PredictedScore:
 
 
 def predict_untested(
-    scores: Mapping[str, float], wanted: Iterable[str], known: Mapping[str, Mapping[str, float]] | None = None
+    scores: Mapping[str, float],
+    wanted: Iterable[str],
+    known: Mapping[str, Mapping[str, float]] | None = None,
+    trained: Collection[str] = (ENGLISH,),
 ) -> tuple[PredictedScore, ...] | str:
     """Predictions for languages, or why there are none.
 
     Args:
-        scores: language -> score, tested; English is left out, because it is the language of training.
-        wanted: languages to predict; those with a score are passed over.
+        scores: language -> score, tested.
+        wanted: languages to predict; those with a score, and those of training, are passed over.
         known: further properties: name -> language -> value. One counts for a language if it and all tested ones have it.
+        trained: the languages of training. Their scores are left out: they say nothing about a language that training has not seen.
     """
-    tested = [code for code in scores if code != ENGLISH]
+    tested = [code for code in scores if code not in trained]
     if len(tested) < FEWEST:
-        return f"{len(tested)} tested languages other than English are too few to predict others; {FEWEST} are needed"
+        return f"{len(tested)} tested {other_languages(trained)} are too few to predict others; {FEWEST} are needed"
     groups: dict[tuple[str, ...], list[str]] = {}
     for code in wanted:
-        if code not in scores:
+        if code not in scores and code not in trained:
             usable = tuple(n for n, values in (known or {}).items() if {code, *tested} <= values.keys())
             groups.setdefault(usable, []).append(code)
     y = np.array([scores[code] for code in tested])

@@ -226,7 +226,9 @@ def _system(setting: Setting, system: str, base: str | None, margin: float, want
         chance=chance,
         margin=margin,
         languages=tuple(sorted(judged, key=lambda one: -one.score)),
-        untested=predict_untested(scores, wanted, _properties(setting, system, base)) if wanted else (),
+        untested=predict_untested(scores, wanted, _properties(setting, system, base), setting.trained_languages)
+        if wanted
+        else (),
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.calibration.record import Validation as ValidationAnswers
 from polyprefix.config import RunConfig
 from polyprefix.engine.cost import Stopwatch
 from polyprefix.engine.flop_counter import Work
@@ -65,10 +66,8 @@ class TrainReport:
     watched_size: int = 0
     """Examples of other languages that are measured with them."""
     validation_seconds: float = 0.0
-    answers: tuple[tuple[float, ...], ...] = ()
-    """Log-likelihoods of the choices of each validation example by the kept weights, in nats; empty where they were not measured."""
-    right: tuple[int, ...] = ()
-    """The place of the right choice among them."""
+    answers: ValidationAnswers = field(default_factory=ValidationAnswers)
+    """Of the kept weights to validation examples; empty where they were not measured."""
     chance: float | None = None
     """Accuracy on them without having learned anything; None without choices."""
     learned: bool | None = None
@@ -278,7 +277,7 @@ class _Training:
             self.done, seen, seen / self.examples, self.clock.seconds, self.optimizer.work(), self.optimizer.memory(),
             self.first_step, self.optimizer.peak_rate, self.stopped or "length", validation.kept.step or self.done, tuple(validation.points),
             len(validation.examples), sum(len(right) for _, right in validation.watched.values()),
-            validation.clock.seconds, tuple(validation.answers), tuple(validation.right),
+            validation.clock.seconds, validation.kept_answers(),
             validation.chance, validation.learned(), self.resumed_at,
         )  # fmt: skip
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.calibration.record import Validation as ValidationAnswers
 from polyprefix.engine.cost import Stopwatch
 from polyprefix.evaluation.loglikelihood import Ranked, loglikelihood
 from polyprefix.models.sharded import whole
@@ -170,6 +171,13 @@ class Validation:
             right = round(self.kept.accuracy * len(self.examples))
             return bool(stats.binomtest(right, len(self.examples), min(self.chance, 1.0), "greater").pvalue < LEVEL)
         return bool(stats.ttest_rel(self.last, self.first, alternative="greater").pvalue < LEVEL)
+
+    def kept_answers(self) -> ValidationAnswers:
+        """What the kept weights say of each example, as calibration keeps it; empty where they were not measured."""
+        if not self.answers:
+            return ValidationAnswers()
+        codes = tuple(item.prompt.language for item in self.examples)
+        return ValidationAnswers(tuple(self.answers), tuple(self.right), codes)
 
     def state(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""

@@ -147,8 +147,9 @@ def reliability(grid: Grid, view: View) -> Iterator[Chart]:
     yield Chart(
         file_name("calibration", "reliability", view.task, view.model),
         "Reliability by resource level",
-        "Lines: the share of right answers over their mean confidence, in bins of as many answers each, over languages other than "
-        "English; solid raw, dashed batch-calibrated. On the diagonal confidence is what it says; below it the method is overconfident.",
+        "Lines: the share of right answers over their mean confidence, in bins of as many answers each, over "
+        f"{view.setting.others_called}; solid raw, dashed batch-calibrated. "
+        "On the diagonal confidence is what it says; below it the method is overconfident.",
         {"hconcat": panels},
         ("method", "resource level", "answers", "confidence, %", "right, %", "answers in bin"),
         tuple(
