@@ -34,7 +34,7 @@ from langcodes import data_dicts
 from qq import Database, IdType
 from urielplus.urielplus import URIELPlus
 
-from polyprefix.languages.lookup import normalise
+from polyprefix.languages.registry import normalise
 from polyprefix.languages.table import Language
 
 FOLDER = Path(__file__).parents[1] / "src" / "polyprefix" / "languages"

@@ -9,7 +9,8 @@ import pytest
 
 from polyprefix.errors import LanguageError
 from polyprefix.languages import all_languages, find, get
-from polyprefix.languages.lookup import normalise, tag
+from polyprefix.languages.lookup import tag
+from polyprefix.languages.registry import normalise
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,9 @@ def _thirds() -> tuple[float, float]:
 
 
 GROUPINGS: Mapping[str, Callable[[Language], str]] = {
-    "writing": lambda language: "Latin script" if language.latin else "other scripts",
+    "writing": lambda language: {True: "Latin script", False: "other scripts"}.get(language.latin, UNKNOWN),
     "family": lambda language: language.family or UNKNOWN,
-    "script": lambda language: language.script_name,
+    "script": lambda language: language.script_name or UNKNOWN,
     "resources": lambda language: language.resource_level or UNKNOWN,
     "distance": distance_band,
 }

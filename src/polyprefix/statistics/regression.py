@@ -112,6 +112,6 @@ def _predictors(known: Mapping[str, Language], fertility: Mapping[str, float]) -
         "resource level": {
             code: LEVELS[language.resource_level] for code, language in known.items() if language.resource_level
         },
-        "other script": {code: float(not language.latin) for code, language in known.items()},
+        "other script": {code: float(not one.latin) for code, one in known.items() if one.latin is not None},
         "fertility": {code: float(np.log(fertility[code])) for code in known if fertility.get(code, 0) > 0},
     }
