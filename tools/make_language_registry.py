@@ -186,8 +186,12 @@ def keys(name: str, others: list[str | None]) -> list[str]:
     return [key for key in found if key and key != name.lower()]
 
 
-def redirects() -> dict[str, str]:
-    """Normalised tag or name -> tag: retired codes, extended languages, compounds that have names of their own."""
+def redirects(named: set[str]) -> dict[str, str]:
+    """Normalised tag or name -> tag: retired codes, extended languages, compounds that have names of their own.
+
+    Args:
+        named: normalised names of languages, which are no compounds: ISO 639-3 has Montenegrin, CLDR calls sr-ME so.
+    """
     own = {row.iso639_3 for row in all_languages()}
     found = {
         normalise(old): new
@@ -197,7 +201,8 @@ def redirects() -> dict[str, str]:
     found |= {f"{record['Prefix']} {record['Subtag']}": record["Subtag"] for record in registry("extlang") if "Prefix" in record}
     retired = ((one.part3, one.retire_change_to) for one in iso639.ALL_LANGUAGES if one.status != "A")
     found |= {old: new for old, new in retired if new and old not in own}
-    found |= {normalise(name): tag.replace("_", "-") for tag, name in English.languages.items() if re.search("_[A-Z0-9]+$", tag)}
+    compounds = {normalise(name): tag.replace("_", "-") for tag, name in English.languages.items() if re.search("_[A-Z0-9]+$", tag)}
+    found |= {name: tag for name, tag in compounds.items() if name not in named}
     in_use = {one.part3 for one in iso639.ALL_LANGUAGES if one.status == "A"}
     return {old: new for old, new in found.items() if old not in in_use}
 
@@ -229,7 +234,8 @@ def main() -> None:
     ]
     sections["regions"] = [[code, straight(name)] for code, name in sorted(English.territories.items()) if code not in retired]
     sections["variants"] = [[record["Subtag"]] for record in registry("variant")]
-    sections["redirects"] = [list(pair) for pair in sorted(redirects().items())]
+    named = {normalise(name) for row in sections["languages"] for name in row[-1].split("|")}
+    sections["redirects"] = [list(pair) for pair in sorted(redirects(named).items())]
     sections["regional"] = [list(pair) for pair in sorted(regional(sources).items())]
     lines = [line for name, rows in sections.items() for line in (f"#{name}", *map("\t".join, rows))]
     data = gzip.compress("\n".join(lines).encode("utf-8"), compresslevel=9, mtime=0)

@@ -279,9 +279,8 @@ def make_aliases(database: Database, rows: list[Language]) -> list[tuple[str, st
             texts[1] += _macro_names(macro) + (_regions(macro, row.script) if iso in several else [])
         elif iso in data_dicts.MACROLANGUAGES:
             texts[3] += _macro_names(data_dicts.MACROLANGUAGES[iso])
-        ranked.update(
-            (normalise(text), rank, position[row.code], row.code) for rank in texts for text in texts[rank] if text
-        )
+        names = ((rank, text, normalise(text)) for rank in texts for text in texts[rank] if text)
+        ranked.update((key, rank, position[row.code], row.code) for rank, text, key in names if text == key or not _is_code(database, key))
     return list(dict.fromkeys((alias, code) for alias, _, _, code in sorted(ranked) if alias))
 
 
@@ -293,6 +292,14 @@ EXTRA_NAMES = {  # other codes and names in use
     "grn": ("gug",), "yue": ("Cantonese",), "pes": ("Farsi",), "arb": ("Standard Arabic",), "heb": ("iw",),
     "ind": ("in",), "ron": ("mo", "Moldovan"),
 }  # fmt: skip
+
+
+def _is_code(database: Database, key: str) -> bool:
+    """Whether a name, N'Ko, becomes the code of another language, nko, without its apostrophe."""
+    try:
+        return len(key) == 3 and database.get(key, id_type=IdType.ISO_639_3) is not None
+    except KeyError:
+        return False
 
 
 def _macro_names(code: str) -> list[str | None]:

@@ -146,33 +146,37 @@ def _language(key: str, written: str) -> Reading | None:
     Args:
         written: as it was written, if that is all.
     """
-    if (known := _aliases().get(key)) and not _REGIONAL.fullmatch(key):
+    short = _SHORT.fullmatch(key) is not None
+    if short and written and written.strip().casefold() != key:  # Sa'a is no code, though its letters are one
+        found = _of_name(key, written) or _of_code(key)
+    elif (known := _aliases().get(key)) and not _REGIONAL.fullmatch(key):
         found = Reading(tuple(filter(None, map(parse, known))))
     elif target := registry.redirects().get(key):
         return read(target)
-    elif one := _of_code(key):
-        found = Reading((one,))
-    elif known := registry.names().get(key):
-        exact = tuple(code for code in known if registry.entry(code).name.casefold() == written.strip().casefold())  # type: ignore[union-attr]
-        known = exact if len(exact) == 1 else known
-        return Reading(tuple(map(_likely, known)), is_ambiguous=len(known) > 1)
     else:
-        return None
-    # "Mon" may be meant as the name of Mon or as the code of Mongolian
-    if _SHORT.fullmatch(key) and written.strip().istitle():
+        found = _of_code(key) or _of_name(key, written)
+    if found and short and written.strip() == key.capitalize():  # "Mon" may be the name of Mon or the code of Mongolian
         isos = {one.iso639_3 for one in found.tags}
         others = tuple(_likely(code) for code in registry.names().get(key, ()) if code not in isos)
         return replace(found, tags=(found.tags[0], *others, *found.tags[1:]), is_ambiguous=True) if others else found
     return found
 
 
-def _of_code(key: str) -> LanguageTag | None:
+def _of_name(key: str, written: str) -> Reading | None:
+    known = registry.names().get(key, ())
+    shown = (registry.entry(code) for code in known)
+    exact = [one.iso639_3 for one in shown if one and one.name.casefold() == written.strip().casefold()]
+    known = tuple(exact) if len(exact) == 1 else known
+    return Reading(tuple(map(_likely, known)), is_ambiguous=len(known) > 1) if known else None
+
+
+def _of_code(key: str) -> Reading | None:
     if _RESERVED.fullmatch(key):
-        return LanguageTag(key)
-    code = registry.short_codes().get(key, key) if _SHORT.fullmatch(key) else ""
-    if registry.entry(code) is None:
+        return Reading((LanguageTag(key),))
+    if not _SHORT.fullmatch(key):
         return None
-    return _likely(code)
+    code = key if registry.entry(key) else registry.short_codes().get(key)  # no code of two lists means two languages
+    return Reading((_likely(code),)) if code else None
 
 
 def _likely(code: str) -> LanguageTag:
@@ -250,7 +254,8 @@ def _well_formed(text: str) -> Reading | None:
     script, region = found["script"], found["region"]
     one = LanguageTag(found["language"], script.title() if script else None, region.upper() if region else None)
     known = _of_code(found["language"])
-    return Reading((replace(known, script=one.script or known.script, region=one.region) if known else one,), script is not None)
+    tags = [replace(own, script=one.script or own.script, region=one.region) for own in known.tags] if known else [one]
+    return Reading(tuple(tags), script is not None)
 
 
 def _among(found: Reading, allowed: Collection[str]) -> tuple[list[str], bool]:

@@ -133,9 +133,9 @@ class CustomTask(TypedTask):
         return {"most frequent label": scores} if scores else {}
 
     def shot_languages(self) -> tuple[str, ...]:
-        """English where it is trained, and the languages of the validation files where there is one for each."""
+        """English where it is trained, and the languages of the validation rows."""
         english = (ENGLISH,) if ENGLISH in self.languages() else ()
-        return (*english, *sorted(self._files.get("validation", {}).keys() - {ENGLISH, ANY}))
+        return (*english, *(code for code in self._languages("validation") if code != ENGLISH))
 
     def shot_pool(self, language: str, source: Source) -> Sequence[Example]:
         """The validation rows of a language.
