@@ -145,7 +145,9 @@ def language_rows(sources: Sources) -> Iterator[list[str]]:
     """Code, ISO 639-1, ISO 639-2/B, script, glottocode, family, area, latitude, longitude, four distances, names."""
     tables = {row.name.casefold(): row.iso639_3 for row in all_languages()}
     own = {row.iso639_3 for row in all_languages()}
-    codes = [one for one in iso639.ALL_LANGUAGES if one.status == "A" or (not one.retire_change_to and one.part3 not in own)]
+    codes = [
+        one for one in iso639.ALL_LANGUAGES if one.status == "A" or (not one.retire_change_to and one.part3 not in own)
+    ]
     shown: dict[str, str] = {}  # display name -> code, so that no two languages have one
     for one in sorted(codes, key=lambda one: (one.status != "A", one.part3)):
         code, short = one.part3, one.part1
@@ -153,7 +155,9 @@ def language_rows(sources: Sources) -> Iterator[list[str]]:
         node = None if special else sources.node(code)
         cldr = "" if special else straight(English.languages.get(short or code, ""))
         family = "" if special else sources.family(code)
-        name = next((n for n in (cldr, one.name) if n and shown.get(n.casefold(), tables.get(n.casefold(), code)) == code), "")
+        name = next(
+            (n for n in (cldr, one.name) if n and shown.get(n.casefold(), tables.get(n.casefold(), code)) == code), ""
+        )
         name = name or f"{one.name} ({code})"
         shown[name.casefold()] = code
         others = [cldr, one.name, *(n for pair in one.other_names or () for n in (pair.print, pair.inverted))]
@@ -198,10 +202,18 @@ def redirects(named: set[str]) -> dict[str, str]:
         for old, new in data_dicts.LANGUAGE_REPLACEMENTS.items()
         if "-" in old and not new.startswith("und")
     }
-    found |= {f"{record['Prefix']} {record['Subtag']}": record["Subtag"] for record in registry("extlang") if "Prefix" in record}
+    found |= {
+        f"{record['Prefix']} {record['Subtag']}": record["Subtag"]
+        for record in registry("extlang")
+        if "Prefix" in record
+    }
     retired = ((one.part3, one.retire_change_to) for one in iso639.ALL_LANGUAGES if one.status != "A")
     found |= {old: new for old, new in retired if new and old not in own}
-    compounds = {normalise(name): tag.replace("_", "-") for tag, name in English.languages.items() if re.search("_[A-Z0-9]+$", tag)}
+    compounds = {
+        normalise(name): tag.replace("_", "-")
+        for tag, name in English.languages.items()
+        if re.search("_[A-Z0-9]+$", tag)
+    }
     found |= {name: tag for name, tag in compounds.items() if name not in named}
     in_use = {one.part3 for one in iso639.ALL_LANGUAGES if one.status == "A"}
     return {old: new for old, new in found.items() if old not in in_use}
@@ -232,7 +244,9 @@ def main() -> None:
         for code in sorted(English.scripts)
         if code not in NO_SCRIPT
     ]
-    sections["regions"] = [[code, straight(name)] for code, name in sorted(English.territories.items()) if code not in retired]
+    sections["regions"] = [
+        [code, straight(name)] for code, name in sorted(English.territories.items()) if code not in retired
+    ]
     sections["variants"] = [[record["Subtag"]] for record in registry("variant")]
     named = {normalise(name) for row in sections["languages"] for name in row[-1].split("|")}
     sections["redirects"] = [list(pair) for pair in sorted(redirects(named).items())]

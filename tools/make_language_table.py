@@ -280,7 +280,11 @@ def make_aliases(database: Database, rows: list[Language]) -> list[tuple[str, st
         elif iso in data_dicts.MACROLANGUAGES:
             texts[3] += _macro_names(data_dicts.MACROLANGUAGES[iso])
         names = ((rank, text, normalise(text)) for rank in texts for text in texts[rank] if text)
-        ranked.update((key, rank, position[row.code], row.code) for rank, text, key in names if text == key or not _is_code(database, key))
+        ranked.update(
+            (key, rank, position[row.code], row.code)
+            for rank, text, key in names
+            if text == key or not _is_code(database, key)
+        )
     return list(dict.fromkeys((alias, code) for alias, _, _, code in sorted(ranked) if alias))
 
 

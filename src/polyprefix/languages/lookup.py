@@ -13,7 +13,7 @@ from polyprefix.errors import LanguageError
 from polyprefix.languages import registry
 from polyprefix.languages.registry import normalise
 from polyprefix.languages.suggest import unknown
-from polyprefix.languages.table import Language, all_languages, get
+from polyprefix.languages.table import Language, get
 from polyprefix.languages.tags import LanguageTag, parse
 
 _PRIVATE = re.compile(r"\s*x((?:[-_][a-z0-9]{1,8})+)\s*", re.IGNORECASE)

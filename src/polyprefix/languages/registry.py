@@ -12,8 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Literal, cast
-
+from typing import Any, Literal, cast
 
 _DIACRITICS = re.compile("[\u0300-\u036f]")
 _SEPARATORS = {i: None if chr(i) in "'`" else " " for i in range(128) if not chr(i).isalnum()}
@@ -82,7 +81,8 @@ def entry(code: str) -> Entry | None:
     name, *keys = cells[13].split("|")
     texts = [cell or None for cell in cells[:7]]
     numbers = [float(cell) if cell else None for cell in cells[7:13]]
-    return Entry(code, *texts[1:], *numbers, name, tuple(keys))  # type: ignore[arg-type]
+    told: list[Any] = [*texts[1:], *numbers]
+    return Entry(code, *told, name=name, keys=tuple(keys))
 
 
 @cache

@@ -23,7 +23,11 @@ def unknown(text: str, allowed: Collection[str] | None, aliases: Mapping[str, tu
         aliases: normalised names and codes -> codes.
     """
     key = registry.normalise(text)
-    known = dict(aliases) if allowed is None else {alias: c for alias, codes in aliases.items() if (c := _in(codes, allowed))}
+    known = (
+        dict(aliases)
+        if allowed is None
+        else {alias: c for alias, codes in aliases.items() if (c := _in(codes, allowed))}
+    )
     if allowed is None:
         known = {code: (_code(code),) for code in registry.codes()} | known
         known = {name: tuple(map(_code, codes)) for name, codes in registry.names().items()} | known

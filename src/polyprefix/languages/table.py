@@ -80,13 +80,17 @@ class Language:
     @property
     def is_registered(self) -> bool:
         """Whether ISO 639-3 has its language, or leaves it to private use."""
-        return self.iso639_3 is None or self.tag.is_private or registry.entry(self.iso639_3) is not None or self.code in _by_code()
+        return (
+            self.iso639_3 is None
+            or self.tag.is_private
+            or registry.entry(self.iso639_3) is not None
+            or self.code in _by_code()
+        )
 
 
 _FROM_REGISTRY = (
     "glottocode", "family", "latitude", "longitude", "genetic_distance", "syntactic_distance", "featural_distance", "geographic_distance",
 )  # fmt: skip
-_NOT_IN_REGISTRY = ("branch", "resource_level", "resource_proxy", "resource_class", "resource_class_proxy")
 _NUMBERS = {field.name for field in fields(Language) if "float" in str(field.type)}
 _WHOLE_NUMBERS = {field.name for field in fields(Language) if "int" in str(field.type)}
 
@@ -152,15 +156,17 @@ def _in_script(tag: LanguageTag) -> Language:
     if usual := _usual().get(iso639_3):
         name = f"{usual.name.partition(' (')[0]} ({words})"
         level, joshi = usual.resource_level, usual.resource_class
-        proxies = {"resource_proxy": level and usual.code, "resource_class_proxy": None if joshi is None else usual.code}
-        return replace(usual, **written, **proxies, name=name)
+        written |= {
+            "resource_proxy": level and usual.code,
+            "resource_class_proxy": joshi if joshi is None else usual.code,
+        }
+        return replace(usual, **written, name=name)
     known = registry.entry(iso639_3)
     if known is None:
         return replace(_unregistered(tag), **written)
-    facts = {name: getattr(known, name) for name in _FROM_REGISTRY}
-    without: dict[str, None] = dict.fromkeys(_NOT_IN_REGISTRY)
+    written |= {name: getattr(known, name) for name in _FROM_REGISTRY}
     name = known.name if known.script == tag.script else f"{known.name} ({words})"
-    return Language(**written, **facts, **without, name=name, iso639_3=iso639_3)
+    return replace(_unregistered(tag), **written, name=name)
 
 
 def _unregistered(tag: LanguageTag) -> Language:

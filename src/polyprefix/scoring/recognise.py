@@ -30,7 +30,9 @@ def label_of(code: str) -> str | None:
     ('sw', 'zh', None, None)
     """
     language = get(get(code).tag.language.code)  # it is the same recogniser for every region
-    if language.iso639_3 is None or (language.iso639_3 not in BOTH_SCRIPTS and _usual(language.iso639_3) != language.code):
+    if language.iso639_3 is None or (
+        language.iso639_3 not in BOTH_SCRIPTS and _usual(language.iso639_3) != language.code
+    ):
         return None
     names = (tag(language).partition("-")[0], language.iso639_3)
     return next((name for name in names if name in _labels()), None)

@@ -62,7 +62,7 @@ def gap_regression(gaps: Mapping[str, float], fertility: Mapping[str, float]) ->
         fertility: code -> tokens per word; may be empty.
 
     Raises:
-        LanguageError: if a code is not in the table of languages.
+        LanguageError: if a text is no code of a language.
     """
     wanted = {code: languages.get(code) for code in gaps if code != ENGLISH}
     predictors = _predictors(wanted, fertility)

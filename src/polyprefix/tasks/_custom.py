@@ -96,7 +96,9 @@ class CustomTask(TypedTask):
         require_language(self.info.name, split, language, tuple(known), elsewhere=("train", "validation"))
         source.note(*self._notes)
         if not get(language).is_registered:
-            source.note(f"{self.info.name}: no list of languages has the code '{language}'; it is a language of its own.")
+            source.note(
+                f"{self.info.name}: no list of languages has the code '{language}'; it is a language of its own."
+            )
         placed = self._placed("test", language)
         if split == "test":
             self._check_parallel(placed, language)

@@ -130,7 +130,9 @@ class _Reader:
             try:
                 code = self._codes[text] = find(text, unregistered=True).code
                 if repeated := self._once.take(code, text, row.where):
-                    self.errors.add(f"{row.where}, column '{column}'", repeated, "one way to write a language in a file")
+                    self.errors.add(
+                        f"{row.where}, column '{column}'", repeated, "one way to write a language in a file"
+                    )
             except LanguageError as error:
                 self._codes[text] = None
                 self.errors.add(f"{row.where}, column '{column}'", shown(text), f"a language ({error})")
