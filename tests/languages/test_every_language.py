@@ -129,7 +129,7 @@ INPUTS = [
     ("sgn-ase", "ase_Sgnw"), ("ase", "ase_Sgnw"), ("mo", "ron_Latn"), ("mol", "ron_Latn"), ("iw", "heb_Hebr"), ("bjd", "drl_Latn"),
     ("baq", "eus_Latn"), ("gv", "glv_Latn"), ("kw", "cor_Latn"), ("und", "und"), ("mul", "mul"), ("zap", "zap_Latn"),
     ("nko", "nko_Latn"), ("N'Ko", "nqo_Nkoo"), ("Sa'a", "apb_Latn"), ("saa", "saa_Latn"),
-    ("Bari", "bfa_Latn"), ("Barí", "mot_Latn"), ("Flemish", "nld_Latn-BE"), ("eo", "epo_Latn"), ("tlh", "tlh"),
+    ("Bari", "bfa_Latn"), ("Barí", "mot_Latn"), ("Flemish", "nld_Latn"), ("Canadian French", "fra_Latn-CA"), ("eo", "epo_Latn"), ("tlh", "tlh"),
 ]  # fmt: skip
 ODD = [
     "", " ", "-", "_", "x", "x-", "x-toolongsubtag", "i-", "1", "12", "zzy", "zz", "qqqq", "pt-", "pt-QQ-", "pt-brazil", "en-u-co-phonebk",

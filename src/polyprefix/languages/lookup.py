@@ -152,7 +152,7 @@ def _language(key: str, written: str) -> Reading | None:
     elif (known := _aliases().get(key)) and not _REGIONAL.fullmatch(key):
         found = Reading(tuple(filter(None, map(parse, known))))
     elif target := registry.redirects().get(key):
-        return read(target)
+        found = read(target)
     else:
         found = _of_code(key) or _of_name(key, written)
     if found and short and written.strip() == key.capitalize():  # "Mon" may be the name of Mon or the code of Mongolian

@@ -81,8 +81,8 @@ def entry(code: str) -> Entry | None:
     name, *keys = cells[13].split("|")
     texts = [cell or None for cell in cells[:7]]
     numbers = [float(cell) if cell else None for cell in cells[7:13]]
-    told: list[Any] = [*texts[1:], *numbers]
-    return Entry(code, *told, name=name, keys=tuple(keys))
+    told: list[Any] = [code, *texts[1:], *numbers, name, tuple(keys)]
+    return Entry(*told)
 
 
 @cache
