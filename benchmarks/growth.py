@@ -53,8 +53,8 @@ def point(model: str, axis: str, size: int, seed: int = 0) -> dict[str, float]:
     from polyprefix.models.load import load_model
     from polyprefix.text.tokens import TokenizedPrompt
     from polyprefix.training.length import Length
-from polyprefix.training.optimizer import Optimizer
     from polyprefix.training.optimizer import Optimizer
+    from polyprefix.types import Prompt
 
     rng = random.Random(seed)
     base = load_model(model, dtype="float32")

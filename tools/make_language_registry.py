@@ -240,8 +240,12 @@ def main() -> None:
     sections: dict[str, list[list[str]]] = defaultdict(list)
     sections["languages"] = list(language_rows(sources))
     sections["scripts"] = [
-        [code, script_name(code), "rtl" if code in sources.right_to_left else "ltr"]
-        for code in sorted(English.scripts)
+        [
+            code,
+            script_name(code) if code in English.scripts else code,
+            "rtl" if code in sources.right_to_left else "ltr",
+        ]
+        for code in sorted({*English.scripts, *filter(None, (row[3] for row in sections["languages"]))})
         if code not in NO_SCRIPT
     ]
     sections["regions"] = [

@@ -283,7 +283,7 @@ def make_aliases(database: Database, rows: list[Language]) -> list[tuple[str, st
         ranked.update(
             (key, rank, position[row.code], row.code)
             for rank, text, key in names
-            if text == key or not _is_code(database, key)
+            if key not in OTHERS_NAMES and (text == key or not _is_code(database, key))
         )
     return list(dict.fromkeys((alias, code) for alias, _, _, code in sorted(ranked) if alias))
 
@@ -291,6 +291,7 @@ def make_aliases(database: Database, rows: list[Language]) -> list[tuple[str, st
 DOMINANT = {  # the member that a macrolanguage's code means, where langcodes names none of the table
     "pbt": "ps", "quy": "qu", "fuv": "ff", "kmr": "ku", "ydd": "yi", "nob": "no", "zsm": "ms",
 }  # fmt: skip
+OTHERS_NAMES = {"pulaar"}  # CLDR's own name of Fulah, and ISO 639-3's of another language (fuc)
 EXTRA_NAMES = {  # other codes and names in use
     "tgl": ("fil", "Filipino"), "nob": ("Norwegian",), "zho": ("cmn", "Mandarin", "Mandarin Chinese"), "est": ("ekk",),
     "grn": ("gug",), "yue": ("Cantonese",), "pes": ("Farsi",), "arb": ("Standard Arabic",), "heb": ("iw",),

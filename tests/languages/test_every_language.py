@@ -68,7 +68,8 @@ def test_every_language_is_found_by_its_code_its_tag_and_its_name() -> None:
         assert own.iso639_3 == one.iso639_3 or own in all_languages()
         if own == one:
             assert find(tag(one)) == one
-            assert one in meant(one.name), one.name
+            # two letters are a code: Ga is Irish, and the language Ga is `gaa`
+            assert len(one.name) == 2 or one in meant(one.name), one.name
 
 
 def meant(name: str) -> list[Language]:
@@ -128,8 +129,8 @@ INPUTS = [
     ("es-419", "spa_Latn-419"), ("zh-yue", "yue_Hant"), ("zh-min-nan", "nan_Hans"), ("i-klingon", "tlh"), ("no-bok", "nob_Latn"),
     ("sgn-ase", "ase_Sgnw"), ("ase", "ase_Sgnw"), ("mo", "ron_Latn"), ("mol", "ron_Latn"), ("iw", "heb_Hebr"), ("bjd", "drl_Latn"),
     ("baq", "eus_Latn"), ("gv", "glv_Latn"), ("kw", "cor_Latn"), ("und", "und"), ("mul", "mul"), ("zap", "zap_Latn"),
-    ("nko", "nko_Latn"), ("N'Ko", "nqo_Nkoo"), ("Sa'a", "apb_Latn"), ("saa", "saa_Latn"),
-    ("Bari", "bfa_Latn"), ("Barí", "mot_Latn"), ("Flemish", "nld_Latn"), ("Canadian French", "fra_Latn-CA"), ("eo", "epo_Latn"), ("tlh", "tlh"),
+    ("nko", "nko_Latn"), ("N'Ko", "nqo_Nkoo"), ("Sa'a", "apb_Latn"), ("En", "eng_Latn"), ("Pulaar", "fuc"), ("saa", "saa_Latn"),
+    ("Bari", "bfa_Latn"), ("Barí", "mot_Latn"), ("Flemish", "nld_Latn"), ("Canadian French", "fra_Latn-CA"), ("eo", "epo_Latn"),
 ]  # fmt: skip
 ODD = [
     "", " ", "-", "_", "x", "x-", "x-toolongsubtag", "i-", "1", "12", "zzy", "zz", "qqqq", "pt-", "pt-QQ-", "pt-brazil", "en-u-co-phonebk",

@@ -21,6 +21,7 @@ _RESERVED = re.compile("q[a-t][a-z]")
 _SHORT = re.compile("[a-z]{2,3}")
 _UNREGISTERED = re.compile(r"(?P<language>[a-z]{3})(?: (?P<script>[a-z]{4}))?(?: (?P<region>[a-z]{2}|[0-9]{3}))?")
 _REGIONAL = re.compile(r"[a-z]{2,3} (?:[a-z]{2}|[0-9]{3})")
+_TAG = re.compile(r"(?:[a-z]{2,3}|[A-Z]{2,3})(?:[-_][A-Za-z0-9]{1,8})+")
 _PARENTHESES = re.compile(r"(?P<name>.*\S)\s*\((?P<inside>[^()]*)\)\s*")
 
 
@@ -133,7 +134,8 @@ def read(text: str) -> Reading | None:
     if private := _PRIVATE.fullmatch(text):
         return Reading((LanguageTag(None, private=private[1][1:].lower().replace("_", "-")),), has_script=True)
     words = normalise(text).split()
-    for size in range(len(words), 0, -1):
+    sizes = [*range(len(words), 0, -1)]
+    for size in [1, *sizes] if _TAG.fullmatch(text.strip()) else sizes:  # phu_Thai is a code, though Phu Thai is a name
         subtags = _subtags(words[size:])
         if subtags and (found := _language(" ".join(words[:size]), text if size == len(words) else "")):
             return _with(found, subtags, " ".join(words[:size]))
@@ -155,7 +157,9 @@ def _language(key: str, written: str) -> Reading | None:
         found = read(target)
     else:
         found = _of_code(key) or _of_name(key, written)
-    if found and short and written.strip() == key.capitalize():  # "Mon" may be the name of Mon or the code of Mongolian
+    if (
+        found and len(key) == 3 and written.strip() == key.capitalize()
+    ):  # "Mon": the name of Mon, or the code of Mongolian?
         isos = {one.iso639_3 for one in found.tags}
         others = tuple(_likely(code) for code in registry.names().get(key, ()) if code not in isos)
         return replace(found, tags=(found.tags[0], *others, *found.tags[1:]), is_ambiguous=True) if others else found
