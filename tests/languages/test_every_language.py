@@ -344,4 +344,4 @@ def test_the_table_is_small_and_loads_quickly() -> None:
         float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
         for _ in range(5)
     )
-    assert best < 0.02 * 2.5, best  # 10 ms or so; the rest is for busy machines
+    assert best < 0.02 * 2.5, best  # 16 ms on a core that others use too; the rest is for slower ones
