@@ -34,7 +34,7 @@ from langcodes import data_dicts
 from qq import Database, IdType
 from urielplus.urielplus import URIELPlus
 
-from polyprefix.languages.lookup import normalise
+from polyprefix.languages.registry import normalise
 from polyprefix.languages.table import Language
 
 FOLDER = Path(__file__).parents[1] / "src" / "polyprefix" / "languages"
@@ -279,8 +279,11 @@ def make_aliases(database: Database, rows: list[Language]) -> list[tuple[str, st
             texts[1] += _macro_names(macro) + (_regions(macro, row.script) if iso in several else [])
         elif iso in data_dicts.MACROLANGUAGES:
             texts[3] += _macro_names(data_dicts.MACROLANGUAGES[iso])
+        names = ((rank, text, normalise(text)) for rank in texts for text in texts[rank] if text)
         ranked.update(
-            (normalise(text), rank, position[row.code], row.code) for rank in texts for text in texts[rank] if text
+            (key, rank, position[row.code], row.code)
+            for rank, text, key in names
+            if key not in OTHERS_NAMES and (text == key or not _is_code(database, key))
         )
     return list(dict.fromkeys((alias, code) for alias, _, _, code in sorted(ranked) if alias))
 
@@ -288,11 +291,20 @@ def make_aliases(database: Database, rows: list[Language]) -> list[tuple[str, st
 DOMINANT = {  # the member that a macrolanguage's code means, where langcodes names none of the table
     "pbt": "ps", "quy": "qu", "fuv": "ff", "kmr": "ku", "ydd": "yi", "nob": "no", "zsm": "ms",
 }  # fmt: skip
+OTHERS_NAMES = {"pulaar"}  # CLDR's own name of Fulah, and ISO 639-3's of another language (fuc)
 EXTRA_NAMES = {  # other codes and names in use
     "tgl": ("fil", "Filipino"), "nob": ("Norwegian",), "zho": ("cmn", "Mandarin", "Mandarin Chinese"), "est": ("ekk",),
     "grn": ("gug",), "yue": ("Cantonese",), "pes": ("Farsi",), "arb": ("Standard Arabic",), "heb": ("iw",),
     "ind": ("in",), "ron": ("mo", "Moldovan"),
 }  # fmt: skip
+
+
+def _is_code(database: Database, key: str) -> bool:
+    """Whether a name, N'Ko, becomes the code of another language, nko, without its apostrophe."""
+    try:
+        return len(key) == 3 and database.get(key, id_type=IdType.ISO_639_3) is not None
+    except KeyError:
+        return False
 
 
 def _macro_names(code: str) -> list[str | None]:

@@ -271,14 +271,21 @@ def import_(folder: Path, form: str, model: str, out: Path, allow_pickle: bool) 
 
 @command.command(name="list")
 @click.argument("what", type=click.Choice(["tasks", "methods", "models", "languages"]))
+@click.option("--name", help="Languages with this in a name or code, of every language that ISO 639-3 has.")
 @click.option("--script", help="Languages in this script, such as Deva.")
 @click.option("--family", help="Languages of this family, such as Indo-European.")
+@click.option("--area", help="Languages of this macro-area, such as Papunesia.")
+@click.option("--all", "every", is_flag=True, help="Every language, not only those that benchmarks use.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_(what: str, script: str | None, family: str | None, as_json: bool) -> None:
+def list_(what: str, as_json: bool, **asked: Any) -> None:
     """Show tasks, methods, models or languages."""
     from polyprefix import listing
 
-    rows = listing.languages(script, family) if what == "languages" else getattr(listing, what)()
+    if what != "languages" and (given := [key for key, value in asked.items() if value]):
+        raise ConfigError(
+            f"--{given[0].replace('every', 'all')}: chooses languages; ask for `polyprefix list languages`"
+        )
+    rows = listing.languages(**asked) if what == "languages" else getattr(listing, what)()
     if as_json:
         click.echo(to_json(rows, indent=1))
     else:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from polyprefix.errors import LanguageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,16 +83,45 @@ def models() -> Rows:
     ]
 
 
-def languages(script: str | None, family: str | None) -> Rows:
-    """The languages that benchmarks use.
+def languages(
+    name: str | None = None,
+    script: str | None = None,
+    family: str | None = None,
+    area: str | None = None,
+    *,
+    every: bool = False,
+) -> Rows:
+    """The languages that benchmarks use; of all languages those that match, where anything is asked for.
+
+    Args:
+        name: a part of a name or of a code.
+        area: a macro-area of Glottolog.
+        every: all languages.
 
     Raises:
-        LanguageError: if no language has such a script or family.
+        LanguageError: if no language matches.
     """
     from polyprefix.languages import select
 
-    shown = ("code", "name", "script", "family", "branch", "resource_level", "genetic_distance", "syntactic_distance")
-    return [{key: asdict(language)[key] for key in shown} for language in select(script=script, family=family)]
+    every = every or any((name, script, family, area))
+    found = select(script=script, family=family, name=name, area=area, every=every)
+    if not found:
+        asked = {"name": name, "script": script, "family": family, "area": area}
+        raise LanguageError(
+            f"no language with {', '.join(f'{key} {value!r}' for key, value in asked.items() if value)}; ask for less"
+        )
+    shown = (
+        "code",
+        "name",
+        "script",
+        "family",
+        "branch",
+        "area",
+        "resource_level",
+        "genetic_distance",
+        "syntactic_distance",
+    )
+    return [{key: getattr(language, key) for key in shown} for language in found]
 
 
 def show(rows: Sequence[Mapping[str, Any]]) -> None:

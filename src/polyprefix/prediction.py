@@ -16,7 +16,7 @@ from polyprefix.calibration.questions import QuestionCalibration, QuestionPrior,
 from polyprefix.calibration.record import CalibrationRecord, read_record
 from polyprefix.config import PredictConfig
 from polyprefix.data.files import Row, Table, ValidationErrors, arrow_table, read_table, table_of
-from polyprefix.errors import AdapterError, ConfigError, DataError, nearest
+from polyprefix.errors import AdapterError, ConfigError, DataError, LanguageError, nearest
 from polyprefix.languages import find
 from polyprefix.progress import SILENT, Reporter
 from polyprefix.results.files import RESULT, read_result
@@ -115,7 +115,7 @@ class Predictor:
             ConfigError: for a calibration that there is not, or a task whose choices have no prior.
             OutputError: for `prior` where the run kept none, or what it kept is damaged.
         """
-        code = find(language).code
+        code = _language_code(self.task, language)
         divide = None if calibration == "none" else self._calibration(calibration, code)
         if isinstance(questions, str):
             questions = [questions]
@@ -215,6 +215,14 @@ def _base_run(folder: Path) -> dict[str, Any] | None:
         )
     task = {"name": str(config.get("task")), "protocol": str(config.get("protocol", "default"))}
     return {"base": {"name": str(config.get("model"))}, "method": {"name": "none"}, "task": task}
+
+
+def _language_code(task: Task, text: str) -> str:
+    """The task's own code of a language where it has one; any other language may be asked too."""
+    try:
+        return find(text, among=task.languages()).code
+    except (LanguageError, DataError):  # the data that says its languages need not be here
+        return find(text).code
 
 
 def _rows(questions: Sequence[str | Mapping[str, Any]] | Path, task: Task) -> list[Row]:

@@ -126,7 +126,7 @@ def test_one_file_may_hold_all_languages(tmp_path: Path) -> None:
     write(tmp_path / "all.parquet", both)
     files = {"test": "all.parquet", "train": "train.jsonl", "validation": "all.parquet"}
     task = make(tmp_path, files=files, columns={"language": "in"}, parallel=True)
-    assert task.languages() == ("eng_Latn", "swh_Latn", "zho_Hant")
+    assert task.languages() == ("eng_Latn", "swh_Latn", "zho_Hant-TW")
     assert [e.id for e in task.examples("test", "swh_Latn", SOURCE)] == ["test-0", "test-1", "test-2"]
     assert len(task.examples("train", "eng_Latn", SOURCE)) == 40  # no such column in it: English
 

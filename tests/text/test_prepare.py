@@ -26,7 +26,9 @@ def test_languages_as_people_write_them_and_english_first() -> None:
     def chosen(languages: tuple[str, ...] | str) -> tuple[str, ...]:
         return choose_languages(TASK, config().model_copy(update={"languages": languages}))
 
-    assert chosen(("Swahili", "th", "swh_Latn")) == ("eng_Latn", "swh_Latn", "tha_Thai")
+    assert chosen(("Swahili", "th", "en")) == ("eng_Latn", "swh_Latn", "tha_Thai")
+    with pytest.raises(LanguageError, match="languages: 'Swahili' and 'swh_Latn' are both Swahili"):
+        chosen(("Swahili", "th", "swh_Latn"))
     assert chosen("all")[0] == "eng_Latn" and len(chosen("all")) > 70
     assert chosen(()) == ("eng_Latn",)
     with pytest.raises(LanguageError, match="Swahili"):

@@ -8,7 +8,7 @@ from typing import Literal
 
 from polyprefix.api.comparison import as_table
 from polyprefix.api.result import Result
-from polyprefix.languages import find
+from polyprefix.languages import find_each
 from polyprefix.results.table import BASE_METHOD, ResultsTable
 from polyprefix.statistics.calibration import Calibrations
 from polyprefix.statistics.calibration import calibrations as calibrations_of
@@ -38,11 +38,11 @@ def verdicts(
     Raises:
         OutputError: if there are no runs, or a file is damaged.
         ConfigError: if the margin is no share, the baseline is not there, or no run can be calibrated.
-        LanguageError: if nobody knows a language.
+        LanguageError: if nobody knows a language, or it comes twice.
     """
     table = as_table(results)
     table = table if calibration is None else table.with_calibration(calibration)
-    wanted = untested if untested == "all" else [find(text).code for text in untested]
+    wanted = untested if untested == "all" else find_each(untested, "untested")
     return verdicts_of(table, baseline, margin=margin, untested=wanted)
 
 

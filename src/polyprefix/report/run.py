@@ -210,7 +210,7 @@ def _language_table(shown: RunView, layout: _Layout) -> Table:
             one = languages.get(code)
             words = {
                 "code": code,
-                "script": one.script_name if layout.wide else one.script,
+                "script": (one.script_name if layout.wide else one.script) or ABSENT,
                 "test text": origins.get(code, ABSENT),
                 "n": str(score.n),
             }

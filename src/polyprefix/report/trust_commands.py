@@ -84,13 +84,14 @@ def verdict(
     """Say for each language of the finished runs in RUN...: clearly above base and chance, not clear, or do not use."""
     if as_json and as_csv:
         raise ConfigError("--json and --csv: both were given; choose one")
-    from polyprefix.languages import find
+    from polyprefix.config import listed_names
+    from polyprefix.languages import find_each
     from polyprefix.report import verdicts as shown
     from polyprefix.results.table import read_table
     from polyprefix.statistics.abstention import abstentions
     from polyprefix.statistics.verdicts import verdicts
 
-    wanted = [find(text.strip()).code for text in (untested or "").split(",") if text.strip() and untested != "all"]
+    wanted = () if untested in (None, "all") else find_each(listed_names(untested), "--untested")
     raw = read_table([*folders, *([base] if base else [])])
     table = raw.with_calibration(calibration) if calibration and not raw.runs.empty else raw
     found = verdicts(table, baseline, margin=margin / 100, untested="all" if untested == "all" else wanted)

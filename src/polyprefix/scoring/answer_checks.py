@@ -60,7 +60,7 @@ def _language_figures(answers: Sequence[str], expected: str, label: str) -> dict
     if not lines_of:
         return figures
     by_line = figures["line_pass_rate"] = len(right) / len(lines_of)
-    if right and not get(expected).latin:
+    if right and get(expected).latin is False:
         plain = sum(
             not any(_ENGLISH_WORD.fullmatch(word) for line in lines for word in line.split()) for lines in right
         )

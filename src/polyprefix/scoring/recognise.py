@@ -29,8 +29,10 @@ def label_of(code: str) -> str | None:
     >>> label_of("swh_Latn"), label_of("zho_Hant"), label_of("hin_Latn"), label_of("bod_Tibt")
     ('sw', 'zh', None, None)
     """
-    language = get(code)
-    if language.iso639_3 not in BOTH_SCRIPTS and _usual(language.iso639_3) != code:
+    language = get(get(code).tag.language.code)  # it is the same recogniser for every region
+    if language.iso639_3 is None or (
+        language.iso639_3 not in BOTH_SCRIPTS and _usual(language.iso639_3) != language.code
+    ):
         return None
     names = (tag(language).partition("-")[0], language.iso639_3)
     return next((name for name in names if name in _labels()), None)
@@ -51,5 +53,5 @@ def _labels() -> frozenset[str]:
 
 
 @cache
-def _usual(iso639_3: str) -> str:
-    return next(language.code for language in all_languages() if language.iso639_3 == iso639_3)
+def _usual(iso639_3: str) -> str | None:
+    return next((language.code for language in all_languages() if language.iso639_3 == iso639_3), None)

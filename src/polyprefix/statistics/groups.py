@@ -34,10 +34,17 @@ def _thirds() -> tuple[float, float]:
     return values[len(values) // 3], values[2 * len(values) // 3]
 
 
+def writing(language: Language) -> str:
+    """Whether a language is written as English is."""
+    if language.latin is None:
+        return UNKNOWN
+    return "Latin script" if language.latin else "other scripts"
+
+
 GROUPINGS: Mapping[str, Callable[[Language], str]] = {
-    "writing": lambda language: "Latin script" if language.latin else "other scripts",
+    "writing": writing,
     "family": lambda language: language.family or UNKNOWN,
-    "script": lambda language: language.script_name,
+    "script": lambda language: language.script_name or UNKNOWN,
     "resources": lambda language: language.resource_level or UNKNOWN,
     "distance": distance_band,
 }
@@ -53,7 +60,7 @@ def group(codes: Iterable[str]) -> dict[tuple[str, str], tuple[str, ...]]:
     """(grouping, name) -> codes, for every grouping; groups by name, unknown ones last.
 
     Raises:
-        LanguageError: if a code is not in the table of languages.
+        LanguageError: if a text is no code of a language.
     """
     members = [languages.get(code) for code in codes]
     found: dict[tuple[str, str], tuple[str, ...]] = {}

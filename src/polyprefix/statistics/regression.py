@@ -62,7 +62,7 @@ def gap_regression(gaps: Mapping[str, float], fertility: Mapping[str, float]) ->
         fertility: code -> tokens per word; may be empty.
 
     Raises:
-        LanguageError: if a code is not in the table of languages.
+        LanguageError: if a text is no code of a language.
     """
     wanted = {code: languages.get(code) for code in gaps if code != ENGLISH}
     predictors = _predictors(wanted, fertility)
@@ -112,6 +112,6 @@ def _predictors(known: Mapping[str, Language], fertility: Mapping[str, float]) -
         "resource level": {
             code: LEVELS[language.resource_level] for code, language in known.items() if language.resource_level
         },
-        "other script": {code: float(not language.latin) for code, language in known.items()},
+        "other script": {code: float(not one.latin) for code, one in known.items() if one.latin is not None},
         "fertility": {code: float(np.log(fertility[code])) for code in known if fertility.get(code, 0) > 0},
     }

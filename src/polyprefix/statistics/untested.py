@@ -35,7 +35,7 @@ PLAIN: Mapping[str, Callable[[Language], float | None]] = {
     "syntactic distance": lambda one: one.syntactic_distance,
     "featural distance": lambda one: one.featural_distance,
     "geographic distance": lambda one: one.geographic_distance,
-    "other script": lambda one: float(not one.latin),
+    "other script": lambda one: None if one.latin is None else float(not one.latin),
 }
 """Property -> its value; what is not known counts as the mean of the tested languages."""
 

@@ -95,6 +95,10 @@ class CustomTask(TypedTask):
         known = self.languages() if split == "test" else dict.fromkeys((*self.languages(), *self.train_languages()))
         require_language(self.info.name, split, language, tuple(known), elsewhere=("train", "validation"))
         source.note(*self._notes)
+        if not get(language).is_registered:
+            source.note(
+                f"{self.info.name}: no list of languages has the code '{language}'; it is a language of its own."
+            )
         placed = self._placed("test", language)
         if split == "test":
             self._check_parallel(placed, language)
@@ -131,9 +135,9 @@ class CustomTask(TypedTask):
         return {"most frequent label": scores} if scores else {}
 
     def shot_languages(self) -> tuple[str, ...]:
-        """English where it is trained, and the languages of the validation files where there is one for each."""
+        """English where it is trained, and the languages of the validation rows."""
         english = (ENGLISH,) if ENGLISH in self.languages() else ()
-        return (*english, *sorted(self._files.get("validation", {}).keys() - {ENGLISH, ANY}))
+        return (*english, *(code for code in self._languages("validation") if code != ENGLISH))
 
     def shot_pool(self, language: str, source: Source) -> Sequence[Example]:
         """The validation rows of a language.

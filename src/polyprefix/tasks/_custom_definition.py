@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from polyprefix.config import Settings
 from polyprefix.data.files import Row, ValidationErrors
 from polyprefix.errors import LanguageError
-from polyprefix.languages import find
+from polyprefix.languages import find_each
 from polyprefix.tasks._task_types import TaskType
 from polyprefix.types import Origin
 
@@ -41,7 +41,7 @@ def one_origin(value: Any) -> Any:
         return {ANY: value}
     if isinstance(value, Mapping):
         try:
-            return {find(str(language)).code: origin for language, origin in value.items()}
+            return dict(zip(find_each(map(str, value), "origin", unregistered=True), value.values(), strict=True))
         except LanguageError as error:
             raise ValueError(f"expected languages and their origins ({error})") from None
     raise ValueError("expected an origin, or a mapping of languages to origins")

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from polyprefix.config import read_yaml, read_yaml_as_written
 from polyprefix.data.files import Table, ValidationErrors, is_data_file, shown
 from polyprefix.errors import ConfigError, LanguageError, nearest
-from polyprefix.languages import find
+from polyprefix.languages import Once, find
 from polyprefix.tasks._custom_definition import ANY, LANGUAGE, TASK_TYPES, Definition
 from polyprefix.tasks._custom_types import DEFINITIONS
 from polyprefix.types import Split
@@ -84,9 +84,10 @@ def locate(definition: Definition, path: Path) -> Located:
         if paths is None:
             continue
         found: dict[str, Path] = {}
+        once = Once()
         for language, code, file, where in _named(path, split, paths, errors):
-            if code in found:
-                errors.add(where, f"{language!r} twice, {file.name} beside {found[code].name}", "one file a language")
+            if code != ANY and (repeated := once.take(code, language, where)):
+                errors.add(where, f"{file.name}; {repeated}", "one file a language")
             found[code] = file
         located[split] = dict(found)
     errors.check(ConfigError)
@@ -151,7 +152,7 @@ def _of_language(
     written: str, file: Path, where: str, errors: ValidationErrors
 ) -> Iterator[tuple[str, str, Path, str]]:
     try:
-        yield written, find(written).code, file, where
+        yield written, find(written, unregistered=True).code, file, where
     except LanguageError as error:
         errors.add(where, repr(written), f"a language ({error})")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from polyprefix.data.files import Row, Table, ValidationErrors, cell_text, read_table, shown
 from polyprefix.errors import LanguageError, nearest
-from polyprefix.languages import find
+from polyprefix.languages import Once, find
 from polyprefix.tasks._custom_definition import Definition
 from polyprefix.tasks._rows import ENGLISH
 from polyprefix.tasks.base import Task, TaskInfo
@@ -92,6 +92,7 @@ class _Reader:
         self.language = language
         self.examples: dict[str, list[Placed]] = {}
         self._codes: dict[str, str | None] = {}
+        self._once = Once()
         self._seen: dict[tuple[str, str], str] = {}
         self._count: dict[str, int] = {}
 
@@ -127,7 +128,11 @@ class _Reader:
             return None
         if text not in self._codes:
             try:
-                self._codes[text] = find(text).code
+                code = self._codes[text] = find(text, unregistered=True).code
+                if repeated := self._once.take(code, text, row.where):
+                    self.errors.add(
+                        f"{row.where}, column '{column}'", repeated, "one way to write a language in a file"
+                    )
             except LanguageError as error:
                 self._codes[text] = None
                 self.errors.add(f"{row.where}, column '{column}'", shown(text), f"a language ({error})")

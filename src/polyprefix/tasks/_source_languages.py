@@ -7,7 +7,7 @@ from typing import Any
 
 from polyprefix.config import RunConfig
 from polyprefix.errors import ConfigError, LanguageError
-from polyprefix.languages import find, get
+from polyprefix.languages import Once, find, find_each, get
 from polyprefix.tasks.base import ENGLISH, Task
 
 FEW = 16
@@ -92,7 +92,7 @@ def _untrained(config: RunConfig, task: Task) -> RunConfig:
     if config.eval_ids == "disjoint":  # source languages have more test examples than others
         return config.model_copy(update={**settings, "source_languages": tuple(sources)})
     if config.languages != "all":
-        chosen = [find(text, among=known).code for text in config.languages]
+        chosen = find_each(config.languages, "languages", among=known)
         settings["languages"] = tuple(dict.fromkeys([*sources, *chosen]))
     tested = known if config.languages == "all" else settings["languages"]
     return config.model_copy(update={**settings, "source_languages": (ENGLISH,) if ENGLISH in tested else ()})
@@ -105,7 +105,7 @@ def _codes(task: Task, key: str, wanted: Sequence[str], known: Sequence[str] | N
         key: of the settings, for messages.
         known: those that there may be; None means every language.
     """
-    found: dict[str, str] = {}
+    once = Once()
     for text in wanted:
         try:
             code = find(text, among=known).code
@@ -116,7 +116,6 @@ def _codes(task: Task, key: str, wanted: Sequence[str], known: Sequence[str] | N
                 f"{key} '{text}': {task.info.name} has no training data in {get(code).name} ({code}), {has}; "
                 "choose with --source-languages"
             ) from None
-        if code in found:
-            raise LanguageError(f"{key}: '{found[code]}' and '{text}' are both {named([code])}; give it once")
-        found[code] = text
-    return tuple(found)
+        if repeated := once.take(code, text, key):
+            raise LanguageError(f"{key}: {repeated}; give it once")
+    return once.codes

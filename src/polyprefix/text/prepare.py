@@ -12,7 +12,7 @@ from polyprefix.config import RunConfig
 from polyprefix.data.hub import MissingDataError
 from polyprefix.data.select import evaluation_subset
 from polyprefix.errors import LanguageError
-from polyprefix.languages import find, get
+from polyprefix.languages import find_each, get
 from polyprefix.tasks.base import Source, Task
 from polyprefix.text.mixture import TrainingData, training_data
 from polyprefix.text.shots import choose_shot_languages, load_shots, shots_note, shots_text, with_shots
@@ -79,11 +79,11 @@ def choose_languages(task: Task, config: RunConfig) -> tuple[str, ...]:
     """The task's codes for the test languages of a run; its source languages first, where there is test data in them.
 
     Raises:
-        LanguageError: if nobody knows a language, the task has no data for it, or there is none to test.
+        LanguageError: if nobody knows a language, it comes twice, the task has no data for it, or there is none to test.
     """
     available = task.languages()
     wanted = config.languages
-    chosen = available if wanted == "all" else [find(text, among=available).code for text in wanted]
+    chosen = available if wanted == "all" else find_each(wanted, "languages", among=available)
     codes = tuple(dict.fromkeys((*(code for code in config.source_languages if code in available), *chosen)))
     if not codes:
         raise LanguageError(

@@ -40,9 +40,13 @@ def choose_shot_languages(task: Task, languages: Sequence[str], config: RunConfi
         chosen = dict.fromkeys(languages, find(config.shot_language, among={*task.languages(), *known}).code)
     missing = [code for code in dict.fromkeys(chosen.values()) if code not in known]
     if missing:
-        raise LanguageError(
-            f"shot_language '{config.shot_language}': {task.info.name} has no development data in {_few(missing)}, "
+        has = (
             f"only in {_few(known)}; take shots from there, such as --shot-language {known[0]}"
+            if known
+            else "nor in others"
+        )
+        raise LanguageError(
+            f"shot_language '{config.shot_language}': {task.info.name} has no development data in {_few(missing)}, {has}"
         )
     return chosen
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from polyprefix.config import RunConfig
 from polyprefix.data.select import evaluation_subset
 from polyprefix.errors import DataError, LanguageError
-from polyprefix.languages import find, get
+from polyprefix.languages import find_each, get
 from polyprefix.tasks.base import Source, Task
 from polyprefix.types import Example
 
@@ -29,7 +29,7 @@ def watched_examples(task: Task, config: RunConfig, source: Source, tested: Sequ
     """
     trained = {*config.source_languages, *config.target_languages}
     if config.train.watch is not None:
-        wanted = dict.fromkeys(find(text, among=task.train_languages()).code for text in config.train.watch)
+        wanted = find_each(config.train.watch, "train.watch", among=task.train_languages())
         found = {code: _subset(task, code, source) for code in wanted}
         if without := [get(code).name for code, items in found.items() if not items]:
             raise DataError(
