@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from polyprefix import languages
 from polyprefix.errors import LanguageError, nearest
 from polyprefix.tasks._baselines import character_ngrams, classifier_scores, words
 from polyprefix.tasks._task_types import Classification, TypedTask, most_frequent_label
@@ -91,16 +90,7 @@ class Emoji(TypedTask):
 @cache
 def _languages() -> tuple[str, ...]:
     with zipfile.ZipFile(DATA) as archive:
-        codes = (name.removesuffix(".tsv") for name in archive.namelist())
-        return tuple(code for code in codes if _is_known(code))
-
-
-def _is_known(code: str) -> bool:
-    """Whether the table of languages has it."""
-    try:
-        return languages.get(code).code == code
-    except LanguageError:
-        return False
+        return tuple(name.removesuffix(".tsv") for name in archive.namelist())
 
 
 @cache
