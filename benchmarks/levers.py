@@ -28,7 +28,7 @@ from polyprefix.engine import memory
 from polyprefix.engine.flop_counter import Work
 from polyprefix.evaluation import loglikelihood as predict
 from polyprefix.text.tokens import TokenizedPrompt, encode
-from polyprefix.training import loop as engine
+from polyprefix.training import optimizer as engine
 from polyprefix.training.length import Length
 from polyprefix.training.optimizer import Optimizer
 from polyprefix.types import Prompt

@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from polyprefix.config import ENGLISH
 from polyprefix.data.select import evaluation_subset
 from polyprefix.engine.memory import MOST
 from polyprefix.errors import DataError
@@ -20,7 +21,6 @@ from polyprefix.study.lengths import COLUMNS, FILE
 from polyprefix.tasks import registry
 from polyprefix.tasks.base import Source, Task
 from polyprefix.text.batches import group_by_common_prefix
-from polyprefix.text.prepare import ENGLISH
 from polyprefix.text.tokens import common_prefix_length, encode
 from polyprefix.types import Example
 

@@ -185,6 +185,6 @@ def test_progress_is_seen_from_outside(place: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(attempt._TellingBar, "advance", look)
     run_study(found, place / "runs")
     assert all(len(found.running) == 1 and found.counts["main"]["running"] == 1 for found in seen)
-    assert {found.running[0].phase for found in seen} == {"train", "test none", "test prefix"}
+    assert {found.running[0].phase for found in seen} == {"train", "validate", "test none", "test prefix"}
     assert json.dumps(seen[-1].as_dict()) and seen[-1].running[0].done == 27
     assert status(found, books).running == ()

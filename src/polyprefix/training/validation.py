@@ -104,7 +104,7 @@ class Validation:
             Whether the mean log-likelihood of the right answers is better by `IMPROVEMENT` than that of the kept weights.
         """
         count = len(self.examples) + sum(len(right) for _, right in self.watched.values())
-        with self.clock, self.reporter.phase(f"validate after step {step}", count) as bar:
+        with self.clock, self.reporter.phase("validate", count) as bar:
             ranked, values, own = self._measured(self.ranked, self.right, bar)
             others = {code: self._measured(*items, bar)[-1] for code, items in self.watched.items()}
         point = Validated(step, own["log_likelihood"], own.get("accuracy"), others)
