@@ -17,7 +17,8 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from polyprefix.tasks._terms_names import LOCALES, resembles, split_of
+from polyprefix.tasks._names import class_of, resembles, split_of
+from polyprefix.tasks._terms_names import LOCALES
 
 OUT = Path(__file__).parents[1] / "src" / "polyprefix" / "tasks" / "cldr" / "emoji.zip"
 ENGLISH = "eng_Latn"
@@ -105,7 +106,7 @@ def _names(cldr: Path, locale: str, items: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_enough(names: Mapping[str, str]) -> bool:
-    test = [item.partition(":")[0] for item in names if split_of(item) == "test"]
+    test = [class_of(item) for item in names if split_of(item) == "test"]
     return len(test) >= FEWEST_TEST and all(test.count(label) >= FEWEST for label in GROUPS.values())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import click
 
 from polyprefix.errors import ConfigError, UserError, nearest
 from polyprefix.interruption import loading
-from polyprefix.report.command import default_name, report_options, write_report
+from polyprefix.report.command import Forms, default_name, in_forms, report_options, write_report
 from polyprefix.report.trust_commands import calibrate, verdict
 from polyprefix.serialize import to_json
 from polyprefix.study.commands import study
@@ -342,8 +343,7 @@ def report(
 @click.option(
     "--calibration", metavar="C", help="Compare calibrated answers: batch, prior, content-free, pmi.  [default: raw]"
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print one line a comparison, as CSV.")
+@in_forms("comparison")
 def compare(
     folder: Path,
     baseline: str,
@@ -351,25 +351,14 @@ def compare(
     resamples: int | None,
     mixed: bool | None,
     calibration: str | None,
-    as_json: bool,
-    as_csv: bool,
-) -> None:
+) -> Forms:
     """Compare the finished runs in DIR with a baseline: paired statistics per language and on average."""
-    if as_json and as_csv:
-        raise ConfigError("--json and --csv: both were given; choose one")
     from polyprefix.report import comparison as shown
     from polyprefix.scoring.bootstrap import RESAMPLES
     from polyprefix.statistics.compare import compare as compare_runs
 
     found = compare_runs(folder, baseline, metric, resamples or RESAMPLES, mixed, calibration)
-    if as_json:
-        click.echo(to_json(shown.as_dict(found)))
-    elif as_csv:
-        click.echo(found.to_pandas().to_csv(index=False, lineterminator="\n"), nl=False)
-    else:
-        from polyprefix.terminal import console
-
-        shown.render(found, console())
+    return Forms(partial(shown.as_dict, found), found.to_pandas, partial(shown.render, found))
 
 
 def checked(settings: dict[str, Any], hub: Path | None) -> RunConfig:

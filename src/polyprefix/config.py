@@ -137,9 +137,9 @@ class TrainConfig(Settings):
     of each cycle."""
     keep: Literal["last", "best", "average"] | None = None
     """Which weights are kept: the `last`, of the cycle with the best validation where there are several; the `best` of those validated, by
-    accuracy; or the `average` of those validated in the last cycle (arXiv 2305.16834). None means `last`."""
+    accuracy; or the `average` of those validated (arXiv 2305.16834), without cycles that did not help. None means `last`."""
     watch: tuple[str, ...] | None = None
-    """Languages whose validation examples are measured beside and decide nothing: they show how far what is learned carries over while it is
+    """Languages whose validation examples are measured too and decide nothing: they show how far what is learned carries over while it is
     learned. None means a few of the test languages that have some; `[]` none. Results do not depend on it."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""

@@ -18,7 +18,7 @@ from polyprefix.errors import LanguageError
 from polyprefix.models.load import load_model
 from polyprefix.tasks import emoji
 from polyprefix.tasks._codes import BELEBELE, SIB200
-from polyprefix.tasks._terms_names import resembles, split_of
+from polyprefix.tasks._names import resembles, split_of
 from polyprefix.tasks.base import ENGLISH, Source
 from polyprefix.tasks.emoji import DATA, LABELS, TASK
 from polyprefix.types import Split

@@ -1,12 +1,16 @@
-"""What `polyprefix report` and `polyprefix study report` share: their options, and what is written and shown."""
+"""What commands that show figures share: the options of reports and what is written, and the forms in which figures are printed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
+
+from polyprefix.errors import ConfigError
+from polyprefix.serialize import to_json
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 FORMATS = ("html", "md", "csv", "tex", "svg", "png", "pdf")
@@ -31,6 +35,46 @@ def report_options(command: Command) -> Command:
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+class Forms(NamedTuple):
+    """What a command found, in each form that it can be printed in; none is made before it is asked for."""
+
+    plain: Callable[[], Any]
+    """Dictionaries, lists, strings and numbers."""
+    frame: Callable[[], Any]
+    """A data frame."""
+    render: Callable[[Any], None]
+    """Prints it on a console."""
+
+
+def in_forms(row: str) -> Callable[[Callable[..., Forms]], Callable[..., None]]:
+    """Add `--json` and `--csv` to a command that gives `Forms`, and print the one that is asked for; by default tables.
+
+    Args:
+        row: what a line of the CSV is, for the help.
+    """
+
+    def with_options(command: Callable[..., Forms]) -> Callable[..., None]:
+        @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+        @click.option("--csv", "as_csv", is_flag=True, help=f"Print one line a {row}, as CSV.")
+        @wraps(command)
+        def printing(as_json: bool, as_csv: bool, **given: Any) -> None:
+            if as_json and as_csv:
+                raise ConfigError("--json and --csv: both were given; choose one")
+            found = command(**given)
+            if as_json:
+                click.echo(to_json(found.plain()))
+            elif as_csv:
+                click.echo(found.frame().to_csv(index=False, lineterminator="\n"), nl=False)
+            else:
+                from polyprefix.terminal import console
+
+                found.render(console())
+
+        return printing
+
+    return with_options
 
 
 def default_name(form: str) -> str:

@@ -146,10 +146,14 @@ def facts(grid: Grid) -> dict[str, str]:
         "test predictions of a run": " to ".join(f"{count:,}" for count in sorted({min(tests), max(tests)})),
         "devices": ", ".join(sorted({str(run.provenance["device"]) for run in runs if "device" in run.provenance})),
     }  # fmt: skip
-    seconds = {name: sum(run.cost.get(f"{name}_seconds", 0.0) for run in runs) for name in ("train", "eval")}
+    seconds = {
+        name: sum(run.cost.get(f"{name}_seconds", 0.0) for run in runs) for name in ("train", "validation", "eval")
+    }
     if total := sum(seconds.values()):
         parts = ", ".join(
-            f"{duration(seconds[key])} {name}" for key, name in (("train", "training"), ("eval", "testing"))
+            f"{duration(seconds[key])} {name}"
+            for key, name in (("train", "training"), ("validation", "validation"), ("eval", "testing"))
+            if seconds[key] or key != "validation"  # earlier versions did not time it
         )
         found["computing time"] = f"{duration(total)}: {parts}"
     if peak := max((run.cost.get("peak_memory_bytes", 0.0) for run in runs), default=0.0):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
-from polyprefix.errors import ConfigError, OutputError
-from polyprefix.serialize import to_json
+from polyprefix.errors import OutputError
+from polyprefix.report.command import Forms, in_forms
 
 
 @click.command()
@@ -16,12 +17,9 @@ from polyprefix.serialize import to_json
     "--calibration", default="batch", show_default=True, metavar="C",
     help="batch, batch-unshrunken, prior, content-free or pmi.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print one line a language, as CSV.")
-def calibrate(folders: tuple[Path, ...], calibration: str, as_json: bool, as_csv: bool) -> None:
+@in_forms("language")
+def calibrate(folders: tuple[Path, ...], calibration: str) -> Forms:
     """Show what calibration changes in the finished runs in RUN...: scores, confidences, labels. No model is asked."""
-    if as_json and as_csv:
-        raise ConfigError("--json and --csv: both were given; choose one")
     from polyprefix.calibration.answers import check_calibration
 
     check_calibration(calibration)
@@ -33,14 +31,7 @@ def calibrate(folders: tuple[Path, ...], calibration: str, as_json: bool, as_csv
     if table.runs.empty:
         raise OutputError(f"{', '.join(map(str, folders))}: no finished runs; give the folder of one, or of several")
     found = calibrations(table, calibration)
-    if as_json:
-        click.echo(to_json(shown.as_dict(found)))
-    elif as_csv:
-        click.echo(found.to_pandas().to_csv(index=False, lineterminator="\n"), nl=False)
-    else:
-        from polyprefix.terminal import console
-
-        shown.render(found, console())
+    return Forms(partial(shown.as_dict, found), found.to_pandas, partial(shown.render, found))
 
 
 @click.command()
@@ -68,8 +59,7 @@ def calibrate(folders: tuple[Path, ...], calibration: str, as_json: bool, as_csv
     help="Also show from which confidence on P percent of answers in the source languages are right.",
 )
 @click.option("--untested", metavar="A,B|all", help="Languages to predict, as people write them.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print one line a language, as CSV.")
+@in_forms("language")
 def verdict(
     folders: tuple[Path, ...],
     base: Path | None,
@@ -78,12 +68,8 @@ def verdict(
     calibration: str | None,
     accuracy: float | None,
     untested: str | None,
-    as_json: bool,
-    as_csv: bool,
-) -> None:
+) -> Forms:
     """Say for each language of the finished runs in RUN...: clearly above base and chance, not clear, or do not use."""
-    if as_json and as_csv:
-        raise ConfigError("--json and --csv: both were given; choose one")
     from polyprefix.config import listed_names
     from polyprefix.languages import find_each
     from polyprefix.report import verdicts as shown
@@ -96,11 +82,4 @@ def verdict(
     table = raw.with_calibration(calibration) if calibration and not raw.runs.empty else raw
     found = verdicts(table, baseline, margin=margin / 100, untested="all" if untested == "all" else wanted)
     thresholds = () if accuracy is None else abstentions(raw, accuracy / 100, calibration)[0]
-    if as_json:
-        click.echo(to_json(shown.as_dict(found, thresholds)))
-    elif as_csv:
-        click.echo(found.to_pandas().to_csv(index=False, lineterminator="\n"), nl=False)
-    else:
-        from polyprefix.terminal import console
-
-        shown.render(found, thresholds, console())
+    return Forms(partial(shown.as_dict, found, thresholds), found.to_pandas, partial(shown.render, found, thresholds))

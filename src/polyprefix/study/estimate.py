@@ -29,6 +29,7 @@ from polyprefix.tasks import registry as tasks
 from polyprefix.tasks.base import ENGLISH
 from polyprefix.text.prepare import choose_languages
 from polyprefix.training import activation_cache
+from polyprefix.training.length import Length
 
 TRAFFIC = 34
 """Values of width D that a token moves through memory in one layer and one direction: norms, residuals, rotary, activations."""
@@ -227,7 +228,7 @@ class _Counting:
         if not self.config.trains:
             return 0.0
         c, item = self.config.train, self.train
-        rows = c.validation_size * c.validations
+        rows = c.validation_size * len(Length.of(c, item.examples, c.validation_size).validated)
         return self.choose_seconds(rows, item.prompt, item.shared, self.branches(item))
 
     def branches(self, item: Lengths) -> float:

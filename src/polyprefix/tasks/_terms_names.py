@@ -6,21 +6,17 @@ every language.
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import cache
 from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
+from polyprefix.tasks._names import class_of, digest, resembles, split_of
 from polyprefix.types import Split
 
 CLASSES = ("country", "language", "currency")
 ENGLISH = "eng_Latn"
-SIMILAR = 0.8
-"""Names at least this similar to the English one (difflib's ratio) are left out."""
 
 # Our code -> CLDR locale: every FLORES-200 language, in any script, whose own CLDR data gives at least 20 test items a
 # class, and the languages of scripts that FLORES-200 lacks (Adlam, Chakma, Cherokee). All take their names from
@@ -78,31 +74,10 @@ def foreign_terms(language: str, split: Split = "test") -> Mapping[str, str]:
     return MappingProxyType({item: names[item] for item in candidates if not resembles(names[item], english[item])})
 
 
-def resembles(name: str, english: str) -> bool:
-    """Whether a name equals, contains, is contained in, or is at least 0.8 similar to the English one.
-
-    Letter case and diacritics do not count.
-    """
-    a, b = _fold(name), _fold(english)
-    if a in b or b in a:
-        return True
-    matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
-    # both bounds are above the ratio and much cheaper
-    return all(ratio() >= SIMILAR for ratio in (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio))
-
-
-def split_of(item: str) -> Split:
-    """The split of an id, by its hash alone: 50% test, 40% train, 10% validation, in every version of CLDR."""
-    position = int(_digest(item)[:8], 16) / 2**32
-    if position < 0.5:
-        return "test"
-    return "train" if position < 0.9 else "validation"
-
-
 @cache
 def english_items(split: Split) -> tuple[str, ...]:
     """The English ids of a split in hash order, classes taking turns, as many of each as the smallest has."""
-    return interleave(sorted((item for item in english_terms() if split_of(item) == split), key=_digest))
+    return interleave(sorted((item for item in english_terms() if split_of(item) == split), key=digest))
 
 
 def interleave(items: Iterable[str]) -> tuple[str, ...]:
@@ -111,11 +86,6 @@ def interleave(items: Iterable[str]) -> tuple[str, ...]:
     for item in items:
         by_class[class_of(item)].append(item)
     return tuple(chain.from_iterable(zip(*by_class.values(), strict=False)))
-
-
-def class_of(item: str) -> str:
-    """`country:KE` -> `country`."""
-    return item.partition(":")[0]
 
 
 def _cldr_names(language: str) -> dict[str, str]:
@@ -145,12 +115,3 @@ def _without_shared(names: Mapping[str, str]) -> dict[str, str]:
     for item, name in names.items():
         classes.setdefault(name.casefold(), set()).add(class_of(item))
     return {item: name for item, name in names.items() if len(classes[name.casefold()]) == 1}
-
-
-def _fold(name: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", name.casefold())
-    return "".join(c for c in decomposed if not unicodedata.combining(c))
-
-
-def _digest(item: str) -> str:
-    return hashlib.sha256(item.encode()).hexdigest()

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from polyprefix.errors import LanguageError, nearest
 from polyprefix.tasks._baselines import character_ngrams, classifier_scores, words
+from polyprefix.tasks._names import class_of, split_of
 from polyprefix.tasks._task_types import Classification, TypedTask, most_frequent_label
-from polyprefix.tasks._terms_names import split_of
 from polyprefix.tasks.base import ENGLISH, Source, TaskInfo
 from polyprefix.types import Example, Score, Split
 
@@ -104,7 +104,7 @@ def _names(language: str) -> Mapping[str, str]:
 @cache
 def _examples(split: Split, language: str) -> tuple[Example, ...]:
     return tuple(
-        Example(item, language, {"name": name}, choices=LABELS, references=(item.partition(":")[0],))
+        Example(item, language, {"name": name}, choices=LABELS, references=(class_of(item),))
         for item, name in _names(language).items()
         if split_of(item) == split
     )

@@ -16,12 +16,12 @@ from importlib.metadata import version
 
 from polyprefix.errors import DataError, LanguageError, nearest
 from polyprefix.tasks._baselines import character_ngrams, classifier_scores, length_and_spaces
+from polyprefix.tasks._names import class_of
 from polyprefix.tasks._task_types import Classification, TypedTask
 from polyprefix.tasks._terms_names import (
     CLASSES,
     ENGLISH,
     LOCALES,
-    class_of,
     english_items,
     english_terms,
     foreign_terms,

@@ -195,7 +195,7 @@ class _Training:
         self.resumed_at = self.done or None
 
     def run(self, rows: Iterator[list[int]]) -> None:
-        """Cycle by cycle, until one is not worth its time or there is none left."""
+        """Cycle by cycle, until one does not help or there is none left."""
         if self.validation and not self.validation.points:
             self.validation.measure(0)
         for end in self.length.ends:

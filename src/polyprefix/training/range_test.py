@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 
@@ -65,7 +66,6 @@ def range_test(
     per_step = min(config.batch_size, len(examples))
     rates: list[float] = []
     losses: list[float] = []
-    mean = least = math.inf
     model.train()
     with reporter.phase("range test of the learning rate", STEPS * per_step) as bar:
         for number, rows in enumerate(steps(len(examples), per_step, STEPS, seed + 1)):
@@ -76,14 +76,18 @@ def range_test(
                 break
             rates.append(rate)
             losses.append(loss)
-            mean = loss if math.isinf(mean) else SMOOTHING * mean + (1 - SMOOTHING) * loss
-            least = min(least, mean)
-            if mean > DIVERGED * least:
+            means = smoothed(losses)
+            if means[-1] > DIVERGED * min(means):
                 break
     with torch.no_grad():
         for (_, parameter), value in zip(model.trainable(), before, strict=True):
             parameter.copy_(value)
     return RangeTest(chosen(rates, losses, low), tuple(rates), tuple(losses))
+
+
+def smoothed(losses: Sequence[float]) -> list[float]:
+    """The exponential mean of the losses up to each of them."""
+    return list(accumulate(losses, lambda mean, loss: SMOOTHING * mean + (1 - SMOOTHING) * loss))
 
 
 def chosen(rates: Sequence[float], losses: Sequence[float], lowest: float) -> float:
@@ -94,8 +98,6 @@ def chosen(rates: Sequence[float], losses: Sequence[float], lowest: float) -> fl
     """
     if not rates:
         return lowest
-    means: list[float] = []
-    for loss in losses:
-        means.append(loss if not means else SMOOTHING * means[-1] + (1 - SMOOTHING) * loss)
+    means = smoothed(losses)
     enough = means[0] - FALL * (means[0] - min(means))
     return next(rate for rate, mean in zip(rates, means, strict=True) if mean <= enough)
