@@ -43,10 +43,24 @@ def test_equal_settings_have_equal_ids_and_others_do_not() -> None:
     assert "/" not in config(model="org/some-Model_7B", task="/a/b/own.py").run_id()
 
 
-def as_before_languages() -> dict[str, Any]:
-    """The settings of a run as they were when training was in English alone."""
-    later = ("source_languages", "source_sampling", "source_temperature", "target_languages", "target_size")
-    return {key: value for key, value in config().model_dump(mode="json").items() if key not in later}
+LATER: dict[str, tuple[str, ...]] = {
+    "": (
+        "source_languages", "source_sampling", "source_temperature", "target_languages", "target_size", "protocol", "eval_ids",
+        "model_digest", "adapter_digest",
+    ),
+    "train": ("cache_lower_layers", "whole_pass", "keep", "max_steps", "watch"),
+    "runtime": ("allow_pickle", "deterministic"),
+}  # fmt: skip
+"""Section -> settings that the first version did not have."""
+
+
+def of_the_first_version() -> dict[str, Any]:
+    """The settings of a run as they were at first."""
+    values = config().model_dump(mode="json")
+    for section, names in LATER.items():
+        for name in names:
+            del (values[section] if section else values)[name]
+    return values
 
 
 @pytest.mark.parametrize(
@@ -67,29 +81,14 @@ def test_target_languages_and_their_size_belong_together(more: dict[str, Any]) -
 
 
 def test_the_default_protocol_leaves_ids_as_they_were_and_another_is_part_of_them() -> None:
-    without = as_before_languages()
-    del without["protocol"]
-    del without["train"]["cache_lower_layers"], without["train"]["whole_pass"], without["runtime"]["allow_pickle"]
-    del without["train"]["keep"], without["train"]["max_steps"], without["train"]["watch"]
-    del without["eval_ids"], without["model_digest"], without["adapter_digest"]
+    without = of_the_first_version()
     digest = hashlib.sha256(json.dumps(without, sort_keys=True).encode()).hexdigest()[:8]
     assert config().run_id() == config(protocol="default").run_id() == f"terms-prefix-m-s0-{digest}"
     assert config(protocol="lm-eval").run_id().startswith("terms-lm-eval-prefix-m-s0-")
 
 
 def test_how_lower_layers_are_computed_leaves_ids_as_they_were_unless_somebody_says_it() -> None:
-    values = as_before_languages()
-    del (
-        values["protocol"],
-        values["train"]["cache_lower_layers"],
-        values["train"]["whole_pass"],
-        values["train"]["keep"],
-        values["train"]["max_steps"],
-        values["train"]["watch"],
-        values["runtime"]["allow_pickle"],
-        values["eval_ids"],
-    )
-    del values["model_digest"], values["adapter_digest"]
+    values = of_the_first_version()
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
     assert config().run_id() == f"terms-prefix-m-s0-{digest}"
     assert config(train={"cache_lower_layers": False}).run_id() != config().run_id()

@@ -43,7 +43,7 @@ ADDED_LATER: Mapping[str, tuple[Any, ...]] = {
     "protocol": (DEFAULT_PROTOCOL,), "eval_ids": ("same",), "model_digest": (None,), "adapter_digest": (None,),
     "train.cache_lower_layers": (None,), "train.whole_pass": (None, True), "train.keep": (None, "best"), "train.max_steps": (None,),
     "source_languages": ([ENGLISH],), "source_sampling": ("size",), "source_temperature": (5.0,), "target_languages": ([],),
-    "target_size": (None,),
+    "target_size": (None,), "runtime.deterministic": (False,),
 }  # fmt: skip
 """Setting that the first version did not have -> the values that mean what it did."""
 
@@ -197,6 +197,8 @@ class RuntimeConfig(Settings):
     """transformers' attention implementation underneath the prefix; `auto` takes sdpa where the model allows it."""
     quantize: Literal["none", "4bit", "8bit"] = "none"
     """Round frozen weights to 4 bits (NF4) or 8 bits (LLM.int8()) while loading; needs bitsandbytes."""
+    deterministic: bool = False
+    """Have CUDA give the same bits at every run, at some cost in speed; processors do so anyway."""
     allow_pickle: bool = False
     """Also read weights that are pickled (`.bin`), a form that can run code; safetensors cannot."""
 

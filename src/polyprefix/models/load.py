@@ -19,7 +19,7 @@ from polyprefix.models.identity import ModelIdentity, identify
 from polyprefix.models.locate import Place, advice, locate
 from polyprefix.models.quantized import choose_quantization
 from polyprefix.models.quiet import quiet_transformers
-from polyprefix.models.runtime import choose_attention, choose_device, choose_dtype
+from polyprefix.models.runtime import choose_attention, choose_device, choose_dtype, compute_deterministically
 from polyprefix.network import hub_answers
 from polyprefix.safe_files import read_json
 
@@ -58,7 +58,7 @@ class BaseModel:
 
 def load_model(
     name: str, *, device: str = "auto", dtype: str = "auto", attention: str = "auto", quantize: str = "none",
-    allow_pickle: bool = False,
+    allow_pickle: bool = False, deterministic: bool = False,
 ) -> BaseModel:  # fmt: skip
     """Load a causal decoder.
 
@@ -69,6 +69,7 @@ def load_model(
         attention: transformers' implementation; `auto` is sdpa where that computes what the model needs.
         allow_pickle: also weights in pickled form (`.bin`), which can run code.
         quantize: `4bit` or `8bit` to round frozen weights while loading; `none` leaves them as the files have them.
+        deterministic: have CUDA give the same bits at every run; it holds for the whole process.
 
     Raises:
         ModelError: if the model cannot be found or read, is no causal decoder, or brings code of its own, or if
@@ -77,6 +78,8 @@ def load_model(
         OutputError: if a GGUF file has to be converted and the cache cannot be written.
     """
     on = choose_device(device)
+    if deterministic and on.startswith("cuda"):
+        compute_deterministically()
     precision = choose_dtype(dtype, on)
     place = locate(name)
     if place.kind == "folder":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from polyprefix.errors import ConfigError, nearest
@@ -34,6 +35,19 @@ def choose_device(wanted: str) -> str:
     elif device.type not in {"cpu", "mps", "xpu"}:
         raise ConfigError(f"{where}: cannot run a model; write auto, cpu, cuda or cuda:1")
     return str(device)
+
+
+def compute_deterministically() -> None:
+    """Have CUDA give the same bits at every run of this process, as processors do: training runs again equal on the same kind of GPU.
+
+    It holds for the whole process, torch knows no narrower place. An operation without a deterministic form is warned of by torch.
+    """
+    import torch
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # otherwise every new tensor costs one more kernel, and nobody reads what it fills
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def choose_dtype(wanted: str, device: str) -> Any:

@@ -20,7 +20,7 @@ def provenance(*, threads: int, **more: object) -> dict[str, object]:
     return {
         **made_by(),
         "python": platform.python_version(),
-        "machine": {"system": platform.platform(), "processor": _processor(), "threads": threads},
+        "machine": {"system": platform.platform(), "processor": _processor(), "threads": threads, **_gpu()},
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         **more,
     }
@@ -51,6 +51,13 @@ def _commit() -> dict[str, object]:
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
     except (OSError, subprocess.SubprocessError):
         return {}
+
+
+def _gpu() -> dict[str, str]:
+    """The CUDA device that this process computed on, if it did."""
+    import torch
+
+    return {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_initialized() else {}
 
 
 def _processor() -> str:
