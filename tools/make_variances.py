@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 
-from tools.results_page.__main__ import KEPT
-from tools.results_page.kept import STUDY
+from tools.results_page.kept import Kept
+from tools.results_page.sections import SMALL
 
 from benchmarks.rounds import ROOT
-from polyprefix.study.file import read_study
-from polyprefix.study.grid import MAIN, cells
-from polyprefix.study.locks import Bookkeeping
+from polyprefix.study.grid import MAIN
 from polyprefix.study.table import results
 from polyprefix.study.variances import PRIOR, as_dict, of_runs
 
@@ -19,7 +17,8 @@ OUT = ROOT / "src" / "polyprefix" / "study" / PRIOR
 
 def made() -> str:
     """The file's text."""
-    finished = results(cells(read_study(STUDY), STUDY.name, (MAIN,)), Bookkeeping(KEPT))
+    kept = Kept.of(SMALL)
+    finished = results(kept.cells(MAIN), kept.books)
     settings = [
         {"task": task, "model": model, "components": as_dict(found)}
         for (task, model), found in of_runs(finished.folders, finished.names).items()

@@ -29,6 +29,7 @@ class Page(HTMLParser):
         self.figures: list[tuple[dict[str, str | None], str, str, str]] = []
         self._table: dict[str, str | None] = {}
         self._methods: list[str] = []
+        self._first = 0  # column of the first method
         self._language, self._column, self._cell = "", 0, ""
         self.feed(page)
         self.close()
@@ -39,17 +40,19 @@ class Page(HTMLParser):
         self.elements.append((tag, values))
         self.open.append(tag)
         if tag == "table":
-            self._table, self._methods = values, []
+            self._table, self._methods, self._first = values, [], 0
         elif tag == "tr":
             self._language, self._column = values.get("data-language") or "", 0
-        elif tag == "th" and "data-method" in values:
-            self._methods.append(values["data-method"] or "")
         if tag in ("td", "th"):
             self._cell, self._column = "", self._column + 1
+        if tag == "th" and "data-method" in values:
+            self._first = self._first or self._column
+            self._methods.append(values["data-method"] or "")
 
     def handle_endtag(self, tag: str) -> None:
-        if tag == "td" and self._language and self._table.get("data-figure") and self._column > 3:
-            self.figures.append((self._table, self._methods[self._column - 4], self._language, self._cell.strip()))
+        if tag == "td" and self._language and self._table.get("data-figure") and self._column >= self._first:
+            method = self._methods[self._column - self._first]
+            self.figures.append((self._table, method, self._language, self._cell.strip()))
 
     def handle_data(self, data: str) -> None:
         self._cell += data

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.rounds import ROOT
+from polyprefix.config import RunConfig
 from polyprefix.report.grid import Grid, read_grid
 from polyprefix.report.view import View
 from polyprefix.statistics.answers import Answers
@@ -16,11 +17,11 @@ from polyprefix.statistics.groups import other_places
 from polyprefix.statistics.mixed import MixedModel, mixed_model
 from polyprefix.statistics.regression import Regression
 from polyprefix.study import table
-from polyprefix.study.file import read_study
+from polyprefix.study.file import Study, read_study
 from polyprefix.study.grid import Cell, cells
 from polyprefix.study.locks import Bookkeeping
 
-STUDY = ROOT / "studies" / "small.yaml"
+STUDIES = ROOT / "studies"
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,22 @@ class Part:
 
 @dataclass(frozen=True)
 class Kept:
-    """The study and its folder of kept runs."""
+    """A study and its folder of kept runs."""
 
+    name: str
+    """studies/NAME.yaml, and studies/results/NAME."""
     folder: Path
     _parts: dict[tuple[tuple[str, ...], bool], Part | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, name: str) -> Kept:
+        """The kept runs of a study of this repository."""
+        return cls(name, STUDIES / "results" / name)
+
+    @property
+    def definition(self) -> Study:
+        """What the file says."""
+        return _study(self.name)
 
     @property
     def books(self) -> Bookkeeping:
@@ -82,7 +95,12 @@ class Kept:
 
     def cells(self, *parts: str) -> tuple[Cell, ...]:
         """Those of some parts, of all without one."""
-        return _cells(parts)
+        return _cells(self.name, parts)
+
+    @property
+    def finished(self) -> list[tuple[Cell, RunConfig]]:
+        """Cells with a kept run, and what was run."""
+        return table.finished(self.cells(), self.books) if any(self.folder.glob("*/")) else []
 
     def part(self, *names: str, across_shots: bool = False) -> Part | None:
         """The finished cells of some parts; None where there is none."""
@@ -91,16 +109,24 @@ class Kept:
         return self._parts[names, across_shots]
 
     def _read(self, names: tuple[str, ...], across_shots: bool) -> Part | None:
-        found = table.results(self.cells(*names), self.books, across_shots=across_shots)
-        if not found.folders:
+        found = (
+            table.results(self.cells(*names), self.books, across_shots=across_shots) if self.folder.is_dir() else None
+        )
+        if not found or not found.folders:
             return None
         grid = read_grid(
-            found.folders, unfinished=found.unfinished, planned=True, names=found.names, across_shots=across_shots
-        )
+            found.folders, unfinished=found.unfinished, planned=True, names=found.names, across_shots=across_shots,
+            contrasts=self.definition.contrasts,
+        )  # fmt: skip
         views = sorted(grid.views, key=lambda view: -len(view.compared))  # what says most is first
         return Part(replace(grid, views=tuple(views)))
 
 
 @cache
-def _cells(parts: tuple[str, ...]) -> tuple[Cell, ...]:
-    return cells(read_study(STUDY), STUDY.name, parts)
+def _study(name: str) -> Study:
+    return read_study(STUDIES / f"{name}.yaml")
+
+
+@cache
+def _cells(name: str, parts: tuple[str, ...]) -> tuple[Cell, ...]:
+    return cells(_study(name), f"{name}.yaml", parts)

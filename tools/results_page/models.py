@@ -1,37 +1,19 @@
-"""The mixed-effects model, the tests of interactions, and what changed when intervals and p-values were computed anew."""
+"""The mixed-effects model of single answers, and the tests of interactions."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from itertools import product
 from math import exp
-from pathlib import Path
-from typing import Any
 
 from tools.results_page.differences import contrasts, written
 from tools.results_page.kept import Part
+from tools.results_page.words import row, rule
 
-from polyprefix.report.format import ABSENT, interval, percent, signed
 from polyprefix.report.view import View
 from polyprefix.statistics.comparisons import ALPHA, PairedComparison, adjust
 from polyprefix.statistics.groups import group, other_places
 from polyprefix.statistics.interactions import Interaction, interactions
 from polyprefix.statistics.mixed import OddsRatio
-from polyprefix.statistics.regression import Regression
-
-BEFORE = Path(__file__).with_name("before.json")
-"""Figures of the same runs as the code at the commit that it names computed them."""
-
-
-def row(*fields: str) -> str:
-    """A line of a table."""
-    return "| " + " | ".join(fields) + " |"
-
-
-def rule(figures: int) -> str:
-    """The line under a table's head: one column of words, then figures."""
-    return "| --- |" + " ---: |" * figures
 
 
 def _effects(
@@ -59,7 +41,10 @@ def agreement_of_models(part: Part, base: str, systems: tuple[str, ...], rivals:
         effects = _effects(part, view, (base, *rivals), systems)
         if isinstance(effects, str):
             continue
-        averages = dict(_contrasts(part, view, base, systems, (*rivals, "lora-small")))
+        averages: dict[tuple[str, str], PairedComparison] = {
+            (m, base): pair for m, pair in view.mean_differences.items()
+        }
+        averages |= {(a, b): pair for (a, b, _), pair in contrasts(part, view, product(systems, rivals)).items()}
         for (system, baseline), (_, p) in effects.items():
             pair = averages[system, baseline]
             total += 1
@@ -122,81 +107,3 @@ def interaction_tests(part: Part, view: View, pair: tuple[str, str]) -> str:
     for one in found["all methods"]:
         rows.append(row(one.grouping, str(one.groups), *(cells.get((what, one.grouping), "") for what in found)))
     return "\n".join([f"**{view.model}**", "", *rows])
-
-
-def families(part: Part, view: View) -> Iterator[tuple[str, Regression]]:
-    """(system, regression of its gap), of those that can be fitted."""
-    for method, summary in part.regressions(view).items():
-        if isinstance(summary, Regression):
-            yield method, summary
-
-
-def before_and_after(part: Part, base: str, prefixes: tuple[str, ...], others: tuple[str, ...]) -> str:
-    """Each main contrast as it was computed first and as it is computed now, and which conclusions changed."""
-    old: dict[str, Any] = json.loads(BEFORE.read_text(encoding="utf-8"))
-    was = {(one["model"], one["system"], one["baseline"]): one for one in old["contrasts"]}
-    of_base = [one for one in was.values() if one["baseline"] == base]
-    for one, p in zip(of_base, adjust([one["p_seeds"] for one in of_base], "holm"), strict=True):
-        one["adjusted_seeds"] = p  # over all models, as they are corrected now
-    rows = [
-        row("contrast", "difference", "interval before", "p before", "interval now", "p now", "conclusion"),
-        rule(6),
-    ]
-    changed = []
-    every = [(view, *found) for view in part.views for found in _contrasts(part, view, base, prefixes, others)]
-    for view, (system, baseline), pair in every:
-        before = was[view.model, system, baseline]
-        outcome = _change(before, pair)
-        if outcome != "same":
-            changed.append(f"{view.model}, {system} minus {baseline}: {outcome}")
-        rows.append(
-            row(
-                f"{view.model}: {system} minus {baseline}", signed(pair.difference.value),
-                interval(tuple(before["ci95"]), with_sign=True), written(before["adjusted_seeds"]).removeprefix("= "),
-                interval(pair.difference.ci95, with_sign=True), written(pair.p).removeprefix("= "), outcome,
-            )
-        )  # fmt: skip
-    odd = sum(_disagrees(one["ci95"], one["p_seeds"]) for one in was.values())
-    lines = [
-        f"Of {len(was)} contrasts, {len(changed)} have another conclusion at p < {ALPHA}, corrected: {'; '.join(changed) or 'none'}. "
-        f"Before (commit {old['commit']}), the interval and the uncorrected p of {odd} of them contradicted each other; now of "
-        f"{sum(_disagrees(pair.difference.ci95, pair.difference.p) for _, _, pair in every)}.",
-        "",
-        *rows,
-        "",
-        *_families(part, old),
-    ]
-    return "\n".join(lines)
-
-
-def _contrasts(
-    part: Part, view: View, base: str, systems: tuple[str, ...], rivals: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, str], PairedComparison]]:
-    """(system, baseline) -> pair: every method minus the base model, corrected over all models; and `systems` minus `rivals`."""
-    yield from (((system, base), pair) for system, pair in view.mean_differences.items())
-    yield from (((a, b), pair) for (a, b, _), pair in contrasts(part, view, product(systems, rivals)).items())
-
-
-def _disagrees(ci95: tuple[float, float], p: float) -> bool:
-    return (ci95[0] > 0 or ci95[1] < 0) != (p < ALPHA)
-
-
-def _change(before: dict[str, Any], pair: PairedComparison) -> str:
-    was, now = before["adjusted_seeds"] < ALPHA, pair.p < ALPHA
-    if was == now:
-        return "same"
-    return "now significant" if now else "no longer significant"
-
-
-def _families(part: Part, old: dict[str, Any]) -> list[str]:
-    was = {(one["model"], one["system"]): one["family_sd"] for one in old["families"]}
-    rows = [row("families of languages, gap to English", "standard deviation before", "now", "p"), rule(3)]
-    for view in part.views:
-        for method, fit in families(part, view):
-            before = was.get((view.model, method))
-            now = f"{percent(fit.family_sd)} {interval(fit.family_sd_ci95)}"
-            name = f"{view.model}: {method}"
-            rows.append(
-                row(name, ABSENT if before is None else percent(before), now, written(fit.family_p).removeprefix("= "))
-            )
-    return rows

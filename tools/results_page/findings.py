@@ -1,0 +1,107 @@
+"""What the studies were made to find out: the contrasts named beforehand, rates and transfer, averages of weights, budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tools.results_page.ablations import variants
+from tools.results_page.comparison import BASE, LORA, PREFIX
+from tools.results_page.differences import change, contrasts, figures, verdict, written
+from tools.results_page.kept import Kept, Part
+from tools.results_page.words import NOT_FINISHED, english, heading, row, rule, with_interval
+
+from polyprefix.report.format import percent
+from polyprefix.report.view import View
+from polyprefix.statistics.comparisons import ALPHA
+from polyprefix.study.devices import device
+from polyprefix.study.grid import MAIN
+from polyprefix.study.plan_power import power_plan
+from polyprefix.study.variances import source
+
+PLANNED_ON = "h100"
+"""Times alone depend on it, and none is shown."""
+
+
+def named(kept: Kept, view: View, parts: tuple[str, ...]) -> str:
+    """The contrasts that a study named beforehand: what it could see by its plan, and what it saw."""
+    plan = power_plan(kept.cells(*parts), kept.definition.contrasts, device(PLANNED_ON), source(None, (), {}))
+    sees = {one.contrast: one.points for setting in plan.settings for one in setting.contrasts}
+    rows = [row("contrast", "seeds", "plan sees, points", "difference", "half of the interval", "p"), rule(5)]
+    for one in view.comparison.named if view.comparison else ():
+        low, high = one.difference.ci95
+        name = f"{one.system} - {one.baseline}"
+        seeds = min(len(view.setting.systems[method]) for method in (one.system, one.baseline))
+        value = f"**{change(one.difference)}**" if one.p < ALPHA else change(one.difference)
+        rows.append(
+            row(name, str(seeds), f"{sees[name]:.1f}", value, f"{50 * (high - low):.1f}", written(one.p).removeprefix("= "))
+        )  # fmt: skip
+    return "\n".join([heading(view), "", *rows])
+
+
+def rates_and_transfer(kept: Kept) -> str:
+    """The rate that English validation chooses against a lower one: in English and elsewhere."""
+    part = kept.part(MAIN, "transfer-by-rate")
+    if part is None:
+        return NOT_FINISHED
+    (view,) = part.views
+    usual = {name: name.partition("-0")[0] for name in view.summaries if name.partition("-0")[2]}
+    return variants(part, view, {name: method for name, method in usual.items() if method in view.summaries})
+
+
+def averaged(kept: Kept) -> str:
+    """The mean of the weights at several points of training against the last ones."""
+    part = kept.part(MAIN, "averages")
+    if part is None or not (pairs := _averages(part.views[0])):
+        return NOT_FINISHED
+    return variants(part, part.views[0], pairs)
+
+
+def _averages(view: View) -> dict[str, str]:
+    """System of averaged weights -> the same method's last weights."""
+    kept = {name: view.cells[name].settings.get("train.keep") == "average" for name in view.summaries}
+    of_method = {name: str(view.cells[name].runs["method"].iloc[0]) for name in view.summaries}
+    last = {of_method[name]: name for name, average in kept.items() if not average}
+    return {name: last[of_method[name]] for name, average in kept.items() if average and of_method[name] in last}
+
+
+def budgets(kept: Kept) -> str:
+    """Rows and passes: English, other languages, and prefix minus LoRA at each."""
+    part = kept.part(MAIN, "budgets")
+    if part is None:
+        return NOT_FINISHED
+    (view,) = part.views
+    found: dict[tuple[int, float], dict[str, str]] = {}
+    for name, cell in view.cells.items():
+        config = cell.runs["config"].iloc[0]
+        epochs = config["train"]["epochs"]
+        if epochs is not None and name in view.summaries and name != BASE:
+            budget = config["train_size"] or int(round(cell.runs["training"].iloc[0]["steps"] / epochs) * 16)
+            found.setdefault((budget, epochs), {})[cell.runs["method"].iloc[0]] = name
+    return "\n".join([heading(view), "", *_budget_rows(part, view, found)])
+
+
+def _budget_rows(part: Part, view: View, found: dict[tuple[int, float], dict[str, str]]) -> Iterable[str]:
+    yield row(
+        "rows", "passes", "prefix, English", "other languages", "lora, English", "other languages", "prefix - lora"
+    )
+    yield rule(6)
+    both = {key: names for key, names in found.items() if {PREFIX, LORA} <= names.keys()}
+    tested = contrasts(part, view, [(names[PREFIX], names[LORA]) for names in both.values()])
+    by_pair = {(a, b): pair for (a, b, _), pair in tested.items()}
+    for (size, epochs), names in sorted(both.items()):
+        cells = []
+        for method in (PREFIX, LORA):
+            summary = view.summaries[names[method]]
+            cells += [english(summary.english), with_interval(summary.score)]
+        pair = by_pair[names[PREFIX], names[LORA]]
+        yield row(str(size), f"{epochs:g}", *cells, f"{figures(pair)}: {verdict(pair)}")
+
+
+def baselines(view: View) -> str:
+    """What is reached without a language model, in the languages that are compared."""
+    lines = []
+    for name, scores in view.baselines.items():
+        values = [scores[code].value for code in view.compared if code in scores]
+        if values:
+            lines.append(f"- {name}: {percent(sum(values) / len(values))} over {len(values)} languages")
+    return "\n".join(["Without a language model:", "", *lines])

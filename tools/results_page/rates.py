@@ -1,0 +1,140 @@
+"""Learning rates: what each reaches on English validation examples, and what the defaults reach beside the best of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from tools.results_page.kept import Kept
+from tools.results_page.words import row, rule
+
+from polyprefix.config import ENGLISH, RunConfig
+from polyprefix.progress import duration
+from polyprefix.report.format import ABSENT, percent
+from polyprefix.results.files import read_result
+from polyprefix.results.folder import is_finished
+from polyprefix.study.grid import TUNE
+from polyprefix.study.tuning import resolved
+from polyprefix.types import RunResult
+
+DATA = {
+    ("sib200", None): "SIB-200, 701 rows",
+    ("sib200", 200): "SIB-200, 200 rows",
+    ("terms", None): "terms",
+    ("emoji", None): "emoji",
+}
+"""(task, training size) -> what a table calls the data."""
+SETS = ("SIB-200, 701 rows", "emoji", "terms", "SIB-200, 200 rows")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run with a learning rate."""
+
+    method: str
+    """The study's label."""
+    config: RunConfig
+    folder: Path
+
+    @property
+    def data(self) -> str | None:
+        """What it was trained on; None of data that no table has."""
+        return DATA.get((self.config.task, self.config.train_size))
+
+    @property
+    def rate(self) -> float:
+        """Peak learning rate."""
+        rate = self.config.train.learning_rate
+        assert isinstance(rate, float), self.config
+        return rate
+
+    @cached_property
+    def result(self) -> RunResult:
+        """What was kept."""
+        return read_result(self.folder)
+
+    @property
+    def training(self) -> Mapping[str, object]:
+        """Figures of training."""
+        assert self.result.training is not None
+        return self.result.training
+
+    def validated(self, step: int) -> tuple[float, float]:
+        """Log-likelihood and accuracy at a step."""
+        (point,) = {p["step"]: p for p in self.result.training["validation"] if p["step"] == step}.values()  # type: ignore[index]
+        return point["log_likelihood"], point["accuracy"]
+
+    @property
+    def last(self) -> tuple[float, float]:
+        """Log-likelihood and accuracy after the last step."""
+        return self.validated(self.training["steps"])  # type: ignore[arg-type]
+
+    @property
+    def kept(self) -> tuple[float, float]:
+        """Those of the weights that were kept."""
+        return self.validated(self.training["kept_step"])  # type: ignore[arg-type]
+
+    @property
+    def english(self) -> float | None:
+        """Accuracy on English test examples, where more than a few were asked."""
+        score = self.result.scores.get(ENGLISH, {}).get("accuracy")
+        return score.value if score and score.n >= 100 else None
+
+
+def swept(studies: Iterable[Kept]) -> Iterator[Run]:
+    """The runs that try learning rates at full length: those that tune a study, and all of the study of rates."""
+    for kept in studies:
+        for cell in kept.cells():
+            if (cell.part == TUNE or kept.name == "rates") and is_finished(kept.folder, cell.config.run_id()):
+                yield Run(cell.labels["method"], cell.config, kept.folder / cell.config.run_id())
+
+
+def defaults(kept: Kept) -> Iterator[Run]:
+    """The runs in which nothing is set but the data."""
+    for cell in kept.cells():
+        config = resolved(cell, kept.books)
+        if config and is_finished(kept.folder, config.run_id()):
+            yield Run(cell.labels["method"], config, kept.folder / config.run_id())
+
+
+def curves(runs: Iterable[Run]) -> str:
+    """Method by data: rate, log-likelihood and accuracy after the last step; bold is the best by log-likelihood."""
+    tried: dict[tuple[str, str], list[Run]] = defaultdict(list)
+    for run in runs:
+        if run.data:
+            tried[run.method, run.data].append(run)
+    rows = [row("method", *SETS), "| --- |" + " --- |" * len(SETS)]
+    for method in dict.fromkeys(method for method, _ in tried):
+        rows.append(row(method, *(_cell(tried.get((method, data), [])) for data in SETS)))
+    return "\n".join(rows)
+
+
+def _cell(runs: list[Run]) -> str:
+    best = max(runs, key=lambda run: run.last, default=None)
+    texts = []
+    for run in sorted(runs, key=lambda run: run.rate):
+        text = f"{run.rate:g}: {run.last[0]:.2f}, {percent(run.last[1])}"
+        texts.append(f"**{text}**" if run is best else text)
+    return "<br>".join(texts) or ABSENT
+
+
+def beside_the_best(chosen: Iterable[Run], runs: Iterable[Run]) -> str:
+    """What a method's defaults reach and cost, and what the best rate of the sweep reaches on the same data."""
+    tried: dict[tuple[str, str | None], list[Run]] = defaultdict(list)
+    for run in runs:
+        tried[run.method, run.data].append(run)
+    columns = ("data", "steps, kept", "training", "English test", "validation", "best of the sweep", "difference")
+    rows = [row("method", *columns), rule(len(columns))]
+    for run in sorted((run for run in chosen if run.data), key=lambda run: SETS.index(run.data or "")):
+        best = max(tried[run.method, run.data], key=lambda one: one.last, default=None)
+        steps = f"{run.training['steps']}, {run.training['kept_step']}"
+        test = ABSENT if run.english is None else percent(run.english)
+        seconds = duration(run.result.cost["train_seconds"])
+        mine = f"{percent(run.kept[1])}, {run.kept[0]:.2f}"
+        other = f"{best.rate:g}: {percent(best.last[1])}, {best.last[0]:.2f}" if best else ABSENT
+        change = f"{100 * (run.kept[1] - best.last[1]):+.1f}" if best else ABSENT
+        rows.append(row(run.method, str(run.data), steps, seconds, test, mine, other, change))
+    return "\n".join(rows)

@@ -1,0 +1,77 @@
+"""What was run, what a second run of it gave, and what was not run."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+
+from tools.results_page.kept import STUDIES, Kept
+from tools.results_page.words import row, rule
+
+from polyprefix.progress import duration
+from polyprefix.report.format import size
+from polyprefix.results.files import read_result
+from polyprefix.study import table
+from polyprefix.study.devices import device
+from polyprefix.study.file import read_study
+from polyprefix.study.grid import TUNE, cells
+from polyprefix.study.plan import plan
+
+PAPER = STUDIES / "paper.yaml"
+GPU = "h100"
+
+
+def state(studies: Iterable[Kept]) -> str:
+    """Which studies are finished."""
+    lines = []
+    for kept in studies:
+        every = [cell for cell in kept.cells() if cell.part != TUNE]
+        done = sum(cell.part != TUNE for cell, _ in kept.finished)
+        text = "all" if done == len(every) else f"**{done} of**"
+        lines.append(f"- `studies/{kept.name}.yaml`: {text} {len(every)} cells are finished.")
+    return "\n".join(lines)
+
+
+def counts(studies: Iterable[Kept]) -> str:
+    """How many cells of each part are finished, what they took, and where."""
+    rows = [row("part", "cells", "finished", "training and evaluation", "on"), rule(4)]
+    for kept in studies:
+        study = kept.cells()
+        every, done = Counter(cell.part for cell in study), Counter[str]()
+        time = dict.fromkeys((cell.part for cell in study), 0.0)
+        places: dict[str, Counter[str]] = {}
+        for one in table.validation_table(study, kept.books).itertuples() if kept.finished else ():
+            done[one.part] += 1
+            time[one.part] += one.seconds
+        for cell, config in kept.finished:
+            machine = read_result(kept.folder / config.run_id()).provenance["machine"]
+            places.setdefault(cell.part, Counter())[machine.get("gpu", "CPU")] += 1
+        for part in every:
+            where = ", ".join(f"{name} ({n})" for name, n in places.get(part, Counter()).most_common())
+            rows.append(row(f"{kept.name}: {part}", str(every[part]), str(done[part]), duration(time[part]), where))
+    return "\n".join(rows)
+
+
+def again(studies: Iterable[Kept]) -> str:
+    """What a second run of some cells gave."""
+    rows = [row("study", "cell", "answers", "the same", "scores"), rule(4)]
+    for kept in studies:
+        record = kept.folder.with_name(f"{kept.name}-again.json")
+        for one in json.loads(record.read_text(encoding="utf-8"))["cells"] if record.exists() else ():
+            equal = "equal" if one["scores_equal"] else "not equal"
+            rows.append(row(kept.name, one["run_id"], str(one["answers"]), str(one["same"]), equal))
+    return "\n".join(rows) if len(rows) > 2 else "Not run."
+
+
+def not_run() -> str:
+    """What the whole comparison would need, by model."""
+    found = plan(cells(read_study(PAPER), PAPER.name), device(GPU))
+    rows = [row("model", "cells", f"hours on one {GPU.upper()}", "memory at most"), rule(3)]
+    for model in dict.fromkeys(planned.config.model for planned in found.rows):
+        mine = [planned for planned in found.rows if planned.config.model == model]
+        costs = [(planned.count, planned.cost) for planned in mine if planned.cost]
+        hours, most = sum(n * cost.seconds for n, cost in costs) / 3600, max(cost.memory for _, cost in costs)
+        rows.append(row(model, str(sum(planned.count for planned in mine)), f"{hours:,.0f}", size(most)))
+    rows.append(row("together", str(sum(planned.count for planned in found.rows)), f"{found.seconds / 3600:,.0f}", ""))
+    return "\n".join(rows)
