@@ -42,6 +42,7 @@ DEFAULT_PROTOCOL = "default"
 ADDED_LATER: Mapping[str, tuple[Any, ...]] = {
     "protocol": (DEFAULT_PROTOCOL,), "eval_ids": ("same",), "model_digest": (None,), "adapter_digest": (None,),
     "train.cache_lower_layers": (None,), "train.whole_pass": (None, True), "train.keep": (None, "best"), "train.max_steps": (None,),
+    "train.meta": (None,),
     "source_languages": ([ENGLISH],), "source_sampling": ("size",), "source_temperature": (5.0,), "target_languages": ([],),
     "target_size": (None,),
 }  # fmt: skip
@@ -100,6 +101,33 @@ def _rate(value: Any) -> Any:
     raise ValueError("expected a number from 0 to 1000, or auto")
 
 
+class MetaConfig(Settings):
+    """Meta-learning after training in the source languages: X-MAML (arXiv 2003.02739) over the weights of the adapter.
+
+    The target languages are the auxiliary languages: each of their rows trains in this phase alone (docs/meta-learning.md).
+    """
+
+    order: Literal["second", "first", "reptile"] = "second"
+    """What the outer gradient is: that through the inner steps (`second`, MAML), that at the adapted weights (`first`, arXiv 1703.03400,
+    section 5.2), or the difference of the weights before and after the inner steps (`reptile`, arXiv 1803.02999)."""
+    episodes: int = Field(default=100, ge=1, le=MOST_STEPS)
+    """Outer steps; each of them adapts to every target language, from the same weights."""
+    inner_steps: int = Field(default=2, ge=1, le=1000)
+    """Steps of gradient descent on the support examples of a language. Reptile takes support and query examples in turn."""
+    inner_rate: float | None = Field(default=None, gt=0, le=1000)
+    """Their learning rate; None means the method's own."""
+    support_size: int = Field(default=8, ge=1, le=1_000_000)
+    """Examples of a language that the weights adapt to, drawn anew in each episode."""
+    query_size: int = Field(default=8, ge=1, le=1_000_000)
+    """Other examples of the language, whose loss after adaptation is what the outer steps lower."""
+    learning_rate: float | None = Field(default=None, gt=0, le=1000)
+    """Peak learning rate of the outer steps of AdamW; None means that of the training before."""
+
+
+def _meta(value: Any) -> Any:
+    return {"order": value} if isinstance(value, str) else value
+
+
 class TrainConfig(Settings):
     """How an adapter is trained. `None` means the method's own default, tuned on English validation data (docs/methods.md)."""
 
@@ -146,6 +174,9 @@ class TrainConfig(Settings):
     cache_lower_layers: bool | None = None
     """Keep what the frozen layers below the lowest adapted one give for each text, for later passes over the data; None means where it
     pays: a quarter of the layers or more, in a quarter of the free memory. Results do not depend on it."""
+    meta: Annotated[MetaConfig | None, BeforeValidator(_meta)] = None
+    """Meta-learning over the target languages in a phase of its own, in place of training on their rows with the others; its `order` alone
+    is accepted. None means no such phase."""
 
     @property
     def has_length(self) -> bool:
@@ -282,6 +313,17 @@ class RunConfig(Settings):
     def _targets_have_a_size(self) -> RunConfig:
         if bool(self.target_languages) != (self.target_size is not None):
             raise ValueError("target_languages and target_size: expected both or neither, such as sw,th and 50")
+        if (meta := self.train.meta) is None:
+            return self
+        if self.target_size is None:
+            raise ValueError("train.meta: learns over target languages; give target_languages and target_size")
+        if meta.support_size + meta.query_size > self.target_size:
+            raise ValueError(
+                f"train.meta: support_size {meta.support_size} and query_size {meta.query_size} are more than the target_size "
+                f"{self.target_size} of each language; ask for fewer, or for more rows"
+            )
+        if meta.order == "reptile" and meta.inner_steps == 1:
+            raise ValueError("train.meta.inner_steps is 1: with Reptile that is ordinary training; ask for 2 or more")
         return self
 
     @property
@@ -462,6 +504,10 @@ def _mapping(path: Path, read: Callable[[str], Any]) -> dict[str, Any]:
     return values
 
 
+SHORT_FORMS: Mapping[str, str] = {"method": "name", "train.meta": "order"}
+"""Section that may be given as one word -> the key that the word is the value of."""
+
+
 def override(values: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:
     """Apply `section.key=value` assignments; values are read as YAML.
 
@@ -469,16 +515,19 @@ def override(values: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[st
         ConfigError: if an assignment has no `=` or runs through something that is not a section.
     """
     result: dict[str, Any] = json.loads(json.dumps(dict(values)))
-    if isinstance(result.get("method"), str):
-        result["method"] = {"name": result["method"]}
     for assignment in assignments:
         path, equals, raw = assignment.partition("=")
         if not equals or not path:
             raise ConfigError(f"--set {assignment}: expected section.key=value, such as train.epochs=3")
         *sections, key = path.split(".")
         place: Any = result
-        for section in sections:
-            place = place.setdefault(section, {})
+        for depth, section in enumerate(sections, 1):
+            short = SHORT_FORMS.get(".".join(sections[:depth]))
+            if short and isinstance(place.get(section), str):
+                place[section] = {short: place[section]}
+            elif place.get(section) is None:
+                place[section] = {}
+            place = place[section]
             if not isinstance(place, dict):
                 raise ConfigError(f"--set {assignment}: '{section}' is a value, not a section")
         place[key] = _value(raw)

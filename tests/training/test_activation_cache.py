@@ -30,7 +30,8 @@ from polyprefix.testing.tiny import tiny_base
 from polyprefix.training import activation_cache
 from polyprefix.training.checkpoint import Checkpoint
 from polyprefix.training.length import Length
-from polyprefix.training.loop import TrainReport, train
+from polyprefix.training.loop import train
+from polyprefix.training.report import TrainReport
 from polyprefix.training.optimizer import Optimizer
 
 PREFIX = {"name": "prefix", "layers": "top:1"}

@@ -150,4 +150,6 @@ def resolve(config: RunConfig) -> RunConfig:
         filled.pop("steps", None)
     elif "steps" in filled:
         filled["whole_pass"] = True
+    if config.train.meta and config.train.meta.inner_rate is None:
+        given["meta"] = config.train.meta.model_copy(update={"inner_rate": method.tuned().learning_rate})
     return config.model_copy(update={"method": settings, "train": TrainConfig(**{"keep": "last", **filled, **given})})
