@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from tests.engine.interruption import stopped_after
 from torch import Tensor
 
 from polyprefix.adapters import registry
 from polyprefix.adapters.adapted import AdaptedModel, attach
-from polyprefix.config import MetaConfig, RunConfig, TrainConfig, validate
+from polyprefix.config import MetaConfig, RunConfig, TrainConfig, override, validate
 from polyprefix.errors import ConfigError
 from polyprefix.progress import Silent
+from polyprefix.results.log import JsonlLog, read_jsonl
 from polyprefix.testing.tiny import tiny_base, tiny_tokenizer
 from polyprefix.text.tokens import TokenizedPrompt, encode
 from polyprefix.training.checkpoint import Checkpoint
 from polyprefix.training.length import Length
 from polyprefix.training.loop import train
-from polyprefix.training.meta import Draw, draws, meta_gradient
+from polyprefix.training.meta import Draw, MetaLearning, draws, meta_gradient
 from polyprefix.training.optimizer import Optimizer
+from polyprefix.training.report import TrainReport
 from polyprefix.types import Prompt
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -105,7 +109,9 @@ def test_the_second_order_gradient_is_that_of_the_adapted_loss(name: str, steps:
     for direction in (ours, *torch.randn(2, len(start), dtype=start.dtype, generator=torch.Generator().manual_seed(1))):
         unit = direction / direction.norm()
         step = 1e-4
-        difference = (after(optimizer, start + step * unit, steps) - after(optimizer, start - step * unit, steps)) / (2 * step)
+        difference = (after(optimizer, start + step * unit, steps) - after(optimizer, start - step * unit, steps)) / (
+            2 * step
+        )
         assert float(ours @ unit) == pytest.approx(difference, rel=1e-5, abs=1e-7)
 
 
@@ -129,3 +135,169 @@ def test_the_gradient_of_reptile_is_the_difference_of_weights(name: str) -> None
     ours = flat(p.grad for p in optimizer.parameters)
     ends = [adapted(optimizer, start, [draw.support, draw.query, draw.support]) for draw in EPISODE]
     torch.testing.assert_close(ours, start - sum(ends) / len(ends))
+
+
+def fit(
+    place: Path | None = None,
+    *,
+    kind: str = "gemma3",
+    method: dict[str, Any] | None = None,
+    steps: int = 3,
+    **meta: Any,
+) -> tuple[AdaptedModel, list[dict[str, Any]], TrainReport]:
+    """Three steps on English rows, then episodes over two other languages."""
+    settings = TrainConfig(
+        steps=steps, batch_size=8, learning_rate=1e-2, validations=2,
+        meta=MetaConfig(**{"episodes": 4, "inner_steps": 2, "support_size": 3, "query_size": 3, **meta}),
+    )  # fmt: skip
+    run = registry.resolve(
+        RunConfig(
+            model="tiny",
+            task="none",
+            method=method or {"name": "prefix", "length": 3},
+            seed=1,
+            train=settings,
+            target_languages=("hin_Deva", "swh_Latn"),
+            target_size=10,
+        )
+    )
+    model = attach(tiny_base(kind), registry.build(run.method), seed=run.seed)
+    rows, log = examples(("eng_Latn", "hin_Deva", "swh_Latn")), []
+    checkpoint = None
+    if place is not None:
+        checkpoint = Checkpoint(place / "checkpoint.pt", place / "train.jsonl", every_seconds=0)
+        checkpoint.due = lambda: True  # type: ignore[method-assign]  # after every step
+    write = log.append if place is None else JsonlLog(place / "train.jsonl").write
+    report = train(model, rows, rows[:6], run, reporter=Silent(), log=write, checkpoint=checkpoint)
+    return model, list(read_jsonl(place / "train.jsonl")) if place else log, report
+
+
+@pytest.mark.parametrize("order", ["second", "first", "reptile"])
+def test_a_phase_after_the_source_languages(order: str) -> None:
+    model, log, report = fit(order=order, support_size=5, query_size=5)
+    assert (report.steps, report.episodes, report.examples) == (7, 4, 3 * 8 + 4 * 2 * 10)
+    assert [r["step"] for r in log if "support_loss" in r] == [4, 5, 6, 7]
+    assert report.kept_step == 7 and [point.step for point in report.validation] == [0, 2, 3, 5, 7]
+    assert report.figures()["meta_episodes"] == 4
+    alone, *_ = fit(episodes=1, learning_rate=1e-30)
+    moved = [not torch.equal(p, q) for (_, p), (_, q) in zip(model.trainable(), alone.trainable(), strict=True)]
+    assert all(moved)
+
+
+def test_the_source_phase_never_sees_the_other_languages() -> None:
+    """Weights before the episodes are those of a run in English alone, to the last bit."""
+    plain = registry.resolve(
+        RunConfig(
+            model="tiny",
+            task="none",
+            method={"name": "prefix", "length": 3},
+            seed=1,
+            train=TrainConfig(steps=3, batch_size=8, learning_rate=1e-2, validations=2),
+        )
+    )
+    model = attach(tiny_base("gemma3"), registry.build(plain.method), seed=1)
+    rows, log = examples(("eng_Latn",)), []
+    train(model, rows, rows[:6], plain, reporter=Silent(), log=log.append)
+    assert fit()[1][: len(log)] == log
+
+
+@pytest.mark.parametrize("method", [{"name": "prefix", "length": 3}, {"name": "lora", "dropout": 0.3}])
+@pytest.mark.parametrize("order", ["second", "reptile"])
+def test_stopped_and_resumed_is_bit_identical(
+    method: dict[str, Any], order: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "parts").mkdir()
+    whole, log, report = fit(tmp_path / "whole", method=method, order=order)
+    for survives in (2, 2, 1):  # in the first phase, in the second, and there again
+        with stopped_after(survives, monkeypatch):
+            fit(tmp_path / "parts", method=method, order=order)
+    torch.manual_seed(12345)
+    parts, again, resumed = fit(tmp_path / "parts", method=method, order=order)
+    assert resumed.resumed_at == 5 and again == log and resumed.work == report.work
+    assert all(torch.equal(p, q) for (_, p), (_, q) in zip(whole.trainable(), parts.trainable(), strict=True))
+    assert (resumed.validation, resumed.steps, resumed.kept_step) == (report.validation, 7, 7)
+
+
+def test_a_hessian_is_that_of_the_dropout_whose_gradient_was_taken() -> None:
+    """With it, second order does not differ between two calls: random numbers come from the draw."""
+    model = attach(tiny_base("llama-gqa-tied"), registry.build({"name": "lora", "dropout": 0.5}))
+    model.train()
+    optimizer = Optimizer(model, examples(), TrainConfig(learning_rate=1.0), Length.exactly(1))
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        meta_gradient(optimizer, EPISODE, config("second"))
+        found.append(flat(p.grad for p in optimizer.parameters))
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("kind", ["gemma2", "mistral-sliding", "qwen3"])
+def test_passes_change_nothing_but_memory(kind: str) -> None:
+    """Whatever the attention underneath and the number of passes, the gradient is one."""
+    found = []
+    for budget in (None, 16):
+        model = attach(tiny_base(kind), registry.build({"name": "prefix", "length": 3}))
+        settings = TrainConfig(learning_rate=1.0, token_budget=budget)
+        optimizer = Optimizer(model, examples(), settings, Length.exactly(1))
+        meta_gradient(optimizer, EPISODE, config("second"))
+        found.append(flat(p.grad for p in optimizer.parameters))
+    torch.testing.assert_close(*found, atol=1e-5, rtol=1e-3)
+
+
+def test_episodes_are_fair() -> None:
+    """No example is both support and query; each is drawn about equally often; an episode depends on seed and number alone."""
+    settings = MetaConfig(support_size=3, query_size=4)
+    languages = {"hin_Deva": range(10), "swh_Latn": range(10, 22)}
+    seen: Counter[int] = Counter()
+    for number in range(400):
+        episode = draws(languages, settings, 7, number)
+        assert episode == draws(languages, settings, 7, number) != draws(languages, settings, 8, number)
+        for draw, rows in zip(episode, languages.values(), strict=True):
+            both = draw.support + draw.query
+            assert len(set(both)) == 7 and set(both) <= set(rows)
+            seen.update(both)
+    assert all(count == pytest.approx(400 * 7 / (10 if row < 10 else 12), rel=0.25) for row, count in seen.items())
+
+
+RUN = {"model": "m", "task": "sib200", "target_languages": "sw,hi", "target_size": 16}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({**RUN, "target_languages": "", "target_size": None, "train": {"meta": "first"}}, "learns over target languages"),
+        ({**RUN, "target_size": 15, "train": {"meta": "first"}}, "support_size 8 and query_size 8 are more than the target_size 15"),
+        ({**RUN, "train": {"meta": {"order": "reptile", "inner_steps": 1}}}, "ask for 2 or more"),
+        ({**RUN, "train": {"meta": "third"}}, r"'train.meta.order' is 'third': .*'second', 'first' or 'reptile'"),
+        ({**RUN, "train": {"meta": {"episode": 3}}}, "unknown key 'train.meta.episode'.*episodes"),
+        ({**RUN, "train": {"meta": {"inner_rate": 0}}}, "'train.meta.inner_rate' is 0: .*greater than 0"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_learned_so_is_one_line(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        validate(RunConfig, values, "run")
+
+
+def test_what_cannot_be_differentiated_twice_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = attach(tiny_base("llama-mha"), registry.build({"name": "prefix", "length": 3}))
+    run = registry.resolve(validate(RunConfig, RUN, "run"))
+    lean = run.model_copy(update={"train": run.train.model_copy(update={"gradient_checkpointing": True})})
+    with pytest.raises(ConfigError, match=r"gradient_checkpointing recomputes .*take --set train.meta.order=first"):
+        MetaLearning(model, examples(), lean, config("second"), 0.1, 0)
+    underneath = SimpleNamespace(_attn_implementation="polyprefix_flex_attention")
+    monkeypatch.setattr(AdaptedModel, "config", underneath)
+    with pytest.raises(ConfigError, match=r"flex_attention cannot be .*take --set runtime.attention=sdpa"):
+        MetaLearning(model, examples(), run, config("second"), 0.1, 0)
+    MetaLearning(model, examples(), lean, config("first"), 0.1, 0)
+
+
+def test_one_word_and_keys_beside_it() -> None:
+    given = override({"task": "sib200"}, ("train.meta=first", "train.meta.episodes=7", "method=lora", "method.rank=2"))
+    assert given["train"]["meta"] == {"order": "first", "episodes": 7} and given["method"] == {
+        "name": "lora",
+        "rank": 2,
+    }
+    assert override({"train": {"meta": None}}, ("train.meta.order=first",))["train"]["meta"] == {"order": "first"}
+    run = registry.resolve(validate(RunConfig, {**RUN, "method": "lora", "train": {"meta": "first"}}, "run"))
+    assert run.train.meta == MetaConfig(order="first", inner_rate=registry.kind("lora").defaults.learning_rate)
