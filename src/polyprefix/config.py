@@ -124,10 +124,6 @@ class MetaConfig(Settings):
     """Peak learning rate of the outer steps of AdamW; None means that of the training before."""
 
 
-def _meta(value: Any) -> Any:
-    return {"order": value} if isinstance(value, str) else value
-
-
 class TrainConfig(Settings):
     """How an adapter is trained. `None` means the method's own default, tuned on English validation data (docs/methods.md)."""
 
@@ -174,7 +170,7 @@ class TrainConfig(Settings):
     cache_lower_layers: bool | None = None
     """Keep what the frozen layers below the lowest adapted one give for each text, for later passes over the data; None means where it
     pays: a quarter of the layers or more, in a quarter of the free memory. Results do not depend on it."""
-    meta: Annotated[MetaConfig | None, BeforeValidator(_meta)] = None
+    meta: Annotated[MetaConfig | None, BeforeValidator(lambda value: written_out("meta", value))] = None
     """Meta-learning over the target languages in a phase of its own, in place of training on their rows with the others; its `order` alone
     is accepted. None means no such phase."""
 
@@ -293,8 +289,7 @@ class RunConfig(Settings):
     @field_validator("method", mode="before")
     @classmethod
     def _method_may_be_a_name(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value}
+        value = written_out("method", value)
         if isinstance(value, Mapping):
             return {"name": "prefix", **value}
         raise ValueError("expected a method's name, or its settings with a 'name'")
@@ -319,7 +314,7 @@ class RunConfig(Settings):
             raise ValueError("train.meta: learns over target languages; give target_languages and target_size")
         if meta.support_size + meta.query_size > self.target_size:
             raise ValueError(
-                f"train.meta: support_size {meta.support_size} and query_size {meta.query_size} are more than the target_size "
+                f"train.meta.support_size {meta.support_size} and train.meta.query_size {meta.query_size}: more than the target_size "
                 f"{self.target_size} of each language; ask for fewer, or for more rows"
             )
         if meta.order == "reptile" and meta.inner_steps == 1:
@@ -504,8 +499,17 @@ def _mapping(path: Path, read: Callable[[str], Any]) -> dict[str, Any]:
     return values
 
 
-SHORT_FORMS: Mapping[str, str] = {"method": "name", "train.meta": "order"}
+SHORT_FORMS: Mapping[str, str] = {"method": "name", "meta": "order"}
 """Section that may be given as one word -> the key that the word is the value of."""
+
+
+def written_out(section: str, value: Any) -> Any:
+    """The value of a section; one that may be given as one word, and is, as keys and values.
+
+    >>> written_out("method", "lora"), written_out("train", {"steps": 3})
+    ({'name': 'lora'}, {'steps': 3})
+    """
+    return {SHORT_FORMS[section]: value} if section in SHORT_FORMS and isinstance(value, str) else value
 
 
 def override(values: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:
@@ -521,12 +525,9 @@ def override(values: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[st
             raise ConfigError(f"--set {assignment}: expected section.key=value, such as train.epochs=3")
         *sections, key = path.split(".")
         place: Any = result
-        for depth, section in enumerate(sections, 1):
-            short = SHORT_FORMS.get(".".join(sections[:depth]))
-            if short and isinstance(place.get(section), str):
-                place[section] = {short: place[section]}
-            elif place.get(section) is None:
-                place[section] = {}
+        for section in sections:
+            found = written_out(section, place.get(section))
+            place[section] = {} if found is None else found
             place = place[section]
             if not isinstance(place, dict):
                 raise ConfigError(f"--set {assignment}: '{section}' is a value, not a section")

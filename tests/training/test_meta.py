@@ -267,7 +267,7 @@ RUN = {"model": "m", "task": "sib200", "target_languages": "sw,hi", "target_size
     ("values", "message"),
     [
         ({**RUN, "target_languages": "", "target_size": None, "train": {"meta": "first"}}, "learns over target languages"),
-        ({**RUN, "target_size": 15, "train": {"meta": "first"}}, "support_size 8 and query_size 8 are more than the target_size 15"),
+        ({**RUN, "target_size": 15, "train": {"meta": "first"}}, "support_size 8 and train.meta.query_size 8: more than the target_size 15"),
         ({**RUN, "train": {"meta": {"order": "reptile", "inner_steps": 1}}}, "ask for 2 or more"),
         ({**RUN, "train": {"meta": "third"}}, r"'train.meta.order' is 'third': .*'second', 'first' or 'reptile'"),
         ({**RUN, "train": {"meta": {"episode": 3}}}, "unknown key 'train.meta.episode'.*episodes"),
