@@ -47,7 +47,7 @@ def as_before_languages() -> dict[str, Any]:
     """The settings of a run as they were when training was in English alone."""
     later = ("source_languages", "source_sampling", "source_temperature", "target_languages", "target_size")
     values = {key: value for key, value in config().model_dump(mode="json").items() if key not in later}
-    del values["train"]["meta"]
+    del values["train"]["meta"], values["train"]["betas"]
     return values
 
 

@@ -42,7 +42,7 @@ DEFAULT_PROTOCOL = "default"
 ADDED_LATER: Mapping[str, tuple[Any, ...]] = {
     "protocol": (DEFAULT_PROTOCOL,), "eval_ids": ("same",), "model_digest": (None,), "adapter_digest": (None,),
     "train.cache_lower_layers": (None,), "train.whole_pass": (None, True), "train.keep": (None, "best"), "train.max_steps": (None,),
-    "train.meta": (None,),
+    "train.meta": (None,), "train.betas": ([0.9, 0.999],), "method.encoded": (0.0,), "method.encoder_hidden": (512,),
     "source_languages": ([ENGLISH],), "source_sampling": ("size",), "source_temperature": (5.0,), "target_languages": ([],),
     "target_size": (None,),
 }  # fmt: skip
@@ -148,6 +148,8 @@ class TrainConfig(Settings):
     """Tokens in one forward pass; None means as many as memory holds. Results do not depend on it."""
     weight_decay: float | None = Field(default=None, ge=0, le=1000)
     """AdamW weight decay."""
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+    """AdamW's decay rates of the mean gradient and of its square."""
     warmup: float = Field(default=0.1, ge=0, le=1)
     """Share of the steps in which the learning rate rises from 0."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -351,7 +353,7 @@ class RunConfig(Settings):
         for path, before in ADDED_LATER.items():
             *sections, key = path.split(".")
             place = settings[sections[0]] if sections else settings
-            if place[key] in before:
+            if key in place and place[key] in before:  # a setting of one method is not there in another
                 del place[key]
         train = settings["train"]
         del train["watch"]  # it decides nothing

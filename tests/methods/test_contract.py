@@ -31,6 +31,8 @@ VARIANTS: dict[str, dict] = {
     "soft-prompt": {"length": 5},
     "soft-prompt vocabulary": {"length": 5, "init": "vocabulary"},
     "soft-prompt random": {"length": 5, "init": "random"},
+    "soft-prompt encoder": {"length": 5, "encoded": 1, "encoder_hidden": 8},
+    "soft-prompt dual": {"length": 5, "encoded": 0.4, "encoder_hidden": 8},
     "prefix": {"length": 5},
     "prefix top": {"length": 5, "layers": "top:2"},
     "prefix random": {"length": 5, "layers": "0,2", "init": "random"},

@@ -21,7 +21,7 @@ from polyprefix.engine.flop_counter import WorkSizes
 from polyprefix.methods.base import Adapter, Start
 from polyprefix.methods.llama_adapter import GatedPrompts
 from polyprefix.methods.prefix_tuning import MLPPrefix, ProjectedPrefix, RawPrefix
-from polyprefix.methods.soft_prompt import PromptTable
+from polyprefix.methods.soft_prompt import EncodedPrompt, PromptTable
 from polyprefix.prefix import LayerKV, parse_layers
 from polyprefix.testing.tiny import tiny_base
 
@@ -52,6 +52,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "full": {"name": "full"},
     "full, embeddings frozen": {"name": "full", "train_embeddings": False},
     "soft prompt, 20": {"name": "soft-prompt", "length": 20},
+    "soft prompt, 20, encoded (while training)": {"name": "soft-prompt", "length": 20, "encoded": 1},
+    "soft prompt, 20, half encoded (while training)": {"name": "soft-prompt", "length": 20, "encoded": 0.5},
     "prefix, 10 raw": {"name": "prefix", "length": 10},
     "prefix, 10 projected": {"name": "prefix", "length": 10, "parametrization": "projected"},
     "prefix, 10 mlp (while training)": {"name": "prefix", "length": 10, "parametrization": "mlp"},
@@ -103,7 +105,8 @@ def adapter(model: Any, method: Any) -> Adapter:
     width = model.get_input_embeddings().weight.shape[1]
     states = torch.empty(1, method.length, width, device="meta")
     if method.name == "soft-prompt":
-        return PromptTable(states)
+        encoded = method.encoded_tokens()
+        return EncodedPrompt(states, encoded, method.encoder_hidden, Start("text")) if encoded else PromptTable(states)
     layers = parse_layers(method.layers, len(attention))
     if method.name == "llama-adapter":
         heads = attention[0].q_proj.out_features // attention[0].head_dim

@@ -68,6 +68,7 @@ class Optimizer:
         groups = [{"params": kind} for kind in kinds if kind]  # AdamW takes whole and sharded ones one after the other
         self.adamw = torch.optim.AdamW(
             groups, lr=config.learning_rate if isinstance(config.learning_rate, float) else 0.0, weight_decay=config.weight_decay or 0.0,
+            betas=config.betas,
             fused=model.device.type in ("cpu", "cuda"),  # one pass over moments and weights instead of a dozen
         )  # fmt: skip
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.adamw, lambda step: length.rate(config, step))
