@@ -154,8 +154,11 @@ def mlp(model: Any, kind: str, w: dict[str, Tensor], adapter: nn.Module) -> dict
 
 def gated(model: Any, kind: str, w: dict[str, Tensor], adapter: nn.Module) -> dict[int, Before]:
     result = {}
-    for layer in [int(name.split(".")[1]) for name in w if name.startswith("gates.")]:
+    for layer in [int(name.split(".")[1]) for name in w if name.startswith("prompts.")]:
         before = projected(model, kind, layer, w[f"prompts.{layer}"][0], rotate=False)
+        if f"gates.{layer}" not in w:
+            result[layer] = Before(before.keys, before.values, torch.ones(1))
+            continue
         gate = w[f"gates.{layer}"]
         result[layer] = Before(before.keys, before.values, torch.tanh(gate) if adapter.tanh else gate)
     return result
@@ -188,6 +191,7 @@ CASES: dict[str, tuple[dict[str, Any], Formula]] = {
     "dual soft prompt": ({"name": "soft-prompt", "length": P, "encoded": 0.6, "encoder_hidden": 6}, encoded_prompt),
     "gate a head, tanh": ({"name": "llama-adapter", "length": P, "layers": "all"}, gated),
     "gate a head": ({"name": "llama-adapter", "length": P, "variant": "original-inference"}, gated),
+    "no gate": ({"name": "llama-adapter", "length": P, "gate": "none", "layers": "1-"}, gated),
     "gate a layer": ({"name": "llama-adapter", "length": P, "variant": "peft", "layers": "1-"}, gated),
 }
 
