@@ -15,7 +15,6 @@ as an ordinary context and not as noise: N(0, 1) keys take softmax mass from the
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -36,7 +35,7 @@ class PrefixTuning(Method):
     name: ClassVar[str] = "prefix"
     title: ClassVar[str] = "trained keys and values before the text in each layer"
     source: ClassVar[str] = "arXiv 2101.00190, 2110.07602"
-    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=3e-2)
+    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=3e-2, inner_rate=3e-1)
 
     length: int = Field(default=16, ge=1, le=16_384)
     """P, the number of virtual tokens."""
@@ -53,7 +52,7 @@ class PrefixTuning(Method):
 
     def tuned(self) -> TrainDefaults:
         """Hidden states want smaller steps than keys and values; the MLP was not tried."""
-        return self.defaults if self.parametrization == "raw" else replace(self.defaults, learning_rate=1e-2)
+        return self.defaults if self.parametrization == "raw" else TrainDefaults(learning_rate=1e-2)
 
     def build(self, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
         """The adapter of the chosen parametrisation.
