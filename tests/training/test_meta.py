@@ -15,6 +15,7 @@ from torch import Tensor
 from polyprefix.adapters import registry
 from polyprefix.adapters.adapted import AdaptedModel, attach
 from polyprefix.config import MetaConfig, RunConfig, TrainConfig, override, validate
+from polyprefix.engine.processes import Processes
 from polyprefix.errors import ConfigError
 from polyprefix.progress import Silent
 from polyprefix.results.log import JsonlLog, read_jsonl
@@ -23,7 +24,7 @@ from polyprefix.text.tokens import TokenizedPrompt, encode
 from polyprefix.training.checkpoint import Checkpoint
 from polyprefix.training.length import Length
 from polyprefix.training.loop import train
-from polyprefix.training.meta import Draw, MetaLearning, draws, meta_gradient
+from polyprefix.training.meta import Draw, draws, meta_gradient, require_possible
 from polyprefix.training.optimizer import Optimizer
 from polyprefix.training.report import TrainReport
 from polyprefix.types import Prompt
@@ -179,6 +180,7 @@ def test_a_phase_after_the_source_languages(order: str) -> None:
     assert [r["step"] for r in log if "support_loss" in r] == [4, 5, 6, 7]
     assert report.kept_step == 7 and [point.step for point in report.validation] == [0, 2, 3, 5, 7]
     assert report.figures()["meta_episodes"] == 4
+    assert any(f"Meta-learning ({order}): after training" in note and "4 episodes" in note for note in report.notes())
     alone, *_ = fit(episodes=1, learning_rate=1e-30)
     moved = [not torch.equal(p, q) for (_, p), (_, q) in zip(model.trainable(), alone.trainable(), strict=True)]
     assert all(moved)
@@ -220,16 +222,21 @@ def test_stopped_and_resumed_is_bit_identical(
 
 
 def test_a_hessian_is_that_of_the_dropout_whose_gradient_was_taken() -> None:
-    """With it, second order does not differ between two calls: random numbers come from the draw."""
-    model = attach(tiny_base("llama-gqa-tied"), registry.build({"name": "lora", "dropout": 0.5}))
-    model.train()
-    optimizer = Optimizer(model, examples(), TrainConfig(learning_rate=1.0), Length.exactly(1))
-    found = []
-    for seed in (1, 2):
-        torch.manual_seed(seed)
-        meta_gradient(optimizer, EPISODE, config("second"))
-        found.append(flat(p.grad for p in optimizer.parameters))
-    assert torch.equal(*found)
+    """Central differences of the adapted loss, each with the random numbers of its draw, wherever the generator stands."""
+    optimizer = exact("gpt-neox", name="lora", rank=2, dropout=0.5)
+    optimizer.adapted.train()
+    start = flat(optimizer.parameters)
+
+    def adapted_loss(weights: Tensor) -> float:
+        put(optimizer, weights)
+        return meta_gradient(optimizer, EPISODE, config("first"))[0]
+
+    torch.manual_seed(5)
+    meta_gradient(optimizer, EPISODE, config("second"))
+    ours = flat(p.grad for p in optimizer.parameters)
+    unit, step = ours / ours.norm(), 1e-4
+    difference = (adapted_loss(start + step * unit) - adapted_loss(start - step * unit)) / (2 * step)
+    assert float(ours @ unit) == pytest.approx(difference, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["gemma2", "mistral-sliding", "qwen3"])
@@ -279,17 +286,20 @@ def test_what_cannot_be_learned_so_is_one_line(values: dict[str, Any], message: 
         validate(RunConfig, values, "run")
 
 
-def test_what_cannot_be_differentiated_twice_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_differentiated_twice_is_one_line_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
     model = attach(tiny_base("llama-mha"), registry.build({"name": "prefix", "length": 3}))
-    run = registry.resolve(validate(RunConfig, RUN, "run"))
-    lean = run.model_copy(update={"train": run.train.model_copy(update={"gradient_checkpointing": True})})
+    settings = TrainConfig(meta=config("second"))
+    lean = settings.model_copy(update={"gradient_checkpointing": True})
     with pytest.raises(ConfigError, match=r"gradient_checkpointing recomputes .*take --set train.meta.order=first"):
-        MetaLearning(model, examples(), lean, config("second"), 0.1, 0)
+        require_possible(model, lean)
+    require_possible(model, lean.model_copy(update={"meta": config("first")}))
+    with monkeypatch.context() as patched, pytest.raises(ConfigError, match="start the run without FSDP"):
+        patched.setattr("polyprefix.training.meta.processes", lambda: Processes(0, 2, sharded=True))
+        require_possible(model, settings)
     underneath = SimpleNamespace(_attn_implementation="polyprefix_flex_attention")
     monkeypatch.setattr(AdaptedModel, "config", underneath)
     with pytest.raises(ConfigError, match=r"flex_attention cannot be .*take --set runtime.attention=sdpa"):
-        MetaLearning(model, examples(), run, config("second"), 0.1, 0)
-    MetaLearning(model, examples(), lean, config("first"), 0.1, 0)
+        require_possible(model, settings)
 
 
 def test_one_word_and_keys_beside_it() -> None:

@@ -148,11 +148,7 @@ def _notes(config: RunConfig, counts: Mapping[str, int | None], validation: Sequ
 
     sampling = "" if len(counts) == 1 else f" (source_sampling {config.source_sampling})"
     targets = dict.fromkeys(config.target_languages, config.target_size)
-    meta = config.train.meta
-    use = (
-        "few-shot training rows" if meta is None else f"rows of meta-learning after it (train.meta.order {meta.order})"
-    )
-    few = f"; {use}: {listed(targets)}" if targets else ""
+    few = f"; few-shot training rows: {listed(targets)}" if targets else ""
     validated: dict[str, int | None] = {}
     for example in validation:
         validated[example.language] = (validated.get(example.language) or 0) + 1

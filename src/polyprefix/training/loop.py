@@ -26,7 +26,7 @@ from polyprefix.text.batches import steps
 from polyprefix.text.tokens import TokenizedPrompt
 from polyprefix.training.checkpoint import Checkpoint
 from polyprefix.training.length import Length, Stopped
-from polyprefix.training.meta import MetaLearning, MetaReport
+from polyprefix.training.meta import MetaLearning, MetaReport, require_possible
 from polyprefix.training.optimizer import Optimizer
 from polyprefix.training.range_test import range_test
 from polyprefix.training.report import TrainReport
@@ -58,10 +58,12 @@ def train(
 
     Raises:
         TrainingError: if the loss is no longer a number.
+        ConfigError: if meta-learning cannot be done as asked.
     """
     config = run.train
     if not run.trains:
         return TrainReport()
+    require_possible(model, config)
     apart = set(run.target_languages) if config.meta else set()
     auxiliary = [item for item in examples if item.prompt.language in apart]
     examples = [item for item in examples if item.prompt.language not in apart] if apart else examples
@@ -220,7 +222,7 @@ class _Training:
             self.first_step, self.optimizer.peak_rate, self.stopped or "length", validation.kept.step or steps, tuple(validation.points),
             len(validation.examples), sum(len(right) for _, right in validation.watched.values()),
             validation.clock.seconds, validation.kept_answers(),
-            validation.chance, validation.learned(), self.resumed_at, meta.episodes,
+            validation.chance, validation.learned(), self.resumed_at, meta.episodes, meta.order,
         )  # fmt: skip
 
 

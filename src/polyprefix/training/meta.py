@@ -25,9 +25,10 @@ import torch
 from torch import Tensor
 
 from polyprefix.adapters.adapted import AdaptedModel
-from polyprefix.config import MetaConfig, RunConfig
+from polyprefix.config import MetaConfig, RunConfig, TrainConfig
 from polyprefix.engine.cost import Stopwatch
 from polyprefix.engine.flop_counter import Work
+from polyprefix.engine.processes import processes
 from polyprefix.errors import ConfigError
 from polyprefix.progress import Reporter
 from polyprefix.text.tokens import TokenizedPrompt
@@ -54,6 +55,7 @@ class Draw:
 class MetaReport:
     """What a phase of meta-learning did; nothing where there was none."""
 
+    order: str = ""
     episodes: int = 0
     examples: int = 0
     """Support and query examples seen, repetitions counted."""
@@ -159,9 +161,6 @@ class MetaLearning:
             config: with its `inner_rate` filled in.
             rate: the learning rate of outer steps where `config` has none.
             start: the steps that were made before, from which those of this phase are counted on.
-
-        Raises:
-            ConfigError: if what was asked cannot be differentiated twice, or weights are sharded.
         """
         self.config, self.start, self.seed, self.model = config, start, run.seed, model
         self.languages: dict[str, list[int]] = {}
@@ -178,7 +177,6 @@ class MetaLearning:
         self.clock = Stopwatch()
         self.done = 0
         """Episodes."""
-        _require_possible(self.optimizer, config)
 
     def run(
         self, validation: Validation, reporter: Reporter, log: Callable[[dict[str, Any]], None], save: Callable[[bool], None]
@@ -230,23 +228,35 @@ class MetaLearning:
         """What was done."""
         optimizer = self.optimizer
         return MetaReport(
-            self.done, self.done * self.per_episode, self.clock.seconds, optimizer.work(), optimizer.memory()
+            self.config.order,
+            self.done,
+            self.done * self.per_episode,
+            self.clock.seconds,
+            optimizer.work(),
+            optimizer.memory(),
         )
 
 
-def _require_possible(optimizer: Optimizer, config: MetaConfig) -> None:
-    if optimizer.processes.sharded:
+def require_possible(model: AdaptedModel, config: TrainConfig) -> None:
+    """Refuse meta-learning that cannot be done before anything is trained; nothing where none is asked for.
+
+    Raises:
+        ConfigError: if what was asked cannot be differentiated twice, or weights are sharded.
+    """
+    if config.meta is None:
+        return
+    if processes().sharded:
         raise ConfigError(
             "train.meta: weights are sharded over processes, which is not supported; start the run without FSDP"
         )
-    if config.order != "second":
+    if config.meta.order != "second":
         return
-    if optimizer.adapted.config._attn_implementation.endswith("flex_attention"):
+    if model.config._attn_implementation.endswith("flex_attention"):
         raise ConfigError(
             "train.meta.order second: flex_attention cannot be differentiated twice; "
             "take --set runtime.attention=sdpa, or --set train.meta.order=first"
         )
-    if optimizer.config.gradient_checkpointing:
+    if config.gradient_checkpointing:
         raise ConfigError(
             "train.meta.order second: gradient_checkpointing recomputes what is differentiated twice, which is not supported; "
             "leave it out, or take --set train.meta.order=first"

@@ -51,6 +51,8 @@ class TrainReport:
     """The step after which an interrupted training went on; None where it was not interrupted."""
     episodes: int = 0
     """Steps of meta-learning among `steps`, the last ones."""
+    order: str = ""
+    """Of meta-learning (`MetaConfig.order`)."""
 
     def figures(self) -> dict[str, Any]:
         """As the `training` of a result (docs/results-format.md); empty where nothing was trained."""
@@ -68,6 +70,11 @@ class TrainReport:
     def notes(self) -> tuple[str, ...]:
         """What a reader of its scores must know: that nothing was learned, or that more would have been."""
         found: list[str] = []
+        if self.episodes:
+            found.append(
+                f"Meta-learning ({self.order}): after training in the source languages alone, {self.episodes} episodes over the target "
+                "languages, whose rows train nothing else."
+            )
         if self.learned is False and self.kept:
             figures = f"log-likelihood {self.kept.log_likelihood:.3f}"
             if self.kept.accuracy is not None and self.chance is not None:
