@@ -72,8 +72,8 @@ class TrainReport:
         found: list[str] = []
         if self.episodes:
             found.append(
-                f"Meta-learning ({self.order}): after training in the source languages alone, {self.episodes} episodes over the target "
-                "languages, whose rows train nothing else."
+                f"Meta-learning ({self.order}): after training in the source languages alone, {self.episodes} episode{'s' * (self.episodes != 1)} "
+                "over the target languages, whose rows train nothing else."
             )
         if self.learned is False and self.kept:
             figures = f"log-likelihood {self.kept.log_likelihood:.3f}"
