@@ -71,8 +71,9 @@ class TrainReport:
         """What a reader of its scores must know: that nothing was learned, or that more would have been."""
         found: list[str] = []
         if self.episodes:
+            count = f"{self.episodes} episode{'s' * (self.episodes != 1)}"
             found.append(
-                f"Meta-learning ({self.order}): after training in the source languages alone, {self.episodes} episode{'s' * (self.episodes != 1)} "
+                f"Meta-learning ({self.order}): after training in the source languages alone, {count} "
                 "over the target languages, whose rows train nothing else."
             )
         if self.learned is False and self.kept:
