@@ -48,7 +48,7 @@ LATER: dict[str, tuple[str, ...]] = {
         "source_languages", "source_sampling", "source_temperature", "target_languages", "target_size", "protocol", "eval_ids",
         "model_digest", "adapter_digest",
     ),
-    "train": ("cache_lower_layers", "whole_pass", "keep", "max_steps", "watch"),
+    "train": ("cache_lower_layers", "whole_pass", "keep", "max_steps", "watch", "meta", "betas"),
     "runtime": ("allow_pickle", "deterministic"),
 }  # fmt: skip
 """Section -> settings that the first version did not have."""
@@ -68,6 +68,7 @@ def of_the_first_version() -> dict[str, Any]:
     [
         {"source_languages": "en,hi"}, {"source_sampling": "equal"}, {"target_languages": ["sw"], "target_size": 5},
         {"source_sampling": "temperature", "source_temperature": 2},
+        {"target_languages": ["sw"], "target_size": 16, "train": {"meta": "first"}},
     ],
 )  # fmt: skip
 def test_other_languages_of_training_make_another_run(more: dict[str, Any]) -> None:

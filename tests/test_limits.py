@@ -62,8 +62,9 @@ NUMBERS = st.one_of(
 @settings(max_examples=600, deadline=None)
 @given(st.sampled_from([path for path, _ in numbers(RunConfig)]), NUMBERS)
 def test_odd_numbers_are_settings_or_one_line(path: str, number: float) -> None:
+    targets = {"target_languages": "sw", "target_size": 100}
     try:
-        config = validate(RunConfig, override(BASE, ()) | _nested(path, number), "run")
+        config = validate(RunConfig, override(BASE, ()) | targets | _nested(path, number), "run")
     except ConfigError as error:
         assert path in str(error) and "\n" not in str(error)
         return
@@ -71,8 +72,11 @@ def test_odd_numbers_are_settings_or_one_line(path: str, number: float) -> None:
 
 
 def _nested(path: str, number: float) -> dict[str, Any]:
-    section, _, key = path.rpartition(".")
-    return {section: {key: number}} if section else {key: number}
+    *sections, key = path.split(".")
+    nested: dict[str, Any] = {key: number}
+    for section in reversed(sections):
+        nested = {section: nested}
+    return nested
 
 
 @pytest.mark.parametrize("seed", [0, 2**31, 2**32 + 1, 2**63 - 1])

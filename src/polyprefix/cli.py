@@ -225,26 +225,29 @@ def predict(
 
 
 @command.command()
-@click.argument("adapter", type=click.Path(path_type=Path))
-@click.option("--format", "form", required=True, help="peft, or prompt-embeds for vLLM.")
+@click.argument("adapters", metavar="ADAPTER...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--format", "form", required=True, help="peft, prompt-embeds for vLLM, or polyprefix.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
 @click.option("--model", help="The base model, where it is not found under the name that it was trained with.")
-def export(adapter: Path, form: str, out: Path, model: str | None) -> None:
-    """Write a saved ADAPTER in another tool's format."""
+def export(adapters: tuple[Path, ...], form: str, out: Path, model: str | None) -> None:
+    """Write a saved ADAPTER in another tool's format. The prefixes of several are joined to one."""
     from polyprefix.adapters.formats import check_format, export_adapter
     from polyprefix.adapters.saved import find_adapter, read_settings
 
     check_format(form)
-    folder = find_adapter(adapter)
-    name = model or read_settings(folder)["base"]["name"]
+    folders = [find_adapter(adapter) for adapter in adapters]
+    trained_on = [read_settings(folder)["base"]["name"] for folder in folders]
+    name = model or trained_on[0]
     with loading():
+        from polyprefix.adapters.adapted import attach
         from polyprefix.adapters.files import load_adapter
         from polyprefix.models.load import load_model
         from polyprefix.models.locate import check_name
 
     check_name(name)
     base = load_model(name)
-    click.echo(f"wrote {export_adapter(load_adapter(base, folder), form, out)}")
+    parts = [load_adapter(base, folder) for folder in folders]
+    click.echo(f"wrote {export_adapter(attach(base, parts) if len(parts) > 1 else parts[0], form, out)}")
 
 
 @command.command(name="import")

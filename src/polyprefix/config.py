@@ -42,6 +42,7 @@ DEFAULT_PROTOCOL = "default"
 ADDED_LATER: Mapping[str, tuple[Any, ...]] = {
     "protocol": (DEFAULT_PROTOCOL,), "eval_ids": ("same",), "model_digest": (None,), "adapter_digest": (None,),
     "train.cache_lower_layers": (None,), "train.whole_pass": (None, True), "train.keep": (None, "best"), "train.max_steps": (None,),
+    "train.meta": (None,), "train.betas": ([0.9, 0.999],), "method.encoded": (0.0,), "method.encoder_hidden": (512,),
     "source_languages": ([ENGLISH],), "source_sampling": ("size",), "source_temperature": (5.0,), "target_languages": ([],),
     "target_size": (None,), "runtime.deterministic": (False,),
 }  # fmt: skip
@@ -100,6 +101,29 @@ def _rate(value: Any) -> Any:
     raise ValueError("expected a number from 0 to 1000, or auto")
 
 
+class MetaConfig(Settings):
+    """Meta-learning after training in the source languages: X-MAML (arXiv 2003.02739) over the weights of the adapter.
+
+    The target languages are the auxiliary languages: each of their rows trains in this phase alone (docs/meta-learning.md).
+    """
+
+    order: Literal["second", "first", "reptile"] = "second"
+    """What the outer gradient is: that through the inner steps (`second`, MAML), that at the adapted weights (`first`, arXiv 1703.03400,
+    section 5.2), or the difference of the weights before and after the inner steps (`reptile`, arXiv 1803.02999)."""
+    episodes: int = Field(default=100, ge=1, le=MOST_STEPS)
+    """Outer steps; each of them adapts to every target language, from the same weights."""
+    inner_steps: int = Field(default=2, ge=1, le=1000)
+    """Steps of gradient descent on the support examples of a language. Reptile takes support and query examples in turn."""
+    inner_rate: float | None = Field(default=None, gt=0, le=1000)
+    """Their learning rate; None means the method's own."""
+    support_size: int = Field(default=8, ge=1, le=1_000_000)
+    """Examples of a language that the weights adapt to, drawn anew in each episode."""
+    query_size: int = Field(default=8, ge=1, le=1_000_000)
+    """Other examples of the language, whose loss after adaptation is what the outer steps lower."""
+    learning_rate: float | None = Field(default=None, gt=0, le=1000)
+    """Peak learning rate of the outer steps of AdamW; None means that of the training before."""
+
+
 class TrainConfig(Settings):
     """How an adapter is trained. `None` means the method's own default, tuned on English validation data (docs/methods.md)."""
 
@@ -124,6 +148,8 @@ class TrainConfig(Settings):
     """Tokens in one forward pass; None means as many as memory holds. Results do not depend on it."""
     weight_decay: float | None = Field(default=None, ge=0, le=1000)
     """AdamW weight decay."""
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+    """AdamW's decay rates of the mean gradient and of its square."""
     warmup: float = Field(default=0.1, ge=0, le=1)
     """Share of the steps in which the learning rate rises from 0."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -146,6 +172,9 @@ class TrainConfig(Settings):
     cache_lower_layers: bool | None = None
     """Keep what the frozen layers below the lowest adapted one give for each text, for later passes over the data; None means where it
     pays: a quarter of the layers or more, in a quarter of the free memory. Results do not depend on it."""
+    meta: Annotated[MetaConfig | None, BeforeValidator(lambda value: written_out("meta", value))] = None
+    """Meta-learning over the target languages in a phase of its own, in place of training on their rows with the others; its `order` alone
+    is accepted. None means no such phase."""
 
     @property
     def has_length(self) -> bool:
@@ -264,8 +293,7 @@ class RunConfig(Settings):
     @field_validator("method", mode="before")
     @classmethod
     def _method_may_be_a_name(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value}
+        value = written_out("method", value)
         if isinstance(value, Mapping):
             return {"name": "prefix", **value}
         raise ValueError("expected a method's name, or its settings with a 'name'")
@@ -284,6 +312,17 @@ class RunConfig(Settings):
     def _targets_have_a_size(self) -> RunConfig:
         if bool(self.target_languages) != (self.target_size is not None):
             raise ValueError("target_languages and target_size: expected both or neither, such as sw,th and 50")
+        if (meta := self.train.meta) is None:
+            return self
+        if self.target_size is None:
+            raise ValueError("train.meta: learns over target languages; give target_languages and target_size")
+        if meta.support_size + meta.query_size > self.target_size:
+            raise ValueError(
+                f"train.meta.support_size {meta.support_size} and train.meta.query_size {meta.query_size}: more than the target_size "
+                f"{self.target_size} of each language; ask for fewer, or for more rows"
+            )
+        if meta.order == "reptile" and meta.inner_steps == 1:
+            raise ValueError("train.meta.inner_steps is 1: with Reptile that is ordinary training; ask for 2 or more")
         return self
 
     @property
@@ -316,7 +355,7 @@ class RunConfig(Settings):
         for path, before in ADDED_LATER.items():
             *sections, key = path.split(".")
             place = settings[sections[0]] if sections else settings
-            if place[key] in before:
+            if key in place and place[key] in before:  # a setting of one method is not there in another
                 del place[key]
         train = settings["train"]
         del train["watch"]  # it decides nothing
@@ -464,6 +503,19 @@ def _mapping(path: Path, read: Callable[[str], Any]) -> dict[str, Any]:
     return values
 
 
+SHORT_FORMS: Mapping[str, str] = {"method": "name", "meta": "order"}
+"""Section that may be given as one word -> the key that the word is the value of."""
+
+
+def written_out(section: str, value: Any) -> Any:
+    """The value of a section; one that may be given as one word, and is, as keys and values.
+
+    >>> written_out("method", "lora"), written_out("train", {"steps": 3})
+    ({'name': 'lora'}, {'steps': 3})
+    """
+    return {SHORT_FORMS[section]: value} if section in SHORT_FORMS and isinstance(value, str) else value
+
+
 def override(values: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:
     """Apply `section.key=value` assignments; values are read as YAML.
 
@@ -471,8 +523,6 @@ def override(values: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[st
         ConfigError: if an assignment has no `=` or runs through something that is not a section.
     """
     result: dict[str, Any] = json.loads(json.dumps(dict(values)))
-    if isinstance(result.get("method"), str):
-        result["method"] = {"name": result["method"]}
     for assignment in assignments:
         path, equals, raw = assignment.partition("=")
         if not equals or not path:
@@ -480,7 +530,9 @@ def override(values: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[st
         *sections, key = path.split(".")
         place: Any = result
         for section in sections:
-            place = place.setdefault(section, {})
+            found = written_out(section, place.get(section))
+            place[section] = {} if found is None else found
+            place = place[section]
             if not isinstance(place, dict):
                 raise ConfigError(f"--set {assignment}: '{section}' is a value, not a section")
         place[key] = _value(raw)

@@ -38,7 +38,8 @@ from polyprefix.tasks.base import Source, Task, score_all
 from polyprefix.text.fertility import fertilities
 from polyprefix.text.prepare import Examples, Tokens, load_examples, tokenise
 from polyprefix.training.checkpoint import Checkpoint
-from polyprefix.training.loop import TrainReport, train
+from polyprefix.training.loop import train
+from polyprefix.training.report import TrainReport
 from polyprefix.types import RunResult
 
 

@@ -104,8 +104,8 @@ class RunResult:
     fertility: Mapping[str, float] = field(default_factory=dict)
     """Language -> tokens per word of the model's tokenizer on the test examples; absent in results of earlier versions."""
     training: Mapping[str, Any] = field(default_factory=dict)
-    """What training did: `steps`, `epochs`, `stopped`, `kept_step`, `learned`, `chance`, and `validation`, a list of what was measured after
-    which step; empty where nothing was trained, and in results of earlier versions."""
+    """What training did: `steps`, `epochs`, `stopped`, `kept_step`, `learned`, `chance`, with meta-learning `meta_episodes`, and
+    `validation`, a list of what was measured after which step; empty where nothing was trained, and in results of earlier versions."""
     origins: Mapping[str, str] = field(default_factory=dict)
     """Language -> where its test text comes from (`Origin`); absent in results of earlier versions and where a task does not state it."""
     answers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

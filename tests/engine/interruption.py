@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
@@ -17,16 +16,16 @@ class KilledError(Exception):
 
 @contextmanager
 def stopped_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What is trained inside the block must be stopped when it begins another step."""
-    left, real = steps, Optimizer.step
+    """What is trained inside the block must be stopped in the middle of another step."""
+    left, real = steps, Optimizer.update
 
-    def step(self: Optimizer, rows: Any, **settings: Any) -> dict[str, float]:
+    def update(self: Optimizer, loss: float) -> dict[str, float]:
         nonlocal left
         left -= 1
         if left < 0:
             raise KilledError
-        return real(self, rows, **settings)
+        return real(self, loss)
 
     with monkeypatch.context() as patched, pytest.raises(KilledError):
-        patched.setattr(Optimizer, "step", step)
+        patched.setattr(Optimizer, "update", update)
         yield

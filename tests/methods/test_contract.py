@@ -31,6 +31,8 @@ VARIANTS: dict[str, dict] = {
     "soft-prompt": {"length": 5},
     "soft-prompt vocabulary": {"length": 5, "init": "vocabulary"},
     "soft-prompt random": {"length": 5, "init": "random"},
+    "soft-prompt encoder": {"length": 5, "encoded": 1, "encoder_hidden": 8},
+    "soft-prompt dual": {"length": 5, "encoded": 0.4, "encoder_hidden": 8},
     "prefix": {"length": 5},
     "prefix top": {"length": 5, "layers": "top:2"},
     "prefix random": {"length": 5, "layers": "0,2", "init": "random"},
@@ -40,6 +42,7 @@ VARIANTS: dict[str, dict] = {
     "llama-adapter original-inference": {"length": 5, "variant": "original-inference", "layers": "top:2"},
     "llama-adapter peft": {"length": 5, "variant": "peft", "layers": "all"},
     "llama-adapter litgpt": {"length": 5, "variant": "litgpt", "init": "random"},
+    "llama-adapter ungated": {"length": 5, "gate": "none"},
     "lora": {"rank": 4},
     "lora all-linear": {"rank": 4, "targets": "all-linear", "rslora": True},
     "lora dora": {"rank": 4, "dora": True},
@@ -50,7 +53,9 @@ ARCHITECTURES = tuple(CONFIGS)
 FEW = ("llama-gqa-tied", "mistral-sliding", "gemma3", "phi3", "gpt-oss")
 """Grouped keys, a sliding window, a hybrid, fused projections, and attention sinks."""
 TRAINED = tuple(v for v in VARIANTS if v != "none")
-IDENTICAL_AT_START = tuple(v for v in VARIANTS if v.split()[0] in ("none", "llama-adapter", "lora", "full"))
+IDENTICAL_AT_START = tuple(
+    v for v in VARIANTS if v.split()[0] in ("none", "llama-adapter", "lora", "full") and not v.endswith("ungated")
+)
 FUNCTIONS = ("none", "soft-prompt", "prefix", "prefix top", "prefix projected", "llama-adapter", "lora")
 """One variant of each function of the text; others differ in initial values, or in how the same tensors are trained."""
 WITH_PREFIX = tuple(v for v in VARIANTS if v.startswith(("prefix", "soft", "llama")))

@@ -133,23 +133,32 @@ def through_projections(model: Any, kind: str, w: dict[str, Tensor], adapter: nn
     return {int(n.split(".")[1]): projected(model, kind, int(n.split(".")[1]), s[0], rotate=True) for n, s in w.items()}
 
 
+def encoded(w: dict[str, Tensor]) -> Tensor:
+    """What an MLP adds to where tokens start."""
+    inner = w["encoder.table"] @ w["encoder.inner.weight"].T + w["encoder.inner.bias"]
+    return torch.tanh(inner) @ w["encoder.outer.weight"].T + w["encoder.outer.bias"]
+
+
 def mlp(model: Any, kind: str, w: dict[str, Tensor], adapter: nn.Module) -> dict[int, Before]:
     """Outputs are ordered by layer, keys before values, group, and place within the head."""
-    moved = torch.tanh(w["table"] @ w["inner.weight"].T + w["inner.bias"]) @ w["outer.weight"].T + w["outer.bias"]
+    moved, start = encoded(w), adapter.encoder.start
     result: dict[int, Before] = {}
     for layer, (groups, size, _) in enumerate(adapter.shapes):
         both = []
         for kv in range(2):
             at = [((layer * 2 + kv) * groups + g) * size for g in range(groups)]
-            both.append(torch.stack([adapter.start[:, a : a + size] + moved[:, a : a + size] for a in at]))
+            both.append(torch.stack([start[:, a : a + size] + moved[:, a : a + size] for a in at]))
         result[layer] = Before(*both)
     return result
 
 
 def gated(model: Any, kind: str, w: dict[str, Tensor], adapter: nn.Module) -> dict[int, Before]:
     result = {}
-    for layer in [int(name.split(".")[1]) for name in w if name.startswith("gates.")]:
+    for layer in [int(name.split(".")[1]) for name in w if name.startswith("prompts.")]:
         before = projected(model, kind, layer, w[f"prompts.{layer}"][0], rotate=False)
+        if f"gates.{layer}" not in w:
+            result[layer] = Before(before.keys, before.values, torch.ones(1))
+            continue
         gate = w[f"gates.{layer}"]
         result[layer] = Before(before.keys, before.values, torch.tanh(gate) if adapter.tanh else gate)
     return result
@@ -164,6 +173,13 @@ def prompt_read_alone(model: Any, kind: str, w: dict[str, Tensor], adapter: nn.M
     return {i: Before(before.keys, before.values) for i, before in read.items()}
 
 
+def encoded_prompt(model: Any, kind: str, w: dict[str, Tensor], adapter: nn.Module) -> dict[int, Before]:
+    """Rows of the encoder first, then the free ones."""
+    rows = adapter.encoder.start + encoded(w)
+    table = torch.cat([rows, w["free"][0]]) if "free" in w else rows
+    return prompt_read_alone(model, kind, {"table": table[None]}, adapter)
+
+
 Formula = Callable[[Any, str, dict[str, Tensor], nn.Module], dict[int, Before]]
 CASES: dict[str, tuple[dict[str, Any], Formula]] = {
     "raw": ({"name": "prefix", "length": P}, raw),
@@ -171,8 +187,11 @@ CASES: dict[str, tuple[dict[str, Any], Formula]] = {
     "projected": ({"name": "prefix", "length": P, "parametrization": "projected"}, through_projections),
     "mlp": ({"name": "prefix", "length": P, "parametrization": "mlp", "hidden": 6}, mlp),
     "soft prompt": ({"name": "soft-prompt", "length": P}, prompt_read_alone),
+    "cross-prompt encoder": ({"name": "soft-prompt", "length": P, "encoded": 1, "encoder_hidden": 6}, encoded_prompt),
+    "dual soft prompt": ({"name": "soft-prompt", "length": P, "encoded": 0.6, "encoder_hidden": 6}, encoded_prompt),
     "gate a head, tanh": ({"name": "llama-adapter", "length": P, "layers": "all"}, gated),
     "gate a head": ({"name": "llama-adapter", "length": P, "variant": "original-inference"}, gated),
+    "no gate": ({"name": "llama-adapter", "length": P, "gate": "none", "layers": "1-"}, gated),
     "gate a layer": ({"name": "llama-adapter", "length": P, "variant": "peft", "layers": "1-"}, gated),
 }
 

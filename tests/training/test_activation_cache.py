@@ -30,8 +30,9 @@ from polyprefix.testing.tiny import tiny_base
 from polyprefix.training import activation_cache
 from polyprefix.training.checkpoint import Checkpoint
 from polyprefix.training.length import Length
-from polyprefix.training.loop import TrainReport, train
+from polyprefix.training.loop import train
 from polyprefix.training.optimizer import Optimizer
+from polyprefix.training.report import TrainReport
 
 PREFIX = {"name": "prefix", "layers": "top:1"}
 UPPER = ("model.layers.2.self_attn.q_proj", "model.layers.2.mlp.up_proj")

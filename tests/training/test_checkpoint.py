@@ -18,7 +18,8 @@ from polyprefix.progress import Silent
 from polyprefix.results.log import JsonlLog, read_jsonl
 from polyprefix.testing.tiny import tiny_base
 from polyprefix.training.checkpoint import Checkpoint
-from polyprefix.training.loop import TrainReport, train
+from polyprefix.training.loop import train
+from polyprefix.training.report import TrainReport
 
 METHODS: dict[str, dict[str, Any]] = {
     **{name: {"name": name} for name in registry.names() if name != "none"},

@@ -19,7 +19,8 @@ from polyprefix.progress import Silent
 from polyprefix.testing.tiny import tiny_base
 from polyprefix.training import validation
 from polyprefix.training.length import Length
-from polyprefix.training.loop import TrainReport, train
+from polyprefix.training.loop import train
+from polyprefix.training.report import TrainReport
 
 COUNTS = st.integers(1, 200_000)
 

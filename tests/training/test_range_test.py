@@ -20,8 +20,9 @@ from polyprefix.progress import Silent
 from polyprefix.results.log import JsonlLog, read_jsonl
 from polyprefix.testing.tiny import tiny_base
 from polyprefix.training.checkpoint import Checkpoint
-from polyprefix.training.loop import TrainReport, train
+from polyprefix.training.loop import train
 from polyprefix.training.range_test import chosen, range_test
+from polyprefix.training.report import TrainReport
 
 METHODS = [name for name in registry.names() if name != "none"]
 

@@ -352,9 +352,14 @@ class AdaptedModel(nn.Module):
 
 
 def attach(
-    base: BaseModel, method: Method, *, init_text: str | None = None, seed: int = 0, restorable: bool = True
+    base: BaseModel,
+    method: Method | Sequence[AdaptedModel],
+    *,
+    init_text: str | None = None,
+    seed: int = 0,
+    restorable: bool = True,
 ) -> AdaptedModel:
-    """Give a base model a new adapter.
+    """Give a base model a new adapter, or the prefixes of several adapters that were trained apart as one.
 
     What changes in the caller's transformers model, all of it undone by `AdaptedModel.detach`: its attention implementation runs inside
     ours, the head takes a faster path, no weight but the adapter's has `requires_grad`, and training sets its mode. LoRA puts PEFT's
@@ -364,7 +369,8 @@ def attach(
 
     Args:
         base: from `load_model` or `wrap_model`; its weights stay as they are unless the method changes them.
-        method: settings such as `PrefixTuning(length=10, layers="top:16")`.
+        method: settings such as `PrefixTuning(length=10, layers="top:16")`. Or adapters of this model, `[language, task]`, whose prefixes
+            stand before the text together (`polyprefix.adapters.joined`); the other arguments then say nothing.
         init_text: real text to start from where the method's own `init_text` is not set.
         seed: of random initial values.
         restorable: keep what `detach` needs. For methods that train the base model's own weights that is a copy of them, so
@@ -373,7 +379,12 @@ def attach(
     Raises:
         ModelError: if the architecture cannot be served, or if an earlier adapter changed the base model.
         ConfigError: if the settings do not fit the model.
+        AdapterError: if adapters are given that cannot be joined.
     """
+    if not isinstance(method, Method):
+        from polyprefix.adapters.joined import join
+
+        return join(base, method)
     if earlier := is_changed(base):
         raise ModelError(
             f"{base.name} was changed by an earlier '{earlier}' adapter: detach it, or load the model again"

@@ -145,9 +145,13 @@ def resolve(config: RunConfig) -> RunConfig:
             update={"method": settings, "train": idle, "train_size": None, "seed": config.seed if config.shots else 0}
         )
     given = {key: value for key, value in config.train if value is not None}
-    filled = {key: value for key, value in asdict(method.tuned()).items() if value is not None}
+    tuned = method.tuned()
+    filled = {key: value for key, value in asdict(tuned).items() if value is not None and key != "inner_rate"}
     if config.train.has_length:
         filled.pop("steps", None)
     elif "steps" in filled:
         filled["whole_pass"] = True
+    if config.train.meta and config.train.meta.inner_rate is None:
+        rate = tuned.inner_rate or tuned.learning_rate
+        given["meta"] = config.train.meta.model_copy(update={"inner_rate": rate})
     return config.model_copy(update={"method": settings, "train": TrainConfig(**{"keep": "last", **filled, **given})})

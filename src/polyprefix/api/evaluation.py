@@ -23,7 +23,7 @@ from polyprefix.tasks import registry as tasks
 from polyprefix.tasks._source_languages import languages_of_adapter
 from polyprefix.tasks.base import Source, Task
 from polyprefix.text.prepare import load_examples
-from polyprefix.training.loop import TrainReport
+from polyprefix.training.report import TrainReport
 
 
 def evaluate(

@@ -21,8 +21,8 @@ from polyprefix.tasks import registry as tasks
 from polyprefix.tasks._source_languages import with_source_languages
 from polyprefix.tasks.base import ENGLISH, Source, Task
 from polyprefix.text.prepare import load_examples
-from polyprefix.training.loop import TrainReport
 from polyprefix.training.loop import train as train_adapter
+from polyprefix.training.report import TrainReport
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -42,7 +42,7 @@ class Batch:
     """C, how many there are."""
 
     def logits(self, model: Any, **before: Any) -> Tensor:
-        """[A, V] in float32.
+        """[A, V] in float32 at least.
 
         Args:
             model: an adapted model, or what accelerate made of one.
@@ -51,7 +51,7 @@ class Batch:
         out = model(
             self.input_ids, self.attention_mask, packed=self.packed, logit_positions=self.logit_positions, **before
         )
-        return out.logits[0].float()
+        return out.logits[0].to(torch.promote_types(out.logits.dtype, torch.float32))
 
     def log_likelihoods(self, logits: Tensor) -> Tensor:
         """Log-likelihood of every token of every continuation, [M], in nats."""

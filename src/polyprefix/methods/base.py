@@ -29,6 +29,8 @@ class TrainDefaults:
     """Optimiser steps of a method that has a length of its own, and a data set is passed over once in any case; 0 where nothing is trained.
     None means until validation no longer improves (polyprefix.training.length)."""
     weight_decay: float = 0.0
+    inner_rate: float | None = None
+    """Of plain gradient descent in the inner steps of meta-learning; None means the learning rate."""
 
 
 @dataclass(frozen=True, slots=True)

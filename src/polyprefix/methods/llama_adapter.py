@@ -9,10 +9,13 @@ The published forms differ in the gate, and `variant` sets them by name:
     original-inference    g, one a head             their inference code (its issue 39)
     peft                  g, one a layer            AdaptionPrompt
     litgpt                g, one a head, layers 2-
+    before-study          tanh(g), one a head, top 30 layers       code of the first author of arXiv 2510.24619, older than the study
+    before-study-ungated  g = 1, nothing of it trained, top 30     its ungated form: projected prefixes with a softmax of their own
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -30,6 +33,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "original-inference": {"gate": "head", "tanh": False},
     "peft": {"gate": "layer", "tanh": False},
     "litgpt": {"gate": "head", "tanh": False, "layers": "2-"},
+    "before-study": {"gate": "head", "tanh": True, "layers": "top:30"},
+    "before-study-ungated": {"gate": "none", "layers": "top:30"},
 }
 
 
@@ -45,10 +50,13 @@ class LlamaAdapter(Method):
     """P, the number of virtual tokens a layer."""
     layers: str = Field(default="2-", max_length=1000)
     """`all`, `top:N`, `bottom:N`, `2-29`, `2-`, or a list."""
-    variant: Literal["original-training", "original-inference", "peft", "litgpt"] | None = None
-    """A published form by name; sets `gate`, `tanh` and, for litgpt, `layers`, where they are not given."""
-    gate: Literal["head", "layer"] = "head"
-    """One gate a query head or one a layer."""
+    variant: (
+        Literal["original-training", "original-inference", "peft", "litgpt", "before-study", "before-study-ungated"]
+        | None
+    ) = None
+    """A published form by name; sets `gate`, `tanh` and, for some, `layers`, where they are not given."""
+    gate: Literal["head", "layer", "none"] = "head"
+    """One gate a query head, one a layer, or none: the prompts' output is then added as it is, from the start on."""
     tanh: bool = True
     """Whether the gate passes through tanh."""
     init: Literal["text", "random"] = "text"
@@ -63,6 +71,10 @@ class LlamaAdapter(Method):
             return {**VARIANTS[values["variant"]], **values}
         return values
 
+    def tuned(self) -> TrainDefaults:
+        """Without a gate that grows, steps as in the published code, not swept here."""
+        return replace(self.defaults, learning_rate=3e-3) if self.gate == "none" else self.defaults
+
     def build(self, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
         """Prompts with their initial values, and closed gates.
 
@@ -75,8 +87,12 @@ class LlamaAdapter(Method):
         if self.init == "random":
             generator = start.generator()
             states = {i: torch.randn(s.shape, generator=generator).to(s.device) * s.std() for i, s in states.items()}
-        gates = {i: hook.heads(i) if self.gate == "head" else 1 for i in layers}
+        gates = {i: self._gates(hook.heads(i)) for i in layers}
         return GatedPrompts(states, gates, self.tanh)
+
+    def _gates(self, heads: int) -> int:
+        """Of a layer with so many query heads."""
+        return {"head": heads, "layer": 1, "none": 0}[self.gate]
 
     def footprint(self, layers: int) -> Footprint:
         """Virtual tokens in the chosen layers."""
@@ -86,18 +102,18 @@ class LlamaAdapter(Method):
         """Layers times (P D + gates)."""
         shapes, width = layer_shapes(model), embedding_table(model).shape[1]
         layers = [shapes[i] for i in parse_layers(self.layers, len(shapes))]
-        return sum(self.length * width + (layer.query_heads if self.gate == "head" else 1) for layer in layers)
+        return sum(self.length * width + self._gates(layer.query_heads) for layer in layers)
 
 
 class GatedPrompts(Adapter):
-    """Prompts [1, P, D] and gates [H] or [1], a layer each."""
+    """Prompts [1, P, D] and gates [H] or [1], a layer each; a layer without gates has one that is 1."""
 
     def __init__(self, states: dict[int, Tensor], gates: dict[int, int], tanh: bool) -> None:
         super().__init__()
         self.tanh = tanh
         self.prompts = nn.ParameterDict({str(i): nn.Parameter(s.clone()) for i, s in states.items()})
         self.gates = nn.ParameterDict(
-            {str(i): nn.Parameter(torch.zeros(n, device=states[i].device)) for i, n in gates.items()}
+            {str(i): nn.Parameter(torch.zeros(n, device=states[i].device)) for i, n in gates.items() if n}
         )
 
     def prefix(self, hook: AttentionHook) -> KVPrefix:
@@ -105,7 +121,7 @@ class GatedPrompts(Adapter):
         length = next(iter(self.prompts.values())).shape[1]
         kv = hook.project({int(i): p for i, p in self.prompts.items()}, [0] * length)
         gates = {int(i): torch.tanh(g) if self.tanh else g for i, g in self.gates.items()}
-        return KVPrefix(gated={i: GatedKV(kv[i], gates[i]) for i in kv})
+        return KVPrefix(gated={i: GatedKV(kv[i], gates.get(i, kv[i].values.new_ones(1))) for i in kv})
 
 
 METHOD = LlamaAdapter

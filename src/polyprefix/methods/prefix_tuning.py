@@ -15,7 +15,6 @@ as an ordinary context and not as noise: N(0, 1) keys take softmax mass from the
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -23,6 +22,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from polyprefix.methods._encoder import Encoder, encoder_parameters
 from polyprefix.methods.base import Adapter, Footprint, Method, Start, TrainDefaults, tokens_of_length
 from polyprefix.models.head import embedding_table
 from polyprefix.models.load import BaseModel
@@ -35,7 +35,7 @@ class PrefixTuning(Method):
     name: ClassVar[str] = "prefix"
     title: ClassVar[str] = "trained keys and values before the text in each layer"
     source: ClassVar[str] = "arXiv 2101.00190, 2110.07602"
-    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=3e-2)
+    defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=3e-2, inner_rate=3e-1)
 
     length: int = Field(default=16, ge=1, le=16_384)
     """P, the number of virtual tokens."""
@@ -52,7 +52,7 @@ class PrefixTuning(Method):
 
     def tuned(self) -> TrainDefaults:
         """Hidden states want smaller steps than keys and values; the MLP was not tried."""
-        return self.defaults if self.parametrization == "raw" else replace(self.defaults, learning_rate=1e-2)
+        return self.defaults if self.parametrization == "raw" else TrainDefaults(learning_rate=1e-2)
 
     def build(self, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
         """The adapter of the chosen parametrisation.
@@ -90,7 +90,7 @@ class PrefixTuning(Method):
         if self.parametrization == "raw":
             return self.length * sizes
         width = layers[0].groups * layers[0].keys
-        return self.length * width + (width + 1) * self.hidden + (self.hidden + 1) * sizes
+        return encoder_parameters(self.length, width, self.hidden, sizes)
 
 
 def _begin(text: Tensor, init: str, start: Start, salt: int) -> Tensor:
@@ -128,26 +128,16 @@ class ProjectedPrefix(Adapter):
 
 
 class MLPPrefix(Adapter):
-    """A table and one MLP that moves all layers' keys and values away from where they start."""
+    """An encoder that moves all layers' keys and values away from where they start."""
 
     def __init__(self, values: dict[int, LayerKV], hidden: int, start: Start) -> None:
         super().__init__()
-        first = next(iter(values.values())).keys
-        _, groups, length, size = first.shape
-        width = groups * size
+        _, groups, _, size = next(iter(values.values())).keys.shape
         self.layers = tuple(values)
         self.shapes = [(kv.keys.shape[1], kv.keys.shape[3], kv.values.shape[3]) for kv in values.values()]
-        generator = start.generator()
-        device = first.device
-        self.table = nn.Parameter(torch.randn(length, width, generator=generator).to(device))
-        self.inner = nn.Linear(width, hidden, device=device)
-        self.outer = nn.Linear(hidden, sum(G * (K + V) for G, K, V in self.shapes), device=device)
-        with torch.no_grad():  # seeded, and near zero at the end: training starts at the text's own keys and values
-            for linear, scale in ((self.inner, width**-0.5), (self.outer, 1e-3 * hidden**-0.5)):
-                linear.weight.copy_(torch.randn(linear.weight.shape, generator=generator) * scale)
-                linear.bias.zero_()
         begin = [part[0].transpose(0, 1).flatten(1) for kv in values.values() for part in (kv.keys, kv.values)]
-        self.register_buffer("start", torch.cat(begin, 1))  # [P, sum over layers of G (K + V)]
+        text = torch.cat(begin, 1)  # [P, sum over layers of G (K + V)]
+        self.encoder = Encoder(text, groups * size, hidden, start.generator())
 
     def prefix(self, hook: AttentionHook) -> KVPrefix:
         """Where they start, moved by the MLP."""
@@ -155,7 +145,7 @@ class MLPPrefix(Adapter):
 
     def folded(self) -> dict[int, LayerKV]:
         """The keys and values that the table and the MLP stand for, [1, G, P, K] each."""
-        both = self.start + self.outer(torch.tanh(self.inner(self.table)))  # layer by layer, keys before values
+        both = self.encoder()  # layer by layer, keys before values
         parts = iter(both.split([G * size for G, *sizes in self.shapes for size in sizes], 1))
 
         def heads(groups: int) -> Tensor:

@@ -2,10 +2,17 @@
 
 E [P, D] at positions -P..-1; the frozen model runs over them once per step, and its keys and values are the prefix of every
 example in the batch. That equals putting E in front of each example, at 1/B of the cost.                              P D parameters
+
+    encoded: r    the first P_e = r P rows of E are start + MLP(table), one MLP for all of them; the others are parameters
+                                                                                    P_e D + 2 h D + h + D + (P - P_e) D
+
+With r = 1 that is the prompt of a cross-prompt encoder, between 0 and 1 a dual soft prompt (arXiv 2508.10352; an encoder as in P-tuning,
+arXiv 2103.10385). The encoder is a training aid: the table that it gives is what is saved.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -13,6 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from polyprefix.methods._encoder import Encoder, encoder_parameters
 from polyprefix.methods.base import Adapter, Footprint, Method, Start, TrainDefaults, tokens_of_length
 from polyprefix.models.head import embedding_table
 from polyprefix.models.load import BaseModel
@@ -25,7 +33,7 @@ class SoftPrompt(Method):
 
     name: ClassVar[str] = "soft-prompt"
     title: ClassVar[str] = "trained embeddings before the text"
-    source: ClassVar[str] = "arXiv 2104.08691"
+    source: ClassVar[str] = "arXiv 2104.08691, 2508.10352"
     defaults: ClassVar[TrainDefaults] = TrainDefaults(learning_rate=3e-1)
 
     length: int = Field(default=16, ge=1, le=16_384)
@@ -34,6 +42,15 @@ class SoftPrompt(Method):
     """From the embeddings of real text, of sampled tokens, or N(0, 1) at the scale of the embeddings."""
     init_text: str | None = None
     """The text to start from; None means the task's instruction."""
+    encoded: float = Field(default=0.0, ge=0, le=1)
+    """Share of the tokens, the first ones, that come from a shared encoder while they are trained: 1 is a cross-prompt encoder, less a dual
+    soft prompt."""
+    encoder_hidden: int = Field(default=512, ge=1, le=65_536)
+    """Width of the encoder's MLP."""
+
+    def tuned(self) -> TrainDefaults:
+        """An encoder's weights want smaller steps than embeddings."""
+        return replace(self.defaults, learning_rate=1e-2) if self.encoded else self.defaults
 
     def build(self, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
         """The table with its initial values."""
@@ -49,15 +66,22 @@ class SoftPrompt(Method):
             else:
                 shape = (1, self.length, vocabulary.shape[-1])
                 values = torch.randn(shape, generator=start.generator()).to(vocabulary.device) * vocabulary.std()
-        return PromptTable(values)
+        count = self.encoded_tokens()
+        return EncodedPrompt(values, count, self.encoder_hidden, start) if count else PromptTable(values)
+
+    def encoded_tokens(self) -> int:
+        """P_e: the share rounded to whole tokens, at least one where it is not 0."""
+        return max(1, round(self.encoded * self.length)) if self.encoded else 0
 
     def footprint(self, layers: int) -> Footprint:
         """Virtual tokens that go through all layers."""
         return Footprint(self.length, computed=True)
 
     def parameters(self, model: PreTrainedModel) -> int:
-        """P D."""
-        return self.length * ModelShape.of(model).D
+        """See the formulas on top of the file."""
+        width, encoded = ModelShape.of(model).D, self.encoded_tokens()
+        through = encoder_parameters(encoded, width, self.encoder_hidden, width) if encoded else 0
+        return through + (self.length - encoded) * width
 
 
 class PromptTable(Adapter):
@@ -70,6 +94,35 @@ class PromptTable(Adapter):
     def prefix(self, hook: AttentionHook) -> KVPrefix:
         """The keys and values that the frozen model makes of E at positions -P..-1."""
         return hook.compute_kv(inputs_embeds=self.table.to(hook.dtype), start=-self.table.shape[1])
+
+
+class EncodedPrompt(Adapter):
+    """Rows of E from a shared encoder, then rows that are parameters, [1, P - P_e, D]."""
+
+    def __init__(self, table: Tensor, encoded: int, hidden: int, start: Start) -> None:
+        super().__init__()
+        self.encoder = Encoder(table[0, :encoded], table.shape[-1], hidden, start.generator())
+        free = table[:, encoded:]
+        self.free = nn.Parameter(free.clone()) if free.numel() else None
+
+    def table(self) -> Tensor:
+        """E, [1, P, D]."""
+        encoded = self.encoder()[None]
+        return encoded if self.free is None else torch.cat([encoded, self.free], 1)
+
+    def prefix(self, hook: AttentionHook) -> KVPrefix:
+        """That of the table."""
+        table = self.table()
+        return hook.compute_kv(inputs_embeds=table.to(hook.dtype), start=-table.shape[1])
+
+    @torch.no_grad()
+    def tensors(self) -> dict[str, Tensor]:
+        """Folded to the table of a soft prompt."""
+        return {"table": self.table()}
+
+    def saved_as(self, method: Method) -> Method:
+        """A soft prompt without an encoder."""
+        return method.model_copy(update={"encoded": 0.0})
 
 
 METHOD = SoftPrompt

@@ -97,7 +97,9 @@ def _train_lengths(config: RunConfig) -> Lengths | None:
     if english is None or not found:
         return english
     sizes = [one.examples for one in found if one]
-    count = min(sum(sizes), config.train_size or sum(sizes)) + len(config.target_languages) * (config.target_size or 0)
+    count = min(sum(sizes), config.train_size or sum(sizes))
+    if config.train.meta is None:
+        count += len(config.target_languages) * (config.target_size or 0)
     return replace(english, examples=count)
 
 
@@ -221,14 +223,24 @@ class _Counting:
         read = passes * ((1 - spared + backward) * self.matrices() + (2 + self.whole) * self.head())
         new = 4.0 * self.trained / self.device.fresh  # gradients are given back after each step
         step = flops / self.device.flops(self.dtype) + moved / self.device.bandwidth + self.device.reads(read) + new
-        return self.device.start + 8.0 * self.trained / self.device.fresh + steps * step
+        return self.device.start + 8.0 * self.trained / self.device.fresh + (steps + self.meta_rows() / per_step) * step
+
+    def meta_rows(self) -> float:
+        """Examples whose gradients meta-learning takes; a product with a Hessian is two gradients."""
+        meta = self.config.train.meta
+        if meta is None:
+            return 0.0
+        inner = meta.inner_steps * meta.support_size * (3 if meta.order == "second" else 1)
+        return meta.episodes * len(self.config.target_languages) * (inner + meta.query_size * (meta.order != "reptile"))
 
     def validation_seconds(self) -> float:
         """Every choice is ranked; of a free answer the right one."""
         if not self.config.trains:
             return 0.0
         c, item = self.config.train, self.train
-        rows = c.validation_size * len(Length.of(c, item.examples, c.validation_size).validated)
+        points = len(Length.of(c, item.examples, c.validation_size).validated)
+        points += min(c.validations, c.meta.episodes) if c.meta else 0
+        rows = c.validation_size * points
         return self.choose_seconds(rows, item.prompt, item.shared, self.branches(item))
 
     def branches(self, item: Lengths) -> float:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from polyprefix.adapters import registry as methods
-from polyprefix.config import RunConfig, listed, validate
+from polyprefix.config import RunConfig, listed, validate, written_out
 from polyprefix.errors import ConfigError, UserError, nearest
 from polyprefix.models.digest import with_digests
 from polyprefix.study.file import Axis, Conditions, Criterion, Grid, Resources, Study
@@ -108,8 +108,7 @@ def put_all(settings: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, A
 
 def _put(place: dict[str, Any], path: list[str], value: Any) -> None:
     key, *rest = path
-    old = {"name": place[key]} if key == "method" and isinstance(place.get(key), str) else place.get(key)
-    new = {"name": value} if key == "method" and isinstance(value, str) else value
+    old, new = written_out(key, place.get(key)), written_out(key, value)
     if rest:
         place[key] = dict(old or {}) if isinstance(old or {}, Mapping) else {}
         _put(place[key], rest, value)

@@ -2,7 +2,8 @@
 
     loss = mean over the examples of a step of the mean over an answer's tokens of -log p(token | prompt)
 
-`training.length` says how many steps there are, `training.optimizer` what a step is, `training.validation` which weights are kept.
+`training.length` says how many steps there are, `training.optimizer` what a step is, `training.validation` which weights are kept,
+`training.meta` what may follow: meta-learning over other languages.
 """
 
 from __future__ import annotations
@@ -10,17 +11,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any
 
 import torch
 
 from polyprefix.adapters.adapted import AdaptedModel
-from polyprefix.calibration.record import Validation as ValidationAnswers
 from polyprefix.config import RunConfig
 from polyprefix.engine.cost import Stopwatch
-from polyprefix.engine.flop_counter import Work
 from polyprefix.engine.processes import split_like
 from polyprefix.errors import TrainingError
 from polyprefix.progress import Bar, Reporter, duration
@@ -28,87 +26,14 @@ from polyprefix.text.batches import steps
 from polyprefix.text.tokens import TokenizedPrompt
 from polyprefix.training.checkpoint import Checkpoint
 from polyprefix.training.length import Length, Stopped
+from polyprefix.training.meta import MetaLearning, MetaReport, require_possible
 from polyprefix.training.optimizer import Optimizer
 from polyprefix.training.range_test import range_test
-from polyprefix.training.validation import Validated, Validation
+from polyprefix.training.report import TrainReport
+from polyprefix.training.validation import Validation
 
 TIMED = 3
 """The step whose time stands for the others: the first ones warm up."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainReport:
-    """What training did."""
-
-    steps: int = 0
-    examples: int = 0
-    """Training examples seen, repetitions counted."""
-    epochs: float = 0.0
-    """Passes over the training examples."""
-    seconds: float = 0.0
-    """Without validation."""
-    work: Work = field(default_factory=Work)
-    """Counted, without validation."""
-    memory: int = 0
-    """Bytes at the peak, before an interruption too."""
-    first_step: float | None = None
-    """`time.perf_counter()` when the first step was done."""
-    learning_rate: float = 0.0
-    """The peak rate."""
-    stopped: Stopped = "length"
-    """Why it ended."""
-    kept_step: int = 0
-    """The step whose weights were kept; of an average the last of them."""
-    validation: tuple[Validated, ...] = ()
-    """What was measured, from before the first step on; empty without validation examples."""
-    validation_size: int = 0
-    """Examples behind each of these."""
-    watched_size: int = 0
-    """Examples of other languages that are measured with them."""
-    validation_seconds: float = 0.0
-    answers: ValidationAnswers = field(default_factory=ValidationAnswers)
-    """Of the kept weights to validation examples; empty where they were not measured."""
-    chance: float | None = None
-    """Accuracy on them without having learned anything; None without choices."""
-    learned: bool | None = None
-    """Whether the kept weights are better than that; None without validation examples."""
-    resumed_at: int | None = None
-    """The step after which an interrupted training went on; None where it was not interrupted."""
-
-    def figures(self) -> dict[str, Any]:
-        """As the `training` of a result (docs/results-format.md); empty where nothing was trained."""
-        if not self.steps:
-            return {}
-        return {
-            "steps": self.steps, "epochs": self.epochs, "learning_rate": self.learning_rate,
-            "stopped": self.stopped, "kept_step": self.kept_step,
-            "learned": self.learned, "still_improving": self.stopped == "bound", "chance": self.chance,
-            "validation_size": self.validation_size, "watched_size": self.watched_size,
-            "validation": [asdict(point) for point in self.validation],
-        }  # fmt: skip
-
-    def notes(self) -> tuple[str, ...]:
-        """What a reader of its scores must know: that nothing was learned, or that more would have been."""
-        found: list[str] = []
-        if self.learned is False and self.kept:
-            figures = f"log-likelihood {self.kept.log_likelihood:.3f}"
-            if self.kept.accuracy is not None and self.chance is not None:
-                figures = f"accuracy {100 * self.kept.accuracy:.1f}, {100 * self.chance:.1f} by chance"
-            found.append(
-                f"the adapter has not learned the task: {figures} on {self.validation_size} validation examples; "
-                "try another learning rate, more training examples or a larger model"
-            )
-        if self.stopped == "bound":
-            found.append(
-                f"validation was still improving after {self.steps} steps, the most that were allowed; "
-                "raise train.max_steps"
-            )
-        return tuple(found)
-
-    @property
-    def kept(self) -> Validated | None:
-        """What was measured of the kept weights."""
-        return next((point for point in self.validation if point.step == self.kept_step), None)
 
 
 def train(
@@ -125,7 +50,7 @@ def train(
     """Train the adapter in place and leave it with the weights that `run.train.keep` says.
 
     Args:
-        examples, validation: tokenised.
+        examples, validation: tokenised. With `run.train.meta`, the examples of target languages train in the phase that follows.
         run: its training settings, with every `None` filled in from the method's defaults, and its seed.
         log: receives one record a step and one a validation.
         watched: language -> further validation examples that are measured and decide nothing.
@@ -133,10 +58,15 @@ def train(
 
     Raises:
         TrainingError: if the loss is no longer a number.
+        ConfigError: if meta-learning cannot be done as asked.
     """
     config = run.train
     if not run.trains:
         return TrainReport()
+    require_possible(model, config)
+    apart = set(run.target_languages) if config.meta else set()
+    auxiliary = [item for item in examples if item.prompt.language in apart]
+    examples = [item for item in examples if item.prompt.language not in apart] if apart else examples
     length = Length.of(config, len(examples), len(validation))
     if config.gradient_checkpointing:
         checkpoint_activations(model.model)
@@ -147,7 +77,7 @@ def train(
         watched=watched,
     )  # fmt: skip
     training = _Training(length, optimizer, measured, len(examples), reporter=reporter, log=log, checkpoint=checkpoint)
-    training.resume()
+    state = training.resume()
     if config.learning_rate == "auto" and not training.done:
         with training.clock:
             tried = range_test(model, examples, config, model.method.tuned().learning_rate, run.seed, reporter)
@@ -158,7 +88,13 @@ def train(
     training.run(islice(steps(len(examples), training.per_step, length.total, run.seed), training.done, None))
     measured.restore()
     model.eval()
-    return training.report()
+    if config.meta is None:
+        return training.report()
+    meta = MetaLearning(model, auxiliary, run, config.meta, optimizer.peak_rate, training.done)
+    if "meta" in state:
+        meta.load(state["meta"])
+    meta.run(measured, reporter, log, lambda last: training.save(last, lambda: {"meta": meta.state()}))
+    return training.report(meta.report())
 
 
 class _Training:
@@ -181,18 +117,19 @@ class _Training:
         self.first_step: float | None = None
         self.stopped: Stopped | None = None
 
-    def resume(self) -> None:
-        """Go back to the checkpoint, if there is one."""
+    def resume(self) -> dict[str, Any]:
+        """Go back to the checkpoint, if there is one; returns what it holds."""
         if self.checkpoint is None:
-            return
+            return {}
         with self.optimizer.processes.main_first():
             state = self.checkpoint.load(self.optimizer.adapted.device)
         if state is None:
-            return
+            return {}
         self.optimizer.load(state)
         self.validation.load(state["validation"], split_like)
         self.clock.seconds, self.done, self.stopped = state["seconds"], state["step"], state["stopped"]
-        self.resumed_at = self.done or None
+        self.resumed_at = self.done + state.get("meta", {}).get("episodes", 0) or None
+        return state
 
     def run(self, rows: Iterator[list[int]]) -> None:
         """Cycle by cycle, until one does not help or there is none left."""
@@ -213,7 +150,7 @@ class _Training:
                     self.stopped = self._stopped(improved)
                 elif self.done == self.length.total:
                     self.stopped = "length"
-                self._save()
+                self.save(self.stopped is not None)
 
     def _step(self, rows: list[int], bar: Bar) -> None:
         before = self.clock.seconds
@@ -258,27 +195,34 @@ class _Training:
             return "no improvement"
         return "bound" if last else None
 
-    def _save(self) -> None:
-        if self.checkpoint is None or not self.optimizer.processes.agree(
-            self.stopped is not None or self.checkpoint.due()
-        ):
+    def save(self, last: bool, more: Callable[[], dict[str, Any]] = dict) -> None:
+        """Write a checkpoint where one is due.
+
+        Args:
+            last: whether there is no further step, so that one is due in any case.
+            more: what else it holds.
+        """
+        if self.checkpoint is None or not self.optimizer.processes.agree(last or self.checkpoint.due()):
             return
         state = {
             "step": self.done, "stopped": self.stopped, "validation": self.validation.state(), "seconds": self.clock.seconds,
-            **self.optimizer.state(self.stopped is not None),
+            **self.optimizer.state(self.stopped is not None), **more(),
         }  # fmt: skip
         if self.optimizer.processes.main:
             self.checkpoint.save(state)
 
-    def report(self) -> TrainReport:
-        """What was done."""
-        seen, validation = self.done * self.per_step, self.validation
+    def report(self, meta: MetaReport | None = None) -> TrainReport:
+        """What was done, in the phase that followed too."""
+        seen, validation, meta = self.done * self.per_step, self.validation, meta or MetaReport()
+        steps, work = self.done + meta.episodes, self.optimizer.work()
+        work += meta.work
         return TrainReport(
-            self.done, seen, seen / self.examples, self.clock.seconds, self.optimizer.work(), self.optimizer.memory(),
-            self.first_step, self.optimizer.peak_rate, self.stopped or "length", validation.kept.step or self.done, tuple(validation.points),
+            steps, seen + meta.examples, seen / self.examples, self.clock.seconds + meta.seconds, work,
+            max(self.optimizer.memory(), meta.memory),
+            self.first_step, self.optimizer.peak_rate, self.stopped or "length", validation.kept.step or steps, tuple(validation.points),
             len(validation.examples), sum(len(right) for _, right in validation.watched.values()),
             validation.clock.seconds, validation.kept_answers(),
-            validation.chance, validation.learned(), self.resumed_at,
+            validation.chance, validation.learned(), self.resumed_at, meta.episodes, meta.order,
         )  # fmt: skip
 
 

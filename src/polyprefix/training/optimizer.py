@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from polyprefix.adapters.adapted import AdaptedModel
 from polyprefix.config import TrainConfig
@@ -67,6 +68,7 @@ class Optimizer:
         groups = [{"params": kind} for kind in kinds if kind]  # AdamW takes whole and sharded ones one after the other
         self.adamw = torch.optim.AdamW(
             groups, lr=config.learning_rate if isinstance(config.learning_rate, float) else 0.0, weight_decay=config.weight_decay or 0.0,
+            betas=config.betas,
             fused=model.device.type in ("cpu", "cuda"),  # one pass over moments and weights instead of a dozen
         )  # fmt: skip
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.adamw, lambda step: length.rate(config, step))
@@ -144,8 +146,29 @@ class Optimizer:
         """
         for group in self.adamw.param_groups if rate is not None else ():
             group["lr"] = rate
-        loss = self._gradients(rows)
-        loss = self.processes.sum_gradients(self.parameters, loss)
+        return self.update(self.gradients(rows))
+
+    def gradients(self, rows: Sequence[int], times: Sequence[Tensor] | None = None) -> float:
+        """The mean loss of the examples at these indices, over all processes; its gradient is left in the parameters' `grad`.
+
+        Args:
+            rows: indices of examples.
+            times: one tensor for each parameter, of its shape. The product of the loss's Hessian and this vector then takes the place of
+                the gradient. `grad` is cleared before.
+
+        Raises:
+            ModelError: if a single sequence does not fit into memory.
+        """
+        self.adamw.zero_grad(set_to_none=True)
+        loss = self._gradients(rows, times)
+        return self.processes.sum_gradients(self.parameters, loss)
+
+    def update(self, loss: float) -> dict[str, float]:
+        """One step of AdamW along the gradients that are there, clipped.
+
+        Args:
+            loss: for the record that is returned, with the gradient's norm before clipping and the rate.
+        """
         norm = clip(self.parameters, self.config.max_grad_norm)
         record = {"loss": loss, "gradient_norm": norm, "learning_rate": float(self.adamw.param_groups[0]["lr"])}
         for parameter in self.parameters:  # the fused update on a CPU reads them in memory order, without a check
@@ -157,15 +180,15 @@ class Optimizer:
         self.schedule.step()
         return record
 
-    def _gradients(self, rows: Sequence[int]) -> float:
-        """The mean loss, with its gradients; where memory is short, all of it again in smaller passes.
+    def _gradients(self, rows: Sequence[int], times: Sequence[Tensor] | None) -> float:
+        """The mean loss, with its gradients or a product of its Hessian; where memory is short, all of it again in smaller passes.
 
         Raises:
             ModelError: if a single sequence does not fit.
         """
         while True:
             try:
-                return self._in_passes(rows)
+                return self._in_passes(rows, times)
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error) or self.processes.sharded:  # the others wait for this pass
                     raise
@@ -176,19 +199,26 @@ class Optimizer:
             self.budget //= 2
             release(self.adapted.device)
 
-    def _in_passes(self, rows: Sequence[int]) -> float:
+    def _in_passes(self, rows: Sequence[int], times: Sequence[Tensor] | None) -> float:
         loss = 0.0
         for part, weight in self.processes.mine(self._passes(rows)):
             chosen = [rows[i] for i in part]
             trees = [self.trees[row] for row in chosen]
             inputs = tensors.batch(trees, self.adapted, self.head)
-            with self._lower_layers(chosen, inputs):
+            with self._lower_layers(chosen, inputs), nullcontext() if times is None else sdpa_kernel(SDPBackend.MATH):
                 value = self._loss(inputs) * (weight / len(rows))
-            value.backward()
+            (value if times is None else self._along(value, times)).backward()
             loss += value.item()
-            if weight:
+            for _ in range(
+                0 if not weight else 1 if times is None else 2
+            ):  # a product with the Hessian is two gradients
                 self.meter.count(trees, inputs.input_ids.numel() - len(self.head))
         return loss
+
+    def _along(self, loss: Tensor, times: Sequence[Tensor]) -> Tensor:
+        """The derivative of a loss along a direction: its gradient is the Hessian times that direction (Pearlmutter 1994)."""
+        gradients = torch.autograd.grad(loss, self.parameters, create_graph=True, materialize_grads=True)
+        return torch.stack([(g * t).sum() for g, t in zip(gradients, times, strict=True)]).sum()
 
     def _lower_layers(self, rows: Sequence[int], inputs: tensors.Batch) -> AbstractContextManager[None]:
         """The pass over these trees inside begins above the lower layers, where what they give is kept."""

@@ -150,6 +150,10 @@ class Validation:
         elif self.keep == "best" or self.cycles:
             self.weights = {name: _copy(parameter) for name, parameter in self.model.trainable()}
 
+    def keep_last(self) -> None:
+        """From now on keep whatever is measured last: the weights of another phase, which are not compared with those before."""
+        self.keep, self.cycles, self.weights = "last", False, {}
+
     @torch.no_grad()
     def restore(self) -> None:
         """Give the kept weights to the model; the last ones stay where none were put aside."""

@@ -2,6 +2,7 @@
 
     peft             in and out: soft prompt, prefix, Llama-Adapter, LoRA
     prompt-embeds    out: a soft prompt as the embeddings that vLLM takes with each request
+    polyprefix       out: a folder of this package's own, such as one adapter of several
 
 Each conversion is exact, or refused with the reason.
 """
@@ -39,6 +40,7 @@ class Format:
 FORMATS: dict[str, Format] = {
     "peft": Format("a folder for PEFT's PeftModel.from_pretrained", "to_peft", "from_peft"),
     "prompt-embeds": Format("a soft prompt as prompt embeddings for vLLM", "to_prompt_embeds"),
+    "polyprefix": Format("an adapter folder of polyprefix, of several prefixes joined to one", "save_adapter"),
 }
 
 
@@ -81,7 +83,11 @@ def check_format(format: str, *, to_read: bool = False) -> Format:
 
 def __getattr__(name: str) -> Any:
     """The conversions, loaded when one is used."""
-    places = {"from_peft": "peft", "to_peft": "peft", "to_prompt_embeds": "prompt_embeds"}
+    own = f"{__name__}.peft"
+    places = {
+        "from_peft": own, "to_peft": own, "to_prompt_embeds": f"{__name__}.prompt_embeds",
+        "save_adapter": "polyprefix.adapters.files",
+    }  # fmt: skip
     if name not in places:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{places[name]}"), name)
+    return getattr(importlib.import_module(places[name]), name)

@@ -17,7 +17,7 @@ from polyprefix.adapters.adapted import AdaptedModel
 from polyprefix.adapters.formats.windows import warn_of_window
 from polyprefix.atomic import output_errors, write_text, writing
 from polyprefix.errors import AdapterError
-from polyprefix.methods.soft_prompt import PromptTable
+from polyprefix.methods.soft_prompt import EncodedPrompt, PromptTable
 
 TENSOR, USAGE = "prompt_embeds.pt", "prompt_embeds.json"
 
@@ -29,13 +29,13 @@ def to_prompt_embeds(model: AdaptedModel, path: str | Path) -> Path:
         AdapterError: if the adapter is no soft prompt.
         OutputError: if the folder cannot be written.
     """
-    if not isinstance(model.adapter, PromptTable):
+    if not isinstance(model.adapter, PromptTable | EncodedPrompt):
         raise AdapterError(
             f"'{model.method.name}' cannot be exported as prompt embeddings: only a soft prompt is embeddings; "
             "train one, or export to peft"
         )
     folder = Path(path)
-    prompt = model.adapter.table.detach()[0].to(model.hook.dtype).cpu().contiguous().clone()
+    prompt = model.adapter.tensors()["table"][0].to(model.hook.dtype).cpu().contiguous().clone()
     warn_of_window(model.hook, prompt.shape[0], "vLLM")
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
