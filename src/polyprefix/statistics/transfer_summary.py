@@ -14,11 +14,13 @@ from typing import Literal
 import numpy as np
 
 from polyprefix.config import ENGLISH
+from polyprefix.errors import OutputError
 from polyprefix.scoring.bootstrap import Floats
 from polyprefix.statistics.comparisons import PairedComparison, adjusted
 from polyprefix.statistics.contrasts import Contrast, contrasts, language_contrasts, score_interval, tested, weights
 from polyprefix.statistics.effects import cohens_h
-from polyprefix.statistics.transfer import LanguageMean, TransferMatrix, mean_over_languages
+from polyprefix.statistics.settings import Setting
+from polyprefix.statistics.transfer import LanguageMean, TransferMatrix, mean_over_languages, transfer_matrices
 from polyprefix.statistics.variance import MeanSquare, Variance, Variances, influence, mean_language_variance
 from polyprefix.types import Score
 
@@ -145,6 +147,14 @@ def summarise(matrix: TransferMatrix, reference: str = ENGLISH) -> Transfer:
     known = reference if reference in matrix.sources else None
     cells = _cells(matrix, known)
     return Transfer(matrix, known, cells, _by_source(matrix, known), _by_target(matrix, known, cells), _pairs(matrix))
+
+
+def transfers(setting: Setting) -> tuple[Transfer, ...]:
+    """Every transfer matrix of a setting with all of its figures; none where its systems have no example in common."""
+    try:
+        return tuple(map(summarise, transfer_matrices(setting)))
+    except OutputError:
+        return ()
 
 
 def _cells(matrix: TransferMatrix, reference: str | None) -> tuple[TransferCell, ...]:
