@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +46,8 @@ class TransferMatrix:
     """Its name, with the settings that distinguish it from other matrices of the method."""
     answers: Answers = field(compare=False, repr=False)
     """Its systems are the codes of the source languages, English first."""
+    config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Settings of its first run."""
     base: Mapping[str, float] = field(default_factory=dict)
     """Language -> score of the base model, where it was run."""
     notes: tuple[str, ...] = ()
@@ -170,8 +173,8 @@ def _matrix(setting: Setting, method: str, systems: Mapping[str, str]) -> Transf
         answers.present[codes], answers.ids,
     )  # fmt: skip
     return TransferMatrix(
-        setting.task, setting.model, setting.shots, setting.metric, method, ordered, _base(setting),
-        (note,) if lacking else (),
+        setting.task, setting.model, setting.shots, setting.metric, method, ordered,
+        setting.runs.at[setting.systems[systems[complete[0]]][0], "config"], _base(setting), (note,) if lacking else (),
     )  # fmt: skip
 
 
