@@ -45,14 +45,15 @@ class Vectors:
         columns = np.char.startswith(self.names[1], PREFIXES[kind])
         data = self.uriel.data[1][:, columns].max(axis=2)
         data = np.where(data < 0, np.nan, data)
-        return np.array([self._fullest(data, code) for code in codes])
+        english = ~np.isnan(data[self.rows[1]["eng"]])
+        return np.array([self._own_or_of_macrolanguage(data, code, english) for code in codes])
 
-    def _fullest(self, data: np.ndarray, code: str) -> np.ndarray:
-        """The features of the code, or of its macrolanguage where that has more."""
+    def _own_or_of_macrolanguage(self, data: np.ndarray, code: str, english: np.ndarray) -> np.ndarray:
+        """As in the table: the first code that shares enough features with English."""
         names = PREFERRED_URIEL_CODES.get(code, (code, URIEL_CODES.get(code, code)))
-        known = [data[self.rows[1][name]] for name in names if name in self.rows[1]]
-        empty = np.full(data.shape[1], np.nan)
-        return max(known, key=lambda row: int((~np.isnan(row)).sum()), default=empty)
+        known = (data[self.rows[1][name]] for name in names if name in self.rows[1])
+        enough = (row for row in known if (~np.isnan(row) & english).sum() >= MIN_SHARED or code == "eng")
+        return next(enough, np.full(data.shape[1], np.nan))
 
 
 def angle(a: np.ndarray, b: np.ndarray, fewest: int) -> int:

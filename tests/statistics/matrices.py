@@ -51,14 +51,15 @@ def write_matrix(
     model: str = "tiny-a", sources: Sequence[str] = SOURCES, targets: Sequence[str] = TARGETS, base: float | None = 0.3,
 ) -> Path:  # fmt: skip
     """The runs of a matrix as a study writes them: disjoint items, and the base model where it is asked for."""
+    name = Path(task).name
     trained = [(source, seed, true[row]) for row, source in enumerate(sources) for seed in seeds]
     for source, seed, shares in trained:
-        _write(out, f"{task}-{method}-{source}-s{seed}", targets, shares, n, {
+        _write(out, f"{name}-{method}-{source}-s{seed}", targets, shares, n, {
             "model": model, "task": task, "method": {"name": method}, "source_languages": [source], "seed": seed,
             "train": {"epochs": 4}, "languages": list(targets), "eval_ids": "disjoint", "eval_size": n,
         })  # fmt: skip
-    if base is not None and not (out / f"{task}-none-s0").exists():
-        _write(out, f"{task}-none-s0", targets, np.full(len(targets), base), n, {
+    if base is not None and not (out / f"{name}-none-s0").exists():
+        _write(out, f"{name}-none-s0", targets, np.full(len(targets), base), n, {
             "model": model, "task": task, "method": {"name": "none"}, "source_languages": [], "seed": 0,
             "train": {"epochs": 0, "steps": 0}, "languages": list(targets), "eval_ids": "disjoint", "eval_size": n,
         })  # fmt: skip

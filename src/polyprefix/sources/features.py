@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -136,7 +137,7 @@ def feature_table(sources: Sequence[str], targets: Sequence[str], facts: Facts) 
 
 
 def read_facts(
-    task: Task, sources: Iterable[str], targets: Iterable[str], *, hub: Source | None = None, tokenizer: Any = None,
+    task: Task, sources: Iterable[str], targets: Iterable[str], *, hub: Path | None = None, tokenizer: Any = None,
     base: Mapping[str, float] | None = None,
 ) -> Facts:  # fmt: skip
     """What a task's data says of languages: training examples, and a tokenizer on its texts, without their answers.
@@ -145,11 +146,11 @@ def read_facts(
     machine is passed over and named.
 
     Args:
-        hub: where rows come from.
+        hub: a local mirror of the Hub.
         tokenizer: of the model at hand; None counts no tokens.
         base: language -> zero-shot score of the base model.
     """
-    source = Source(hub.hub if hub else None)
+    source = Source(hub)
     rows: dict[str, int] = {}
     texts: dict[str, TextFacts] = {}
     missing: dict[str, str] = {}

@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from polyprefix.config import ENGLISH
+from polyprefix.config import DEFAULT_PROTOCOL, ENGLISH
 from polyprefix.errors import ConfigError, UserError
 from polyprefix.results.table import ResultsTable
-from polyprefix.sources.features import feature_table, read_facts
+from polyprefix.sources.features import Facts, feature_table, read_facts
 from polyprefix.sources.ranker import ALL_NAMES, Observed, Penalty, Ranker, Sums, fit
 from polyprefix.sources.validation import Figures, Learner, Validation, validate, variants
 from polyprefix.statistics.settings import read_settings
 from polyprefix.statistics.transfer import LanguageMean, TransferMatrix, transfer_matrices
 from polyprefix.tasks import registry
-from polyprefix.tasks.base import Source
 
 SHIPPED = "ranker.json"
 """In this folder; made by tools/make_source_ranker.py."""
@@ -93,16 +92,13 @@ def observe(table: ResultsTable, hub: Path | None = None) -> tuple[list[Observed
 
 
 def _observed(matrix: TransferMatrix, hub: Path | None) -> tuple[Observed, list[str]]:
-    notes = []
+    facts, notes = Facts(base=matrix.base), list[str]()
     try:
+        task = registry.get(str(matrix.config["task"]), str(matrix.config.get("protocol", DEFAULT_PROTOCOL)))
         tokenizer = tokenizer_of(str(matrix.config["model"]))
-    except UserError as error:
-        tokenizer = None
-        notes.append(f"no tokens were counted: {error}")
-    task = registry.get(str(matrix.config["task"]), str(matrix.config.get("protocol", "default")))
-    facts = read_facts(
-        task, matrix.sources, matrix.targets, hub=Source(hub), tokenizer=tokenizer, base=matrix.base,
-    )  # fmt: skip
+        facts = read_facts(task, matrix.sources, matrix.targets, hub=hub, tokenizer=tokenizer, base=matrix.base)
+    except UserError as error:  # the task or the model of somebody else's runs
+        notes.append(f"{matrix.task}, {matrix.model}: no texts were read, {error}")
     return Observed(matrix, feature_table(matrix.sources, matrix.targets, facts)), [*notes, *facts.notes]
 
 

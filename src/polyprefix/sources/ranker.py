@@ -142,16 +142,14 @@ def fit(
     variants: Collection[str],
     without: Collection[str] = (),
     unseen: Collection[str] = (),
-    penalties: Mapping[str, Penalty] | None = None,
 ) -> Ranker:
     """Fit on the cells of some matrices.
 
     Args:
         observed: with one cell at least.
-        variants: what may be known of candidates.
+        variants: what may be known of candidates; the penalty of each is that with the least error when each target is left out in turn.
         without: languages that are no target and no source of the fit.
         unseen: languages that are no source of it.
-        penalties: of the variants; None chooses those with the least error when each target is left out in turn.
     """
     cells = [cell for one in observed for cell in cells_of(one, without, unseen)]
     means, scales = _moments(np.concatenate([x for _, x, _ in cells]))
@@ -162,7 +160,7 @@ def fit(
         one = Sums(z.T @ z, z.T @ y, float(y @ y), len(y))
         parts[target] = one if target not in parts else parts[target].plus(one)
     total = reduce(Sums.plus, parts.values())
-    chosen = penalties or {variant: _penalty(total, parts, variant) for variant in variants}
+    chosen = {variant: _penalty(total, parts, variant) for variant in variants}
     return Ranker(means, scales, total, chosen, _measured(observed, without, unseen))
 
 

@@ -22,7 +22,7 @@ from polyprefix.sources.ranker import VARIANTS
 from polyprefix.sources.validation import BASELINES, Figures
 from polyprefix.statistics.contrasts import normal_quantile
 from polyprefix.tasks import registry
-from polyprefix.tasks.base import Source, Task
+from polyprefix.tasks.base import Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,7 +184,7 @@ def rank_sources(
     wanted = find_each(targets, "targets")
     tokenizer = None if model is None else tokenizer_of(model)
     base = {} if table is None else _base_scores(table, known, model)
-    facts = read_facts(known, codes, wanted, hub=Source(mirror), tokenizer=tokenizer, base=base)
+    facts = read_facts(known, codes, wanted, hub=mirror, tokenizer=tokenizer, base=base)
     variant = _variant(trained, facts, codes)
     ranked = tuple(_ranked(trained, variant, target, codes, facts, own) for target in wanted)
     return SourceRanking(known.info.name, model, variant, ranked, trained, (*notes, *facts.notes))

@@ -21,7 +21,7 @@ from polyprefix.config import ENGLISH
 from polyprefix.languages.distances import between
 from polyprefix.scoring.bootstrap import Floats
 from polyprefix.sources.features import FEATURES, NAMES
-from polyprefix.sources.ranker import VARIANTS, Observed, Ranker, fit
+from polyprefix.sources.ranker import VARIANTS, Observed, fit
 from polyprefix.statistics.transfer import LanguageMean, mean_over_languages
 
 FIRST = 3
@@ -106,10 +106,7 @@ def ranking_of_new(variant: str) -> Learner:
 
     def learned(observed: Sequence[Observed], left_out: str) -> Preference:
         sources = sorted({source for one in observed for source in one.matrix.sources})
-        penalties = fit(observed, [variant], {left_out}).penalties
-        rankers: dict[str, Ranker] = {
-            code: fit(observed, [variant], {left_out}, {code}, penalties) for code in sources if code != left_out
-        }
+        rankers = {code: fit(observed, [variant], {left_out}, {code}) for code in sources if code != left_out}
 
         def preference(one: Observed, target: int) -> Floats:
             found = np.full(len(one.matrix.sources), -np.inf)
