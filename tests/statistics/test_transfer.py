@@ -160,3 +160,25 @@ def small_mixture(tmp_path: Path) -> Path:
     for sources in (["eng_Latn"], ["eng_Latn", "hin_Deva"]):
         write_cell(tmp_path, ["eng_Latn", "hin_Deva", "fra_Latn"], source_languages=sources)
     return tmp_path
+
+
+def test_intervals_of_sources_cover_the_truth() -> None:
+    """Of their averages and of their differences to English, with two seeds that move a source in all targets; no difference has the t of
+    one degree of freedom."""
+    true, inside, total = truth(RNG(6), 5, 11, spread=0.05), np.zeros(2), 0
+    for seed in range(50):
+        rng = RNG(seed)
+        moved = [np.clip(true + rng.normal(0, 0.04, (5, 1)), 0, 1) for _ in range(2)]
+        parts = [drawn(rng, one, n=30, seeds=1).answers.values for one in moved]
+        matrix = drawn(rng, true, n=30, seeds=2)
+        answers = replace(matrix.answers, values=np.concatenate(parts, axis=1))
+        for source in summarise(replace(matrix, answers=answers)).by_source:
+            mean, english = (true[row, 5:].mean() for row in (SOURCES.index(source.source), 0))
+            low, high = source.score.ci95
+            inside[0] += low <= mean <= high
+            if source.difference:
+                low, high = source.difference.difference.ci95
+                inside[1] += low <= mean - english <= high
+                assert high - low < 0.3
+            total += 1
+    assert inside[0] / total >= 0.93 and inside[1] / (total * 4 / 5) >= 0.93

@@ -21,7 +21,7 @@ from polyprefix.statistics.contrasts import Contrast, contrasts, language_contra
 from polyprefix.statistics.effects import cohens_h
 from polyprefix.statistics.settings import Setting
 from polyprefix.statistics.transfer import LanguageMean, TransferMatrix, mean_over_languages, transfer_matrices
-from polyprefix.statistics.variance import MeanSquare, Variance, Variances, influence, mean_language_variance
+from polyprefix.statistics.variance import MeanSquare, Variances, influence, mean_language_variance
 from polyprefix.types import Score
 
 MARGIN = 0.05
@@ -191,8 +191,8 @@ def _compared(
 
 
 def _by_source(matrix: TransferMatrix, reference: str | None) -> tuple[SourceSummary, ...]:
-    answers, columns, variances = matrix.answers, matrix.others, Variances(matrix.answers)
-    count = len(matrix.sources)
+    answers, columns, count = matrix.answers, matrix.others, len(matrix.sources)
+    variances = Variances(answers, alike=True)
     scores = contrasts(answers, [weights(answers, m, columns) for m in range(count)], variances)
     differences: dict[int, PairedComparison] = {}
     if reference is not None:
@@ -252,10 +252,10 @@ def _pairs(matrix: TransferMatrix) -> tuple[LanguagePair, ...]:
     place = {code: t for t, code in enumerate(matrix.targets)}
     rows = [(m, place[code]) for m, code in enumerate(matrix.sources) if code in place]
     both = [(*a, *b) for a, b in combinations(rows, 2)]
-    raw = _pair_contrasts(matrix, both, net=False)
+    raw = _of_pairs(matrix, [_pair_weights(matrix, pair, net=False) for pair in both])
     net: list[PairedComparison | None] = [None] * len(both)
     if len(matrix.sources) > 2:
-        found = _pair_contrasts(matrix, both, net=True)
+        found = _of_pairs(matrix, [_pair_weights(matrix, pair, net=True) for pair in both])
         net = [
             replace(_compared(matrix, m, k, [s, t], one, "net"), score=float(matrix.scores[m, t]), baseline_score=float(matrix.scores[k, s]))
             for (m, s, k, t), one in zip(both, found, strict=True)
@@ -268,35 +268,38 @@ def _pairs(matrix: TransferMatrix) -> tuple[LanguagePair, ...]:
     return tuple(sorted(pairs, key=lambda one: -abs((one.net or one).difference.value)))
 
 
-def _pair_contrasts(matrix: TransferMatrix, pairs: Sequence[tuple[int, int, int, int]], *, net: bool) -> list[Contrast]:
-    """`forth - back` of each pair; what seeds do is the mean over pairs, as over languages in `mean_language_variance`.
+def _pair_weights(matrix: TransferMatrix, pair: tuple[int, int, int, int], *, net: bool) -> Floats:
+    """Of `forth - back`, `[N, T]`.
 
     Args:
-        pairs: source a, its column, source b, its column.
+        pair: source a, its column, source b, its column.
         net: whether the mean of all other sources is taken off each target.
     """
+    m, s, k, t = pair
+    found = np.zeros_like(matrix.scores)
+    found[m, t], found[k, s] = 1.0, -1.0
+    if net:
+        rest = [u for u in range(len(matrix.sources)) if u not in (m, k)]
+        found[rest, t], found[rest, s] = -1 / len(rest), 1 / len(rest)
+    return found
+
+
+def _of_pairs(matrix: TransferMatrix, weights_KNT: Sequence[Floats]) -> list[Contrast]:
+    """Contrasts of pairs; what seeds do is the mean over all of them, as over languages in `mean_language_variance`."""
     answers = matrix.answers
-    tables, values, counts = [], [], []
-    for m, s, k, t in pairs:
-        weights_NT = np.zeros_like(matrix.scores)
-        weights_NT[m, t], weights_NT[k, s] = 1.0, -1.0
-        if net:
-            rest = [u for u in range(len(matrix.sources)) if u not in (m, k)]
-            weights_NT[rest, t], weights_NT[rest, s] = -1 / len(rest), 1 / len(rest)
-        nothing = np.zeros((len(answers.seeds), answers.present.shape[1]))
-        used = np.flatnonzero(weights_NT.any(axis=1))
-        tables.append(sum((influence(answers, int(u), weights_NT[u]) for u in used), start=nothing))
-        values.append(float(np.sum(weights_NT * answers.scores)))
-        counts.append(int(answers.present[[s, t]].any(axis=0).sum()))
-    if not pairs:
-        return []
-    several = len(answers.seeds) > 1
-    return [
-        tested(value, count, _with_ids(variance, count), several)
-        for value, count, variance in zip(values, counts, mean_language_variance(tables), strict=True)
+    nothing = np.zeros((len(answers.seeds), answers.present.shape[1]))
+    tables = [
+        sum((influence(answers, int(m), weights_NT[m]) for m in np.flatnonzero(weights_NT.any(axis=1))), start=nothing)
+        for weights_NT in weights_KNT
     ]
-
-
-def _with_ids(variance: Variance, count: int) -> Variance:
-    """With the degrees of freedom of the ids that the two languages have: those of other languages show nothing."""
-    return replace(variance, ids=MeanSquare(variance.ids.value, max(1, count - 2)), count=count)
+    variances = mean_language_variance(tables) if tables else []
+    found = []
+    for weights_NT, variance in zip(weights_KNT, variances, strict=True):
+        columns = weights_NT.any(axis=0)
+        ids = int(answers.present[columns].any(axis=0).sum())
+        n = int(answers.counts[columns].sum())
+        free = max(1, min(ids - 1, n - int(columns.sum())))
+        counted = replace(variance, ids=MeanSquare(variance.ids.value, free), count=ids)
+        value = float(np.sum(weights_NT * answers.scores))
+        found.append(tested(value, n, counted, len(answers.seeds) > 1))
+    return found
