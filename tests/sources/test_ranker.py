@@ -136,7 +136,7 @@ def test_where_relatives_help_the_ranker_is_better_than_english_and_says_so() ->
         assert ranker.gain.ci95[0] > 0 and ranker.minus["English"].value == pytest.approx(ranker.gain.value)
     known = found.validation.known
     assert known[f"ranker: {LANGUAGES}"].ndcg.value > known["English"].ndcg.value
-    text = advice(known[f"ranker: {LANGUAGES}"], {name: known[name] for name in BASELINES}, found.validation.targets)
+    text = advice(known[f"ranker: {LANGUAGES}"], {name: known[name] for name in BASELINES}, 23, "Hindi")
     assert text.startswith("The first choice was better than English")
 
 
@@ -145,7 +145,7 @@ def test_where_nothing_helps_the_command_says_take_english() -> None:
     for seed in range(8):
         known = validate([observed(seed, by_nothing(RNG(seed)))], new=False).known
         figures = known[f"ranker: {LANGUAGES}"]
-        said.append(advice(figures, {name: known[name] for name in BASELINES}, 23))
+        said.append(advice(figures, {name: known[name] for name in BASELINES}, 23, "Hindi"))
     assert sum("not significantly better than English" in text for text in said) >= 7
     assert sum("Take English unless" in text for text in said) >= 6
 

@@ -82,7 +82,10 @@ class SourceRanking:
                 "The ranking was not validated: there is no English among the sources of its matrices to compare with."
             )
         known = {name: one for name, one in validation.known.items() if name in BASELINES}
-        return advice(figures, known, validation.targets)
+        measured = self.fitted.ranker.measured
+        return advice(
+            figures, known, validation.targets, languages.get(max(measured, key=lambda code: measured[code])).name
+        )
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a target and candidate, with every feature; what is not known is empty."""
@@ -106,8 +109,12 @@ class SourceRanking:
         return str(self.to_pandas().to_html(index=False, float_format="{:.3f}".format))
 
 
-def advice(figures: Figures, baselines: Mapping[str, Figures], targets: int) -> str:
-    """Whether a ranker's first choice is better than what needs no ranker; every figure is that of the validation."""
+def advice(figures: Figures, baselines: Mapping[str, Figures], targets: int, average: str) -> str:
+    """Whether a ranker's first choice is better than what needs no ranker; every figure is that of the validation.
+
+    Args:
+        average: the name of the source that is the best on average.
+    """
     best = max(baselines, key=lambda name: baselines[name].gain.value)
     against = figures.minus.get(best)
     ours = f"{_points(figures.gain.value)} points {_interval(figures.gain.ci95)}"
@@ -115,23 +122,23 @@ def advice(figures: Figures, baselines: Mapping[str, Figures], targets: int) -> 
     if figures.gain.ci95[0] <= 0:
         better = [name for name, one in baselines.items() if one.gain.ci95[0] > 0]
         other = (
-            f"; {_named(best)} is ({_points(baselines[best].gain.value)} {_interval(baselines[best].gain.ci95)})"
+            f"; {_named(best, average)} is ({_points(baselines[best].gain.value)} {_interval(baselines[best].gain.ci95)})"
             if better
             else ""
         )
-        take = _named(best) if better else "English"
+        take = _named(best, average) if better else "English"
         return f"The first choice was not significantly better than English: {ours} {over}{other}. Take {take} unless you can measure."
     if against is None or best == "English" or against.ci95[0] > 0:
         return f"The first choice was better than English: {ours} {over}, and better than every baseline."
     return (
-        f"The first choice was better than English: {ours} {over}, but not significantly better than {_named(best)} "
+        f"The first choice was better than English: {ours} {over}, but not significantly better than {_named(best, average)} "
         f"({_points(against.value)} {_interval(against.ci95)})."
     )
 
 
-def _named(baseline: str) -> str:
+def _named(baseline: str, average: str) -> str:
     words = {"same family": "a source of the same family", "nearest": "the nearest source", "most data": "the source with the most data",
-             "best on average": "the source that is the best on average"}  # fmt: skip
+             "best on average": f"the source that is the best on average, {average}"}  # fmt: skip
     return words.get(baseline, baseline)
 
 
