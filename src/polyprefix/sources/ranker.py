@@ -176,12 +176,15 @@ def cells_of(
     """
     matrix = one.matrix
     rows, columns = _kept(matrix, without, unseen)
+    centred, there = _centred(matrix, rows, columns)
+    sums, counts = centred.sum(axis=1), there.sum(axis=1)
     found = []
     for t in np.flatnonzero(columns):
-        here = rows & matrix.candidates[:, t]
+        here = there[:, t]
         if here.sum() > 1:
-            own = _means_of_sources(matrix, rows, columns & (np.arange(len(columns)) != t))[:, None]
-            x = np.concatenate([one.features[:, t], own], axis=1)[here]
+            others = (sums - centred[:, t])[here] / np.maximum(1, counts[here] - 1)
+            own = np.where(counts[here] > 1, others, np.nan)[:, None]
+            x = np.concatenate([one.features[here, t], own], axis=1)
             found.append((matrix.targets[t], x, matrix.scores[here, t]))
     return found
 
@@ -191,24 +194,23 @@ def _kept(matrix: TransferMatrix, without: Collection[str], unseen: Collection[s
     return rows, np.array([target not in without for target in matrix.targets])
 
 
-def _means_of_sources(matrix: TransferMatrix, rows: Bools, columns: Bools) -> Floats:
-    """Mean of each source over some targets, less that of all sources in each target, itself left out, `[N]`; NaN of sources left out."""
+def _centred(matrix: TransferMatrix, rows: Bools, columns: Bools) -> tuple[Floats, Bools]:
+    """Scores less the mean of all sources in the target, `[N, T]`, 0 outside of some sources and targets and in a source itself; and where
+    they are."""
     there = matrix.candidates & rows[:, None] & columns[None]
-    scores = np.where(there, matrix.scores, np.nan)
-    with np.errstate(all="ignore"):
-        centred = scores - np.nansum(scores, axis=0) / np.maximum(1, there.sum(axis=0))
-        found: Floats = np.nansum(centred, axis=1) / there.sum(axis=1)
-    return np.where(rows & there.any(axis=1), found, np.nan)
+    scores = np.where(there, matrix.scores, 0.0)
+    found: Floats = np.where(there, scores - scores.sum(axis=0) / np.maximum(1, there.sum(axis=0)), 0.0)
+    return found, there
 
 
 def _measured(observed: Sequence[Observed], without: Collection[str], unseen: Collection[str]) -> dict[str, float]:
     """The mean over matrices of each source's mean."""
     found: dict[str, list[float]] = {}
     for one in observed:
-        values = _means_of_sources(one.matrix, *_kept(one.matrix, without, unseen))
-        for source, value in zip(one.matrix.sources, values, strict=True):
-            if not np.isnan(value):
-                found.setdefault(source, []).append(float(value))
+        centred, there = _centred(one.matrix, *_kept(one.matrix, without, unseen))
+        for source, total, count in zip(one.matrix.sources, centred.sum(axis=1), there.sum(axis=1), strict=True):
+            if count:
+                found.setdefault(source, []).append(float(total / count))
     return {source: float(np.mean(values)) for source, values in found.items()}
 
 

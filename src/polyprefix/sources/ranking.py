@@ -236,7 +236,7 @@ def _base_scores(table: ResultsTable, task: Task, model: str | None) -> dict[str
     mine = [
         {code: scores[run.metric].value for code, scores in run.scores.items()}
         for run in runs.itertuples()
-        if run.config["task"] == task.info.name and run.config["model"] == model
+        if run.config["task"] == registry.reference(task)["task"] and run.config["model"] == model
     ]
     return max(mine, key=len, default={})
 
