@@ -160,7 +160,7 @@ def test_several_sources_at_once_are_no_row_of_a_matrix(tmp_path: Path) -> None:
     for share, sources, targets in (
         (0.2, codes[:1], []),
         (0.4, codes[1:2], []),
-        (0.9, codes[:2], []),
+        (0.9, [codes[2], codes[0]], []),
         (0.9, codes[:1], codes[2:]),
     ):
         more = {"target_languages": targets, "target_size": 5} if targets else {}
