@@ -35,7 +35,7 @@ FLOORS = (
     {"tasks", "text", "methods", "adapters", "scoring", "calibration", "results"},
     {"engine", "training", "evaluation", "statistics"},
     {"report"},
-    {"recipe", "prediction", "doctor", "listing", "api"},
+    {"recipe", "prediction", "doctor", "listing", "sources", "api"},
     {"study"},
     {"cli", "__main__", "testing"},
 )

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from polyprefix.models.wrap import wrap_model
     from polyprefix.prediction import Predictor
     from polyprefix.results.table import ResultsTable
+    from polyprefix.sources.ranking import SourceRanking, rank_sources
     from polyprefix.statistics.comparisons import Comparison
     from polyprefix.tasks._frames import Task
     from polyprefix.tasks.base import Source
@@ -47,6 +48,7 @@ _HOMES = {
     "RunConfig": "config",
     "SoftPrompt": "methods.soft_prompt",
     "Source": "tasks.base",
+    "SourceRanking": "sources.ranking",
     "Task": "tasks._frames",
     "TrainingRecord": "api.training",
     "attach": "adapters.adapted",
@@ -58,6 +60,7 @@ _HOMES = {
     "load_model": "models.load",
     "load_results": "api.comparison",
     "load_task": "api.loading",
+    "rank_sources": "sources.ranking",
     "run": "api.running",
     "save_adapter": "adapters.files",
     "to_peft": "adapters.formats",
@@ -80,6 +83,7 @@ __all__ = [
     "RunConfig",
     "SoftPrompt",
     "Source",
+    "SourceRanking",
     "Task",
     "TrainingRecord",
     "attach",
@@ -91,6 +95,7 @@ __all__ = [
     "load_model",
     "load_results",
     "load_task",
+    "rank_sources",
     "run",
     "save_adapter",
     "to_peft",

@@ -104,6 +104,27 @@ def load_model(
     return BaseModel(name, model, tokenizer, identify(name, revision, model, _weight_files(place, options)))
 
 
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model, without its weights; left-padding.
+
+    Args:
+        name: as `load_model`.
+
+    Raises:
+        ModelError: if the model cannot be found, or its tokenizer cannot be read.
+        OutputError: if a GGUF file has to be converted and the cache cannot be written.
+    """
+    place = locate(name)
+    if place.kind == "folder":
+        check_folder(name, Path(place.where), allow_pickle=False)
+    options = {"trust_remote_code": False} | (
+        {} if place.kind == "hub" and hub_answers() else {"local_files_only": True}
+    )
+    with quiet_transformers(), _explained(name):
+        tokenizer: PreTrainedTokenizerBase = _tokenizer(place, options)
+    return tokenizer
+
+
 def _weight_files(place: Place, options: dict[str, Any]) -> list[Path]:
     """The safetensors files of a model on this machine; none where its weights come otherwise."""
     if place.kind != "hub":

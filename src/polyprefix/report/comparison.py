@@ -15,6 +15,7 @@ from rich.text import Text
 
 from polyprefix import languages
 from polyprefix.config import ENGLISH
+from polyprefix.report import transfer
 from polyprefix.report.format import ABSENT, interval, p_value, percent, signed
 from polyprefix.report.view import marked
 from polyprefix.results.origins import origins_told
@@ -23,6 +24,7 @@ from polyprefix.statistics.contrasts import Contrast
 from polyprefix.statistics.mixed import MixedModel
 from polyprefix.statistics.ranks import Rank
 from polyprefix.statistics.regression import Regression
+from polyprefix.statistics.transfer_summary import Transfer, transfers
 
 WIDE = 104
 NAME, CELL = 24, 10
@@ -44,13 +46,18 @@ def render(comparison: Comparison, console: Console) -> None:
         )
         lines = [f"Test texts: {told}"] if told else []
         _print_lines(console, [*lines, *(f"Note: {note}" for note in setting.notes)])
+    transfer.render(_transfers(comparison), console)
     _print_lines(console, ["", *_legend(comparison)])
 
 
 def as_dict(comparison: Comparison) -> dict[str, Any]:
     """All of a comparison in dictionaries, lists, strings and numbers."""
     values: dict[str, Any] = _plain(comparison)
-    return values
+    return {**values, "transfer": transfer.as_dicts(_transfers(comparison))}
+
+
+def _transfers(comparison: Comparison) -> list[Transfer]:
+    return [one for setting in comparison.settings for one in transfers(setting.setting)]
 
 
 def _plain(value: Any) -> Any:

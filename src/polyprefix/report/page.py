@@ -28,6 +28,7 @@ from polyprefix.report.charts.averages import SHOWN_GROUPS
 from polyprefix.report.examples import examples
 from polyprefix.report.findings import finding, overall
 from polyprefix.report.grid import Grid
+from polyprefix.report.transfer import sentence, summary_tables
 from polyprefix.report.view import Cell, View, marked, training_note
 from polyprefix.results.table import flatten
 from polyprefix.statistics.calibration import LEVELS, LanguageCalibration, LevelCalibration, SystemCalibration
@@ -97,7 +98,7 @@ def _environment() -> Environment:
     for helper in (
         figures.percent, figures.signed, figures.interval, figures.p_value, duration, figures.costs, figures.trained_share,
         shade, limits, reach,
-        group_names, across_seeds, facts, settings, by_level, by_language,
+        group_names, across_seeds, facts, settings, by_level, by_language, sentence, summary_tables,
     ):  # fmt: skip
         environment.globals[helper.__name__] = helper
     environment.tests["match_prefix"] = lambda name, prefix: name.startswith(prefix + "-")

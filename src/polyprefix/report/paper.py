@@ -13,6 +13,8 @@ from polyprefix.report.charts import paper_charts
 from polyprefix.report.findings import finding, overall
 from polyprefix.report.grid import Grid
 from polyprefix.report.tables import as_latex, as_list, as_markdown, document, paper_tables, scores_frame
+from polyprefix.report.transfer import sentence, transfer_frame
+from polyprefix.report.transfer import tables as transfer_tables
 
 FIGURES: Mapping[str, Callable[[str], bytes]] = {
     "svg": lambda drawing: drawing.encode(),
@@ -54,15 +56,20 @@ def _contents(grid: Grid, form: str) -> Iterable[tuple[str, str | bytes]]:
         for chart in paper_charts(grid, overall(grid)):
             yield f"{chart.name}.{form}", FIGURES[form](vega.on_paper(vega.svg(chart)))
         return
+    matrices = [one for view in grid.views for one in view.transfer]
     if form == "csv":
         yield "scores.csv", scores_frame(grid).to_csv(index=False, lineterminator="\n")
+        if matrices:
+            yield "transfer.csv", transfer_frame(matrices).to_csv(index=False, lineterminator="\n")
         return
-    tables = [*paper_tables(grid), *filter(None, map(answers_table, grid.views))]
+    of_transfer = [table for one in matrices for table in transfer_tables(one)]
+    tables = [*paper_tables(grid), *of_transfer, *filter(None, map(answers_table, grid.views))]
     if form == "md":
         left_out = (f"{view.task}, {view.model}: {one}" for view in grid.views for one in view.left_out)
         lists = {"Missing or failed": grid.missing, "Left out of averages and differences": tuple(left_out)}
         parts = (
             " ".join(finding(grid, overall(grid))),
+            *map(sentence, matrices),
             *map(as_markdown, tables),
             *starmap(as_list, lists.items()),
         )

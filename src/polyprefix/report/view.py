@@ -17,6 +17,7 @@ from polyprefix.statistics.comparisons import PairedComparison, SettingCompariso
 from polyprefix.statistics.contrasts import Contrast
 from polyprefix.statistics.seeds import scores_over_seeds
 from polyprefix.statistics.settings import Setting
+from polyprefix.statistics.transfer_summary import Transfer, transfers
 from polyprefix.statistics.verdicts import SystemVerdicts, setting_verdicts
 from polyprefix.types import Score
 
@@ -159,6 +160,11 @@ class View:
     def calibrated(self) -> Mapping[str, SystemCalibration]:
         """Method -> raw and batch-calibrated figures, of methods whose answers are chosen labels."""
         return {one.system: one for one in setting_calibrations(self.setting, "batch")}
+
+    @cached_property
+    def transfer(self) -> tuple[Transfer, ...]:
+        """One matrix for each method that was trained in several single source languages."""
+        return transfers(self.setting)
 
     def verdicts(self, method: str) -> SystemVerdicts | None:
         """Verdicts on a method against the base model and chance; None where nothing is common or known."""

@@ -138,8 +138,13 @@ def mean_language_variance(columns: list[Floats]) -> list[Variance]:
 class Variances:
     """Of contrasts of the same answers; what seeds and ids do to a system is computed once for each choice of languages."""
 
-    def __init__(self, answers: Answers) -> None:
-        self._answers = answers
+    def __init__(self, answers: Answers, *, alike: bool = False) -> None:
+        """
+        Args:
+            alike: whether seeds are known to do the same to all systems, such as runs of one method in several source languages; a
+                contrast's own variance over seeds then never counts alone.
+        """
+        self._answers, self._alike = answers, alike
         self._tables: dict[tuple[int, bytes], Floats] = {}
         self._within: dict[tuple[bytes, float, float], MeanSquare] = {}
 
@@ -164,7 +169,7 @@ class Variances:
         if not np.allclose(weights_ML[moved], shares[:, None] * top):
             return own  # other languages of each system: no other system shows what seeds do to this sum
         means_SK = np.stack([self._table(m, top).mean(axis=1) for m in moved], axis=1)
-        value, degrees, pooled = seed_mean_square(means_SK, shares)
+        value, degrees, pooled = seed_mean_square(means_SK, shares, alike=self._alike)
         between = MeanSquare(float(value), float(degrees))
         return replace(own, between=between, within=self._of_all(top, moved, shares) if pooled else own.within)
 
@@ -183,7 +188,7 @@ class Variances:
         return self._tables[key]
 
 
-def seed_mean_square(means: Floats, shares_K: Floats) -> tuple[Floats, Floats, Bools]:
+def seed_mean_square(means: Floats, shares_K: Floats, *, alike: bool = False) -> tuple[Floats, Floats, Bools]:
     """Variance over seeds of the mean over seeds of a weighted sum of systems, chance within seeds included.
 
     All systems show `b mean + (a - b / K) own`, where a and b are the sum of squared weights and the squared sum, `mean` is
@@ -194,6 +199,7 @@ def seed_mean_square(means: Floats, shares_K: Floats) -> tuple[Floats, Floats, B
     Args:
         means: of each seed and system, `[..., S, K]`.
         shares_K: what each system counts.
+        alike: as `Variances`.
 
     Returns:
         The variance, its degrees of freedom, and whether it is that of all systems, each `[...]`.
@@ -202,7 +208,7 @@ def seed_mean_square(means: Floats, shares_K: Floats) -> tuple[Floats, Floats, B
     f, a, b = S - 1, float(np.sum(shares_K**2)), float(np.sum(shares_K)) ** 2
     b = 0.0 if b < NEGLIGIBLE else b
     pooled, pooled_degrees = _of_all_systems(means, a, b)
-    if K == 1:
+    if K == 1 or alike:
         return pooled, pooled_degrees, np.ones(pooled.shape, dtype=bool)
     if b > 0:
         alone = (means @ shares_K).var(axis=-1, ddof=1) / S

@@ -12,6 +12,7 @@ from polyprefix.report.charts.by_language import forest, heat
 from polyprefix.report.charts.geography import distances, world
 from polyprefix.report.charts.learning import learning_curves
 from polyprefix.report.charts.lines import ablations, scaling, shots
+from polyprefix.report.charts.transfer import matrices, source_averages
 from polyprefix.report.charts.trust import labels, reliability, verdicts
 from polyprefix.report.findings import Overall
 from polyprefix.report.grid import Grid
@@ -26,6 +27,7 @@ def view_charts(grid: Grid, view: View) -> Iterator[Chart]:
     yield from groups(grid, view)
     yield from costs(grid, view)
     yield from learning_curves(view)
+    yield from source_averages(view)
     yield from verdicts(view)
     yield from labels(view)
     yield from reliability(grid, view)
@@ -47,6 +49,7 @@ def paper_charts(grid: Grid, whole: Overall | None) -> Iterator[Chart]:
     yield from together(grid, whole)
     for view in grid.views:
         yield from heat(view)
+        yield from matrices(view)
         yield from forest(grid, view)
         yield from view_charts(grid, view)
     for task in grid.tasks:
