@@ -6,11 +6,13 @@ from collections.abc import Iterable
 
 from tools.results_page.ablations import variants
 from tools.results_page.comparison import BASE, LORA, PREFIX
-from tools.results_page.differences import change, contrasts, figures, verdict, written
+from tools.results_page.differences import change, contrasts, figures, tested, verdict, written
 from tools.results_page.kept import Kept, Part
 from tools.results_page.words import NOT_FINISHED, english, heading, row, rule, with_interval
 
+from polyprefix import languages
 from polyprefix.report.format import percent
+from polyprefix.report.transfer import sentence
 from polyprefix.report.view import View
 from polyprefix.statistics.comparisons import ALPHA
 from polyprefix.study.devices import device
@@ -95,6 +97,58 @@ def _budget_rows(part: Part, view: View, found: dict[tuple[int, float], dict[str
             cells += [english(summary.english), with_interval(summary.score)]
         pair = by_pair[names[PREFIX], names[LORA]]
         yield row(str(size), f"{epochs:g}", *cells, f"{figures(pair)}: {verdict(pair)}")
+
+
+def sources(kept: Kept, methods: View) -> str:
+    """What each source language gives the others, and where the seed of the matrix stands among those of the comparison of methods.
+
+    Args:
+        methods: the comparison with English as the source and several seeds.
+    """
+    part = kept.part(MAIN, LORA)
+    if part is None:
+        return NOT_FINISHED
+    (view,) = part.views
+    lines = [f"- {sentence(one)}" for one in view.transfer]
+    if LORA in methods.cells:
+        means = {
+            int(run.seed): sum(run.scores[code]["accuracy"].value for code in methods.compared) / len(methods.compared)
+            for run in methods.cells[LORA].runs.itertuples()
+        }
+        lines.append(
+            f"- From English, LoRA gives {percent(means[0])} with this seed, and with those of the comparison of methods "
+            f"{percent(min(means.values()))} to {percent(max(means.values()))}, mean {percent(sum(means.values()) / len(means))}."
+        )
+    return "\n".join(lines)
+
+
+def two_sources(kept: Kept) -> str:
+    """Two sources against one, with as many examples."""
+    part = kept.part("sources")
+    if part is None or len(part.views[0].summaries) < 2:
+        return NOT_FINISHED
+    (view,) = part.views
+    one, *others = sorted(view.summaries, key=len)
+    return variants(part, view, dict.fromkeys(others, one))
+
+
+def few_shot(kept: Kept) -> str:
+    """A few examples of target languages: mixed with the source, or by meta-learning; over the languages that none was trained in."""
+    part = kept.part("few-shot")
+    if part is None or len(part.views[0].summaries) < 3:
+        return NOT_FINISHED
+    (view,) = part.views
+    rows = [row("method", "other languages", "difference"), rule(2)]
+    pairs = {"few-shot": "zero-shot", "meta-learning": "few-shot"}
+    found = {system: pair for (system, _, _), pair in contrasts(part, view, pairs.items()).items()}
+    for name, summary in view.summaries.items():
+        difference = f"{tested(found[name])} to {pairs[name]}" if name in found else ""
+        rows.append(row(name, with_interval(summary.score), difference))
+    trained = sorted(set(view.languages) - set(view.compared))
+    table = [row("in languages with examples", *(languages.get(code).name for code in trained)), rule(len(trained))]
+    for name, cell in view.cells.items():
+        table.append(row(name, *(percent(cell.scores[code].value) for code in trained)))
+    return "\n".join([heading(view), "", *rows, "", *table])
 
 
 def baselines(view: View) -> str:
