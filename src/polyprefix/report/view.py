@@ -166,8 +166,17 @@ class View:
         """One matrix for each method that was trained in several single source languages."""
         return transfers(self.setting)
 
-    def verdicts(self, method: str) -> SystemVerdicts | None:
-        """Verdicts on a method against the base model and chance; None where nothing is common or known."""
+    @cached_property
+    def shown(self) -> str | None:
+        """The method that maps and verdicts show: the best; of equal ones that with the most trained parameters."""
+        return next((method for method in reversed(self.summaries) if method in self.best), None)
+
+    @cached_property
+    def verdicts(self) -> SystemVerdicts | None:
+        """Verdicts on the shown method against the base model and chance; None where nothing is common or known."""
+        method = self.shown
+        if method is None:
+            return None
         base = self.setting.base
         names = [name for name in self.setting.systems if name in (method, base)]
         narrow = replace(self.setting, systems={name: self.setting.systems[name] for name in names})

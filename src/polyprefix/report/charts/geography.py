@@ -25,15 +25,9 @@ def _land() -> Any:
     return json.loads((Path(__file__).parents[1] / "land" / "land-110m.json").read_text(encoding="utf-8"))
 
 
-def mapped_method(view: View) -> str | None:
-    """The method that the map shows: the best of the view."""
-    known = [method for method in view.summaries if method in view.best]
-    return known[-1] if known else None
-
-
 def world(view: View) -> Iterator[Chart]:
     """A map of the scores of the best method, where a language has coordinates."""
-    method = mapped_method(view)
+    method = view.shown
     if method is None:
         return
     scores = view.cells[method].scores

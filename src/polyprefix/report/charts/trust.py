@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from polyprefix import languages
-from polyprefix.report.charts.geography import mapped_method
 from polyprefix.report.charts.parts import WIDTH, Row, axis, file_name, scales
 from polyprefix.report.format import ABSENT, interval, percent
 from polyprefix.report.grid import Grid
@@ -20,8 +19,7 @@ SHAPES = ("circle", "square", "cross")
 
 def verdicts(view: View) -> Iterator[Chart]:
     """The verdicts on the best method, from the highest score to the lowest."""
-    method = mapped_method(view)
-    found = view.verdicts(method) if method else None
+    method, found = view.shown, view.verdicts
     if found is None:
         return
     rows: list[Row] = [
