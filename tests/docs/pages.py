@@ -25,7 +25,6 @@ NOT_RUN = {
     "--ray": "needs a Ray cluster",
     "--workers": "starts Ray, as tests/study/test_distribute.py does",
     "make": "installs an environment of its own",
-    "source": "changes the shell",
 }
 """A word of a command -> why it is parsed and not run."""
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 from tests.docs.pages import ROOT
-from tools.results_page.__main__ import DOCS, REPORT
+from tools.results_page.__main__ import REPORT
 
-RESULTS = (DOCS / "results.md").read_text(encoding="utf-8")
+RESULTS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 MODELS = ("gemma-3-270m",)
 README_CLAIMS = {
     "LoRA and full fine-tuning are significantly better than prefix tuning, Llama-Adapter and soft prompts": {

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.docs.pages import ROOT
 from tests.report.test_page import Page
-from tools.results_page.__main__ import DOCS, REPORT, compared, filled
+from tools.results_page.__main__ import REPORT, compared, filled
 from tools.results_page.kept import STUDIES as FOLDER
 from tools.results_page.kept import Kept
 from tools.results_page.sections import COMPARISON, METHODS, PAGES, SMALL, STUDIES
@@ -23,7 +24,7 @@ OURS = {"terms", "emoji"}
 
 @pytest.mark.parametrize("page", PAGES)
 def test_each_page_is_made_from_the_kept_runs(page: str) -> None:
-    text = (DOCS / page).read_text(encoding="utf-8")
+    text = (ROOT / page).read_text(encoding="utf-8")
     assert filled(page, text) == text, "python -m tools.results_page writes it again"
 
 
@@ -37,7 +38,7 @@ def test_the_report_is_made_from_the_kept_runs(tmp_path: Path) -> None:
 
 
 def test_a_persons_words_have_no_figures() -> None:
-    page = (DOCS / "results.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     words = re.sub(r"<!-- ([\w-]+) -->.*?<!-- /\1 -->", "", page, flags=re.DOTALL)
     assert re.findall(r"[\d.]+ ?(?:%|points|times|hours|minutes|seconds)", words) == ["95%"]
 

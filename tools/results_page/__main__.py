@@ -16,15 +16,14 @@ from benchmarks.rounds import ROOT
 from polyprefix.report.page import write_page
 from polyprefix.report.vega import on_paper, svg
 
-DOCS = ROOT / "docs"
-REPORT = DOCS / "results" / "report.html"
+REPORT = ROOT / "docs" / "results" / "report.html"
 
 
 def filled(page: str, text: str) -> str:
     """A page with every section.
 
     Args:
-        page: its name, such as `results.md`.
+        page: its name, such as `docs/results.md`.
         text: as it is.
     """
     for name, section in PAGES[page]().items():
@@ -41,7 +40,7 @@ def write() -> None:
     """Write all of it."""
     argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     for page in PAGES:
-        path = DOCS / page
+        path = ROOT / page
         path.write_text(filled(page, path.read_text(encoding="utf-8")), encoding="utf-8")
     if whole := compared():
         write_page(whole.grid, REPORT)

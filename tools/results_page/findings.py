@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tools.results_page.ablations import variants
-from tools.results_page.comparison import BASE, LORA, PREFIX
+from tools.results_page.comparison import BASE, FULL, LORA, PREFIX
 from tools.results_page.differences import change, contrasts, figures, tested, verdict, written
 from tools.results_page.kept import Kept, Part
 from tools.results_page.words import NOT_FINISHED, english, heading, row, rule, with_interval
 
 from polyprefix import languages
+from polyprefix.report.findings import points
 from polyprefix.report.format import percent
 from polyprefix.report.transfer import sentence
 from polyprefix.report.view import View
@@ -38,6 +39,18 @@ def named(kept: Kept, view: View, parts: tuple[str, ...]) -> str:
             row(name, str(seeds), f"{sees[name]:.1f}", value, f"{50 * (high - low):.1f}", written(one.p).removeprefix("= "))
         )  # fmt: skip
     return "\n".join([heading(view), "", *rows])
+
+
+def in_short(view: View) -> str:
+    """The contrasts in two sentences, for a reader who has no time."""
+    found = {(one.system, one.baseline): one for one in (view.comparison.named if view.comparison else ())}
+    prefix, lora = found[PREFIX, LORA], found[LORA, FULL]
+    seeds = min(len(view.setting.systems[name]) for name in (PREFIX, LORA, FULL))
+    return (
+        f"In {len(view.compared)} languages other than English, prefix tuning minus LoRA is {points(prefix.difference)} "
+        f"(p {written(prefix.p)}), and LoRA minus full fine-tuning {points(lora.difference)} (p {written(lora.p)}). Brackets are 95% "
+        f"intervals over examples and {seeds} seeds or more; p-values are corrected for all contrasts named beforehand."
+    )
 
 
 def rates_and_transfer(kept: Kept) -> str:

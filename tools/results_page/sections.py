@@ -80,6 +80,12 @@ def results() -> dict[str, str]:
     return found | {name: ablation(kept[SMALL].part(name), usual) for name, usual in ABLATIONS.items()}
 
 
+def readme() -> dict[str, str]:
+    """Sections of README.md."""
+    part = Kept.of(METHODS).part(*COMPARISON)
+    return {"finding": findings.in_short(part.views[0]) if part else ""}
+
+
 @cache
 def _swept() -> tuple[rates.Run, ...]:
     return tuple(rates.swept(Kept.of(name) for name in (METHODS, EMOJI, RATES)))
@@ -96,6 +102,6 @@ def training() -> dict[str, str]:
 
 
 PAGES: Mapping[str, Callable[[], dict[str, str]]] = {
-    "results.md": results, "methods.md": methods, "training.md": training,
+    "README.md": readme, "docs/results.md": results, "docs/methods.md": methods, "docs/training.md": training,
 }  # fmt: skip
-"""Page of docs -> what makes its sections."""
+"""Page -> what makes its sections."""
