@@ -180,7 +180,9 @@ def load_task(code: str, folder: Path) -> None:
     from polyprefix.tasks import registry
     from polyprefix.tasks.base import Source
 
-    examples = [path.parent for path in (ROOT / "examples").glob("*/task.yaml") if path.read_text(encoding="utf-8") == code]
+    examples = [
+        path.parent for path in (ROOT / "examples").glob("*/task.yaml") if path.read_text(encoding="utf-8") == code
+    ]
     assert len(examples) == 1, "no example's file says this"
     shutil.copytree(examples[0], folder / "own", dirs_exist_ok=True)
     task = registry.get(str(folder / "own"))

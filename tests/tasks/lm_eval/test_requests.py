@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.tasks.lm_eval import harness
-from tests.tasks.rows import SOURCE
+from tests.tasks.rows import SOURCE, held
 
 from polyprefix.data.hub import MissingDataError
 from polyprefix.models.load import load_model
@@ -25,7 +25,7 @@ TASKS = registry.with_protocol(PROTOCOL)
 MOST = {"sib200": 4}
 """Of this task only so many languages: its prompt is the same in all, and each takes seconds to load."""
 LANGUAGES = {name: registry.get(name, PROTOCOL).languages()[: MOST.get(name)] for name in TASKS}
-PAIRS = [(name, code) for name in TASKS for code in LANGUAGES[name]]
+PAIRS = [(name, code) for name in TASKS for code in LANGUAGES[name] if held(name, code)]
 ANSWERS = (
     "",
     " 18",
@@ -117,7 +117,9 @@ def test_tokens_are_the_same_for_the_real_model(name: str, language: str) -> Non
     check_tokens(name, language, real_tokenizer(), count)
 
 
-@pytest.mark.parametrize(("name", "language"), [pair for pair in PAIRS if pair[1] in ("eng_Latn", "tha_Thai")])
+@pytest.mark.parametrize(
+    ("name", "language"), [pair for pair in PAIRS if pair[1] in ("eng_Latn", "tha_Thai") and pair[0] != "xquad"]
+)
 def test_answers_get_the_same_scores(name: str, language: str) -> None:
     """Xquad apart: the harness's own metric is in a module that transformers 5 no longer has (see test_answers)."""
     harness.require()
@@ -131,8 +133,6 @@ def test_answers_get_the_same_scores(name: str, language: str) -> None:
         ]
         expected = {key: sum(metrics[key] for metrics in found) / len(found) for key in found[0] if key != "f1"}
         predicted = [e.choices[values.index(max(values))] for e, values in zip(rows, scores, strict=True)]
-    elif name == "xquad":
-        pytest.skip("the harness's metric cannot be imported with transformers 5")
     else:
         predicted = [
             *ANSWERS[:-2],
