@@ -337,7 +337,9 @@ def report(
 
 @command.command()
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
-@click.option("--baseline", required=True, metavar="X", help="The method that the others are compared with.")
+@click.option(
+    "--baseline", default="none", show_default=True, metavar="X", help="The method that the others are compared with."
+)
 @click.option("--metric", metavar="M", help="A metric with a value for each answer; the task's main one if left out.")
 @click.option("--resamples", type=click.IntRange(100), help="Of the ranking.  [default: as many as for intervals]")
 @click.option(
