@@ -60,23 +60,11 @@ def rates_and_transfer(kept: Kept) -> str:
         return NOT_FINISHED
     (view,) = part.views
     usual = {name: name.partition("-0")[0] for name in view.summaries if name.partition("-0")[2]}
-    return variants(part, view, {name: method for name, method in usual.items() if method in view.summaries})
-
-
-def averaged(kept: Kept) -> str:
-    """The mean of the weights at several points of training against the last ones."""
-    part = kept.part(MAIN, "averages")
-    if part is None or not (pairs := _averages(part.views[0])):
-        return NOT_FINISHED
-    return variants(part, part.views[0], pairs)
-
-
-def _averages(view: View) -> dict[str, str]:
-    """System of averaged weights -> the same method's last weights."""
-    kept = {name: view.cells[name].settings.get("train.keep") == "average" for name in view.summaries}
-    of_method = {name: str(view.cells[name].runs["method"].iloc[0]) for name in view.summaries}
-    last = {of_method[name]: name for name, average in kept.items() if not average}
-    return {name: last[of_method[name]] for name, average in kept.items() if average and of_method[name] in last}
+    table = variants(part, view, {name: method for name, method in usual.items() if method in view.summaries})
+    rival = contrasts(part, view, [(name, LORA) for name in usual if usual[name] != LORA])
+    return "\n".join(
+        [table, "", *(f"- {a} minus {b}: {verdict(pair)}, {figures(pair)}." for (a, b, _), pair in rival.items())]
+    )
 
 
 def budgets(kept: Kept) -> str:

@@ -62,7 +62,6 @@ def results() -> dict[str, str]:
         "groups": groups(part, view),
         "calibrated": calibrated(view),
         "rates": findings.rates_and_transfer(kept[METHODS]),
-        "averaged": findings.averaged(kept[METHODS]),
         "transfer": findings.sources(kept[TRANSFER], view),
         "two-sources": findings.two_sources(kept[TRANSFER]),
         "few-shot": findings.few_shot(kept[TRANSFER]),
