@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from polyprefix.commands.completion import complete_methods, complete_models, complete_tasks, completion
+from polyprefix.commands.runs import diff, show_plan_of_run
+from polyprefix.commands.tasks import check, new_task
 from polyprefix.errors import ConfigError, UserError, nearest
 from polyprefix.interruption import loading
 from polyprefix.report.command import Forms, default_name, in_forms, report_options, write_report
@@ -37,7 +40,10 @@ class Commands(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find the command, or say which was probably meant."""
-        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+        known = (
+            ctx.resilient_parsing or not args or self.get_command(ctx, args[0]) is not None
+        )  # a shell completes what is not there yet
+        if not known and not args[0].startswith("-"):
             raise ConfigError(f"command '{args[0]}': no such command, {nearest(args[0], self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
 
@@ -55,10 +61,8 @@ def command(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-command.add_command(study)
-command.add_command(calibrate)
-command.add_command(verdict)
-command.add_command(sources)
+for other in (study, calibrate, verdict, sources, new_task, check, diff, completion):
+    command.add_command(other)
 
 
 def shared_options(function: Any) -> Any:
@@ -98,9 +102,9 @@ def quickstart(out: Path) -> None:
 
 @command.command()
 @click.argument("configs", nargs=-1, type=click.Path(path_type=Path), metavar="[CONFIG.yaml]...")
-@click.option("--model", help="An embedded model, a folder, a GGUF file, or a Hub id.")
-@click.option("--task", help="A name from `polyprefix list tasks`, or a task file.")
-@click.option("--method", help="A name from `polyprefix list methods`.")
+@click.option("--model", shell_complete=complete_models, help="An embedded model, a folder, a GGUF file, or a Hub id.")
+@click.option("--task", shell_complete=complete_tasks, help="A name from `polyprefix list tasks`, or a task file.")
+@click.option("--method", shell_complete=complete_methods, help="A name from `polyprefix list methods`.")
 @click.option("--train-size", type=int, metavar="N", help="Training examples, over all source languages.")
 @click.option("--source-languages", metavar="A,B", help="Languages to train in.  [default: en]")
 @click.option("--source-sampling", metavar="size|equal|temperature", help="Their shares of the training examples.")
@@ -109,6 +113,9 @@ def quickstart(out: Path) -> None:
 @click.option(
     "--base/--no-base", default=True, show_default=True, help="Evaluate the base model beside the adapted one."
 )
+@click.option(
+    "--dry-run", is_flag=True, help="Show steps, validations, time and memory; nothing is trained or written."
+)
 @shared_options
 def run(
     configs: tuple[Path, ...],
@@ -116,6 +123,7 @@ def run(
     out: Path,
     as_json: bool,
     base: bool,
+    dry_run: bool,
     assignments: tuple[str, ...],
     allow_pickle: bool,
     **flags: Any,
@@ -127,7 +135,11 @@ def run(
 
     given = {key: value for key, value in flags.items() if value is not None}
     for settings in [read_yaml(path) for path in configs] or [{}]:
-        _run(override({**settings, **given}, assignments), hub=hub, out=out, as_json=as_json, base=base)
+        settings = override({**settings, **given}, assignments)
+        if dry_run:
+            show_plan_of_run(checked(settings, hub), hub=hub, out=out, as_json=as_json, base=base)
+        else:
+            _run(settings, hub=hub, out=out, as_json=as_json, base=base)
 
 
 @command.command()
@@ -378,17 +390,19 @@ def checked(settings: dict[str, Any], hub: Path | None) -> RunConfig:
     from polyprefix.models.locate import check_name
     from polyprefix.tasks import registry as tasks
     from polyprefix.tasks._source_languages import trained_languages
-    from polyprefix.text.prepare import choose_languages
+    from polyprefix.text.prepare import check_files, choose_languages
     from polyprefix.text.shots import choose_shot_languages
 
     config = validate(RunConfig, settings, "run")
     task = tasks.get(config.task, config.protocol)  # what was mistyped is said before seconds of loading
     if config.adapter is None:
         trained_languages(config, task)
-    choose_shot_languages(task, choose_languages(task, config), config)
+    languages = choose_languages(task, config)
+    choose_shot_languages(task, languages, config)
     methods.check_settings(config.method)
     check_name(config.model)
     hub_from_environment(hub)
+    check_files(task, config, languages)
     return config
 
 
@@ -427,7 +441,7 @@ def main() -> None:
 
 def _main() -> Any:
     try:
-        status = command.main(standalone_mode=False)
+        status = command.main(prog_name="polyprefix", standalone_mode=False)
         sys.stdout.flush()
     except (UserError, click.ClickException) as error:
         _say(error.format_message() if isinstance(error, click.ClickException) else str(error))
