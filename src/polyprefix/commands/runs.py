@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from polyprefix.study.dry_run import PlannedRun
 
 PATH = click.Path(path_type=Path)
+LONGEST = 60
+"""Characters of a value in a table."""
 
 
 def show_plan_of_run(config: RunConfig, *, hub: Path | None, out: Path, as_json: bool, base: bool) -> None:
@@ -88,6 +90,12 @@ def diff(first: Path, second: Path, as_json: bool) -> None:
         _show(found)
 
 
+def _short(value: Any) -> str:
+    """A value on one line; of long ones the beginning, for JSON has the rest."""
+    text = str(value)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
 def _show(found: RunDiff) -> None:
     from polyprefix import listing
     from polyprefix.languages import get
@@ -97,7 +105,7 @@ def _show(found: RunDiff) -> None:
     sections: dict[str, list[dict[str, Any]]] = {}
     for one in found.differences:
         sections.setdefault(one.section, []).append(
-            {one.section: one.key, "first": str(one.first), "second": str(one.second)}
+            {one.section: one.key, "first": _short(one.first), "second": _short(one.second)}
         )
     for rows in sections.values():
         click.echo()
