@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polyprefix.commands.completion import complete_methods, complete_models, complete_tasks, completion
+from polyprefix.commands.lm_eval import lm_eval
 from polyprefix.commands.runs import diff, show_plan_of_run
 from polyprefix.commands.tasks import check, new_task
 from polyprefix.errors import ConfigError, UserError, nearest
@@ -61,7 +62,7 @@ def command(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for other in (study, calibrate, verdict, sources, new_task, check, diff, completion):
+for other in (study, calibrate, verdict, sources, new_task, check, diff, completion, lm_eval):
     command.add_command(other)
 
 
@@ -266,18 +267,45 @@ def export(adapters: tuple[Path, ...], form: str, out: Path, model: str | None) 
 
 @command.command(name="import")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--format", "form", default="peft", show_default=True, help="The format of FOLDER.")
-@click.option("--model", required=True, help="The base model of the adapter.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option(
+    "--format",
+    "form",
+    default="peft",
+    show_default=True,
+    help="peft, prompt-embeds, or lm-eval for runs of the harness.",
+)
+@click.option("--model", help="The base model of the adapter; of runs, what to call the model.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The folder to write; of runs, the folder of all runs.",
+)
 @click.option("--allow-pickle", is_flag=True, help="Also read pickled tensors (.bin), a form that can run code.")
-def import_(folder: Path, form: str, model: str, out: Path, allow_pickle: bool) -> None:
-    """Read an adapter that another tool saved in FOLDER."""
+@click.option(
+    "--method", metavar="NAME", help="Of runs: what `compare` compares.  [default: the adapter's name, or none]"
+)
+@click.option("--metric", metavar="M", help="Of runs: the main metric.  [default: each task's first]")
+@click.option("--filter", metavar="F", help="Of runs: the harness's filter of answers.  [default: each task's first]")
+@click.option("--parallel", is_flag=True, help="Of runs: a document's number means the same item in every language.")
+def import_(folder: Path, form: str, model: str | None, out: Path, allow_pickle: bool, **of_runs: Any) -> None:
+    """Read an adapter that another tool saved in FOLDER, or the runs that lm-evaluation-harness wrote there with --log_samples."""
     from polyprefix.adapters.formats import check_format, import_adapter
     from polyprefix.models.locate import check_name
 
+    if not folder.exists():
+        raise ConfigError(f"{folder}: no such folder; give one that holds an adapter, or runs")
+    if form == "lm-eval":
+        from polyprefix.integrations.lm_eval_files import Chosen, import_runs
+
+        for written in import_runs(folder, out, Chosen(model=model, **of_runs)):
+            click.echo(f"wrote {written}")
+        return
     check_format(form, to_read=True)
-    if not folder.is_dir():
-        raise ConfigError(f"{folder}: no such folder; give one that holds an adapter")
+    if given := [key for key, value in of_runs.items() if value]:
+        raise ConfigError(f"--{given[0]}: belongs to --format lm-eval; leave it out")
+    if model is None:
+        raise ConfigError("--model: missing; name the base model of the adapter")
     check_name(model)
     with loading():
         from polyprefix.adapters.files import save_adapter

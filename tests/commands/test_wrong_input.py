@@ -97,7 +97,8 @@ CASES: dict[str, Case] = {
     "no training rows": (task(", train: train.csv", ""), RUN, ("key 'files.train'", "rows to learn from")),
     "no training in the language": ({}, (*RUN, "--source-languages", "sw"), ("Swahili", "--source-languages")),
     "answer outside the context": (
-        {"task.yaml": SPAN, "test.en.csv": "context,question,answer\nA b c,Which?,d\n"}, CHECK, ("test.en.csv:2, column 'answer'", "letter by letter"),
+        {"task.yaml": SPAN, "test.en.csv": "context,question,answer\nA b c,Which?,d\n"}, CHECK,
+        ("test.en.csv:2, column 'answer'", "letter by letter"),
     ),
     "a list as text": (
         {"task.yaml": SPAN, "test.en.csv": "context,question,answer\nA b c,Which?,\"['b']\"\n"}, CHECK, ("answer_format",),

@@ -61,6 +61,11 @@ class Batch:
         """Values of tokens [M] added up by continuation, [C]."""
         return values.new_zeros(self.continuations).index_add(0, self.continuation_id, values)
 
+    def are_greedy(self, logits: Tensor) -> list[bool]:
+        """Of each continuation, whether each of its tokens is the likeliest; logits [A, V]."""
+        misses = logits.argmax(-1)[self.position_index] != self.labels
+        return [missed == 0 for missed in self.sums(misses.to(torch.float32)).tolist()]
+
     def counts(self) -> Tensor:
         """Tokens of each continuation, [C]."""
         return torch.bincount(self.continuation_id, minlength=self.continuations)
