@@ -272,7 +272,7 @@ def export(adapters: tuple[Path, ...], form: str, out: Path, model: str | None) 
     "form",
     default="peft",
     show_default=True,
-    help="peft, prompt-embeds, or lm-eval for runs of the harness.",
+    help="peft, or lm-eval for runs of the harness.",
 )
 @click.option("--model", help="The base model of the adapter; of runs, what to call the model.")
 @click.option(

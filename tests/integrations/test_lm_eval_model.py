@@ -157,7 +157,8 @@ def task_of(rows: list[dict[str, Any]]) -> Any:
     from lm_eval.api.task import ConfigurableTask
 
     return ConfigurableTask(config={
-        "task": "places", "output_type": "multiple_choice", "custom_dataset": lambda **_: {"test": Dataset.from_list(rows)}, "test_split": "test",
+        "task": "places", "output_type": "multiple_choice", "custom_dataset": lambda **_: {"test": Dataset.from_list(rows)},
+        "test_split": "test",
         "doc_to_text": "{{passage}} {{question}}", "doc_to_choice": "{{choices}}", "doc_to_target": "{{label}}",
         "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
     })  # fmt: skip

@@ -263,8 +263,8 @@ def _result(
     chosen: Chosen,
     digest: str,
 ) -> RunResult:
-    made = results.get("config") if isinstance(results.get("config"), dict) else {}
-    assert isinstance(made, dict)
+    found = results.get("config")
+    made: dict[str, Any] = found if isinstance(found, dict) else {}
     given = _model_args(made.get("model_args"))
     model = chosen.model or str(given.get("pretrained") or results.get("model_name") or made.get("model") or "model")
     adapter = given.get("adapter") or given.get("peft") or given.get("delta")
