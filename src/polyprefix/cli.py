@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polyprefix.commands.completion import complete_methods, complete_models, complete_tasks, completion
+from polyprefix.commands.hub import card, push
 from polyprefix.commands.lm_eval import lm_eval
 from polyprefix.commands.runs import diff, show_plan_of_run
 from polyprefix.commands.tasks import check, new_task
@@ -62,7 +63,7 @@ def command(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for other in (study, calibrate, verdict, sources, new_task, check, diff, completion, lm_eval):
+for other in (study, calibrate, verdict, sources, new_task, check, diff, completion, lm_eval, card, push):
     command.add_command(other)
 
 
