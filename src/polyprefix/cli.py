@@ -418,12 +418,15 @@ def checked(settings: dict[str, Any], hub: Path | None) -> RunConfig:
     from polyprefix.data.hub import hub_from_environment
     from polyprefix.models.locate import check_name
     from polyprefix.tasks import registry as tasks
+    from polyprefix.tasks._custom import CustomTask
     from polyprefix.tasks._source_languages import trained_languages
     from polyprefix.text.prepare import check_files, choose_languages
     from polyprefix.text.shots import choose_shot_languages
 
     config = validate(RunConfig, settings, "run")
     task = tasks.get(config.task, config.protocol)  # what was mistyped is said before seconds of loading
+    if isinstance(task, CustomTask):
+        task.hub = hub
     if config.adapter is None:
         trained_languages(config, task)
     languages = choose_languages(task, config)

@@ -9,6 +9,7 @@ from typing import Any
 
 from polyprefix.data.hub import MissingDataError
 from polyprefix.languages import find_each
+from polyprefix.tasks._custom import CustomTask
 from polyprefix.tasks.base import Source, Task
 from polyprefix.types import Example, Split
 
@@ -66,6 +67,8 @@ def check_task(task: Task, source: Source, languages: Sequence[str] | None = Non
         LanguageError: for a language that the task does not have.
     """
     source = Source(source.hub)
+    if isinstance(task, CustomTask):  # which may read them in its rows
+        task.hub = source.hub
     known = task.languages()
     codes = find_each(languages, "languages", among=known) if languages else known
     found: dict[str, dict[Split, Sequence[Example]]] = {}
