@@ -242,14 +242,25 @@ def predict(
 
 @command.command()
 @click.argument("adapters", metavar="ADAPTER...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--format", "form", required=True, help="peft, prompt-embeds for vLLM, or polyprefix.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option(
+    "--format",
+    "form",
+    required=True,
+    help="peft, prompt-embeds for vLLM, or polyprefix; of runs csv, parquet or sqlite.",
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write; of runs, the file.")
 @click.option("--model", help="The base model, where it is not found under the name that it was trained with.")
 def export(adapters: tuple[Path, ...], form: str, out: Path, model: str | None) -> None:
-    """Write a saved ADAPTER in another tool's format. The prefixes of several are joined to one."""
+    """Write a saved ADAPTER in another tool's format; the prefixes of several are joined to one. Of folders of runs, write the long table."""
     from polyprefix.adapters.formats import check_format, export_adapter
     from polyprefix.adapters.saved import find_adapter, read_settings
+    from polyprefix.results.export import TABLE_FORMATS, export_table
 
+    if form in TABLE_FORMATS:
+        from polyprefix.results.table import read_table
+
+        click.echo(f"wrote {export_table(read_table(adapters), form, out)}")
+        return
     check_format(form)
     folders = [find_adapter(adapter) for adapter in adapters]
     trained_on = [read_settings(folder)["base"]["name"] for folder in folders]

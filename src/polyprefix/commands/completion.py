@@ -41,7 +41,7 @@ def complete_names(names: Callable[[], Iterable[str]], files: Literal["file", "d
 def _tasks() -> Iterable[str]:
     from polyprefix.tasks import registry
 
-    return registry.names()
+    return (*registry.names(), *registry.ready())
 
 
 def _methods() -> Iterable[str]:

@@ -195,5 +195,6 @@ class Definition(Settings):
             )
         places = self.files.test if self.files else self.dataset.config if self.dataset else {ANY: ""}
         if self.columns.language and (set(places) != {ANY} or LANGUAGE in places[ANY]):
-            found = f"'{self.columns.language}' beside a file or a configuration for each language"
+            kind = "file for each language in files.test" if self.files else "configuration for each language"
+            found = f"'{self.columns.language}' beside a {kind}"
             yield ("columns", "language"), found, "one of the two"

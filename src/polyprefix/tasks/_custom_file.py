@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -195,7 +195,10 @@ def _explain(path: Path, kind: type[Definition], item: Any, errors: ValidationEr
     section: Any = kind
     for key in keys[:-1]:
         fields = getattr(section, "model_fields", {})
-        section = fields[key].annotation if key in fields else None
+        kind_of = fields[key].annotation if key in fields else None
+        section = next(
+            (part for part in (kind_of, *get_args(kind_of)) if hasattr(part, "model_fields")), None
+        )  # it may be left out
     fields = getattr(section, "model_fields", {})
     where = f"{path}:{line_of(path, keys)}, key '{'.'.join(map(str, keys))}'"
     if item["type"] == "extra_forbidden":
