@@ -159,6 +159,7 @@ def test_documents_are_paired_by_content_unless_numbers_are_parallel(tmp_path: P
     [folder] = import_runs(where, tmp_path / "a", Chosen())
     ids = [one.example_id for one in read_predictions(folder / "predictions.parquet")[0]]
     assert ids == ["eng_Latn/0/h0", "eng_Latn/1/h1", "swh_Latn/0/h0", "swh_Latn/1/h1"]
+    assert read_predictions(folder / "predictions.parquet")[1] == [0.0, 1.0, 1.0, 1.0]  # each value with its own sample
     [other] = import_runs(where, tmp_path / "b", Chosen(parallel=True))
     assert [one.example_id for one in read_predictions(other / "predictions.parquet")[0]] == ["0", "1"] * 2
     assert read_result(folder).config["shots"] == 2
