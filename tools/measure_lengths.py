@@ -9,7 +9,6 @@ import argparse
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from polyprefix.config import ENGLISH
@@ -17,7 +16,7 @@ from polyprefix.data.select import evaluation_subset
 from polyprefix.engine.memory import MOST
 from polyprefix.errors import DataError
 from polyprefix.models import embedded, gguf
-from polyprefix.study.lengths import COLUMNS, FILE
+from polyprefix.study.lengths import COLUMNS, FILE, measure
 from polyprefix.tasks import registry
 from polyprefix.tasks.base import Source, Task
 from polyprefix.text.batches import group_by_common_prefix
@@ -37,22 +36,16 @@ def rows(name: str, task: Task, source: Source, tokenizers: dict[str, Any]) -> I
                 print(f"{name} {split} {language}: left out ({error})")
                 continue
             for tokenizer, reader in tokenizers.items():
-                figures = measure(task, evaluation_subset(examples, SAMPLE[split]), reader)
+                middle = figures(task, evaluation_subset(examples, SAMPLE[split]), reader)
                 trees = beginnings(task, examples, reader) if split == "test" else (1.0, 0.0)
-                yield tokenizer, name, split, language, len(examples), *figures, *trees
+                yield tokenizer, name, split, language, len(examples), *middle, *trees
 
 
-def measure(task: Task, examples: list[Example], tokenizer: Any) -> tuple[object, ...]:
-    """Mean tokens of a prompt, shared tokens, mean tokens of the answer, choices, mean tokens of all choices together, new tokens."""
-    encoded = encode([task.prompt(example) for example in examples], tokenizer, 1 << 20)
-    return (
-        round(fmean(len(item.ids) for item in encoded), 1),
-        common_prefix_length([item.ids for item in encoded]),
-        round(fmean(len(item.target) for item in encoded), 1),
-        len(encoded[0].choices),
-        round(fmean(sum(map(len, item.choices)) for item in encoded), 1),
-        0 if encoded[0].choices else max(item.prompt.max_new_tokens for item in encoded),
-    )
+def figures(task: Task, examples: list[Example], tokenizer: Any) -> tuple[object, ...]:
+    """The middle columns of the table, of a sample of examples."""
+    found = measure(encode([task.prompt(example) for example in examples], tokenizer, 1 << 20), len(examples))
+    means = round(found.prompt, 1), found.shared, round(found.answer, 1)
+    return (*means, found.choices, round(found.choice_tokens, 1), found.new_tokens)
 
 
 def beginnings(task: Task, examples: Sequence[Example], tokenizer: Any) -> tuple[float, float]:

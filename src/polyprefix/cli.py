@@ -14,6 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from polyprefix.commands.completion import complete_methods, complete_models, complete_tasks, completion
+from polyprefix.commands.hub import card, push
+from polyprefix.commands.lm_eval import lm_eval
+from polyprefix.commands.runs import diff, show_plan_of_run
+from polyprefix.commands.tasks import check, new_task
 from polyprefix.errors import ConfigError, UserError, nearest
 from polyprefix.interruption import loading
 from polyprefix.report.command import Forms, default_name, in_forms, report_options, write_report
@@ -37,7 +42,10 @@ class Commands(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find the command, or say which was probably meant."""
-        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+        known = (
+            ctx.resilient_parsing or not args or self.get_command(ctx, args[0]) is not None
+        )  # a shell completes what is not there yet
+        if not known and not args[0].startswith("-"):
             raise ConfigError(f"command '{args[0]}': no such command, {nearest(args[0], self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
 
@@ -55,10 +63,8 @@ def command(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-command.add_command(study)
-command.add_command(calibrate)
-command.add_command(verdict)
-command.add_command(sources)
+for other in (study, calibrate, verdict, sources, new_task, check, diff, completion, lm_eval, card, push):
+    command.add_command(other)
 
 
 def shared_options(function: Any) -> Any:
@@ -98,9 +104,9 @@ def quickstart(out: Path) -> None:
 
 @command.command()
 @click.argument("configs", nargs=-1, type=click.Path(path_type=Path), metavar="[CONFIG.yaml]...")
-@click.option("--model", help="An embedded model, a folder, a GGUF file, or a Hub id.")
-@click.option("--task", help="A name from `polyprefix list tasks`, or a task file.")
-@click.option("--method", help="A name from `polyprefix list methods`.")
+@click.option("--model", shell_complete=complete_models, help="An embedded model, a folder, a GGUF file, or a Hub id.")
+@click.option("--task", shell_complete=complete_tasks, help="A name from `polyprefix list tasks`, or a task file.")
+@click.option("--method", shell_complete=complete_methods, help="A name from `polyprefix list methods`.")
 @click.option("--train-size", type=int, metavar="N", help="Training examples, over all source languages.")
 @click.option("--source-languages", metavar="A,B", help="Languages to train in.  [default: en]")
 @click.option("--source-sampling", metavar="size|equal|temperature", help="Their shares of the training examples.")
@@ -109,6 +115,9 @@ def quickstart(out: Path) -> None:
 @click.option(
     "--base/--no-base", default=True, show_default=True, help="Evaluate the base model beside the adapted one."
 )
+@click.option(
+    "--dry-run", is_flag=True, help="Show steps, validations, time and memory; nothing is trained or written."
+)
 @shared_options
 def run(
     configs: tuple[Path, ...],
@@ -116,6 +125,7 @@ def run(
     out: Path,
     as_json: bool,
     base: bool,
+    dry_run: bool,
     assignments: tuple[str, ...],
     allow_pickle: bool,
     **flags: Any,
@@ -127,7 +137,11 @@ def run(
 
     given = {key: value for key, value in flags.items() if value is not None}
     for settings in [read_yaml(path) for path in configs] or [{}]:
-        _run(override({**settings, **given}, assignments), hub=hub, out=out, as_json=as_json, base=base)
+        settings = override({**settings, **given}, assignments)
+        if dry_run:
+            show_plan_of_run(checked(settings, hub), hub=hub, out=out, as_json=as_json, base=base)
+        else:
+            _run(settings, hub=hub, out=out, as_json=as_json, base=base)
 
 
 @command.command()
@@ -228,14 +242,25 @@ def predict(
 
 @command.command()
 @click.argument("adapters", metavar="ADAPTER...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--format", "form", required=True, help="peft, prompt-embeds for vLLM, or polyprefix.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option(
+    "--format",
+    "form",
+    required=True,
+    help="peft, prompt-embeds for vLLM, or polyprefix; of runs csv, parquet or sqlite.",
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write; of runs, the file.")
 @click.option("--model", help="The base model, where it is not found under the name that it was trained with.")
 def export(adapters: tuple[Path, ...], form: str, out: Path, model: str | None) -> None:
-    """Write a saved ADAPTER in another tool's format. The prefixes of several are joined to one."""
+    """Write a saved ADAPTER in another tool's format; the prefixes of several are joined to one. Of folders of runs, write the long table."""
     from polyprefix.adapters.formats import check_format, export_adapter
     from polyprefix.adapters.saved import find_adapter, read_settings
+    from polyprefix.results.export import TABLE_FORMATS, export_table
 
+    if form in TABLE_FORMATS:
+        from polyprefix.results.table import read_table
+
+        click.echo(f"wrote {export_table(read_table(adapters), form, out)}")
+        return
     check_format(form)
     folders = [find_adapter(adapter) for adapter in adapters]
     trained_on = [read_settings(folder)["base"]["name"] for folder in folders]
@@ -254,18 +279,45 @@ def export(adapters: tuple[Path, ...], form: str, out: Path, model: str | None) 
 
 @command.command(name="import")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--format", "form", default="peft", show_default=True, help="The format of FOLDER.")
-@click.option("--model", required=True, help="The base model of the adapter.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option(
+    "--format",
+    "form",
+    default="peft",
+    show_default=True,
+    help="peft, or lm-eval for runs of the harness.",
+)
+@click.option("--model", help="The base model of the adapter; of runs, what to call the model.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The folder to write; of runs, the folder of all runs.",
+)
 @click.option("--allow-pickle", is_flag=True, help="Also read pickled tensors (.bin), a form that can run code.")
-def import_(folder: Path, form: str, model: str, out: Path, allow_pickle: bool) -> None:
-    """Read an adapter that another tool saved in FOLDER."""
+@click.option(
+    "--method", metavar="NAME", help="Of runs: what `compare` compares.  [default: the adapter's name, or none]"
+)
+@click.option("--metric", metavar="M", help="Of runs: the main metric.  [default: each task's first]")
+@click.option("--filter", metavar="F", help="Of runs: the harness's filter of answers.  [default: each task's first]")
+@click.option("--parallel", is_flag=True, help="Of runs: a document's number means the same item in every language.")
+def import_(folder: Path, form: str, model: str | None, out: Path, allow_pickle: bool, **of_runs: Any) -> None:
+    """Read an adapter that another tool saved in FOLDER, or the runs that lm-evaluation-harness wrote there with --log_samples."""
     from polyprefix.adapters.formats import check_format, import_adapter
     from polyprefix.models.locate import check_name
 
+    if not folder.exists():
+        raise ConfigError(f"{folder}: no such folder; give one that holds an adapter, or runs")
+    if form == "lm-eval":
+        from polyprefix.integrations.lm_eval_files import Chosen, import_runs
+
+        for written in import_runs(folder, out, Chosen(model=model, **of_runs)):
+            click.echo(f"wrote {written}")
+        return
     check_format(form, to_read=True)
-    if not folder.is_dir():
-        raise ConfigError(f"{folder}: no such folder; give one that holds an adapter")
+    if given := [key for key, value in of_runs.items() if value]:
+        raise ConfigError(f"--{given[0]}: belongs to --format lm-eval; leave it out")
+    if model is None:
+        raise ConfigError("--model: missing; name the base model of the adapter")
     check_name(model)
     with loading():
         from polyprefix.adapters.files import save_adapter
@@ -379,18 +431,23 @@ def checked(settings: dict[str, Any], hub: Path | None) -> RunConfig:
     from polyprefix.data.hub import hub_from_environment
     from polyprefix.models.locate import check_name
     from polyprefix.tasks import registry as tasks
+    from polyprefix.tasks._custom import CustomTask
     from polyprefix.tasks._source_languages import trained_languages
-    from polyprefix.text.prepare import choose_languages
+    from polyprefix.text.prepare import check_files, choose_languages
     from polyprefix.text.shots import choose_shot_languages
 
     config = validate(RunConfig, settings, "run")
     task = tasks.get(config.task, config.protocol)  # what was mistyped is said before seconds of loading
+    if isinstance(task, CustomTask):
+        task.hub = hub
     if config.adapter is None:
         trained_languages(config, task)
-    choose_shot_languages(task, choose_languages(task, config), config)
+    languages = choose_languages(task, config)
+    choose_shot_languages(task, languages, config)
     methods.check_settings(config.method)
     check_name(config.model)
     hub_from_environment(hub)
+    check_files(task, config, languages)
     return config
 
 
@@ -429,7 +486,7 @@ def main() -> None:
 
 def _main() -> Any:
     try:
-        status = command.main(standalone_mode=False)
+        status = command.main(prog_name="polyprefix", standalone_mode=False)
         sys.stdout.flush()
     except (UserError, click.ClickException) as error:
         _say(error.format_message() if isinstance(error, click.ClickException) else str(error))

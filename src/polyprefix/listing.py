@@ -21,6 +21,7 @@ def tasks() -> Rows:
     from polyprefix import plugins
     from polyprefix.tasks import registry
 
+    built_in = plugins.working(registry.names(), registry.get)
     return [
         {
             "task": info.name,
@@ -32,8 +33,9 @@ def tasks() -> Rows:
             "test texts": origins(info, task.languages()),
             "source": info.source,
             "licence": info.licence,
+            "status": "" if name in built_in else "a ready task file over the Hub, not run here",
         }
-        for name, task in plugins.working(registry.names(), registry.get).items()
+        for name, task in {**built_in, **{name: registry.get(name) for name in registry.ready()}}.items()
         for info in [task.info]
     ]
 

@@ -40,8 +40,8 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, Decimal):
         return str(value) if value.is_finite() else None
-    if hasattr(value, "item"):  # a number of numpy
-        return _plain(value.item())
+    if hasattr(value, "tolist"):  # a number or an array of numpy
+        return _plain(value.tolist())
     return str(value)
 
 

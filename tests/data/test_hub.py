@@ -198,7 +198,9 @@ def test_the_card_is_read_once_for_all_configurations_and_again_when_it_changes(
 
     asked = []
     original = datasets.load.dataset_module_factory
-    monkeypatch.setattr(datasets.load, "dataset_module_factory", lambda path: asked.append(path) or original(path))
+    monkeypatch.setattr(
+        datasets.load, "dataset_module_factory", lambda path, **more: asked.append(path) or original(path, **more)
+    )
     for config, split in (("en", "train"), ("fr", "test"), ("en", "test")):
         load_rows("org/name", config, split, mirror)
     assert len(asked) == 1

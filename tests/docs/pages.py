@@ -24,6 +24,8 @@ NOT_RUN = {
     "--hub": "reads a benchmark from a mirror of the Hub",
     "--ray": "needs a Ray cluster",
     "--workers": "starts Ray, as tests/study/test_distribute.py does",
+    "lm-eval": "needs lm-evaluation-harness with its data",
+    "push": "needs a login to the Hub",
     "make": "installs an environment of its own",
 }
 """A word of a command -> why it is parsed and not run."""

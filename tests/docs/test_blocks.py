@@ -170,6 +170,7 @@ def test_every_yaml_block_is_loaded(block: Block, here: Path) -> None:
         "task.yaml": load_task,
         "task.yaml, below files: one of these lines": load_files,
         "task.yaml, these lines": load_choices,
+        "task.yaml, in place of files": load_dataset,
         "study.yaml": load_study,
     }
     assert block.title in load, f"{block.place}: say which file it is: {', '.join(load)}"
@@ -222,6 +223,14 @@ def load_choices(code: str, folder: Path) -> None:
     [example] = task.examples("test", "eng_Latn", Source())
     prompt = task.prompt(example)
     assert prompt.choices == (" A", " B") and prompt.target == " A"
+
+
+def load_dataset(code: str, folder: Path) -> None:
+    from polyprefix.tasks import registry
+
+    start = "task_type: classification\ntemplate: '{premise} {hypothesis}'\nlabels: ['yes', 'no']\ncolumns: {answer: label}\n"
+    (folder / "task.yaml").write_text(start + code, encoding="utf-8")
+    assert registry.get(str(folder / "task.yaml")).languages() == ("eng_Latn", "swh_Latn")
 
 
 def load_study(code: str, folder: Path) -> None:

@@ -19,7 +19,6 @@ from polyprefix.prefix import Packed, TokenTree
 from polyprefix.testing.tiny import tiny_base
 from polyprefix.text.tokens import TokenizedPrompt
 from polyprefix.training.length import Length
-from polyprefix.training.loop import checkpoint_activations
 from polyprefix.training.optimizer import Optimizer
 from polyprefix.types import Prompt
 
@@ -142,7 +141,7 @@ def test_flops_of_an_example_are_those_written_down() -> None:
 def test_nothing_below_the_lowest_adapted_layer_has_a_gradient(layers: str, recomputed: bool) -> None:
     model = adapted(name="prefix", layers=layers)
     if recomputed:
-        checkpoint_activations(model.model)
+        model.gradient_checkpointing_enable()
     graph: list[bool] = []
     for layer in model.model.model.layers:
         layer.register_forward_hook(

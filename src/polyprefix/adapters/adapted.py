@@ -107,6 +107,33 @@ class AdaptedModel(nn.Module):
                 f"the adapter '{self.method.name}' was detached from {self.base.name}: attach or load it again"
             )
 
+    @property
+    def is_gradient_checkpointing(self) -> bool:
+        """Whether activations are recomputed in the backward pass."""
+        return _checkpoints(self.model)
+
+    def gradient_checkpointing_enable(self, *_: Any, **__: Any) -> None:
+        """Recompute activations in the backward pass.
+
+        What transformers' trainers ask for beside it is not used: without re-entrance, for a prefix reaches the layers as a closure and
+        not as an argument.
+        """
+        enable = (
+            getattr(self.model, "activation_checkpointing_enable", None) or self.model.gradient_checkpointing_enable
+        )  # its name before 5.2x
+        enable({"use_reentrant": False})
+        self.model.disable_input_require_grads()  # of embeddings, asked for by re-entrance: all layers would have gradients
+
+    def gradient_checkpointing_disable(self) -> None:
+        """Keep activations again."""
+        disable = (
+            getattr(self.model, "activation_checkpointing_disable", None) or self.model.gradient_checkpointing_disable
+        )
+        disable()
+
+    def add_model_tags(self, tags: Any) -> None:
+        """Nothing: TRL's trainers tag their models for the Hub, and the tags of an adapter come from its card."""
+
     # set by polyprefix.api, so that further evaluations of an adapter count as more languages of its run
     place: str | None = None
     """Where it was loaded from."""

@@ -45,7 +45,7 @@ def hub_from_environment(explicit: Path | None = None) -> Path | None:
     return folder
 
 
-def load_rows(dataset: str, config: str | None, split: str, hub: Path | None) -> Dataset:
+def load_rows(dataset: str, config: str | None, split: str, hub: Path | None, revision: str | None = None) -> Dataset:
     """The rows of one split.
 
     Args:
@@ -53,6 +53,7 @@ def load_rows(dataset: str, config: str | None, split: str, hub: Path | None) ->
         config: name of the configuration, such as `en`; None where the data set has only one.
         split: name of the split in the source.
         hub: folder of a local mirror; None means the Hub.
+        revision: a commit, a branch or a tag of the Hub; a mirror has one state alone.
 
     Raises:
         MissingDataError: if the data set, configuration or split does not exist.
@@ -63,7 +64,7 @@ def load_rows(dataset: str, config: str | None, split: str, hub: Path | None) ->
     with _quiet_datasets(), _full_disk_as_output_error():
         if hub is None and not hub_answers():
             return _cached(dataset, config, split, where)
-        builder = _builder(dataset, config, hub, where)
+        builder = _builder(dataset, config, hub, where, revision)
         _prepare(builder, where)
         splits = {name: info.num_examples for name, info in (builder.info.splits or {}).items()}
         if split not in splits:
@@ -71,6 +72,18 @@ def load_rows(dataset: str, config: str | None, split: str, hub: Path | None) ->
         if not splits[split]:
             raise DataError(f"{where}: split '{split}' has no rows; fetch its files again")
         return builder.as_dataset(split=split)
+
+
+def with_label_names(dataset: Dataset) -> Any:
+    """The rows as an Arrow table, the numbers of `ClassLabel` columns as their names; a number without a name is empty."""
+    import pyarrow as pa
+
+    table = dataset.with_format("arrow")[:]
+    for column, feature in dataset.features.items():
+        if names := getattr(feature, "names", None):
+            values = [None if n is None or n < 0 else names[n] for n in table[column].to_pylist()]
+            table = table.set_column(table.column_names.index(column), column, pa.array(values, pa.string()))
+    return table
 
 
 def expect_rows(found: int, expected: int, where: str, subset_ok: bool = False) -> None:
@@ -88,7 +101,7 @@ def expect_rows(found: int, expected: int, where: str, subset_ok: bool = False) 
     raise DataError(f"{where}: {found:,} rows, the published split has {expected:,}; fetch its files again")
 
 
-def _builder(dataset: str, config: str | None, hub: Path | None, where: str) -> Any:
+def _builder(dataset: str, config: str | None, hub: Path | None, where: str, revision: str | None) -> Any:
     import datasets
 
     path, state, cache = dataset, "", None
@@ -101,7 +114,7 @@ def _builder(dataset: str, config: str | None, hub: Path | None, where: str) -> 
         state = _state(hub / dataset)
         cache = str(Path(datasets.config.HF_DATASETS_CACHE) / f"mirror-{state}")
     try:
-        return _known_builder(_module(path, state), config, cache)
+        return _known_builder(_module(path, state, None if hub else revision), config, cache)
     except datasets.exceptions.DatasetNotFoundError as error:
         reason = f"not on the Hub, or not open to you ({first_line(error)})"
         raise MissingDataError(f"{dataset}: {reason}; check the name, or log in") from error
@@ -118,7 +131,7 @@ def _builder(dataset: str, config: str | None, hub: Path | None, where: str) -> 
 
 
 @lru_cache(maxsize=16)
-def _module(path: str, state: str) -> Any:
+def _module(path: str, state: str, revision: str | None) -> Any:
     """What `datasets` finds out about a data set: its configurations and files. Read once, not again for each of them.
 
     Args:
@@ -126,7 +139,7 @@ def _module(path: str, state: str) -> Any:
     """
     from datasets.load import dataset_module_factory
 
-    return dataset_module_factory(path)
+    return dataset_module_factory(path, revision=revision)
 
 
 def _known_builder(module: Any, config: str | None, cache: str | None) -> Any:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from polyprefix.adapters.adapted import AdaptedModel
-from polyprefix.models.head import log_normaliser
+from polyprefix.models.head import largest, log_normaliser
 from polyprefix.prefix import Packed, TokenTree
 
 SIMILAR = 0.85
@@ -60,6 +60,11 @@ class Batch:
     def sums(self, values: Tensor) -> Tensor:
         """Values of tokens [M] added up by continuation, [C]."""
         return values.new_zeros(self.continuations).index_add(0, self.continuation_id, values)
+
+    def are_greedy(self, logits: Tensor) -> list[bool]:
+        """Of each continuation, whether no token is likelier than its own at any place; logits [A, V]."""
+        misses = logits[self.position_index, self.labels] < largest(logits)[self.position_index]
+        return [missed == 0 for missed in self.sums(misses.to(torch.float32)).tolist()]
 
     def counts(self) -> Tensor:
         """Tokens of each continuation, [C]."""

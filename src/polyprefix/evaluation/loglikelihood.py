@@ -30,11 +30,17 @@ class Ranked:
 
     encoded: TokenizedPrompt
     log_likelihoods: tuple[float, ...]
+    greedy: tuple[bool, ...] = ()
+    """Of each choice, whether every token of it is the likeliest at its place; empty where that was not asked for."""
 
     @property
     def best(self) -> int:
         """Index of the likeliest choice; the first of equals."""
         return max(range(len(self.log_likelihoods)), key=self.log_likelihoods.__getitem__)
+
+
+Scored = tuple[float, bool]
+"""The log-likelihood of a choice, and whether it is the greedy one; False where that was not asked for."""
 
 
 @torch.no_grad()
@@ -44,10 +50,13 @@ def loglikelihood(
     token_budget: int | None,
     advance: Callable[[int], None] = lambda count: None,
     work: Work | None = None,
+    *,
+    greedy: bool = False,
 ) -> list[Ranked]:
     """Rank the choices of every prompt, in the order given.
 
     Args:
+        greedy: also say which choices greedy generation would write; a pass over the logits more.
         token_budget: tokens in one forward pass; None means as many as memory holds.
         advance: called with the number of prompts that are done.
         work: what is done is added to it.
@@ -55,17 +64,18 @@ def loglikelihood(
     scored = [_each_alone(model, item) for item in encoded]
     parts = [part for items in scored for part in items]
     whole = len(parts) == len(encoded)
-    ranked: dict[int, tuple[float, ...]] = {}
+    ranked: dict[int, tuple[Scored, ...]] = {}
     for rows in model.hook.lengths.passes([_lengths(part) for part in parts]):
         told = advance if whole else lambda count: None
-        values = _log_likelihoods(model, [parts[row] for row in rows], token_budget, work, told)
+        values = _log_likelihoods(model, [parts[row] for row in rows], token_budget, work, told, greedy)
         ranked.update(zip(rows, values, strict=True))
     if not whole:
         advance(len(encoded))
     found = iter(ranked[n] for n in range(len(parts)))
+    joined = [tuple(choice for _ in items for choice in next(found)) for items in scored]
     return [
-        Ranked(item, tuple(value for _ in items for value in next(found)))
-        for item, items in zip(encoded, scored, strict=True)
+        Ranked(item, tuple(value for value, _ in choices), tuple(best for _, best in choices) if greedy else ())
+        for item, choices in zip(encoded, joined, strict=True)
     ]
 
 
@@ -98,10 +108,11 @@ def _log_likelihoods(
     token_budget: int | None,
     work: Work | None,
     advance: Callable[[int], None],
-) -> list[tuple[float, ...]]:
+    greedy: bool,
+) -> list[tuple[Scored, ...]]:
     """Of each choice of prompts that may share passes."""
     lengths = [_lengths(item) for item in encoded]
-    ranked: dict[int, tuple[float, ...]] = {}
+    ranked: dict[int, tuple[Scored, ...]] = {}
     with reading(model, encoded, min(lengths)[0], max(longest for _, longest in lengths)) as (common_length, prefix):
         meter = Meter(model, common_length)
         budget = memory.token_budget(model, token_budget, training=False)
@@ -109,10 +120,12 @@ def _log_likelihoods(
         groups = _groups(model, rests, budget)
         trees = [TokenTree.joined([rests[i] for i in group], common) for common, group in groups]
 
-        def rank(rows: list[int]) -> list[list[float]]:
+        def rank(rows: list[int]) -> list[list[Scored]]:
             chosen = [trees[n] for n in rows]
             inputs = tensors.batch(chosen, model)
-            values = inputs.sums(inputs.log_likelihoods(inputs.logits(model, prefix=prefix))).tolist()
+            logits = inputs.logits(model, prefix=prefix)
+            sums = inputs.sums(inputs.log_likelihoods(logits)).tolist()
+            values = list(zip(sums, inputs.are_greedy(logits) if greedy else [False] * len(sums), strict=True))
             meter.count(chosen, inputs.input_ids.numel())
             return [[values.pop(0) for _ in rests[i].continuations] for n in rows for i in groups[n][1]]
 
@@ -120,7 +133,7 @@ def _log_likelihoods(
         for rows, values in memory.retry_on_oom(_batches(model, trees, sizes, budget), rank, sizes, model.device):
             done = [i for n in rows for i in groups[n][1]]
             for i, found in zip(done, values, strict=True):
-                if not all(map(math.isfinite, found)):
+                if not all(math.isfinite(value) for value, _ in found):
                     prompt = encoded[i].prompt
                     where = f"the log-likelihoods of example {prompt.example_id} ({prompt.language})"
                     raise not_finite(model.base.name, where)

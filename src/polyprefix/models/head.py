@@ -71,6 +71,16 @@ def log_normaliser(logits: Tensor) -> Tensor:
     return torch.stack([part.logsumexp(-1) for part in logits.split(COLUMNS, -1)]).logsumexp(0)
 
 
+def largest(logits: Tensor) -> Tensor:
+    """The largest logit of the vocabulary, [A, V] to [A]; on a CPU in parts, for argmax over logits that lie vocabulary first takes as
+    long as the head itself."""
+    import torch
+
+    if logits.device.type != "cpu":
+        return logits.amax(-1)
+    return torch.stack([part.amax(-1) for part in logits.split(COLUMNS, -1)]).amax(0)
+
+
 @contextmanager
 def only_at(model: Any, tokens: Tensor | None) -> Iterator[None]:
     """Logits of these tokens alone, [1, A, V], with the architecture's own scaling and soft caps.

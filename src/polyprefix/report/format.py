@@ -60,6 +60,8 @@ def trained_share(parameters: Mapping[str, int]) -> str:
     '163,840 of 268,098,176 (0.061%)'
     """
     trainable, total = parameters["trainable"], parameters["total"]
+    if not total:  # runs of other tools may not say
+        return ABSENT
     return f"{trainable:,} of {total:,} ({100 * trainable / total:.2g}%)"
 
 

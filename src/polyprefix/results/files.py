@@ -107,8 +107,16 @@ def write_config(folder: Path, config: RunConfig) -> None:
     write_text(folder / CONFIG, dump(settings))
 
 
-def write_predictions(path: Path, predictions: Sequence[Prediction], correctness: Sequence[float]) -> None:
+def write_predictions(
+    path: Path,
+    predictions: Sequence[Prediction],
+    correctness: Sequence[float],
+    metrics: Mapping[str, Sequence[float]] | None = None,
+) -> None:
     """Write answers and how right each is, in the given order.
+
+    Args:
+        metrics: other metrics -> a value for each answer, for runs whose task cannot compute them from the answers.
 
     Raises:
         OutputError: if the file cannot be written.
@@ -121,6 +129,8 @@ def write_predictions(path: Path, predictions: Sequence[Prediction], correctness
         for prediction, correct in zip(predictions, correctness, strict=True)
     ]
     table = pa.Table.from_pylist(rows, schema=PREDICTION_COLUMNS)
+    for name, values in (metrics or {}).items():
+        table = table.append_column(name, pa.array(values, pa.float64()))
     with writing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 

@@ -13,8 +13,9 @@ Constants that no formula gives (bytes of activations that pass through memory) 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from polyprefix.adapters import registry as methods
 from polyprefix.config import RunConfig
@@ -70,30 +71,38 @@ class Estimate:
         return self.train_seconds + self.validation_seconds + self.eval_seconds
 
 
-def estimate(config: RunConfig, device: Device) -> Estimate | None:
+Known = Callable[[str, str], Lengths | None]
+"""(split, language) -> lengths of the prompts there."""
+
+
+def estimate(config: RunConfig, device: Device, known: Known | None = None) -> Estimate | None:
     """A resolved run on a device; None for a task whose lengths are not known.
+
+    Args:
+        known: lengths of the task's prompts; by default those that were measured once for the project's own tasks.
 
     Raises:
         ModelError: if the model's shape is not known.
     """
+    known = known or partial(lengths, config.model, config.task)
     codes = choose_languages(tasks.get(config.task, config.protocol), config)
     test = [
         replace(
             found, read=min(found.examples, config.test_size(source=code in config.source_languages) or found.examples)
         )
         for code in codes
-        if (found := lengths(config.model, config.task, "test", code))
+        if (found := known("test", code))
     ]
-    train = _train_lengths(config)
+    train = _train_lengths(config, known)
     if not test or train is None:
         return None
     return _Counting(config, device, train, test, len(codes)).estimate()
 
 
-def _train_lengths(config: RunConfig) -> Lengths | None:
+def _train_lengths(config: RunConfig, known: Known) -> Lengths | None:
     """Of the training examples of all source and target languages; English stands for what was not measured."""
-    english = lengths(config.model, config.task, "train", ENGLISH)
-    found = [lengths(config.model, config.task, "train", code) or english for code in config.source_languages]
+    english = known("train", ENGLISH)
+    found = [known("train", code) or english for code in config.source_languages]
     if english is None or not found:
         return english
     sizes = [one.examples for one in found if one]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from statistics import fmean
+
+from polyprefix.text.tokens import TokenizedPrompt, common_prefix_length
 
 FILE = Path(__file__).with_name("lengths.csv")
 COLUMNS = (
@@ -71,6 +75,24 @@ def lengths(model: str, task: str, split: str, language: str) -> Lengths | None:
     """What was measured; with the multilingual tokenizer where the model's own was not. None for a task or language unknown to it."""
     known = table()
     return known.get((model, task, split, language)) or known.get((MULTILINGUAL, task, split, language))
+
+
+def measure(items: Sequence[TokenizedPrompt], examples: int) -> Lengths:
+    """Of prompts in tokens.
+
+    Args:
+        items: at least one; a sample will do.
+        examples: how many the split has.
+    """
+    return Lengths(
+        examples,
+        fmean(len(item.ids) for item in items),
+        common_prefix_length([item.ids for item in items]),
+        fmean(len(item.target) for item in items),
+        len(items[0].choices),
+        fmean(sum(map(len, item.choices)) for item in items),
+        0 if items[0].choices else max(item.prompt.max_new_tokens for item in items),
+    )
 
 
 def is_measured(model: str) -> bool:

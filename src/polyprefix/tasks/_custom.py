@@ -17,11 +17,12 @@ from typing import Any
 
 from polyprefix.config import TASK_FILE, task_name, validate
 from polyprefix.data.files import Table, ValidationErrors
+from polyprefix.data.hub_rows import HubRows
 from polyprefix.data.same_text import same_text
 from polyprefix.errors import ConfigError, DataError
 from polyprefix.languages import get
 from polyprefix.tasks._custom_definition import ANY, Definition
-from polyprefix.tasks._custom_file import Located, deprecations, locate, named, read_definition
+from polyprefix.tasks._custom_file import Located, Rows, deprecations, locate, named, read_definition
 from polyprefix.tasks._custom_rows import Placed, read_examples
 from polyprefix.tasks._custom_types import DEFINITIONS
 from polyprefix.tasks._rows import ENGLISH, divided, dropped_note, require_language
@@ -46,7 +47,9 @@ class CustomTask(TypedTask):
         self._files = files
         self._file = file
         self._notes = notes
-        self._read: dict[tuple[Split, str], dict[str, list[Placed]]] = {}
+        self._read: dict[tuple[Split, str, Path | None], dict[str, list[Placed]]] = {}
+        self.hub: Path | None = None
+        """The mirror of the Hub that was named last; None means POLYPREFIX_HUB, or the Hub itself. Of files it decides nothing."""
         self.info = TaskInfo(
             name=name,
             title=definition.title,
@@ -83,6 +86,7 @@ class CustomTask(TypedTask):
 
     def test_ids(self, source: Source) -> frozenset[str]:
         """The ids of the test rows of every language."""
+        self.hub = source.hub
         return frozenset(item.example.id for code in self.languages() for item in self._placed("test", code))
 
     def examples(self, split: Split, language: str, source: Source) -> Sequence[Example]:
@@ -92,6 +96,7 @@ class CustomTask(TypedTask):
             LanguageError: if the task has no such language.
             DataError: if the file names no data for the split, or a data file has errors; all of them are reported.
         """
+        self.hub = source.hub
         known = self.languages() if split == "test" else dict.fromkeys((*self.languages(), *self.train_languages()))
         require_language(self.info.name, split, language, tuple(known), elsewhere=("train", "validation"))
         source.note(*self._notes)
@@ -149,8 +154,13 @@ class CustomTask(TypedTask):
             return self.examples("validation", language, source)
         return [item.example for item in self._placed("validation", language)]
 
-    def parts(self) -> tuple[Path | Table, ...]:
-        """The task file and all data files, or the rows in memory."""
+    @property
+    def needs_hub(self) -> bool:
+        """Whether its rows are a data set of the Hub."""
+        return self.definition.dataset is not None
+
+    def parts(self) -> tuple[Rows, ...]:
+        """The task file and all data files, the rows in memory, or where the Hub has them."""
         data = [rows for split in sorted(self._files) for _, rows in sorted(self._files[split].items())]
         return (*([self._file] if self._file else ()), *data)
 
@@ -169,7 +179,8 @@ class CustomTask(TypedTask):
 
     def _place(self, split: Split) -> str:
         """Where a person finds the rows of a split."""
-        return f"{self._file}, key 'files.{split}'" if self._file else f"task '{self.info.name}', split '{split}'"
+        key = "dataset.split" if self.needs_hub else "files"
+        return f"{self._file}, key '{key}.{split}'" if self._file else f"task '{self.info.name}', split '{split}'"
 
     def _languages(self, split: Split) -> tuple[str, ...]:
         """The codes of a split's rows, English first where it is among them."""
@@ -188,10 +199,12 @@ class CustomTask(TypedTask):
         Args:
             key: its language, or `ANY`.
         """
-        if (split, key) not in self._read:
+        place = (split, key, self.hub)
+        if place not in self._read:
             only = key or (None if self.definition.columns.language else ENGLISH)
-            self._read[split, key] = read_examples(self.definition, self, self._files[split][key], split, only)
-        return self._read[split, key]
+            rows = self._files[split][key]
+            self._read[place] = read_examples(self.definition, self, rows, split, only, self.hub)
+        return self._read[place]
 
     def _learned(self, split: Split, language: str) -> list[Example]:
         """The rows of training or validation in a language, before any is dropped."""
@@ -272,13 +285,15 @@ def restored_task(name: str, saved: Mapping[str, Any]) -> CustomTask:
     return CustomTask(name, validate(kind, saved, f"task '{name}'"), {}, None)
 
 
-def _title(rows: Path | Table) -> str:
+def _title(rows: Rows) -> str:
     """What the header of a task says of a split."""
     return f"{len(rows.rows):,} rows in memory" if isinstance(rows, Table) else rows.name
 
 
-def _digest(rows: Path | Table) -> bytes:
-    """Of the bytes of a file, or of the cells of rows in memory."""
+def _digest(rows: Rows) -> bytes:
+    """Of the bytes of a file, of the cells of rows in memory, or of the name of a split of the Hub."""
+    if isinstance(rows, HubRows):
+        return repr(rows).encode()
     if isinstance(rows, Table):
         cells = [list(row.cells.items()) for row in rows.rows]
         return hashlib.sha256(
@@ -291,7 +306,11 @@ def _digest(rows: Path | Table) -> bytes:
 def _later(definition: Definition) -> set[str]:
     """Keys that came later and are at their defaults: they make no other task."""
     kinds = type(definition).model_fields
-    return {key for key in ("origin", "answer_language") if key in kinds and key not in definition.model_fields_set}
+    return {
+        key
+        for key in ("origin", "answer_language", "dataset")
+        if key in kinds and key not in definition.model_fields_set
+    }
 
 
 def _place(example: Example) -> int:

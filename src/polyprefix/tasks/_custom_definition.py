@@ -13,7 +13,7 @@ from polyprefix.data.files import Row, ValidationErrors
 from polyprefix.errors import LanguageError
 from polyprefix.languages import find_each
 from polyprefix.tasks._task_types import TaskType
-from polyprefix.types import Origin
+from polyprefix.types import Origin, Split
 
 TaskTypeName = Literal["classification", "multiple-choice", "span", "generation"]
 TASK_TYPES: tuple[str, ...] = get_args(TaskTypeName)
@@ -47,6 +47,13 @@ def one_origin(value: Any) -> Any:
     raise ValueError("expected an origin, or a mapping of languages to origins")
 
 
+def one_or_each(value: Any) -> Any:
+    """A configuration by itself holds all rows; a list names the configurations after their languages."""
+    if isinstance(value, list):
+        return {str(name): str(name) for name in value}
+    return one_or_many(value)
+
+
 Paths = Annotated[dict[str, str], BeforeValidator(one_or_many), Field(min_length=1)]
 
 
@@ -59,6 +66,36 @@ class Files(Settings):
     """Rows to learn from: English ones, and those of the other languages that a run asks for."""
     validation: Paths | None = None
     """Rows to choose weights by, in the languages of training; without them, a tenth of the training rows by the hash of their ids."""
+
+
+class Splits(Settings):
+    """What the splits are called in the data set."""
+
+    test: str = "test"
+    """The split that is tested."""
+    train: str | None = None
+    """The split to learn from."""
+    validation: str | None = None
+    """The split to choose weights by; without one, a tenth of the training rows."""
+
+
+class Dataset(Settings):
+    """Rows of a data set of the Hub, or of its local mirror, in place of files."""
+
+    id: str
+    """Its id, such as facebook/xnli."""
+    config: Annotated[dict[str, str], BeforeValidator(one_or_each), Field(min_length=1)] = Field(
+        default_factory=lambda: {ANY: ""}
+    )
+    """A mapping of languages to configurations, a list of languages that the configurations are named after, or the only configuration."""
+    split: Annotated[Splits, BeforeValidator(lambda value: {"test": value} if isinstance(value, str) else value)] = (
+        Splits()
+    )
+    """What test, train and validation are called."""
+    revision: str | None = None
+    """A commit, a branch or a tag; a local mirror has one state alone."""
+    rows: dict[Split, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    """How many rows a split has in each language, as published; another number is an error."""
 
 
 class Columns(Settings):
@@ -79,8 +116,10 @@ class Definition(Settings):
     """One of four: classification, multiple-choice, span, generation."""
     template: str
     """What the model reads, with the names of columns in braces; what all prompts share comes first, the answer follows."""
-    files: Files
-    """Where the rows are."""
+    files: Files | None = None
+    """Where the rows are: files, or `dataset`."""
+    dataset: Dataset | None = None
+    """Where the rows are: a data set of the Hub."""
     columns: Columns = Columns()
     """What columns are called."""
     context: str | None = None
@@ -148,6 +187,14 @@ class Definition(Settings):
             yield ("template",), f"the column of the answer, '{self.columns.answer}'", "a question without its answer"
         if self.context is not None and self.context not in self.asked():
             yield ("template",), f"no '{{{self.context}}}'", "the context in it; 'context' says which column that is"
-        if self.columns.language and (set(self.files.test) != {ANY} or LANGUAGE in self.files.test[ANY]):
-            found = f"'{self.columns.language}' beside a file for each language in files.test"
+        if (self.files is None) == (self.dataset is None):
+            yield (
+                ("dataset",) if self.dataset else ("files",),
+                "both" if self.files else "neither",
+                "either 'files' or 'dataset'",
+            )
+        places = self.files.test if self.files else self.dataset.config if self.dataset else {ANY: ""}
+        if self.columns.language and (set(places) != {ANY} or LANGUAGE in places[ANY]):
+            kind = "file for each language in files.test" if self.files else "configuration for each language"
+            found = f"'{self.columns.language}' beside a {kind}"
             yield ("columns", "language"), found, "one of the two"

@@ -5,15 +5,16 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from polyprefix.config import read_yaml, read_yaml_as_written
 from polyprefix.data.files import Table, ValidationErrors, is_data_file, shown
+from polyprefix.data.hub_rows import HubRows
 from polyprefix.errors import ConfigError, LanguageError, nearest
 from polyprefix.languages import Once, find
-from polyprefix.tasks._custom_definition import ANY, LANGUAGE, TASK_TYPES, Definition
+from polyprefix.tasks._custom_definition import ANY, LANGUAGE, TASK_TYPES, Dataset, Definition
 from polyprefix.tasks._custom_types import DEFINITIONS
 from polyprefix.types import Split
 from polyprefix.yaml12 import line_of
@@ -22,8 +23,11 @@ TYPED = ("parallel", "max_new_tokens")
 """Keys whose values are no text."""
 LABELS = ("labels", "choices")
 """Keys in which even `null` is text; left out, a value is missing."""
-Located = Mapping[Split, Mapping[str, Path | Table]]
-"""Split -> language (or `ANY`) -> data file, or the rows themselves."""
+Rows = Path | Table | HubRows
+"""A data file, the rows themselves, or where the Hub has them."""
+Located = Mapping[Split, Mapping[str, Rows]]
+"""Split -> language (or `ANY`) -> where the rows are."""
+SPLITS: tuple[Split, ...] = ("test", "train", "validation")
 
 
 OLD_KEY = "shape"
@@ -77,9 +81,10 @@ def locate(definition: Definition, path: Path) -> Located:
         ConfigError: with all files that are not there, and all languages that nobody knows or that come twice.
     """
     errors = ValidationErrors()
-    located: dict[Split, dict[str, Path | Table]] = {}
-    splits: tuple[Split, ...] = ("test", "train", "validation")
-    for split in splits:
+    located: dict[Split, dict[str, Rows]] = {}
+    if definition.dataset is not None:
+        return _on_the_hub(definition.dataset, path)
+    for split in SPLITS:
         paths = getattr(definition.files, split)
         if paths is None:
             continue
@@ -92,6 +97,33 @@ def locate(definition: Definition, path: Path) -> Located:
         located[split] = dict(found)
     errors.check(ConfigError)
     return located
+
+
+def _on_the_hub(dataset: Dataset, path: Path) -> Located:
+    """The splits of a data set, by language."""
+    errors, once, codes = ValidationErrors(), Once(), dict[str, str]()
+    for language, config in dataset.config.items():
+        where = f"{path}:{line_of(path, ('dataset', 'config', language))}, key 'dataset.config'"
+        if language == ANY:
+            codes[ANY] = config
+            continue
+        try:
+            code = find(language, unregistered=True).code
+        except LanguageError as error:
+            errors.add(where, repr(language), f"a language ({error})")
+            continue
+        if repeated := once.take(code, language, where):
+            errors.add(where, repeated, "one configuration a language")
+        codes[code] = config
+    errors.check(ConfigError)
+    named = {split: name for split in SPLITS if (name := getattr(dataset.split, split)) is not None}
+    return {
+        split: {
+            code: HubRows(dataset.id, config or None, name, dataset.revision, dataset.rows.get(split))
+            for code, config in codes.items()
+        }
+        for split, name in named.items()
+    }
 
 
 def _named(
@@ -163,7 +195,10 @@ def _explain(path: Path, kind: type[Definition], item: Any, errors: ValidationEr
     section: Any = kind
     for key in keys[:-1]:
         fields = getattr(section, "model_fields", {})
-        section = fields[key].annotation if key in fields else None
+        kind_of = fields[key].annotation if key in fields else None
+        section = next(
+            (part for part in (kind_of, *get_args(kind_of)) if hasattr(part, "model_fields")), None
+        )  # it may be left out
     fields = getattr(section, "model_fields", {})
     where = f"{path}:{line_of(path, keys)}, key '{'.'.join(map(str, keys))}'"
     if item["type"] == "extra_forbidden":

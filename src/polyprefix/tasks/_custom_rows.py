@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from polyprefix.data.files import Row, Table, ValidationErrors, cell_text, read_table, shown
+from polyprefix.data.hub_rows import HubRows
 from polyprefix.errors import LanguageError, nearest
 from polyprefix.languages import Once, find
 from polyprefix.tasks._custom_definition import Definition
@@ -61,19 +62,28 @@ def require_columns(table: Table, wanted: Mapping[str, str], errors: ValidationE
 
 
 def read_examples(
-    definition: Definition, task: Task, rows: Path | Table, split: Split, language: str | None
+    definition: Definition,
+    task: Task,
+    rows: Path | Table | HubRows,
+    split: Split,
+    language: str | None,
+    hub: Path | None = None,
 ) -> dict[str, list[Placed]]:
     """Language -> the examples of a file, in its order.
 
     Args:
-        rows: the file, or what it would hold.
+        rows: the file, what it would hold, or where the Hub has it.
+        hub: a local mirror; None means POLYPREFIX_HUB, or the Hub itself.
         language: of all rows; None where a column says it. A file for training may lack that column: it is English then.
 
     Raises:
         DataError: with all errors of the file.
     """
     errors = ValidationErrors()
-    table = rows if isinstance(rows, Table) else read_table(rows, errors)
+    if isinstance(rows, HubRows):
+        table = rows.read(hub, errors)
+    else:
+        table = rows if isinstance(rows, Table) else read_table(rows, errors)
     reader = _Reader(definition, task, split, language, errors)
     if table.rows and reader.columns_are_there(table):
         for row in table.rows:

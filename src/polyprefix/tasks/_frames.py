@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from polyprefix.config import validate
 from polyprefix.data.files import Row, Table, ValidationErrors, arrow_table, cell_text, shown, table_of
+from polyprefix.data.hub import with_label_names
 from polyprefix.errors import ConfigError, DataError, nearest
 from polyprefix.tasks._custom import CustomTask
 from polyprefix.tasks._custom_definition import ANY, TASK_TYPES
@@ -98,14 +99,7 @@ class Task(CustomTask):
         parts = dict(dataset) if isinstance(dataset, Mapping) else {"": dataset}
         tables = {}
         for part, one in parts.items():
-            table = one.with_format("arrow")[:]
-            names = getattr(one.features.get(label), "names", None)
-            if names:
-                import pyarrow as pa
-
-                values = [None if n is None or n < 0 else names[n] for n in table[label].to_pylist()]
-                table = table.set_column(table.column_names.index(label), label, pa.array(values, pa.string()))
-            tables[part] = (table, f"dataset{f' {part!r}' if part else ''}")
+            tables[part] = (with_label_names(one), f"dataset{f' {part!r}' if part else ''}")
         columns = {
             "text": settings.pop("text", "text"), "answer": label, "language": settings.pop("language", None),
             "split": settings.pop("split", "split"), "id": settings.pop("id", None),

@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,6 +30,12 @@ def names() -> tuple[str, ...]:
     """All task names, those of plugins last; none is imported."""
     own = _files(Path(__file__).parent)
     return (*own, *(name for name in plugins.found(plugins.TASKS) if name not in own))
+
+
+@cache
+def ready() -> dict[str, Path]:
+    """Name -> task file of benchmarks that come as a data set of the Hub and have no code here; docs/tasks.md says which were run."""
+    return {path.stem: path for path in sorted((Path(__file__).parent / "hub_files").glob("*.yaml"))}
 
 
 def protocols(task: str | None = None) -> tuple[str, ...]:
@@ -54,7 +61,7 @@ def get(name: str, protocol: str = DEFAULT_PROTOCOL) -> Task:
     """The task of that name, or the one that a file of one's own defines.
 
     Args:
-        name: one of `names()`; the path of a task file (YAML), or of a folder that holds `task.yaml`
+        name: one of `names()` or `ready()`; the path of a task file (YAML), or of a folder that holds `task.yaml`
             (docs/custom-tasks.md); or the path of a Python file, whose code is run.
         protocol: whose prompts and scoring; `default`, or one of `protocols()`.
 
@@ -66,10 +73,10 @@ def get(name: str, protocol: str = DEFAULT_PROTOCOL) -> Task:
     if name.endswith(".py"):
         return _task(_from_file(Path(name).expanduser()), name)
     if name not in names():
-        path = find_task_file(name)
+        path = ready().get(name) or find_task_file(name)
         if path is None:
             raise ConfigError(
-                f"task '{name}': no such task, {nearest(name, names())}; or give the path of a task file (task.yaml)"
+                f"task '{name}': no such task, {nearest(name, (*names(), *ready()))}; or give the path of a task file (task.yaml)"
             )
         return _read_once(path)
     if name not in _files(Path(__file__).parent):

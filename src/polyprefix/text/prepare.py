@@ -13,6 +13,8 @@ from polyprefix.data.hub import MissingDataError
 from polyprefix.data.select import evaluation_subset
 from polyprefix.errors import LanguageError
 from polyprefix.languages import find_each, get
+from polyprefix.tasks._custom import CustomTask
+from polyprefix.tasks._source_languages import trained_languages
 from polyprefix.tasks.base import Source, Task
 from polyprefix.text.mixture import TrainingData, training_data
 from polyprefix.text.shots import choose_shot_languages, load_shots, shots_note, shots_text, with_shots
@@ -90,6 +92,28 @@ def choose_languages(task: Task, config: RunConfig) -> tuple[str, ...]:
             f"languages: none to test; give some of {task.info.name}'s, such as {available[0]}, or 'all'"
         )
     return codes
+
+
+def check_files(task: Task, config: RunConfig, languages: Sequence[str]) -> None:
+    """Read the files of a task file that a run will read: what is wrong with them is said before libraries load. Rows are kept.
+
+    Args:
+        config: not resolved yet.
+        languages: of the test.
+
+    Raises:
+        DataError: with all that is wrong with the rows of a file, or if training rows are missing.
+    """
+    if not isinstance(task, CustomTask) or task.needs_hub:
+        return
+    for code in languages:
+        task.examples("test", code, Source())
+    if config.adapter is None and config.trains and config.method["name"] != "none":
+        sources, targets = trained_languages(config, task)
+        for code in (*sources, *targets):
+            task.examples("train", code, Source())
+        for code in sources if config.train.validation_size else ():
+            task.examples("validation", code, Source())
 
 
 def load_examples(task: Task, config: RunConfig, source: Source) -> Examples:

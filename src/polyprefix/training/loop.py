@@ -69,7 +69,7 @@ def train(
     examples = [item for item in examples if item.prompt.language not in apart] if apart else examples
     length = Length.of(config, len(examples), len(validation))
     if config.gradient_checkpointing:
-        checkpoint_activations(model.model)
+        model.gradient_checkpointing_enable()
     torch.manual_seed(run.seed)  # of dropout
     optimizer = Optimizer(model, examples, config, length)
     measured = Validation(
@@ -224,15 +224,6 @@ class _Training:
             validation.clock.seconds, validation.kept_answers(),
             validation.chance, validation.learned(), self.resumed_at, meta.episodes, meta.order,
         )  # fmt: skip
-
-
-def checkpoint_activations(model: Any) -> None:
-    """Recompute activations; without re-entrance, for a prefix reaches the layers as a closure and not as an argument."""
-    enable = (
-        getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
-    )  # its name before 5.2x
-    enable({"use_reentrant": False})
-    model.disable_input_require_grads()  # asked of embeddings for re-entrance's sake: all layers below the adapter would have gradients
 
 
 def _require_numbers(record: dict[str, float], step: int, total: int) -> None:

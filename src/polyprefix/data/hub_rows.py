@@ -1,0 +1,43 @@
+"""A split of a data set of the Hub as a table of rows, each with its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from polyprefix.data.files import Table, ValidationErrors, table_of
+
+
+@dataclass(frozen=True, slots=True)
+class HubRows:
+    """Where rows are."""
+
+    dataset: str
+    config: str | None
+    """None where the data set has only one."""
+    split: str
+    revision: str | None = None
+    expected: int | None = None
+    """How many there are, as published; None does not check."""
+
+    @property
+    def name(self) -> str:
+        """The place as messages and headers of tasks write it."""
+        return " ".join(part for part in (self.dataset, self.config, self.split) if part)
+
+    def read(self, hub: Path | None, errors: ValidationErrors) -> Table:
+        """All rows; `ClassLabel` columns hold the names of their labels.
+
+        Args:
+            hub: a local mirror; None means POLYPREFIX_HUB, or the Hub itself.
+
+        Raises:
+            MissingDataError: if the data set, configuration or split does not exist.
+            DataError: if a file is damaged, the Hub cannot be reached, or there are other than the expected rows.
+        """
+        from polyprefix.data.hub import expect_rows, hub_from_environment, load_rows, with_label_names
+
+        rows = load_rows(self.dataset, self.config, self.split, hub_from_environment(hub), self.revision)
+        if self.expected is not None:
+            expect_rows(len(rows), self.expected, self.name)
+        return table_of(with_label_names(rows), self.name, errors)

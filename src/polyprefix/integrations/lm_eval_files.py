@@ -1,0 +1,322 @@
+"""Runs of lm-evaluation-harness as run folders: `results_*.json` and the `samples_*.jsonl` that `--log_samples` writes beside it.
+
+    samples_xnli_sw_DATE.jsonl, samples_xnli_th_DATE.jsonl, ...  ->  one run of `xnli (lm-eval)`, its languages inside
+
+Comparisons, groups and reports then work on harness runs of any model. Every value of a sample is kept as it is, and the mean over samples
+must be the figure that the harness reports.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polyprefix.config import ENGLISH, slug
+from polyprefix.errors import LanguageError, OutputError, nearest
+from polyprefix.languages import all_languages, find
+from polyprefix.results.files import write_predictions
+from polyprefix.results.folder import RunFolder
+from polyprefix.safe_files import parse_json, read_json, read_text
+from polyprefix.scoring.metrics import accuracy
+from polyprefix.types import Prediction, RunResult, Score
+
+PROTOCOL = "lm-eval"
+MOST_BYTES = 4 << 30
+"""Of a file of samples."""
+IDS = ("id", "uid", "pairID", "question_id", "qID", "idx", "story_id")
+"""Columns of a document that may identify it."""
+KNOWN = {language.code for language in all_languages()}
+SAME = 1e-6
+"""Difference up to which two means are the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What is imported, where the files leave it open."""
+
+    model: str | None = None
+    """What the runs call the model; None means as the harness called it."""
+    method: str | None = None
+    """What is compared; None means `none`, or the name of the adapter."""
+    metric: str | None = None
+    """The main metric; None means the first of a task that has a value between 0 and 1 for each sample."""
+    filter: str | None = None
+    """Of the harness; None means a task's first."""
+    parallel: bool = False
+    """Whether a document number means the same item in every language, so that languages are paired and clustered by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """The samples of one task."""
+
+    path: Path
+    task: str
+    """As the harness calls it."""
+    family: str
+    """The same without its language."""
+    language: str
+
+
+def import_runs(place: Path, out: Path, chosen: Chosen) -> list[Path]:
+    """Make run folders of everything that the harness wrote in a folder.
+
+    Args:
+        place: the folder that `--output_path` named, one of a model in it, or one `results_*.json`.
+        out: the folder of all runs.
+
+    Returns:
+        The folders, one for each task and results file.
+
+    Raises:
+        OutputError: if files are missing, damaged or contradict each other, or a task has no metric that runs can be compared by.
+    """
+    found = [place] if place.is_file() else sorted(place.rglob("results_*.json"))
+    if not found:
+        raise OutputError(f"{place}: found no results_*.json, expected some; give the folder that --output_path named")
+    return [folder for path in found for folder in _import(path, out, chosen)]
+
+
+def _import(path: Path, out: Path, chosen: Chosen) -> Iterator[Path]:
+    results = _object(path)
+    date = path.stem.removeprefix("results_")
+    files = [_file(one, date, results) for one in sorted(path.parent.glob(f"samples_*_{date}.jsonl"))]
+    if not files:
+        raise OutputError(
+            f"{path}: found no samples_*_{date}.jsonl beside it, expected one for each task; run with --log_samples"
+        )
+    families: dict[str, dict[str, _File]] = {}
+    for file in files:
+        languages = families.setdefault(file.family, {})
+        if file.language in languages:
+            other = languages[file.language].path.name
+            raise OutputError(
+                f"{file.path}: found {file.family} in {file.language} twice (also {other}); import them one by one"
+            )
+        languages[file.language] = file
+    for family, languages in families.items():
+        yield _run(family, languages, results, out, chosen)
+
+
+def _file(path: Path, date: str, results: Mapping[str, Any]) -> _File:
+    task = path.name.removeprefix("samples_").removesuffix(f"_{date}.jsonl")
+    config = results.get("configs", {}).get(task)
+    named = config.get("dataset_name") if isinstance(config, dict) else None
+    family, language = language_of(task, named if isinstance(named, str) else "")
+    return _File(path, task, family, language)
+
+
+def language_of(task: str, dataset: str = "") -> tuple[str, str]:
+    """A task of the harness without its language, and the language; English where neither name says one.
+
+    Args:
+        dataset: the name of its configuration.
+
+    >>> language_of("belebele_swh_Latn"), language_of("mgsm_direct_sw"), language_of("arc_easy"), language_of("xquad", "xquad.el")
+    (('belebele', 'swh_Latn'), ('mgsm_direct', 'swh_Latn'), ('arc_easy', 'eng_Latn'), ('xquad', 'ell_Grek'))
+    """
+    for family, written in (
+        (match[1], match[2])
+        for match in (re.fullmatch(p, task) for p in (r"(.+)_(\w{3}_[A-Z]\w{3})", r"(.+)_([^_]+)"))
+        if match
+    ):
+        if code := _known(written):
+            return family, code
+    return task, _known(re.split(r"[._]", dataset)[-1]) or _known(dataset) or ENGLISH
+
+
+def _known(text: str) -> str | None:
+    """The code of a language that benchmarks use; None for other words, which may be rare languages too."""
+    try:
+        code = find(text).code if text else ""
+    except LanguageError:
+        return None
+    return code if code in KNOWN else None
+
+
+def _run(family: str, files: Mapping[str, _File], results: Mapping[str, Any], out: Path, chosen: Chosen) -> Path:
+    """One run folder: a task in all its languages."""
+    samples = {code: _samples(file, chosen) for code, file in files.items()}
+    metrics = _metrics(family, samples, chosen.metric)
+    predictions: list[Prediction] = []
+    values: dict[str, list[float]] = {metric: [] for metric in metrics}
+    scores: dict[str, dict[str, Score]] = {}
+    for code, rows in samples.items():
+        ids = _ids(rows, code, chosen.parallel)
+        predictions += [_prediction(files[code], row, id, code) for row, id in zip(rows, ids, strict=True)]
+        for metric in metrics:
+            own = [float(row[metric]) for row in rows]
+            _require_reported(files[code], results, metric, str(rows[0].get("filter", "none")), own)
+            values[metric] += own
+            scores.setdefault(code, {})[metric] = accuracy(own)
+    result = _result(family, files, results, scores, chosen, _digest(samples))
+    folder = RunFolder(out, result.run_id)
+    main, *others = metrics
+    write_predictions(folder.predictions, predictions, values[main], {name: values[name] for name in others})
+    return folder.finish(result)
+
+
+def _samples(file: _File, chosen: Chosen) -> list[dict[str, Any]]:
+    rows = []
+    for number, line in enumerate(read_text(file.path, MOST_BYTES).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = parse_json(line)
+        except ValueError as error:
+            raise OutputError(
+                f"{file.path}:{number}: found no JSON ({error}), expected a sample; run the harness again"
+            ) from None
+        if not isinstance(row, dict) or not {"doc_id", "target", "filtered_resps"} <= set(row):
+            raise OutputError(
+                f"{file.path}:{number}: found no sample, expected doc_id, target and filtered_resps; run the harness again"
+            )
+        rows.append(row)
+    filters = list(dict.fromkeys(str(row.get("filter", "none")) for row in rows))
+    if chosen.filter is not None and chosen.filter not in filters:
+        raise OutputError(f"{file.path}: no filter '{chosen.filter}', {nearest(chosen.filter, filters)}")
+    kept = [row for row in rows if str(row.get("filter", "none")) == (chosen.filter or filters[0])]
+    if not kept:
+        raise OutputError(f"{file.path}: found no samples, expected some; run the harness again")
+    return kept
+
+
+def _metrics(family: str, samples: Mapping[str, Sequence[Mapping[str, Any]]], wanted: str | None) -> list[str]:
+    """The metrics that have a value between 0 and 1 for each sample, the main one first."""
+    rows = [row for found in samples.values() for row in found]
+    named = dict.fromkeys(str(name) for row in rows[:1] for name in row.get("metrics", ()))
+    usable = [name for name in named if all(_is_share(row.get(name)) for row in rows)]
+    if wanted is not None and wanted not in usable:
+        raise OutputError(
+            f"{family}: metric '{wanted}' has no value between 0 and 1 for each sample, {nearest(wanted, usable)}"
+        )
+    if not usable:
+        raise OutputError(
+            f"{family}: none of its metrics ({', '.join(named) or 'none named'}) has a value between 0 and 1 for each sample, so no two runs "
+            "can be paired; leave the task out"
+        )
+    return sorted(usable, key=lambda name: name != wanted) if wanted else usable
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1
+
+
+def _ids(rows: Sequence[Mapping[str, Any]], code: str, parallel: bool) -> list[str]:
+    """An id for each document: its number where languages are parallel; else its own, or its number, and its hash, so that runs are only
+    paired on the same documents."""
+    if parallel:
+        return [str(row["doc_id"]) for row in rows]
+    for name in IDS:
+        own = [row["doc"].get(name) if isinstance(row.get("doc"), dict) else None for row in rows]
+        if all(isinstance(one, str | int) for one in own) and len(set(map(str, own))) == len(rows):
+            return [f"{code}/{one}" for one in own]
+    return [f"{code}/{row['doc_id']}/{str(row.get('doc_hash', ''))[:8]}" for row in rows]
+
+
+def _prediction(file: _File, row: Mapping[str, Any], id: str, code: str) -> Prediction:
+    """What a sample says: of choices the likeliest with all log-likelihoods, of an answer its text."""
+    responses, target = row["filtered_resps"], str(row["target"])
+    texts = [one.get("arg_1") for one in (row.get("arguments") or {}).values() if isinstance(one, dict)]
+    asked = next(
+        (str(one.get("arg_0", "")) for one in (row.get("arguments") or {}).values() if isinstance(one, dict)), ""
+    )
+    try:
+        if not responses or not isinstance(responses[0], list):
+            return Prediction(id, code, (target,), str(responses[0] if responses else ""), (), asked)
+        values = tuple(float(value) for value, *_ in responses)
+        choices = [str(text).strip() for text in texts[: len(values)]]
+        if len(values) == 1:  # greedy or not is all that is known
+            said = choices[0] if str(responses[0][1]) == "True" else ""
+            return Prediction(id, code, (choices[0],), said, (), asked)
+        right = choices[int(target)] if target.isdigit() and int(target) < len(choices) else target.strip()
+        return Prediction(id, code, (right,), choices[values.index(max(values))], values, asked)
+    except (IndexError, TypeError, ValueError) as error:
+        raise OutputError(
+            f"{file.path}: the sample {row['doc_id']} has other responses than the harness writes ({error})"
+        ) from None
+
+
+def _require_reported(
+    file: _File, results: Mapping[str, Any], metric: str, filter: str, values: Sequence[float]
+) -> None:
+    """The mean over samples is what the harness reports, where it reports a mean."""
+    reported = results.get("results", {}).get(file.task, {}).get(f"{metric},{filter}")
+    mean = sum(values) / len(values)
+    if isinstance(reported, int | float) and abs(reported - mean) > SAME:
+        raise OutputError(
+            f"{file.path}: found a mean {metric} of {mean:.6f}, expected {reported:.6f} as in the results file; samples are missing, or the "
+            "metric is no mean: choose another with --metric"
+        )
+
+
+def _result(
+    family: str,
+    files: Mapping[str, _File],
+    results: Mapping[str, Any],
+    scores: dict[str, dict[str, Score]],
+    chosen: Chosen,
+    digest: str,
+) -> RunResult:
+    found = results.get("config")
+    made: dict[str, Any] = found if isinstance(found, dict) else {}
+    given = _model_args(made.get("model_args"))
+    model = chosen.model or str(given.get("pretrained") or results.get("model_name") or made.get("model") or "model")
+    adapter = given.get("adapter") or given.get("peft") or given.get("delta")
+    method = chosen.method or str(made.get("method") or (Path(str(adapter)).name if adapter else "none"))
+    shots = results.get("n-shot", {}).get(next(iter(files.values())).task, 0)
+    config: dict[str, Any] = {
+        "model": model, "task": family, "protocol": PROTOCOL, "method": {"name": method}, "languages": list(files),
+        "shots": int(shots) if isinstance(shots, int) else 0, "seed": 0, "train": {"steps": 0, "epochs": 0},
+        "eval_size": int(made["limit"]) if isinstance(made.get("limit"), int | float) and made["limit"] >= 1 else None,
+    }  # fmt: skip
+    identity = json.dumps([config, digest], sort_keys=True).encode()
+    total = made.get("model_num_parameters")
+    tasks = ", ".join(file.task for file in files.values())
+    return RunResult(
+        run_id=f"{slug(family)}-lm-eval-{slug(method)}-{slug(model.rpartition('/')[2])}-{hashlib.sha256(identity).hexdigest()[:8]}",
+        config=config,
+        provenance={
+            "packages": {"lm_eval": results.get("lm_eval_version")}, "code": {"commit": results.get("git_hash")}, "data_digest": digest,
+            "imported": {"model": made.get("model"), "model_args": made.get("model_args"), "date": results.get("date")},
+        },
+        parameters={"trainable": 0, "total": total} if isinstance(total, int) and total > 0 else {},
+        scores=scores,
+        cost={},
+        notes=(
+            f"Imported from lm-evaluation-harness: {tasks}. What the model was trained on is not known, so no language is called zero-shot.",
+        ),
+    )  # fmt: skip
+
+
+def _model_args(written: object) -> dict[str, Any]:
+    """`pretrained=gpt2,dtype=float32`, or the same as an object."""
+    if isinstance(written, dict):
+        return written
+    pairs = (part.partition("=") for part in str(written or "").split(","))
+    return {key: value for key, equals, value in pairs if equals}
+
+
+def _digest(samples: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Of all documents: equal where the same were asked."""
+    asked = [
+        [code, row["doc_id"], row.get("doc_hash"), row.get("target_hash")]
+        for code, rows in samples.items()
+        for row in rows
+    ]
+    return hashlib.sha256(json.dumps(sorted(asked, key=str)).encode()).hexdigest()
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        values = read_json(path)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path}: damaged or unreadable ({error}); run the harness again") from None
+    if not isinstance(values, dict) or not isinstance(values.get("results"), dict):
+        raise OutputError(f"{path}: found no 'results', expected a results file of lm-evaluation-harness")
+    return values
