@@ -27,6 +27,7 @@ from polyprefix.evaluation.predictions import Answers, predict
 from polyprefix.models.digest import with_digests
 from polyprefix.models.generation import ignored_note
 from polyprefix.models.load import BaseModel, load_model
+from polyprefix.models.runtime import gpu_name
 from polyprefix.progress import SILENT, Reporter
 from polyprefix.results.files import write_predictions
 from polyprefix.results.folder import RunFolder, finished_folder, require_same
@@ -262,6 +263,7 @@ def result_of(
         config=config.model_dump(mode="json"),
         provenance=provenance(
             threads=torch.get_num_threads(),
+            gpu=gpu_name(str(model.device)),
             model=asdict(base.identity),
             data=task.info.source,
             data_digest=inputs.data_digest(config),

@@ -37,6 +37,13 @@ def choose_device(wanted: str) -> str:
     return str(device)
 
 
+def gpu_name(device: str) -> str | None:
+    """What a CUDA device is called; None of another device."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else None
+
+
 def compute_deterministically() -> None:
     """Have CUDA give the same bits at every run of this process, as processors do: training runs again equal on the same kind of GPU.
 

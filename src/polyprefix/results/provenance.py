@@ -11,16 +11,18 @@ from pathlib import Path
 PACKAGES = ("polyprefix", "torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "babel", "numpy")
 
 
-def provenance(*, threads: int, **more: object) -> dict[str, object]:
+def provenance(*, threads: int, gpu: str | None = None, **more: object) -> dict[str, object]:
     """Package versions, git commit of the code with its dirty flag, machine and time, and whatever else is given.
 
     Args:
         threads: that computed; they decide in which order a CPU adds numbers up, and so the last bits of a result.
+        gpu: that computed, by its name.
     """
     return {
         **made_by(),
         "python": platform.python_version(),
-        "machine": {"system": platform.platform(), "processor": _processor(), "threads": threads, **_gpu()},
+        "machine": {"system": platform.platform(), "processor": _processor(), "threads": threads}
+        | ({"gpu": gpu} if gpu else {}),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         **more,
     }
@@ -51,13 +53,6 @@ def _commit() -> dict[str, object]:
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
     except (OSError, subprocess.SubprocessError):
         return {}
-
-
-def _gpu() -> dict[str, str]:
-    """The CUDA device that this process computed on, if it did."""
-    import torch
-
-    return {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_initialized() else {}
 
 
 def _processor() -> str:
