@@ -169,7 +169,7 @@ class View:
     @cached_property
     def shown(self) -> str | None:
         """The method that maps and verdicts show: the best; of equal ones that with the most trained parameters."""
-        return next((method for method in reversed(self.summaries) if method in self.best), None)
+        return next((method for method in reversed(tuple(self.summaries)) if method in self.best), None)
 
     @cached_property
     def verdicts(self) -> SystemVerdicts | None:
