@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -186,7 +188,11 @@ def evaluate(
     help="Divide a prior out of the probabilities: that of these questions, or the one that the run kept.",
 )
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="A setting of eval or runtime.")
-@click.option("--out", type=click.Path(path_type=Path), help="The JSONL file to write; by default standard output.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The file to write: JSONL, CSV or Parquet, by its name; by default JSONL to standard output.",
+)
 @click.option("--allow-pickle", is_flag=True, help="Also read pickled weights (.bin), a form that can run code.")
 def predict(
     adapter: Path,
@@ -198,7 +204,10 @@ def predict(
     allow_pickle: bool,
     **flags: Any,
 ) -> None:
-    """Ask a saved ADAPTER (its folder, or that of its run); one line of JSON an answer."""
+    """Ask a saved ADAPTER (its folder, or that of its run).
+
+    With --file and --out the file may be larger than memory, and an interrupted command goes on where it was.
+    """
     from polyprefix.config import PredictConfig, override, validate
 
     pickled = ("runtime.allow_pickle=true",) if allow_pickle else ()
@@ -209,19 +218,24 @@ def predict(
     if not all("=" in pair for pair in inputs) or len(named) != len(inputs):
         raise ConfigError(f"--input {' '.join(inputs)}: expected NAME=TEXT, each name once")
 
-    from polyprefix.atomic import write_text
+    from polyprefix.data.write import check_output
     from polyprefix.prediction import Predictor
     from polyprefix.progress import Terminal
 
+    if out is not None:
+        check_output(out)
     ask = Predictor(adapter, settings=settings, reporter=Terminal(), task=flags["task"], model=flags["model"])
+    asked = {"language": flags["language"], "calibration": flags["calibration"]}
     questions = file or (list(texts) if texts else [named])
-    answers = ask(questions, language=flags["language"], calibration=flags["calibration"])
-    lines = "".join(to_json(answer) + "\n" for answer in answers)
-    if out is None:
-        click.echo(lines, nl=False)
-    else:
-        write_text(out, lines)
-        click.echo(f"wrote {out}")
+    from polyprefix.prediction.file import as_file, predict_file
+
+    with as_file(ask, questions) as path, TemporaryDirectory() as folder:
+        rows = predict_file(ask, path, out or Path(folder) / "answers.jsonl", **asked)
+        if out is None:
+            with (Path(folder) / "answers.jsonl").open(encoding="utf-8") as answers:
+                shutil.copyfileobj(answers, sys.stdout)
+        else:
+            click.echo(f"wrote {out}: {rows} rows")
 
 
 @command.command()
