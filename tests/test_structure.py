@@ -36,7 +36,7 @@ FLOORS = (
     {"engine", "training", "evaluation", "statistics"},
     {"report"},
     {"recipe", "prediction", "doctor", "listing", "api"},
-    {"study"},
+    {"study", "serving"},
     {"cli", "__main__", "testing"},
 )
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}

@@ -21,6 +21,7 @@ from polyprefix.interruption import loading
 from polyprefix.report.command import Forms, default_name, in_forms, report_options, write_report
 from polyprefix.report.trust_commands import calibrate, verdict
 from polyprefix.serialize import to_json
+from polyprefix.serving.command import serve
 from polyprefix.study.commands import study
 from polyprefix.terminal import protect_streams
 
@@ -59,6 +60,7 @@ def command(context: click.Context) -> None:
 command.add_command(study)
 command.add_command(calibrate)
 command.add_command(verdict)
+command.add_command(serve)
 
 
 def shared_options(function: Any) -> Any:

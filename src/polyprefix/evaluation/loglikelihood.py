@@ -7,19 +7,19 @@ ones branch off. What the prompts of a set begin with is computed once for the w
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
-from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.adapted import AdaptedModel, ComputedPrefix
 from polyprefix.engine import batch as tensors
 from polyprefix.engine import memory
 from polyprefix.engine.flop_counter import Meter, Work
 from polyprefix.errors import ModelError
 from polyprefix.evaluation.eval_context import reading
 from polyprefix.models.head import most_positions
-from polyprefix.prefix import TokenTree
+from polyprefix.prefix import KVPrefix, MixedPrefix, TokenTree
 from polyprefix.text.batches import by_token_budget, group_by_common_prefix
 from polyprefix.text.tokens import TokenizedPrompt
 
@@ -55,14 +55,69 @@ def loglikelihood(
     scored = [_each_alone(model, item) for item in encoded]
     parts = [part for items in scored for part in items]
     whole = len(parts) == len(encoded)
+    told = advance if whole else lambda count: None
     ranked: dict[int, tuple[float, ...]] = {}
     for rows in model.hook.lengths.passes([_lengths(part) for part in parts]):
-        told = advance if whole else lambda count: None
         values = _log_likelihoods(model, [parts[row] for row in rows], token_budget, work, told)
         ranked.update(zip(rows, values, strict=True))
     if not whole:
         advance(len(encoded))
-    found = iter(ranked[n] for n in range(len(parts)))
+    return _of_prompts(encoded, scored, ranked)
+
+
+@torch.no_grad()
+def loglikelihood_mixed(
+    models: Sequence[AdaptedModel],
+    encoded: Sequence[TokenizedPrompt],
+    owners: Sequence[int],
+    token_budget: int | None,
+    prefixes: Callable[[int, int | None], KVPrefix] | None = None,
+) -> list[Ranked]:
+    """The same for prompts of several adapters of one base model, which share forward passes (polyprefix.prefix.mixed).
+
+    Args:
+        models: in eval mode, on one base model that none of them has changed.
+        encoded: prompts.
+        owners: of each prompt, the place of its adapter.
+        prefixes: gives the prefix of the adapter at a place for sequences of a length, None where the length plays no part; by default
+            it is computed.
+
+    Raises:
+        ValueError: if prompts of several adapters come to a model that takes one prefix a pass (`supports_mixed_prefixes`).
+    """
+    model = models[0]
+    if len(set(owners)) > 1 and not model.hook.supports_mixed_prefixes():
+        raise ValueError(
+            f"{model.base.name}: its attention has one prefix for all rows of a pass; ask each adapter by itself"
+        )
+    scored = [_each_alone(model, item) for item in encoded]
+    parts = [(part, owner) for items, owner in zip(scored, owners, strict=True) for part in items]
+    ranked: dict[int, tuple[float, ...]] = {}
+    for rows in model.hook.lengths.passes([_lengths(part) for part, _ in parts]):
+        items, whose = [parts[row][0] for row in rows], [parts[row][1] for row in rows]
+        longest = max(_lengths(item)[1] for item in items) if model.hook.lengths.rope.switches else None
+        there = sorted(set(whose))
+        own = [prefixes(a, longest) if prefixes else models[a].compute_prefix(length=longest).kv for a in there]
+        mixed, regime = MixedPrefix.of(own, model.hook.heads), model.hook.lengths.regime(longest or 0)
+
+        def prefix_of(inputs: tensors.Batch, mixed: MixedPrefix = mixed, regime: int = regime) -> ComputedPrefix:
+            return ComputedPrefix(mixed.rows(inputs.owners), 0, regime)
+
+        places = [there.index(owner) for owner in whose]
+        trees = [TokenTree(item.ids, item.choices) for item in items]
+        budget = memory.token_budget(model, token_budget, training=False)
+        values = _score(model, items, trees, budget, prefix_of, places)
+        ranked.update(zip(rows, values, strict=True))
+    return _of_prompts(encoded, scored, ranked)
+
+
+def _of_prompts(
+    encoded: Sequence[TokenizedPrompt],
+    scored: Sequence[Sequence[TokenizedPrompt]],
+    ranked: Mapping[int, tuple[float, ...]],
+) -> list[Ranked]:
+    """The log-likelihoods of each prompt's parts in a row."""
+    found = iter(ranked[n] for n in range(sum(map(len, scored))))
     return [
         Ranked(item, tuple(value for _ in items for value in next(found)))
         for item, items in zip(encoded, scored, strict=True)
@@ -101,40 +156,72 @@ def _log_likelihoods(
 ) -> list[tuple[float, ...]]:
     """Of each choice of prompts that may share passes."""
     lengths = [_lengths(item) for item in encoded]
-    ranked: dict[int, tuple[float, ...]] = {}
     with reading(model, encoded, min(lengths)[0], max(longest for _, longest in lengths)) as (common_length, prefix):
         meter = Meter(model, common_length)
         budget = memory.token_budget(model, token_budget, training=False)
         rests = [TokenTree(item.ids[common_length:], item.choices) for item in encoded]
-        groups = _groups(model, rests, budget)
-        trees = [TokenTree.joined([rests[i] for i in group], common) for common, group in groups]
-
-        def rank(rows: list[int]) -> list[list[float]]:
-            chosen = [trees[n] for n in rows]
-            inputs = tensors.batch(chosen, model)
-            values = inputs.sums(inputs.log_likelihoods(inputs.logits(model, prefix=prefix))).tolist()
-            meter.count(chosen, inputs.input_ids.numel())
-            return [[values.pop(0) for _ in rests[i].continuations] for n in rows for i in groups[n][1]]
-
-        sizes = [tree.size for tree in trees]
-        for rows, values in memory.retry_on_oom(_batches(model, trees, sizes, budget), rank, sizes, model.device):
-            done = [i for n in rows for i in groups[n][1]]
-            for i, found in zip(done, values, strict=True):
-                if not all(map(math.isfinite, found)):
-                    prompt = encoded[i].prompt
-                    where = f"the log-likelihoods of example {prompt.example_id} ({prompt.language})"
-                    raise not_finite(model.base.name, where)
-                ranked[i] = tuple(found)
-            advance(len(done))
+        found = _score(model, encoded, rests, budget, lambda _: prefix, (), meter, advance)
     if work is not None:
         work += meter.work
+    return found
+
+
+def _score(
+    model: AdaptedModel,
+    encoded: Sequence[TokenizedPrompt],
+    rests: Sequence[TokenTree],
+    budget: int,
+    prefix_of: Callable[[tensors.Batch], ComputedPrefix],
+    owners: Sequence[int] = (),
+    meter: Meter | None = None,
+    advance: Callable[[int], None] = lambda count: None,
+) -> list[tuple[float, ...]]:
+    """Of each choice of prompts that may share passes.
+
+    Args:
+        rests: what goes through the model of each prompt.
+        prefix_of: the prefix of a batch.
+        owners: of each prompt, where prompts have prefixes of their own.
+    """
+    groups = _groups(model, rests, budget, owners)
+    trees = [TokenTree.joined([rests[i] for i in group], common) for common, group in groups]
+    whose = [owners[group[0]] for _, group in groups] if owners else []
+    ranked: dict[int, tuple[float, ...]] = {}
+
+    def rank(rows: list[int]) -> list[list[float]]:
+        chosen = [trees[n] for n in rows]
+        inputs = tensors.batch(chosen, model, owners=[whose[n] for n in rows] if owners else ())
+        values = inputs.sums(inputs.log_likelihoods(inputs.logits(model, prefix=prefix_of(inputs)))).tolist()
+        if meter is not None:
+            meter.count(chosen, inputs.input_ids.numel())
+        return [[values.pop(0) for _ in rests[i].continuations] for n in rows for i in groups[n][1]]
+
+    sizes = [tree.size for tree in trees]
+    for rows, values in memory.retry_on_oom(_batches(model, trees, sizes, budget), rank, sizes, model.device):
+        done = [i for n in rows for i in groups[n][1]]
+        for i, found in zip(done, values, strict=True):
+            if not all(map(math.isfinite, found)):
+                prompt = encoded[i].prompt
+                where = f"the log-likelihoods of example {prompt.example_id} ({prompt.language})"
+                raise not_finite(model.base.name, where)
+            ranked[i] = tuple(found)
+        advance(len(done))
     return [ranked[i] for i in range(len(encoded))]
 
 
-def _groups(model: AdaptedModel, trees: Sequence[TokenTree], budget: int) -> list[tuple[int, list[int]]]:
+def _groups(
+    model: AdaptedModel, trees: Sequence[TokenTree], budget: int, owners: Sequence[int] = ()
+) -> list[tuple[int, list[int]]]:
+    """Prompts of one owner that begin alike: the length of what they share, and their places."""
     if not model.hook.supports_packing():
         return [(0, [n]) for n in range(len(trees))]
-    return group_by_common_prefix([tuple(tree.ids) for tree in trees], [tree.size for tree in trees], budget)
+    groups = []
+    owners = owners or [0] * len(trees)
+    for owner in sorted(set(owners)):
+        places = [n for n in range(len(trees)) if owners[n] == owner]
+        ids, sizes = [tuple(trees[n].ids) for n in places], [trees[n].size for n in places]
+        groups += [(common, [places[n] for n in group]) for common, group in group_by_common_prefix(ids, sizes, budget)]
+    return groups
 
 
 def _batches(model: AdaptedModel, trees: Sequence[TokenTree], sizes: Sequence[int], budget: int) -> list[list[int]]:
