@@ -1,4 +1,4 @@
-"""Law: in a browser the page asks all adapters, says how far to trust each answer and predicts a table; it passes axe, and loads nothing else.
+"""Law: in a browser the page asks all adapters, says how far to trust each and predicts a table; it passes axe and loads nothing else.
 
 Needs the extra `browser` and a Chromium: POLYPREFIX_CHROMIUM, or `chromium`, `google-chrome` on the path.
 """

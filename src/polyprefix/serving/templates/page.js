@@ -74,10 +74,12 @@ function trust(answer) {
   const {language, measured} = answer;
   const name = language.name || "no language that is known";
   const said = language.recognised ? "Recognised: " + name + (language.probability ? " (" + percent(language.probability) + ")" : "") : "Given: " + name;
-  const figure = measured.status === "tested"
+  const tested = measured.status === "tested", above = tested && measured.ci95[0] > measured.chance;
+  const figure = tested
     ? measured.metric + " " + percent(measured.value) + " (95% interval " + measured.ci95.map(percent).join(" to ") + ", " + measured.n + " examples, chance " + percent(measured.chance) + ")"
+      + (above ? "" : ": not clearly above chance.")
     : measured.status === "never tested" ? "Never tested in this language: nothing is known of such answers." : "Language not recognised: nothing is known of such answers.";
-  const line = element("p", figure, {className: "trust " + (measured.status === "tested" ? "tested" : "untested")});
+  const line = element("p", figure, {className: "trust " + (above ? "above" : "doubtful")});
   return [element("p", said + (measured.training ? ", " + measured.training : ""), {className: "trust"}), line];
 }
 
