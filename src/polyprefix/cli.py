@@ -242,7 +242,9 @@ def predict(
 
 @command.command()
 @click.argument("adapters", metavar="ADAPTER...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--format", "form", required=True, help="peft, prompt-embeds for vLLM, or polyprefix.")
+@click.option(
+    "--format", "form", required=True, help="transformers, kv-cache, peft, prompt-embeds for vLLM, or polyprefix."
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
 @click.option("--model", help="The base model, where it is not found under the name that it was trained with.")
 def export(adapters: tuple[Path, ...], form: str, out: Path, model: str | None) -> None:
@@ -250,7 +252,7 @@ def export(adapters: tuple[Path, ...], form: str, out: Path, model: str | None) 
     from polyprefix.adapters.formats import check_format, export_adapter
     from polyprefix.adapters.saved import find_adapter, read_settings
 
-    check_format(form)
+    dtype = "float32" if check_format(form).float32 else "auto"
     folders = [find_adapter(adapter) for adapter in adapters]
     trained_on = [read_settings(folder)["base"]["name"] for folder in folders]
     name = model or trained_on[0]
@@ -261,7 +263,7 @@ def export(adapters: tuple[Path, ...], form: str, out: Path, model: str | None) 
         from polyprefix.models.locate import check_name
 
     check_name(name)
-    base = load_model(name)
+    base = load_model(name, dtype=dtype)
     parts = [load_adapter(base, folder) for folder in folders]
     click.echo(f"wrote {export_adapter(attach(base, parts) if len(parts) > 1 else parts[0], form, out)}")
 
