@@ -24,6 +24,7 @@ NOT_RUN = {
     "--hub": "reads a benchmark from a mirror of the Hub",
     "--ray": "needs a Ray cluster",
     "--workers": "starts Ray, as tests/study/test_distribute.py does",
+    "serve": "listens until it is ended, as tests/serving/test_command.py has it do",
     "make": "installs an environment of its own",
     "source": "changes the shell",
 }
