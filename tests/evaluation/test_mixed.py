@@ -14,6 +14,7 @@ from polyprefix.adapters.adapted import AdaptedModel, attach
 from polyprefix.evaluation.generation import generate_until, generate_until_mixed
 from polyprefix.evaluation.loglikelihood import loglikelihood, loglikelihood_mixed
 from polyprefix.models.share import sharing_weights
+from polyprefix.prefix import MixedPrefix
 from polyprefix.testing.tiny import CONFIGS, tiny_base
 from polyprefix.text.tokens import TokenizedPrompt
 from polyprefix.types import Prompt
@@ -133,3 +134,12 @@ def test_a_model_that_shares_weights_is_another_model() -> None:
     assert twin.model.lm_head.weight is twin.model.get_input_embeddings().weight
     with pytest.raises(ValueError, match="before an adapter"):
         sharing_weights(base)
+
+
+def test_no_row_has_a_softmax_over_nothing() -> None:
+    """Some kernels give a number for that, others none, and a closed gate times none is none."""
+    models = adapters("gemma3")
+    mixed = MixedPrefix.of([model.compute_prefix().kv for model in models], models[0].hook.heads)
+    for layer, gated in mixed.gated.items():
+        assert gated.kv.real is not None and bool(gated.kv.real.any(1).all()), layer
+        assert not gated.gate[0].any() and gated.gate.any()
