@@ -74,10 +74,31 @@ def test_mixed_adapters_equal_single_requests(kind: str) -> None:
     wanted = [loglikelihood(models[owner], [item], None)[0] for item, owner in zip(items, owners, strict=True)]
     close(loglikelihood_mixed(models, items, owners, None), wanted)
     close(loglikelihood_mixed(models, items, owners, 64), wanted)
+    begins = [items[1].ids[: n % 5] for n in range(len(models))]
+    close(loglikelihood_mixed(models, items, owners, None, begins=begins), wanted)
     spread = {
         tuple(round(value, 3) for value in loglikelihood(model, items[:1], None)[0].log_likelihoods) for model in models
     }
     assert len(spread) == len(models), "adapters that answer alike would hide a mistake"
+
+
+def test_what_prompts_begin_with_is_part_of_the_prefix() -> None:
+    """Below the sliding window, where it may be: the tokens of the instruction are computed once, and positions go on after them."""
+    models = adapters("gemma3")
+    common = (9, 8, 7)
+    items = [replace(item, ids=(common + item.ids)[:7], choices=item.choices[:2]) for item in prompts(16, seed=2)]
+    items[3] = replace(items[3], ids=(9, 8, 5, 5))
+    items[4] = replace(items[4], ids=common)
+    items = [replace(item, choices=tuple(choice[:1] for choice in item.choices)) for item in items]
+    owners, asked = [n % len(models) for n in range(16)], []
+
+    def prefix(owner: int, length: int | None, begin: tuple[int, ...]) -> Any:
+        asked.append((owner, begin))
+        return models[owner].compute_prefix(torch.tensor(begin, dtype=torch.long), length).kv
+
+    wanted = [loglikelihood(models[owner], [item], None)[0] for item, owner in zip(items, owners, strict=True)]
+    close(loglikelihood_mixed(models, items, owners, None, prefix, [common] * len(models)), wanted)
+    assert {begin for _, begin in asked} == {common, ()} and asked.count((0, common)) == 1
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -69,23 +69,32 @@ class Batch:
 
 
 def batch(
-    trees: Sequence[TokenTree], model: AdaptedModel, common_prefix: Sequence[int] = (), owners: Sequence[int] = ()
+    trees: Sequence[TokenTree],
+    model: AdaptedModel,
+    common_prefix: Sequence[int] = (),
+    owners: Sequence[int] = (),
+    starts: Sequence[int] = (),
 ) -> Batch:
     """One forward pass of these trees.
 
     Args:
         common_prefix: tokens that precede all of them, stored once at the start of a packed row; padded rows cannot hold them.
         owners: of each tree, where rows of attention are to hold the trees of one owner.
+        starts: position of the first token of each tree, in a packed row; by default 0.
     """
     if model.hook.supports_packing():
-        return _packed(trees, model.device, common_prefix, owners)
+        return _packed(trees, model.device, common_prefix, owners, starts)
     rows = [(row, n) for n, tree in enumerate(trees) for row in tree.sequences()]
     found = _padded([row for row, _ in rows], model)
     return replace(found, owners=tuple(owners[n] for _, n in rows)) if owners else found
 
 
 def _packed(
-    trees: Sequence[TokenTree], device: torch.device, common_prefix: Sequence[int], owners: Sequence[int]
+    trees: Sequence[TokenTree],
+    device: torch.device,
+    common_prefix: Sequence[int],
+    owners: Sequence[int],
+    starts: Sequence[int],
 ) -> Batch:
     ids = list(common_prefix)
     targets = _Targets()
@@ -101,7 +110,7 @@ def _packed(
 
     for tree in trees:
         add(tree)
-    packed = Packed.of(trees, device, len(common_prefix), owners)
+    packed = Packed.of(trees, device, len(common_prefix), owners, starts)
     return replace(targets.batch(torch.tensor([ids], device=device), None, packed), owners=packed.owners)
 
 

@@ -24,10 +24,10 @@ from polyprefix.engine import memory
 from polyprefix.engine.batch import pad_left
 from polyprefix.engine.flop_counter import Meter, Work
 from polyprefix.evaluation.eval_context import reading
-from polyprefix.evaluation.loglikelihood import not_finite
+from polyprefix.evaluation.loglikelihood import PrefixOf, not_finite
 from polyprefix.evaluation.prefill import prefill
 from polyprefix.models.generation import greedy_settings
-from polyprefix.prefix import KVPrefix, MixedPrefix, TokenTree
+from polyprefix.prefix import MixedPrefix, TokenTree
 from polyprefix.text.batches import by_token_budget, group_by_common_prefix
 from polyprefix.text.tokens import TokenizedPrompt
 
@@ -71,7 +71,7 @@ def generate_until_mixed(
     encoded: Sequence[TokenizedPrompt],
     owners: Sequence[int],
     token_budget: int | None,
-    prefixes: Callable[[int, int | None], KVPrefix] | None = None,
+    prefixes: PrefixOf | None = None,
     unfinished: set[int] | None = None,
 ) -> list[str]:
     """The same for prompts of several adapters of one base model, which share forward passes (polyprefix.prefix.mixed).
@@ -105,12 +105,12 @@ def _write_mixed(
     encoded: Sequence[TokenizedPrompt],
     owners: Sequence[int],
     token_budget: int | None,
-    prefixes: Callable[[int, int | None], KVPrefix] | None,
+    prefixes: PrefixOf | None,
     unfinished: set[int],
 ) -> list[str]:
     """The answers to prompts of several adapters with the same stop strings and the same length."""
     model, there, prompt = models[0], sorted(set(owners)), encoded[0].prompt
-    own = [prefixes(a, None) if prefixes else models[a].compute_prefix().kv for a in there]
+    own = [prefixes(a, None, ()) if prefixes else models[a].compute_prefix().kv for a in there]
     mixed, tokenizer, new = MixedPrefix.of(own, model.hook.heads), model.base.tokenizer, prompt.max_new_tokens
     settings, ended = greedy_settings(model.model, tokenizer, new), _ends(tokenizer, tuple(sorted(set(prompt.stop))))
     answers: dict[int, str] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -71,7 +72,8 @@ def loglikelihood_mixed(
     encoded: Sequence[TokenizedPrompt],
     owners: Sequence[int],
     token_budget: int | None,
-    prefixes: Callable[[int, int | None], KVPrefix] | None = None,
+    prefixes: PrefixOf | None = None,
+    begins: Sequence[tuple[int, ...]] = (),
 ) -> list[Ranked]:
     """The same for prompts of several adapters of one base model, which share forward passes (polyprefix.prefix.mixed).
 
@@ -79,8 +81,9 @@ def loglikelihood_mixed(
         models: in eval mode, on one base model that none of them has changed.
         encoded: prompts.
         owners: of each prompt, the place of its adapter.
-        prefixes: gives the prefix of the adapter at a place for sequences of a length, None where the length plays no part; by default
-            it is computed.
+        prefixes: gives an adapter's prefix; by default it is computed.
+        begins: of each adapter, the tokens that most of its prompts begin with. Where a prompt does, and the model allows it, they are part
+            of the prefix and are not computed again.
 
     Raises:
         ValueError: if prompts of several adapters come to a model that takes one prefix a pass (`supports_mixed_prefixes`).
@@ -95,20 +98,40 @@ def loglikelihood_mixed(
     ranked: dict[int, tuple[float, ...]] = {}
     for rows in model.hook.lengths.passes([_lengths(part) for part, _ in parts]):
         items, whose = [parts[row][0] for row in rows], [parts[row][1] for row in rows]
-        longest = max(_lengths(item)[1] for item in items) if model.hook.lengths.rope.switches else None
-        there = sorted(set(whose))
-        own = [prefixes(a, longest) if prefixes else models[a].compute_prefix(length=longest).kv for a in there]
+        most = max(_lengths(item)[1] for item in items)
+        longest = most if model.hook.lengths.rope.switches else None
+        shares = bool(begins) and model.hook.supports_packing() and model.hook.lengths.shares(most)
+        keys = [
+            (owner, _begin(item, begins[owner]) if shares else ()) for item, owner in zip(items, whose, strict=True)
+        ]
+        there = sorted(set(keys))
+        own = [(prefixes or partial(_prefix_of, models))(owner, longest, begin) for owner, begin in there]
         mixed, regime = MixedPrefix.of(own, model.hook.heads), model.hook.lengths.regime(longest or 0)
 
         def prefix_of(inputs: tensors.Batch, mixed: MixedPrefix = mixed, regime: int = regime) -> ComputedPrefix:
             return ComputedPrefix(mixed.rows(inputs.owners), 0, regime)
 
-        places = [there.index(owner) for owner in whose]
-        trees = [TokenTree(item.ids, item.choices) for item in items]
+        places = [there.index(key) for key in keys]
+        starts = [len(begin) for _, begin in there] if shares else []
+        trees = [TokenTree(item.ids[len(begin) :], item.choices) for item, (_, begin) in zip(items, keys, strict=True)]
         budget = memory.token_budget(model, token_budget, training=False)
-        values = _score(model, items, trees, budget, prefix_of, places)
+        values = _score(model, items, trees, budget, prefix_of, places, starts)
         ranked.update(zip(rows, values, strict=True))
     return _of_prompts(encoded, scored, ranked)
+
+
+PrefixOf = Callable[[int, int | None, tuple[int, ...]], KVPrefix]
+"""The prefix of the adapter at a place, for sequences of a length (None where it plays no part), followed by the tokens that these begin
+with."""
+
+
+def _prefix_of(models: Sequence[AdaptedModel], owner: int, length: int | None, begin: tuple[int, ...]) -> KVPrefix:
+    return models[owner].compute_prefix(torch.tensor(begin, dtype=torch.long), length).kv
+
+
+def _begin(item: TokenizedPrompt, begin: tuple[int, ...]) -> tuple[int, ...]:
+    """The tokens that a prompt shares with the others of its adapter; none if it begins otherwise, or has no token more."""
+    return begin if len(item.ids) > len(begin) and item.ids[: len(begin)] == begin else ()
 
 
 def _of_prompts(
@@ -160,7 +183,7 @@ def _log_likelihoods(
         meter = Meter(model, common_length)
         budget = memory.token_budget(model, token_budget, training=False)
         rests = [TokenTree(item.ids[common_length:], item.choices) for item in encoded]
-        found = _score(model, encoded, rests, budget, lambda _: prefix, (), meter, advance)
+        found = _score(model, encoded, rests, budget, lambda _: prefix, meter=meter, advance=advance)
     if work is not None:
         work += meter.work
     return found
@@ -173,6 +196,7 @@ def _score(
     budget: int,
     prefix_of: Callable[[tensors.Batch], ComputedPrefix],
     owners: Sequence[int] = (),
+    starts: Sequence[int] = (),
     meter: Meter | None = None,
     advance: Callable[[int], None] = lambda count: None,
 ) -> list[tuple[float, ...]]:
@@ -182,6 +206,7 @@ def _score(
         rests: what goes through the model of each prompt.
         prefix_of: the prefix of a batch.
         owners: of each prompt, where prompts have prefixes of their own.
+        starts: of each owner, the position of the first token.
     """
     groups = _groups(model, rests, budget, owners)
     trees = [TokenTree.joined([rests[i] for i in group], common) for common, group in groups]
@@ -190,7 +215,8 @@ def _score(
 
     def rank(rows: list[int]) -> list[list[float]]:
         chosen = [trees[n] for n in rows]
-        inputs = tensors.batch(chosen, model, owners=[whose[n] for n in rows] if owners else ())
+        own = [whose[n] for n in rows] if owners else []
+        inputs = tensors.batch(chosen, model, owners=own, starts=[starts[owner] for owner in own] if starts else ())
         values = inputs.sums(inputs.log_likelihoods(inputs.logits(model, prefix=prefix_of(inputs)))).tolist()
         if meter is not None:
             meter.count(chosen, inputs.input_ids.numel())

@@ -46,13 +46,19 @@ class Packed:
 
     @classmethod
     def of(
-        cls, trees: Sequence[TokenTree], device: torch.device, common_prefix: int = 0, owners: Sequence[int] = ()
+        cls,
+        trees: Sequence[TokenTree],
+        device: torch.device,
+        common_prefix: int = 0,
+        owners: Sequence[int] = (),
+        starts: Sequence[int] = (),
     ) -> Packed:
         """The layout of sequences in this order, each tree depth first, after a common prefix of so many tokens.
 
         Args:
             owners: of each tree, such as the number of its adapter; a row of attention then holds trees of one owner. Not with a common
                 prefix.
+            starts: position of the first token of each tree, where an owner's common prefix is part of its computed prefix; by default 0.
         """
         position: list[int] = []
         node: list[int] = []
@@ -70,7 +76,11 @@ class Packed:
                 lengths.append(end)
             ends[number] = len(ends) - 1
 
-        add(common_prefix, trees, 0)
+        if starts:
+            for start, tree in zip(starts, trees, strict=True):
+                add(len(tree.ids), tree.nodes, start)
+        else:
+            add(common_prefix, trees, 0)
         sizes = [*([common_prefix] if common_prefix else []), *(tree.size for tree in trees)]
         rows, width = rows_of(sizes, owners), max(sizes)
         index = torch.zeros(len(rows), width, dtype=torch.long)

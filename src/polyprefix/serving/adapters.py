@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 from polyprefix.adapters import registry
 from polyprefix.adapters.saved import find_adapter, read_settings
 from polyprefix.calibration.questions import QuestionPrior
-from polyprefix.config import PredictConfig
+from polyprefix.config import ENGLISH, PredictConfig
+from polyprefix.data.files import Row
 from polyprefix.errors import AdapterError, ConfigError, OutputError
 from polyprefix.prediction.loading import base_run_of
 from polyprefix.prediction.predictor import Predictor
+from polyprefix.prediction.rows import examples_of
 from polyprefix.results.files import PREDICTIONS, read_predictions
 from polyprefix.serving.measured import Measured
+from polyprefix.text.tokens import common_prefix_length
 
 if TYPE_CHECKING:
     from polyprefix.adapters.adapted import AdaptedModel
@@ -68,6 +71,14 @@ class Served:
             if one.text and len(found) < MOST_EXAMPLES:
                 found.setdefault(one.language, one.text)
         return found
+
+    @cached_property
+    def begin(self) -> tuple[int, ...]:
+        """The tokens that prompts of different questions begin with: the task's instruction."""
+        task = self.predictor.task
+        rows = [Row("", dict.fromkeys(self.inputs, text)) for text in ("a b", "7 c", "ж д", "天 地")]
+        encoded = self.predictor.encode(examples_of(rows, task, ENGLISH))
+        return encoded[0].ids[: common_prefix_length([item.ids for item in encoded])]
 
     def prior(self, code: str) -> QuestionPrior | None:
         """What calibration divides out of the probabilities in a language; None where the run kept nothing for that."""
@@ -146,4 +157,6 @@ def _served(name: str, folder: Path, base: BaseModel, settings: PredictConfig) -
         raise AdapterError(str(error)) from None
     predictor.adapted.eval()
     predictor.adapted.adapter.merge()
-    return Served(name, predictor, Measured.of(folder, info.metrics[0], info.chance))
+    found = Served(name, predictor, Measured.of(folder, info.metrics[0], info.chance))
+    _ = found.begin  # now, since a tokenizer serves one thread at a time
+    return found

@@ -97,7 +97,7 @@ class Engine:
         self._changed = threading.Condition()
         self._closed = False
         self._seconds_per_prompt = 0.05
-        self._prefixes: dict[tuple[int, int], KVPrefix] = {}
+        self._prefixes: dict[tuple[int, int, tuple[int, ...]], KVPrefix] = {}
         self._thread = threading.Thread(target=self._run, name="polyprefix-engine", daemon=True)
         self._thread.start()
 
@@ -200,12 +200,15 @@ class Engine:
         items = [item for job in jobs for item in job.items]
         owners = [there.index(job.adapter) for job in jobs for _ in job.items]
 
-        def prefix(place: int, length: int | None) -> KVPrefix:
-            return self._prefix(there[place], length)
+        def prefix(place: int, length: int | None, begin: tuple[int, ...]) -> KVPrefix:
+            return self._prefix(there[place], length, begin)
 
+        begins = [self.served[adapter].begin for adapter in there]
         answers: list[Answer]
         if items[0].choices:
-            answers = [one.log_likelihoods for one in loglikelihood_mixed(models, items, owners, self._budget, prefix)]
+            answers = [
+                one.log_likelihoods for one in loglikelihood_mixed(models, items, owners, self._budget, prefix, begins)
+            ]
         else:
             cut: set[int] = set()
             texts = generate_until_mixed(models, items, owners, self._budget, prefix, cut)
@@ -214,15 +217,16 @@ class Engine:
         for job in jobs:
             job.future.set_result([next(left) for _ in job.items])
 
-    def _prefix(self, adapter: int, length: int | None) -> KVPrefix:
-        """The prefix of an adapter, computed once for each regime of rotary phases."""
+    def _prefix(self, adapter: int, length: int | None, begin: tuple[int, ...]) -> KVPrefix:
+        """The prefix of an adapter and of what its prompts begin with, computed once for each regime of rotary phases."""
         import torch
 
         model = self.served[adapter].model
-        key = adapter, model.hook.lengths.regime(length or 0)
+        key = adapter, model.hook.lengths.regime(length or 0), begin
         if key not in self._prefixes:
             with torch.no_grad():
-                self._prefixes[key] = model.compute_prefix(length=length).kv.detached()
+                computed = model.compute_prefix(torch.tensor(begin, dtype=torch.long), length)
+                self._prefixes[key] = computed.kv.detached()
         return self._prefixes[key]
 
 
