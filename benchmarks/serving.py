@@ -133,7 +133,9 @@ def main() -> None:
     import pandas as pd
 
     there = pd.read_csv(given.texts)[given.column].astype(str).tolist()
-    texts = [f"{there[n % len(there)]} {n}" for n in range(given.count)]  # no two alike
+    texts = [
+        f"{n} {there[n % len(there)]}" for n in range(given.count)
+    ]  # no two begin alike, so that none is computed for another
     print(json.dumps({"machine": machine(), **measure(given.runs, texts, given.rounds, given.port)}, indent=1))
 
 
