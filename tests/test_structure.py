@@ -37,7 +37,7 @@ FLOORS = (
     {"engine", "training", "evaluation", "statistics"},
     {"report"},
     {"recipe", "prediction", "doctor", "listing", "sources", "api", "integrations"},
-    {"study"},
+    {"study", "serving"},
     {"cli", "__main__", "testing", "commands"},
 )
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}

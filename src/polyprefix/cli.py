@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +26,7 @@ from polyprefix.interruption import loading
 from polyprefix.report.command import Forms, default_name, in_forms, report_options, write_report
 from polyprefix.report.trust_commands import calibrate, verdict
 from polyprefix.serialize import to_json
+from polyprefix.serving.command import serve
 from polyprefix.sources.command import sources
 from polyprefix.study.commands import study
 from polyprefix.terminal import protect_streams
@@ -63,7 +66,7 @@ def command(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for other in (study, calibrate, verdict, sources, new_task, check, diff, completion, lm_eval, card, push):
+for other in (study, calibrate, verdict, sources, serve, new_task, check, diff, completion, lm_eval, card, push):
     command.add_command(other)
 
 
@@ -202,7 +205,11 @@ def evaluate(
     help="Divide a prior out of the probabilities: that of these questions, or the one that the run kept.",
 )
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="A setting of eval or runtime.")
-@click.option("--out", type=click.Path(path_type=Path), help="The JSONL file to write; by default standard output.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The file to write: JSONL, CSV or Parquet, by its name; by default JSONL to standard output.",
+)
 @click.option("--allow-pickle", is_flag=True, help="Also read pickled weights (.bin), a form that can run code.")
 def predict(
     adapter: Path,
@@ -214,7 +221,10 @@ def predict(
     allow_pickle: bool,
     **flags: Any,
 ) -> None:
-    """Ask a saved ADAPTER (its folder, or that of its run); one line of JSON an answer."""
+    """Ask a saved ADAPTER (its folder, or that of its run).
+
+    With --file and --out the file may be larger than memory, and an interrupted command goes on where it was.
+    """
     from polyprefix.config import PredictConfig, override, validate
 
     pickled = ("runtime.allow_pickle=true",) if allow_pickle else ()
@@ -225,19 +235,24 @@ def predict(
     if not all("=" in pair for pair in inputs) or len(named) != len(inputs):
         raise ConfigError(f"--input {' '.join(inputs)}: expected NAME=TEXT, each name once")
 
-    from polyprefix.atomic import write_text
+    from polyprefix.data.write import check_output
     from polyprefix.prediction import Predictor
     from polyprefix.progress import Terminal
 
+    if out is not None:
+        check_output(out)
     ask = Predictor(adapter, settings=settings, reporter=Terminal(), task=flags["task"], model=flags["model"])
+    asked = {"language": flags["language"], "calibration": flags["calibration"]}
     questions = file or (list(texts) if texts else [named])
-    answers = ask(questions, language=flags["language"], calibration=flags["calibration"])
-    lines = "".join(to_json(answer) + "\n" for answer in answers)
-    if out is None:
-        click.echo(lines, nl=False)
-    else:
-        write_text(out, lines)
-        click.echo(f"wrote {out}")
+    from polyprefix.prediction.file import as_file, predict_file
+
+    with as_file(ask, questions) as path, TemporaryDirectory() as folder:
+        rows = predict_file(ask, path, out or Path(folder) / "answers.jsonl", **asked)
+        if out is None:
+            with (Path(folder) / "answers.jsonl").open(encoding="utf-8") as answers:
+                shutil.copyfileobj(answers, sys.stdout)
+        else:
+            click.echo(f"wrote {out}: {rows} rows")
 
 
 @command.command()
@@ -246,7 +261,7 @@ def predict(
     "--format",
     "form",
     required=True,
-    help="peft, prompt-embeds for vLLM, or polyprefix; of runs csv, parquet or sqlite.",
+    help="transformers, kv-cache, peft, prompt-embeds for vLLM, or polyprefix; of runs csv, parquet or sqlite.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write; of runs, the file.")
 @click.option("--model", help="The base model, where it is not found under the name that it was trained with.")
@@ -261,7 +276,7 @@ def export(adapters: tuple[Path, ...], form: str, out: Path, model: str | None) 
 
         click.echo(f"wrote {export_table(read_table(adapters), form, out)}")
         return
-    check_format(form)
+    dtype = "float32" if check_format(form).float32 else "auto"
     folders = [find_adapter(adapter) for adapter in adapters]
     trained_on = [read_settings(folder)["base"]["name"] for folder in folders]
     name = model or trained_on[0]
@@ -272,7 +287,7 @@ def export(adapters: tuple[Path, ...], form: str, out: Path, model: str | None) 
         from polyprefix.models.locate import check_name
 
     check_name(name)
-    base = load_model(name)
+    base = load_model(name, dtype=dtype)
     parts = [load_adapter(base, folder) for folder in folders]
     click.echo(f"wrote {export_adapter(attach(base, parts) if len(parts) > 1 else parts[0], form, out)}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
@@ -22,6 +23,10 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+WORTH_TELLING = 10
+"""Seconds; a shorter rest is over before it is read."""
 
 
 class Bar(Protocol):
@@ -131,14 +136,16 @@ def interactive(progress: bool = True) -> Reporter:
 class _Lines:
     def __init__(self, console: Console, title: str, total: int) -> None:
         self.console, self.title, self.total = console, title, total
-        self.done = 0
+        self.done, self.begun = 0, time.monotonic()
         console.print(f"{title}: {total} examples")
 
     def advance(self, count: int, note: str = "") -> None:
         """Print a line where another fifth is done."""
         before, self.done = self.done, self.done + count
         if 5 * before // max(1, self.total) != 5 * self.done // max(1, self.total):
-            self.console.print(f"{self.title}: {self.done} of {self.total}  {note}")
+            left = (time.monotonic() - self.begun) / max(1, self.done) * (self.total - self.done)
+            shown = f", {duration(left)} left" if self.done < self.total and left >= WORTH_TELLING else ""
+            self.console.print(f"{self.title}: {self.done} of {self.total}{shown}  {note}")
 
 
 class _TerminalBar:

@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 MOST_BYTES = 64 << 20
 """Of a JSON file: a hundred times the largest that is known (a result with 200 languages)."""
@@ -43,16 +43,28 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
         OSError: as `require_regular`, or if the file holds more than `most` bytes.
         ValueError: if the path itself is impossible, such as one with a zero byte.
     """
-    require_regular(path)
-    # without waiting: the path may have become a pipe since
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
+    with open_regular(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
         raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
     return content
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file, open for reading.
+
+    Raises:
+        OSError: as `require_regular`.
+        ValueError: if the path itself is impossible, such as one with a zero byte.
+    """
+    require_regular(path)
+    # without waiting: the path may have become a pipe since
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    file = os.fdopen(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return file
 
 
 def read_text(path: Path, most: int = MOST_BYTES) -> str:

@@ -26,6 +26,7 @@ NOT_RUN = {
     "--workers": "starts Ray, as tests/study/test_distribute.py does",
     "lm-eval": "needs lm-evaluation-harness with its data",
     "push": "needs a login to the Hub",
+    "serve": "listens until it is ended, as tests/serving/test_command.py has it do",
     "make": "installs an environment of its own",
 }
 """A word of a command -> why it is parsed and not run."""

@@ -33,13 +33,18 @@ class QuestionPrior:
     """Whether the mean of the questions counts, shrunken to the reference."""
     temperature: float = 1.0
 
+    def of_batch(self, log_likelihoods_NK: Floats) -> QuestionPrior:
+        """The prior with the mean of a whole batch of questions in it, where that counts, so that parts of the batch can be calibrated."""
+        if not self.own or not len(log_likelihoods_NK):
+            return self
+        return replace(self, reference=shrunken(log_likelihoods_NK, self.reference), own=False)
+
     def applied(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> list[Prediction]:
         """The predictions with calibrated log-probabilities, and the label that these make likeliest."""
         if not predictions:
             return []
         ll = np.array([prediction.log_likelihoods for prediction in predictions])
-        prior = shrunken(ll, self.reference) if self.own else self.reference
-        scores = calibrated(ll, prior, self.temperature)
+        scores = calibrated(ll, self.of_batch(ll).reference, self.temperature)
         return [
             replace(old, prediction=example.choices[int(row.argmax())], log_likelihoods=tuple(row.tolist()))
             for example, old, row in zip(examples, predictions, scores, strict=True)

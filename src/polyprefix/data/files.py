@@ -12,17 +12,20 @@ import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from polyprefix.errors import DataError, UserError, first_line
-from polyprefix.safe_files import read_bytes, require_regular
+from polyprefix.safe_files import open_regular, require_regular
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 SEPARATORS = (",", "\t", ";")
 """Of the cells of a CSV file: the first of these that its first line has."""
 MOST_BYTES = 4 << 30
 """Of a JSONL or CSV file, which is read whole."""
+MOST_ROWS = 1 << 16
+"""Of a Parquet file that are decoded at a time."""
 MOST_LIST = 100_000
 """Characters of a cell that is read as a list."""
 MOST = 20
@@ -88,6 +91,11 @@ class ValidationErrors:
     def __init__(self) -> None:
         self._told: list[str] = []
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._told)
+
     def add(self, where: str, found: str, expected: str) -> None:
         """Record an error at a place, such as `test/sw.csv:3, column 'label'`."""
         self._told.append(f"{where}: found {found}, expected {expected}")
@@ -108,37 +116,54 @@ def read_table(path: Path, errors: ValidationErrors) -> Table:
     """All rows of a file; rows that cannot be read are errors and left out.
 
     Args:
-        path: ends in one of `SUFFIXES`. Text is UTF-8, a byte order mark allowed. A CSV file has its names in the first line.
+        path: as of `read_chunks`.
     """
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        errors.add(str(path), f"a file of another kind ({path.suffix or 'no suffix'})", " or ".join(SUFFIXES))
-        return Table(str(path), (), ())
-    if suffix == ".parquet":
-        table = _parquet(path, errors)
-    else:
-        text = _text(path, errors)
-        if text is None:
+    try:
+        if path.suffix.lower() != ".parquet" and require_regular(path).st_size > MOST_BYTES:
+            errors.add(str(path), f"no file that can be read (more than {MOST_BYTES:,} bytes)", "a file")
             return Table(str(path), (), ())
-        table = _csv(path, text, errors) if suffix == ".csv" else _jsonl(path, text, errors)
-    if table is not None and not table.rows:
-        errors.add(str(path), "no rows", "at least one")
-    return table or Table(str(path), (), ())
+    except (OSError, ValueError):
+        pass  # said where it is read
+    before = errors.count
+    chunks = list(read_chunks(path, sys.maxsize, errors))
+    if not any(chunk.rows for chunk in chunks):
+        if errors.count == before:
+            errors.add(str(path), "no rows", "at least one")
+        return Table(str(path), (), ())
+    columns = dict.fromkeys(name for chunk in chunks for name in chunk.columns)
+    return Table(chunks[0].where, tuple(columns), tuple(row for chunk in chunks for row in chunk.rows))
 
 
-def table_of(content: Any, where: str, errors: ValidationErrors) -> Table:
+def read_chunks(path: Path, size: int, errors: ValidationErrors) -> Iterator[Table]:
+    """The rows of a file in their order, `size` or fewer at a time; no more than that is in memory.
+
+    Rows that cannot be read are errors and left out. The same file gives the same chunks again.
+
+    Args:
+        path: ends in one of `SUFFIXES`. Text is UTF-8, a byte order mark allowed. A CSV file has its names in the first line.
+        size: rows of a chunk.
+    """
+    read = {".parquet": _parquet, ".csv": _csv, ".jsonl": _jsonl}.get(path.suffix.lower())
+    if read is None:
+        errors.add(str(path), f"a file of another kind ({path.suffix or 'no suffix'})", " or ".join(SUFFIXES))
+        return
+    yield from read(path, size, errors)
+
+
+def table_of(content: Any, where: str, errors: ValidationErrors, first: int = 1) -> Table:
     """The rows of an Arrow table in memory, with the values that they would have in a Parquet file.
 
     Args:
         content: a `pyarrow.Table`.
         where: what an error calls it, such as `data frame`.
+        first: number of its first row.
     """
     if _has_twice(where, content.column_names, errors):
         return Table(where, (), ())
     names, columns = tuple(content.column_names), [_cells(column) for column in content.columns]
     rows = tuple(
         Row(f"{where}, row {number}", dict(zip(names, cells, strict=True)))
-        for number, cells in enumerate(zip(*columns, strict=True), 1)
+        for number, cells in enumerate(zip(*columns, strict=True), first)
     )
     return Table(rows[0].where if rows else where, names, rows)
 
@@ -198,23 +223,38 @@ def shown(value: object) -> str:
     return text if isinstance(value, str) else f"{text} ({kind})"
 
 
-def _text(path: Path, errors: ValidationErrors) -> str | None:
+class _UnreadableError(Exception):
+    """The rest of a file cannot be read, and its error has been told."""
+
+
+def _lines(path: Path, errors: ValidationErrors) -> Iterator[str]:
+    """The lines of a text file with their ends, split at line feeds alone: JSON may hold U+2028, and a CSV cell a carriage return.
+
+    Raises:
+        _UnreadableError: where the file, or the rest of it, cannot be read.
+    """
     try:
-        raw = read_bytes(path, MOST_BYTES)
+        with open_regular(path) as file:
+            for number, raw in enumerate(file, 1):
+                try:
+                    line = raw.decode("utf-8")
+                except UnicodeDecodeError as error:
+                    found, wanted = f"the byte 0x{raw[error.start]:02x}", "text in UTF-8; save the file as UTF-8"
+                    errors.add(f"{path}:{number}", found, wanted)
+                    raise _UnreadableError from None
+                yield line.removeprefix("\ufeff") if number == 1 else line
     except (OSError, ValueError) as error:
         errors.add(str(path), f"no file that can be read ({getattr(error, 'strerror', None) or error})", "a file")
-        return None
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        errors.add(f"{path}:{line}", f"the byte 0x{raw[error.start]:02x}", "text in UTF-8; save the file as UTF-8")
-        return None
+        raise _UnreadableError from None
 
 
-def _jsonl(path: Path, text: str, errors: ValidationErrors) -> Table:
-    rows = []
-    for number, line in enumerate(text.split("\n"), 1):  # not splitlines: JSON may hold U+2028
+def _jsonl(path: Path, size: int, errors: ValidationErrors) -> Iterator[Table]:
+    for rows in _in_chunks(_json_rows(path, errors), size):
+        yield Table(rows[0].where, tuple(dict.fromkeys(name for row in rows for name in row.cells)), rows)
+
+
+def _json_rows(path: Path, errors: ValidationErrors) -> Iterator[Row]:
+    for number, line in enumerate(_lines(path, errors), 1):
         if not line.strip():
             continue
         where = f"{path}:{number}"
@@ -228,40 +268,58 @@ def _jsonl(path: Path, text: str, errors: ValidationErrors) -> Table:
             errors.add(where, "JSON that is nested too deeply", "one JSON object a line")
             continue
         if isinstance(cells, dict):
-            rows.append(Row(where, cells))
+            yield Row(where, cells)
         else:
             errors.add(where, shown(cells), "an object with the names of the columns")
-    columns = dict.fromkeys(name for row in rows for name in row.cells)
-    return Table(rows[0].where if rows else str(path), tuple(columns), tuple(rows))
 
 
-def _csv(path: Path, text: str, errors: ValidationErrors) -> Table | None:
-    lines = _records(path, text, errors)
-    header = next(lines, None)
-    if header is None:
-        return Table(str(path), (), ())
+def _csv(path: Path, size: int, errors: ValidationErrors) -> Iterator[Table]:
+    records = _records(path, errors)
+    try:
+        header = next(records, None)
+    except _UnreadableError:
+        return
+    if header is None or _has_twice(header[0], header[1], errors):
+        return
     where, names = header
-    if _has_twice(where, names, errors):
-        return None
-    rows = []
-    for where_row, cells in lines:
-        if len(cells) != len(names):
-            errors.add(
-                where_row, f"{len(cells)} cells", f"{len(names)}, as the first line has; quote commas and quotes"
-            )
+    for rows in _in_chunks(_csv_rows(records, names, errors), size):
+        yield Table(where, tuple(names), rows)
+
+
+def _csv_rows(
+    records: Iterator[tuple[str, list[str]]], names: Sequence[str], errors: ValidationErrors
+) -> Iterator[Row]:
+    for where, cells in records:
+        if len(cells) == len(names):
+            yield Row(where, dict(zip(names, cells, strict=True)))
         else:
-            rows.append(Row(where_row, dict(zip(names, cells, strict=True))))
-    return Table(where, tuple(names), tuple(rows))
+            errors.add(where, f"{len(cells)} cells", f"{len(names)}, as the first line has; quote commas and quotes")
 
 
-def _records(path: Path, text: str, errors: ValidationErrors) -> Iterator[tuple[str, list[str]]]:
+def _in_chunks(rows: Iterator[Row], size: int) -> Iterator[tuple[Row, ...]]:
+    """Rows so many at a time; of a file that cannot be read to its end, those before."""
+    chunk: list[Row] = []
+    try:
+        for row in rows:
+            chunk.append(row)
+            if len(chunk) == size:
+                yield tuple(chunk)
+                chunk = []
+    except _UnreadableError:
+        pass
+    if chunk:
+        yield tuple(chunk)
+
+
+def _records(path: Path, errors: ValidationErrors) -> Iterator[tuple[str, list[str]]]:
     """Records with the place where each begins; empty lines are skipped."""
     csv.field_size_limit(
         min(sys.maxsize, (1 << 31) - 1)
     )  # a context may be longer than 131,072 characters; the file bounds it
-    first = next((line for line in text[: 1 << 20].splitlines() if line.strip()), "")
-    separator = next((mark for mark in SEPARATORS if mark in first), ",")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
+    lines = (part for line in _lines(path, errors) for part in io.StringIO(line, newline=""))
+    begin = list(_until_text(lines))
+    separator = next((mark for mark in SEPARATORS if begin and mark in begin[-1]), ",")
+    reader = csv.reader(chain(begin, lines), strict=True, delimiter=separator)
     while True:
         where = f"{path}:{reader.line_num + 1}"
         try:
@@ -273,6 +331,14 @@ def _records(path: Path, text: str, errors: ValidationErrors) -> Iterator[tuple[
             return
         if record:
             yield where, record
+
+
+def _until_text(lines: Iterator[str]) -> Iterator[str]:
+    """Blank lines, and the first line that is not."""
+    for line in lines:
+        yield line
+        if line.strip():
+            return
 
 
 def _has_twice(where: str, names: Sequence[str], errors: ValidationErrors) -> bool:
@@ -320,21 +386,29 @@ def written_list(text: str) -> list[Any] | None:
     return None
 
 
-def _parquet(path: Path, errors: ValidationErrors) -> Table | None:
+def _parquet(path: Path, size: int, errors: ValidationErrors) -> Iterator[Table]:
+    first = 1
+    for batch in arrow_chunks(path, size, errors):
+        table = table_of(batch, str(path), errors, first)
+        first += len(batch)
+        if table.rows:
+            yield table
+
+
+def arrow_chunks(path: Path, size: int, errors: ValidationErrors) -> Iterator[Any]:
+    """The chunks of a Parquet file as `read_chunks` gives them, with the types of the file: tables of `pyarrow`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         require_regular(path)
-        return table_of(pq.ParquetFile(path).read(), str(path), errors)
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(min(size, MOST_ROWS)):
+                yield pa.Table.from_batches([batch])
     except FileNotFoundError:
         errors.add(str(path), "no file that can be read (No such file or directory)", "a file")
-        return None
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        reason = first_line(error)
-        errors.add(str(path), f"no Parquet ({reason})", "a whole Parquet file; write it again")
-        return None
-    return None
+        errors.add(str(path), f"no Parquet ({first_line(error)})", "a whole Parquet file; write it again")
 
 
 def _cells(column: Any) -> list[Any]:

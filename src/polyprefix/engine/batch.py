@@ -7,7 +7,7 @@ continuations add no input tokens. Logits are computed only where a continuation
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -40,6 +40,8 @@ class Batch:
     """[M], the number of its continuation in the batch."""
     continuations: int
     """C, how many there are."""
+    owners: tuple[int, ...] = ()
+    """[R], whose sequences each of attention's rows holds, where trees have owners."""
 
     def logits(self, model: Any, **before: Any) -> Tensor:
         """[A, V] in float32 at least.
@@ -71,18 +73,34 @@ class Batch:
         return torch.bincount(self.continuation_id, minlength=self.continuations)
 
 
-def batch(trees: Sequence[TokenTree], model: AdaptedModel, common_prefix: Sequence[int] = ()) -> Batch:
+def batch(
+    trees: Sequence[TokenTree],
+    model: AdaptedModel,
+    common_prefix: Sequence[int] = (),
+    owners: Sequence[int] = (),
+    starts: Sequence[int] = (),
+) -> Batch:
     """One forward pass of these trees.
 
     Args:
         common_prefix: tokens that precede all of them, stored once at the start of a packed row; padded rows cannot hold them.
+        owners: of each tree, where rows of attention are to hold the trees of one owner.
+        starts: position of the first token of each tree, in a packed row; by default 0.
     """
     if model.hook.supports_packing():
-        return _packed(trees, model.device, common_prefix)
-    return _padded([row for tree in trees for row in tree.sequences()], model)
+        return _packed(trees, model.device, common_prefix, owners, starts)
+    rows = [(row, n) for n, tree in enumerate(trees) for row in tree.sequences()]
+    found = _padded([row for row, _ in rows], model)
+    return replace(found, owners=tuple(owners[n] for _, n in rows)) if owners else found
 
 
-def _packed(trees: Sequence[TokenTree], device: torch.device, common_prefix: Sequence[int]) -> Batch:
+def _packed(
+    trees: Sequence[TokenTree],
+    device: torch.device,
+    common_prefix: Sequence[int],
+    owners: Sequence[int],
+    starts: Sequence[int],
+) -> Batch:
     ids = list(common_prefix)
     targets = _Targets()
 
@@ -97,8 +115,8 @@ def _packed(trees: Sequence[TokenTree], device: torch.device, common_prefix: Seq
 
     for tree in trees:
         add(tree)
-    packed = Packed.of(trees, device, len(common_prefix))
-    return targets.batch(torch.tensor([ids], device=device), None, packed)
+    packed = Packed.of(trees, device, len(common_prefix), owners, starts)
+    return replace(targets.batch(torch.tensor([ids], device=device), None, packed), owners=packed.owners)
 
 
 def _padded(rows: Sequence[tuple[Sequence[int], Sequence[int]]], model: AdaptedModel) -> Batch:

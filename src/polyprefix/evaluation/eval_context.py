@@ -20,7 +20,7 @@ def reading(
     Args:
         shortest, longest: tokens of a prompt, and of one with its answer, that go through the model.
     """
-    was_training = model.training
+    was_training, was_merged = model.training, model.adapter.merged
     model.eval()
     model.adapter.merge()
     try:
@@ -34,5 +34,6 @@ def reading(
             ),
         )
     finally:
-        model.adapter.unmerge()
+        if not was_merged:
+            model.adapter.unmerge()
         model.train(was_training)

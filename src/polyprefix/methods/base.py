@@ -93,6 +93,11 @@ class Adapter(nn.Module):
     def unmerge(self) -> None:
         """Undo `merge`."""
 
+    @property
+    def merged(self) -> bool:
+        """Whether it is folded in now."""
+        return False
+
 
 class Method(Settings):
     """Settings of a method, and how to build its adapter."""

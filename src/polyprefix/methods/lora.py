@@ -207,5 +207,10 @@ class LowRank(Adapter):
             layer.get_base_layer().weight.data = weight
         self._unmerged.clear()
 
+    @property
+    def merged(self) -> bool:
+        """Whether a weight holds its update."""
+        return bool(self._unmerged)
+
 
 METHOD = LoRA

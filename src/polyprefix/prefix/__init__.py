@@ -8,6 +8,7 @@ Read in this order: `kv` (the value), `attention` (how text attends to it), `pro
 from polyprefix.prefix.hook import AttentionHook
 from polyprefix.prefix.kv import GatedKV, KVPrefix, LayerKV
 from polyprefix.prefix.layers import parse_layers
+from polyprefix.prefix.mixed import MixedPrefix
 from polyprefix.prefix.packed import Packed, packing
 from polyprefix.prefix.shapes import LayerShape, layer_shapes
 from polyprefix.prefix.token_tree import TokenTree
@@ -18,6 +19,7 @@ __all__ = [
     "KVPrefix",
     "LayerKV",
     "LayerShape",
+    "MixedPrefix",
     "Packed",
     "TokenTree",
     "layer_shapes",

@@ -91,14 +91,15 @@ def attend(
         key = rows[0]
     if state.joined is not None:
         prefix_keys, prefix_values = _expand(state.joined, key)
-        mask = _open(mask, state.joined.length, query, sum(states.shape[2] for states in keys))
+        mask = _open(mask, state.joined, query, sum(states.shape[2] for states in keys))
         keys, values = [prefix_keys, *keys], [prefix_values, *values]
     out, weights = base(module, query, _joined(keys), _joined(values), mask, **kwargs)
     if state.gated is not None:
         prefix_keys, prefix_values = _expand(state.gated.kv, key)
-        all_open = _all_open(implementation, query, prefix_keys)
+        all_open = _all_open(implementation, query, state.gated.kv)
         adapter_output, _ = base(module, query, prefix_keys, prefix_values, all_open, **kwargs)
-        out = out + state.gated.gate.to(out.dtype).view(1, 1, -1, 1) * adapter_output
+        gate = state.gated.gate.to(out.dtype)
+        out = out + gate.view(len(gate) if gate.ndim == 2 else 1, 1, -1, 1) * adapter_output
     return (out, weights) if state.packed is None else (state.packed.gather_from_rows(out), None)
 
 
@@ -109,7 +110,7 @@ def _base(implementation: str, module: nn.Module) -> Callable[..., tuple[Tensor,
 
 
 def _expand(kv: LayerKV, like: Tensor) -> tuple[Tensor, Tensor]:
-    """The prefix in the text's precision and batch, [B, G, P, K], without a copy."""
+    """The prefix in the text's precision, of every row or each row's own, [B, G, P, K], without a copy."""
     batch = like.shape[0]
     return kv.keys.to(like.dtype).expand(batch, -1, -1, -1), kv.values.to(like.dtype).expand(batch, -1, -1, -1)
 
@@ -120,19 +121,33 @@ def _joined(states: list[Tensor]) -> Tensor:
     return torch.cat(there, 2) if len(there) > 1 else there[0]
 
 
-def _open(mask: Any, p: int, query: Tensor, s: int) -> Any:
-    """The text's mask over S keys with P open columns in front."""
+def _open(mask: Any, prefix: LayerKV, query: Tensor, s: int) -> Any:
+    """The text's mask over S keys with P columns in front, open but on the padding of rows with prefixes of their own."""
+    p = prefix.length
     if isinstance(mask, BlockMask):
         return _open_blocks(mask, p, s)
     if (
         mask is None
     ):  # plain causal attention was left to the kernel; with a cache the text's own triangle sits lower right
         t = query.shape[2]
-        if t == 1:
+        if t == 1 and prefix.real is None:
             return None
-        return torch.ones(t, p + s, dtype=torch.bool, device=query.device).tril(p + s - t)[None, None]
-    mask = mask[..., :s]  # a mask made for a longer static cache
-    return nn.functional.pad(mask, (p, 0), value=True if mask.dtype == torch.bool else 0.0)
+        opened = torch.ones(t, p + s, dtype=torch.bool, device=query.device).tril(p + s - t)[None, None]
+    else:
+        mask = mask[..., :s]  # a mask made for a longer static cache
+        opened = nn.functional.pad(mask, (p, 0), value=True if mask.dtype == torch.bool else 0.0)
+    if prefix.real is None:
+        return opened
+    columns = _columns(prefix.real, opened.dtype).expand(-1, opened.shape[1], opened.shape[2], -1)
+    return torch.cat([columns, opened[..., p:].expand(len(columns), -1, -1, -1)], -1)
+
+
+def _columns(real: Tensor, dtype: torch.dtype) -> Tensor:
+    """Which keys each row sees [B, P] as a mask of a kind, [B, 1, 1, P]."""
+    real = real[:, None, None, :]
+    if dtype == torch.bool:
+        return real
+    return torch.zeros(real.shape, dtype=dtype, device=real.device).masked_fill(~real, torch.finfo(dtype).min)
 
 
 def _open_blocks(mask: BlockMask, p: int, keys: int) -> BlockMask:
@@ -149,14 +164,17 @@ def _open_blocks(mask: BlockMask, p: int, keys: int) -> BlockMask:
     return cache[p]
 
 
-def _all_open(implementation: str, query: Tensor, keys: Tensor) -> Any:
-    """A mask that hides nothing; it must be there, since none at all would mean causal attention."""
+def _all_open(implementation: str, query: Tensor, prefix: LayerKV) -> Any:
+    """A mask that hides nothing but padding; it must be there, since none at all would mean causal attention."""
     if implementation == "flex_attention":
         return None
-    shape = (1, 1, query.shape[2], keys.shape[2])
+    dtype = query.dtype if implementation == "eager" else torch.bool
+    if prefix.real is not None:
+        return _columns(prefix.real, dtype).expand(-1, -1, query.shape[2], -1)
+    shape = (1, 1, query.shape[2], prefix.length)
     if implementation == "eager":
-        return torch.zeros(shape, dtype=query.dtype, device=query.device)
-    return torch.ones(shape, dtype=torch.bool, device=query.device)
+        return torch.zeros(shape, dtype=dtype, device=query.device)
+    return torch.ones(shape, dtype=dtype, device=query.device)
 
 
 def _named(implementation: str) -> Callable[..., tuple[Tensor, Any]]:

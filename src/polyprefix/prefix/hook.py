@@ -249,6 +249,11 @@ class AttentionHook:
         """Whether sequences can be packed into one row: the model leaves its masks to transformers' interface."""
         return self._supports_packing
 
+    def supports_mixed_prefixes(self) -> bool:
+        """Whether rows of a forward pass may have prefixes of their own (polyprefix.prefix.mixed); flex attention's block masks are one for
+        all rows."""
+        return self._implementation != "flex_attention"
+
     @cached_property
     def _caches(self) -> bool:
         return probe.caches_what_it_attends_to(self)

@@ -19,6 +19,8 @@ class LayerKV:
 
     keys: Tensor
     values: Tensor
+    real: Tensor | None = None
+    """[B, P] where each row has a prefix of its own (polyprefix.prefix.mixed), False on padding; both are [B, G, P, K] then."""
 
     @property
     def length(self) -> int:
@@ -39,7 +41,7 @@ class GatedKV:
 
     kv: LayerKV
     gate: Tensor
-    """[1] for one gate a layer, or [H] for one a head."""
+    """[1] for one gate a layer, or [H] for one a head; [B, H] where each row has a prefix of its own."""
 
 
 @dataclass(frozen=True, slots=True)

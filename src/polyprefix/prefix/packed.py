@@ -41,10 +41,25 @@ class Packed:
     """S, the length of the common prefix at the start of the row."""
     lengths: tuple[int, ...] = ()
     """Tokens of each root-to-leaf sequence, common prefix included."""
+    owners: tuple[int, ...] = ()
+    """[R], whose sequences each of attention's rows holds, where sequences have owners."""
 
     @classmethod
-    def of(cls, trees: Sequence[TokenTree], device: torch.device, common_prefix: int = 0) -> Packed:
-        """The layout of sequences in this order, each tree depth first, after a common prefix of so many tokens."""
+    def of(
+        cls,
+        trees: Sequence[TokenTree],
+        device: torch.device,
+        common_prefix: int = 0,
+        owners: Sequence[int] = (),
+        starts: Sequence[int] = (),
+    ) -> Packed:
+        """The layout of sequences in this order, each tree depth first, after a common prefix of so many tokens.
+
+        Args:
+            owners: of each tree, such as the number of its adapter; a row of attention then holds trees of one owner. Not with a common
+                prefix.
+            starts: position of the first token of each tree, where an owner's common prefix is part of its computed prefix; by default 0.
+        """
         position: list[int] = []
         node: list[int] = []
         ends: list[int] = []
@@ -61,9 +76,13 @@ class Packed:
                 lengths.append(end)
             ends[number] = len(ends) - 1
 
-        add(common_prefix, trees, 0)
+        if starts:
+            for start, tree in zip(starts, trees, strict=True):
+                add(len(tree.ids), tree.nodes, start)
+        else:
+            add(common_prefix, trees, 0)
         sizes = [*([common_prefix] if common_prefix else []), *(tree.size for tree in trees)]
-        rows, width = rows_of(sizes), max(sizes)
+        rows, width = rows_of(sizes, owners), max(sizes)
         index = torch.zeros(len(rows), width, dtype=torch.long)
         real = torch.zeros(len(rows), width, dtype=torch.bool)
         starts = torch.tensor([0, *sizes]).cumsum(0).tolist()
@@ -75,7 +94,8 @@ class Packed:
         columns = (position, node, [ends[number] for number in node])
         positions, nodes, last = (torch.tensor(values, device=device) for values in columns)
         layout = index.to(device), real.to(device), place.to(device)
-        return cls(positions, nodes, last, *layout, common_prefix, tuple(lengths))
+        whose = tuple(owners[row[0]] for row in rows) if owners else ()
+        return cls(positions, nodes, last, *layout, common_prefix, tuple(lengths), whose)
 
     def scatter_to_rows(self, states: Tensor) -> Tensor:
         """Queries, keys or values [1, H, N, K] as attention's rows, [R, H, W, K]."""
@@ -130,17 +150,18 @@ class _Move(torch.autograd.Function):
         return (moved if holds is None else moved * holds.view(-1, *[1] * (moved.ndim - 1))), None, None, None
 
 
-def rows_of(sizes: Sequence[int]) -> list[list[int]]:
-    """Sequences packed into rows as long as the longest: longest first, each into the first row with room.
+def rows_of(sizes: Sequence[int], owners: Sequence[int] = ()) -> list[list[int]]:
+    """Sequences packed into rows as long as the longest: longest first, each into the first row with room, and of its owner.
 
-    >>> rows_of([5, 2, 9, 4])
-    [[2], [0, 3], [1]]
+    >>> rows_of([5, 2, 9, 4]), rows_of([5, 2, 9, 4], [0, 1, 1, 1])
+    ([[2], [0, 3], [1]], [[2], [0], [3, 1]])
     """
     width = max(sizes)
     rows: list[list[int]] = []
     room: list[int] = []
     for n in sorted(range(len(sizes)), key=lambda n: (-sizes[n], n)):
-        row = next((r for r, free in enumerate(room) if free >= sizes[n]), len(rows))
+        alike = (r for r, held in enumerate(rows) if not owners or owners[held[0]] == owners[n])
+        row = next((r for r in alike if room[r] >= sizes[n]), len(rows))
         if row == len(rows):
             rows.append([])
             room.append(width)

@@ -6,6 +6,7 @@ labels those count that are a language of our table in its usual script. Of othe
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from importlib.metadata import version
 
@@ -43,6 +44,20 @@ def recognised(line: str) -> str:
     import py3langid
 
     return str(py3langid.classify(line)[0])
+
+
+def recognised_with_probability(text: str) -> tuple[str, float] | None:
+    """The recogniser's label of a text and its probability among all labels; None where the text is no language.
+
+    Of a few words the probability says little: scores of letters are taken as independent.
+    """
+    import py3langid
+
+    ranked = py3langid.rank(text)
+    label, top = ranked[0]
+    if label == NO_LANGUAGE:
+        return None
+    return str(label), 1 / sum(math.exp(min(0.0, score - top)) for _, score in ranked)
 
 
 @cache

@@ -1,6 +1,8 @@
 """Adapters in other tools' formats.
 
     peft             in and out: soft prompt, prefix, Llama-Adapter, LoRA
+    transformers     out: a fine-tuned model, or one with LoRA merged, as a plain model folder
+    kv-cache         out: a prefix or soft prompt as keys and values for transformers' cache
     prompt-embeds    out: a soft prompt as the embeddings that vLLM takes with each request
     polyprefix       out: a folder of this package's own, such as one adapter of several
 
@@ -35,10 +37,18 @@ class Format:
     """The function here that takes an adapted model and a folder."""
     read: str | None = None
     """The function here that takes the base model, the folder, and whether pickled tensors are allowed."""
+    float32: bool = False
+    """Whether the base model must be loaded in float32."""
 
 
 FORMATS: dict[str, Format] = {
     "peft": Format("a folder for PEFT's PeftModel.from_pretrained", "to_peft", "from_peft"),
+    "transformers": Format(
+        "a plain model folder for AutoModelForCausalLM: full fine-tuning, or LoRA merged",
+        "to_transformers",
+        float32=True,
+    ),
+    "kv-cache": Format("keys and values for transformers' KV cache, and the lines that use them", "to_kv_cache"),
     "prompt-embeds": Format("a soft prompt as prompt embeddings for vLLM", "to_prompt_embeds"),
     "polyprefix": Format("an adapter folder of polyprefix, of several prefixes joined to one", "save_adapter"),
 }
@@ -86,7 +96,7 @@ def __getattr__(name: str) -> Any:
     own = f"{__name__}.peft"
     places = {
         "from_peft": own, "to_peft": own, "to_prompt_embeds": f"{__name__}.prompt_embeds",
-        "save_adapter": "polyprefix.adapters.files",
+        "to_transformers": f"{__name__}.transformers", "to_kv_cache": f"{__name__}.kv_cache", "save_adapter": "polyprefix.adapters.files",
     }  # fmt: skip
     if name not in places:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
