@@ -31,6 +31,8 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
+DISCARDED = 8
+"""Times the limit of a body that are read of one that is refused."""
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -68,6 +70,7 @@ class Guard:
 
         try:
             if (refusal := self._refusal(scope)) is not None:
+                await self._discard(receive)
                 await _answer(guarded, *refusal)
             else:
                 await self._within_limit(scope, receive, guarded)
@@ -75,6 +78,16 @@ class Guard:
             path = scope["path"] if scope["path"] in self.paths else "other"
             self.metrics.requests.labels(path, str(status)).inc()
             self.metrics.seconds.labels(path).observe(time.monotonic() - begun)
+
+    async def _discard(self, receive: Receive) -> None:
+        """Read the body of a refused request and forget it: a client that is cut off while it sends never sees the answer. Of a body that is
+        far too large the rest is left."""
+        seen = 0
+        while seen <= DISCARDED * self.body_bytes:
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                return
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         headers = {name.lower(): value for name, value in scope["headers"]}
