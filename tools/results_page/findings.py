@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from tools.results_page.ablations import variants
-from tools.results_page.comparison import BASE, FULL, LORA, PREFIX
+from tools.results_page.comparison import FULL, LORA, PREFIX
 from tools.results_page.differences import change, contrasts, figures, tested, verdict, written
-from tools.results_page.kept import Kept, Part
-from tools.results_page.words import NOT_FINISHED, english, heading, row, rule, with_interval
+from tools.results_page.kept import Kept
+from tools.results_page.words import NOT_FINISHED, heading, row, rule, with_interval
 
 from polyprefix import languages
 from polyprefix.report.findings import points
@@ -67,39 +65,6 @@ def rates_and_transfer(kept: Kept) -> str:
     )
 
 
-def budgets(kept: Kept) -> str:
-    """Rows and passes: English, other languages, and prefix minus LoRA at each."""
-    part = kept.part(MAIN, "budgets")
-    if part is None:
-        return NOT_FINISHED
-    (view,) = part.views
-    found: dict[tuple[int, float], dict[str, str]] = {}
-    for name, cell in view.cells.items():
-        config = cell.runs["config"].iloc[0]
-        epochs = config["train"]["epochs"]
-        if epochs is not None and name in view.summaries and name != BASE:
-            budget = config["train_size"] or int(round(cell.runs["training"].iloc[0]["steps"] / epochs) * 16)
-            found.setdefault((budget, epochs), {})[cell.runs["method"].iloc[0]] = name
-    return "\n".join([heading(view), "", *_budget_rows(part, view, found)])
-
-
-def _budget_rows(part: Part, view: View, found: dict[tuple[int, float], dict[str, str]]) -> Iterable[str]:
-    yield row(
-        "rows", "passes", "prefix, English", "other languages", "lora, English", "other languages", "prefix - lora"
-    )
-    yield rule(6)
-    both = {key: names for key, names in found.items() if {PREFIX, LORA} <= names.keys()}
-    tested = contrasts(part, view, [(names[PREFIX], names[LORA]) for names in both.values()])
-    by_pair = {(a, b): pair for (a, b, _), pair in tested.items()}
-    for (size, epochs), names in sorted(both.items()):
-        cells = []
-        for method in (PREFIX, LORA):
-            summary = view.summaries[names[method]]
-            cells += [english(summary.english), with_interval(summary.score)]
-        pair = by_pair[names[PREFIX], names[LORA]]
-        yield row(str(size), f"{epochs:g}", *cells, f"{figures(pair)}: {verdict(pair)}")
-
-
 def sources(kept: Kept, methods: View) -> str:
     """What each source language gives the others, and where the seed of the matrix stands among those of the comparison of methods.
 
@@ -123,24 +88,14 @@ def sources(kept: Kept, methods: View) -> str:
     return "\n".join(lines)
 
 
-def two_sources(kept: Kept) -> str:
-    """Two sources against one, with as many examples."""
-    part = kept.part("sources")
+def few_shot(kept: Kept) -> str:
+    """A few examples of target languages beside the source; averages are over the languages that none was trained in."""
+    part = kept.part("few-shot")
     if part is None or len(part.views[0].summaries) < 2:
         return NOT_FINISHED
     (view,) = part.views
-    one, *others = sorted(view.summaries, key=len)
-    return variants(part, view, dict.fromkeys(others, one))
-
-
-def few_shot(kept: Kept) -> str:
-    """A few examples of target languages: mixed with the source, or by meta-learning; over the languages that none was trained in."""
-    part = kept.part("few-shot")
-    if part is None or len(part.views[0].summaries) < 3:
-        return NOT_FINISHED
-    (view,) = part.views
     rows = [row("method", "other languages", "difference"), rule(2)]
-    pairs = {"few-shot": "zero-shot", "meta-learning": "few-shot"}
+    pairs = {"few-shot": "zero-shot"}
     found = {system: pair for (system, _, _), pair in contrasts(part, view, pairs.items()).items()}
     for name, summary in view.summaries.items():
         difference = f"{tested(found[name])} to {pairs[name]}" if name in found else ""
