@@ -86,7 +86,7 @@ def test_texts_of_one_class_in_the_kept_study_lose_little() -> None:
                 ll = {**one.log_likelihoods, code: one.log_likelihoods[code][of_one]}
                 done = replace(one, log_likelihoods=ll).calibrated("batch")[code].argmax(1) == label
                 gains.setdefault(run, []).append(100 * float(done.mean() - (ll[code].argmax(1) == label).mean()))
-    assert len(gains) == 6
+    assert len(gains) == 2
     assert all(np.mean(found) > -3 for found in gains.values()) and np.mean([*gains.values()]) > 0
 
 

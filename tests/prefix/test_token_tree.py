@@ -43,7 +43,7 @@ def test_sizes_and_pairs_are_those_of_the_row(tree: TokenTree, before: int) -> N
 
 @given(st.lists(TREES, min_size=1, max_size=3), st.lists(st.integers(3, 99), max_size=3))
 def test_a_batch_has_the_tokens_and_the_logits_of_its_trees(trees: list[TokenTree], common: list[int]) -> None:
-    batch = _packed(trees, torch.device("cpu"), common)
+    batch = _packed(trees, torch.device("cpu"), common, (), ())
     assert batch.input_ids.numel() == len(common) + sum(tree.size for tree in trees)
     assert batch.logit_positions.numel() == sum(tree.logit_positions for tree in trees)
     sequences = [row for tree in trees for row in tree.sequences()]

@@ -65,6 +65,22 @@ def rates_and_transfer(kept: Kept) -> str:
     )
 
 
+def averaged(kept: Kept) -> str:
+    """The mean of the weights at several points of training against the last ones."""
+    part = kept.part(MAIN, "averages")
+    if part is None or not (pairs := _averages(part.views[0])):
+        return NOT_FINISHED
+    return variants(part, part.views[0], pairs)
+
+
+def _averages(view: View) -> dict[str, str]:
+    """System of averaged weights -> the same method's last weights."""
+    kept = {name: view.cells[name].settings.get("train.keep") == "average" for name in view.summaries}
+    of_method = {name: str(view.cells[name].runs["method"].iloc[0]) for name in view.summaries}
+    last = {of_method[name]: name for name, average in kept.items() if not average}
+    return {name: last[of_method[name]] for name, average in kept.items() if average and of_method[name] in last}
+
+
 def sources(kept: Kept, methods: View) -> str:
     """What each source language gives the others, and where the seed of the matrix stands among those of the comparison of methods.
 

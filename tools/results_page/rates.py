@@ -27,7 +27,8 @@ DATA = {
     ("emoji", None): "emoji",
 }
 """(task, training size) -> what a table calls the data."""
-SETS = ("SIB-200, 701 rows", "emoji", "terms", "SIB-200, 200 rows")
+SETS = ("SIB-200, 701 rows", "emoji", "terms")
+"""Those on which rates were swept."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def beside_the_best(chosen: Iterable[Run], runs: Iterable[Run]) -> str:
         tried[run.method, run.data].append(run)
     columns = ("data", "steps, kept", "training", "English test", "validation", "best of the sweep", "difference")
     rows = [row("method", *columns), rule(len(columns))]
-    for run in sorted((run for run in chosen if run.data), key=lambda run: SETS.index(run.data or "")):
+    for run in sorted((run for run in chosen if run.data), key=lambda run: list(DATA.values()).index(run.data or "")):
         best = max(tried[run.method, run.data], key=lambda one: one.last, default=None)
         steps = f"{run.training['steps']}, {run.training['kept_step']}"
         test = ABSENT if run.english is None else percent(run.english)

@@ -66,6 +66,7 @@ def results() -> dict[str, str]:
         "few-shot": findings.few_shot(kept[TRANSFER]),
         "emoji": "\n\n".join(f"{averages(one)}\n\n{findings.baselines(one)}" for one in emoji.views),
         "emoji-duels": "\n\n".join(duels(emoji, one) for one in emoji.views),
+        "averaged": findings.averaged(kept[EMOJI]),
         "short": "\n\n".join(map(averages, small.views)),
         "short-duels": "\n\n".join(duels(small, one) for one in small.views),
         "shots": shots(kept[SMALL].part("shots", across_shots=True)),

@@ -94,7 +94,7 @@ class Dataset(Settings):
     """What test, train and validation are called."""
     revision: str | None = None
     """A commit, a branch or a tag; a local mirror has one state alone."""
-    rows: dict[Split, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    rows: dict[Split, Annotated[int, Field(ge=1, le=1_000_000_000)]] = Field(default_factory=dict)
     """How many rows a split has in each language, as published; another number is an error."""
 
 
