@@ -5,20 +5,16 @@ Needs the extra `browser` and a Chromium: POLYPREFIX_CHROMIUM, or `chromium`, `g
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.browser import Tab, axe, launched, needs_chromium
 from tests.report.studies import some_languages, write_cell, write_report, write_study
 from tests.report.test_page import EVIL
 
-CHROMIUM = os.environ.get("POLYPREFIX_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-playwright = pytest.importorskip("playwright.sync_api", reason="no playwright here: pip install 'polyprefix[browser]'")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe: pip install 'polyprefix[browser]'")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install one, or set POLYPREFIX_CHROMIUM")
+pytestmark = needs_chromium
 
 COUNT = """figure => [...figure.querySelectorAll('.role-mark.mark-symbol path, .role-mark.mark-rect path')]
   .filter(path => path.getBoundingClientRect().width > 0 && getComputedStyle(path).fill !== 'rgba(0, 0, 0, 0)').length"""
@@ -36,30 +32,17 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
+    yield from launched()
 
 
-class Tab:
-    """A page without a network that remembers what it asked for and what it complained about."""
-
-    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
-        self.context = browser.new_context(offline=True, **options)
-        self.page = self.context.new_page()
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
-        self.page.goto(path.as_uri())
+def offline(browser: Any, path: Path, **options: Any) -> Tab:
+    """A report without a network."""
+    return Tab(browser, path.as_uri(), offline=True, **options)
 
 
 @pytest.fixture(scope="module")
 def tab(browser: Any, report: Path) -> Tab:
-    return Tab(browser, report, viewport={"width": 1280, "height": 900})
+    return offline(browser, report, viewport={"width": 1280, "height": 900})
 
 
 def test_it_is_quick_small_and_asks_for_nothing(tab: Tab, report: Path) -> None:
@@ -97,7 +80,7 @@ def test_what_was_not_run_cannot_be_chosen(browser: Any, tmp_path: Path) -> None
         for method in ("none", "prefix"):
             write_cell(tmp_path, some_languages(count), task=task, model=model, method=method)
     write_report(tmp_path, tmp_path / "report.html")
-    tab = Tab(browser, tmp_path / "report.html")
+    tab = offline(browser, tmp_path / "report.html")
     shown = tab.page.locator("table.heat:visible")
     assert (shown.get_attribute("data-task"), shown.get_attribute("data-model")) == ("beta", "tiny-a")
     tab.page.select_option("#task", "alpha")
@@ -147,7 +130,7 @@ def test_examples_are_filtered(tab: Tab) -> None:
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_axe_finds_no_serious_fault(browser: Any, report: Path, scheme: str, width: int) -> None:
-    tab = Tab(browser, report, color_scheme=scheme, viewport={"width": width, "height": 844})
+    tab = offline(browser, report, color_scheme=scheme, viewport={"width": width, "height": 844})
     found = axe.Axe().run(tab.page).response["violations"]
     serious = {v["id"]: v["nodes"][0]["html"][:300] for v in found if v["impact"] in ("serious", "critical")}
     assert serious == {}
@@ -170,7 +153,7 @@ def test_data_runs_nothing(browser: Any, tmp_path: Path) -> None:
             notes=(evil,),
         )
     write_report(tmp_path, tmp_path / "report.html")
-    tab = Tab(browser, tmp_path / "report.html")
+    tab = offline(browser, tmp_path / "report.html")
     assert tab.complaints == [] and len(tab.requests) == 1
     assert tab.page.locator(".example img, .example script, li img").count() == 0
     assert EVIL in tab.page.locator(".example .text").first.text_content()
@@ -179,6 +162,6 @@ def test_data_runs_nothing(browser: Any, tmp_path: Path) -> None:
 
 
 def test_without_javascript_all_tables_and_charts_are_there(browser: Any, report: Path) -> None:
-    tab = Tab(browser, report, java_script_enabled=False)
+    tab = offline(browser, report, java_script_enabled=False)
     assert tab.page.locator("table.heat:visible").count() == 4 and tab.page.locator("figure:visible").count() == 35
     tab.context.close()

@@ -6,43 +6,22 @@ Needs the extra `browser` and a Chromium: POLYPREFIX_CHROMIUM, or `chromium`, `g
 from __future__ import annotations
 
 import csv
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.browser import Tab, axe, launched, needs_chromium
 from tests.serving.conftest import METHODS, Service
 
 from polyprefix.serving.adapters import Served
 
-CHROMIUM = os.environ.get("POLYPREFIX_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-playwright = pytest.importorskip("playwright.sync_api", reason="no playwright here: pip install 'polyprefix[browser]'")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe: pip install 'polyprefix[browser]'")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install one, or set POLYPREFIX_CHROMIUM")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-class Tab:
-    """The page, and what it asked for and complained about."""
-
-    def __init__(self, browser: Any, url: str, **options: Any) -> None:
-        self.context = browser.new_context(**options)
-        self.page = self.context.new_page()
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(url)
+    yield from launched()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the studies were made to find out: the contrasts named beforehand, rates and transfer, averages of weights, budgets."""
+"""What the studies were made to find out: the contrasts named beforehand, rates and transfer, sources, averages of weights."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from tools.results_page.ablations import variants
 from tools.results_page.comparison import FULL, LORA, PREFIX
 from tools.results_page.differences import change, contrasts, figures, tested, verdict, written
 from tools.results_page.kept import Kept
+from tools.results_page.record import GPU
 from tools.results_page.words import NOT_FINISHED, heading, row, rule, with_interval
 
 from polyprefix import languages
@@ -19,13 +20,12 @@ from polyprefix.study.grid import MAIN
 from polyprefix.study.plan_power import power_plan
 from polyprefix.study.variances import source
 
-PLANNED_ON = "h100"
-"""Times alone depend on it, and none is shown."""
-
 
 def named(kept: Kept, view: View, parts: tuple[str, ...]) -> str:
     """The contrasts that a study named beforehand: what it could see by its plan, and what it saw."""
-    plan = power_plan(kept.cells(*parts), kept.definition.contrasts, device(PLANNED_ON), source(None, (), {}))
+    plan = power_plan(
+        kept.cells(*parts), kept.definition.contrasts, device(GPU), source(None, (), {})
+    )  # times alone depend on the device
     sees = {one.contrast: one.points for setting in plan.settings for one in setting.contrasts}
     rows = [row("contrast", "seeds", "plan sees, points", "difference", "half of the interval", "p"), rule(5)]
     for one in view.comparison.named if view.comparison else ():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from benchmarks.rounds import ROOT
@@ -97,7 +97,7 @@ class Kept:
         """Those of some parts, of all without one."""
         return _cells(self.name, parts)
 
-    @property
+    @cached_property
     def finished(self) -> list[tuple[Cell, RunConfig]]:
         """Cells with a kept run, and what was run."""
         return table.finished(self.cells(), self.books) if any(self.folder.glob("*/")) else []

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from tools.results_page.kept import Kept
 from tools.results_page.words import row, rule
@@ -15,9 +16,7 @@ from polyprefix.config import ENGLISH, RunConfig
 from polyprefix.progress import duration
 from polyprefix.report.format import ABSENT, percent
 from polyprefix.results.files import read_result
-from polyprefix.results.folder import is_finished
 from polyprefix.study.grid import TUNE
-from polyprefix.study.tuning import resolved
 from polyprefix.types import RunResult
 
 DATA = {
@@ -58,25 +57,25 @@ class Run:
         return read_result(self.folder)
 
     @property
-    def training(self) -> Mapping[str, object]:
+    def training(self) -> Mapping[str, Any]:
         """Figures of training."""
         assert self.result.training is not None
         return self.result.training
 
     def validated(self, step: int) -> tuple[float, float]:
         """Log-likelihood and accuracy at a step."""
-        (point,) = {p["step"]: p for p in self.result.training["validation"] if p["step"] == step}.values()  # type: ignore[index]
+        point = next(p for p in self.training["validation"] if p["step"] == step)
         return point["log_likelihood"], point["accuracy"]
 
     @property
     def last(self) -> tuple[float, float]:
         """Log-likelihood and accuracy after the last step."""
-        return self.validated(self.training["steps"])  # type: ignore[arg-type]
+        return self.validated(self.training["steps"])
 
     @property
     def kept(self) -> tuple[float, float]:
         """Those of the weights that were kept."""
-        return self.validated(self.training["kept_step"])  # type: ignore[arg-type]
+        return self.validated(self.training["kept_step"])
 
     @property
     def english(self) -> float | None:
@@ -88,17 +87,15 @@ class Run:
 def swept(studies: Iterable[Kept]) -> Iterator[Run]:
     """The runs that try learning rates at full length: those that tune a study, and all of the study of rates."""
     for kept in studies:
-        for cell in kept.cells():
-            if (cell.part == TUNE or kept.name == "rates") and is_finished(kept.folder, cell.config.run_id()):
-                yield Run(cell.labels["method"], cell.config, kept.folder / cell.config.run_id())
+        for cell, config in kept.finished:
+            if cell.part == TUNE or kept.name == "rates":
+                yield Run(cell.labels["method"], config, kept.folder / config.run_id())
 
 
 def defaults(kept: Kept) -> Iterator[Run]:
     """The runs in which nothing is set but the data."""
-    for cell in kept.cells():
-        config = resolved(cell, kept.books)
-        if config and is_finished(kept.folder, config.run_id()):
-            yield Run(cell.labels["method"], config, kept.folder / config.run_id())
+    for cell, config in kept.finished:
+        yield Run(cell.labels["method"], config, kept.folder / config.run_id())
 
 
 def curves(runs: Iterable[Run]) -> str:

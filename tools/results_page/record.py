@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 
-from tools.results_page.kept import STUDIES, Kept
+from tools.results_page.kept import Kept
 from tools.results_page.words import row, rule
 
 from polyprefix.progress import duration
@@ -14,11 +14,11 @@ from polyprefix.report.format import size
 from polyprefix.results.files import read_result
 from polyprefix.study import table
 from polyprefix.study.devices import device
-from polyprefix.study.file import read_study
-from polyprefix.study.grid import TUNE, cells
+from polyprefix.study.grid import TUNE
 from polyprefix.study.plan import plan
 
-PAPER = STUDIES / "paper.yaml"
+PAPER = "paper"
+"""The study of the paper's models."""
 GPU = "h100"
 
 
@@ -66,7 +66,7 @@ def again(studies: Iterable[Kept]) -> str:
 
 def not_run() -> str:
     """What the whole comparison would need, by model."""
-    found = plan(cells(read_study(PAPER), PAPER.name), device(GPU))
+    found = plan(Kept.of(PAPER).cells(), device(GPU))
     rows = [row("model", "cells", f"hours on one {GPU.upper()}", "memory at most"), rule(3)]
     for model in dict.fromkeys(planned.config.model for planned in found.rows):
         mine = [planned for planned in found.rows if planned.config.model == model]
