@@ -165,8 +165,8 @@ class TrainConfig(Settings):
     """Which weights are kept: the `last`, of the cycle with the best validation where there are several; the `best` of those validated, by
     accuracy; or the `average` of those validated (arXiv 2305.16834), without cycles that did not help. None means `last`."""
     watch: tuple[str, ...] | None = None
-    """Languages whose validation examples are measured too and decide nothing: they show how far what is learned carries over while it is
-    learned. None means a few of the test languages that have some; `[]` none. Results do not depend on it."""
+    """Languages whose validation examples are measured too and decide nothing: they show transfer while the adapter is
+    trained. None means a few of the test languages that have some; `[]` none. Results do not depend on it."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
     cache_lower_layers: bool | None = None
