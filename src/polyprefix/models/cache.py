@@ -65,7 +65,7 @@ def remembered(kind: str, files: Sequence[Path], compute: Callable[[], str]) -> 
     digest = compute()
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
-        _replace(note, digest)
+        replace_text(note, digest)
     except OSError:
         log.debug("%s cannot be written; digests are computed again at each start", note.parent)
     return digest
@@ -91,7 +91,7 @@ def entry(digest: str) -> Path | None:
     for name in moved:
         manifest["files"][name]["mtime_ns"] = (folder / name).stat().st_mtime_ns
     try:
-        _replace(folder / MANIFEST, json.dumps(manifest, indent=2))
+        replace_text(folder / MANIFEST, json.dumps(manifest, indent=2))
     except OSError:
         log.debug("%s cannot be written; its files are read again at each start", folder)
     return folder
@@ -155,7 +155,8 @@ def _moved(path: Path, file: dict[str, Any]) -> bool:
     return bool(stat.st_mtime_ns != file["mtime_ns"])
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str) -> None:
+    """Write a small file of the cache whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from polyprefix.errors import ModelError, first_line
 from polyprefix.models import gguf
 from polyprefix.models.decoders import ADVICE, refuse_other_than_decoders
+from polyprefix.models.facts import known_by
 from polyprefix.models.foreign import check_folder, check_shape
 from polyprefix.models.head import embedding_table
 from polyprefix.models.identity import ModelIdentity, identify
@@ -101,7 +102,11 @@ def load_model(
     if getattr(model, "generation_config", None) is not None:
         model.generation_config.pad_token_id = tokenizer.pad_token_id
     revision = place.revision or getattr(model.config, "_commit_hash", None)
-    return BaseModel(name, model, tokenizer, identify(name, revision, model, _weight_files(place, options)))
+    files = _weight_files(place, options)
+    identity = identify(name, revision, model, files)
+    if files and identity.weights:
+        known_by(model, identity.weights)
+    return BaseModel(name, model, tokenizer, identity)
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
 from functools import cached_property, partial
 from typing import Any
 
@@ -24,12 +25,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from polyprefix.errors import ModelError, first_line
+from polyprefix.models.facts import Facts
 from polyprefix.models.head import embedding_table
 from polyprefix.models.shrink import lengths_of
 from polyprefix.prefix import probe
 from polyprefix.prefix.attention import IMPLEMENTATIONS, STATE, AttentionState, ours
 from polyprefix.prefix.kv import KVPrefix, LayerKV
-from polyprefix.prefix.lengths import LengthRules, switch_lengths
+from polyprefix.prefix.lengths import LengthRules, Limits, switch_lengths
 from polyprefix.prefix.limits import measure_limits
 from polyprefix.prefix.packed import Packed, packing
 from polyprefix.prefix.probe import PROBE_TOKENS, probe_ids, refusal
@@ -53,9 +55,10 @@ class AttentionHook:
         self._calls: dict[tuple[tuple[int, ...], torch.device, torch.dtype, int], list[Call]] = {}
         self._rope = RotaryRegimes([], [])
         self._implementation = model.config._attn_implementation
+        self._facts = Facts.of(model)
         try:
             self._install()
-            probe.verify(self)
+            self._facts.recall("serves_exactly", partial(probe.serves_exactly, self))
         except BaseException:
             self.remove()
             raise
@@ -235,7 +238,7 @@ class AttentionHook:
 
     @cached_property
     def _isolates_packed_sequences(self) -> bool:
-        return probe.keeps_packed_sequences_apart(self)
+        return self._facts.recall("keeps_packed_sequences_apart", partial(probe.keeps_packed_sequences_apart, self))
 
     def isolates_packed_sequences(self) -> bool:
         """Whether the model keeps sequences apart that are packed into one row with positions that restart (some do not look)."""
@@ -243,7 +246,7 @@ class AttentionHook:
 
     @cached_property
     def _supports_packing(self) -> bool:
-        return probe.takes_rows(self)
+        return self._facts.recall("takes_rows", partial(probe.takes_rows, self))
 
     def supports_packing(self) -> bool:
         """Whether sequences can be packed into one row: the model leaves its masks to transformers' interface."""
@@ -256,7 +259,7 @@ class AttentionHook:
 
     @cached_property
     def _caches(self) -> bool:
-        return probe.caches_what_it_attends_to(self)
+        return self._facts.recall("caches_what_it_attends_to", partial(probe.caches_what_it_attends_to, self))
 
     def caches_what_it_attends_to(self) -> bool:
         """Whether sequences can continue from keys and values that were computed in one row: a model that takes rows, and whose cache holds
@@ -305,7 +308,10 @@ class AttentionHook:
         named = lengths_of(self.model.config.get_text_config())
         self._rope = RotaryRegimes(calls, sorted(set(named.values())))
         switches = switch_lengths(named, self._rope.switches, window)
-        self.lengths = LengthRules(name, self._rope, switches, window, partial(measure_limits, self))
+        self.lengths = LengthRules(name, self._rope, switches, window, self._limits)
+
+    def _limits(self) -> Limits:
+        return Limits(**self._facts.recall("limits", lambda: asdict(measure_limits(self))))
 
     def _require_known(self, implementation: str) -> None:
         if implementation not in IMPLEMENTATIONS:

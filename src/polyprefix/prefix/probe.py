@@ -44,8 +44,11 @@ class Probed(Protocol):
 
 
 @torch.no_grad()
-def verify(hook: Probed) -> None:
+def serves_exactly(hook: Probed) -> bool:
     """Compare the logits with tokens in front of the text and with their keys and values as a prefix at negative positions.
+
+    Returns:
+        True: what differs is refused.
 
     Raises:
         ModelError: if they differ, or are no numbers.
@@ -74,6 +77,7 @@ def verify(hook: Probed) -> None:
         raise refusal(
             name, f"logits differ by {wrong:.2g} of their standard deviation when tokens are given as a prefix"
         )
+    return True
 
 
 @torch.no_grad()
