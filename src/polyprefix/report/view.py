@@ -24,6 +24,9 @@ from polyprefix.types import Score
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST_CHARTED = 12
+"""Methods of a chart that still can be told apart."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -139,6 +142,22 @@ class View:
         """Method -> its figures over all languages; nothing where only languages of training were tested, or nothing can be compared."""
         found = self.comparison.by_system if self.comparison and self.compared else {}
         return {method: found[method] for method in self.cells if method in found}
+
+    @cached_property
+    def charted(self) -> tuple[str, ...]:
+        """The methods of charts with a line or a colour a method, in the order of `cells`: of very many the base model and the best."""
+        averages = {method: one.score.value for method, one in self.summaries.items()}
+        ranked = sorted(self.cells, key=lambda method: (method != self.setting.base, -averages.get(method, 0.0)))
+        return tuple(method for method in self.cells if method in ranked[:MOST_CHARTED])
+
+    @property
+    def charted_called(self) -> str:
+        """Those in words."""
+        if len(self.charted) == len(self.cells):
+            return "each method"
+        there = self.setting.base in self.charted
+        best = f"the {len(self.charted) - there} methods of {len(self.cells) - there} with the highest averages"
+        return f"{self.setting.base} and {best}" if there else best
 
     @cached_property
     def mean_differences(self) -> Mapping[str, PairedComparison]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,23 +30,65 @@ LEVELS = ("high", "medium", "low")
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """The same answers before and after."""
+
+    before: Floats
+    """Log-probabilities of the labels, `[N, K]`."""
+    after: Floats
+    targets: Any
+    """Places of the right labels, `[N]`."""
+
+    @classmethod
+    def together(cls, pairs: Iterable[Pair]) -> Pair:
+        """The answers of several languages or seeds as one."""
+        parts = zip(*((pair.before, pair.after, pair.targets) for pair in pairs), strict=True)
+        return cls(*(np.concatenate(part) for part in parts))
+
+
+@dataclass(frozen=True)
 class LanguageCalibration:
-    """One language, over all seeds."""
+    """One language, over all seeds. What is seldom asked for is computed when it is."""
 
     language: str
     raw: float
     calibrated: float
     difference: Contrast
     """Calibrated less raw, on the same examples."""
-    before: Reliability
-    after: Reliability
-    predicted: tuple[float, ...]
-    """Share of texts for which each label is the likeliest, raw."""
-    predicted_after: tuple[float, ...]
-    mean: tuple[float, ...]
-    """Mean raw probability of each label."""
-    right: tuple[float, ...]
-    """Share of texts for which each label is right."""
+    answers: Pair = field(repr=False, compare=False)
+
+    @cached_property
+    def before(self) -> Reliability:
+        """Of raw confidences."""
+        return reliability(self.answers.before, self.answers.targets)
+
+    @cached_property
+    def after(self) -> Reliability:
+        """Of calibrated confidences."""
+        return reliability(self.answers.after, self.answers.targets)
+
+    @cached_property
+    def predicted(self) -> tuple[float, ...]:
+        """Share of texts for which each label is the likeliest, raw."""
+        return self._shares(self.answers.before.argmax(axis=1))
+
+    @cached_property
+    def predicted_after(self) -> tuple[float, ...]:
+        """The same, calibrated."""
+        return self._shares(self.answers.after.argmax(axis=1))
+
+    @cached_property
+    def mean(self) -> tuple[float, ...]:
+        """Mean raw probability of each label."""
+        return tuple(np.exp(self.answers.before).mean(axis=0).tolist())
+
+    @cached_property
+    def right(self) -> tuple[float, ...]:
+        """Share of texts for which each label is right."""
+        return self._shares(self.answers.targets)
+
+    def _shares(self, places: Any) -> tuple[float, ...]:
+        return tuple((np.bincount(places, minlength=self.answers.before.shape[1]) / len(places)).tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +165,8 @@ def calibrations(table: ResultsTable, calibration: str = "batch") -> Calibration
 
 def setting_calibrations(setting: Setting, calibration: Calibration) -> tuple[SystemCalibration, ...]:
     """The same of the systems of one setting; those whose runs cannot all be calibrated are left out."""
+    import pandas as pd
+
     table = setting.table
     mine = setting.runs.index
     part = replace(table, runs=table.runs.loc[mine], examples=table.examples[table.examples["run_id"].isin(mine)])
@@ -131,73 +176,56 @@ def setting_calibrations(setting: Setting, calibration: Calibration) -> tuple[Sy
         return ()
     raw = replace(done, runs=done.runs.assign(metric=part.runs.loc[done.runs.index, "metric"]))
     answers, _ = answers_by_run(raw)
-    before, after = replace(setting, table=raw), replace(setting, table=done)
-    there = [system for system, runs in setting.systems.items() if all(run in answers for run in runs)]
-    return tuple(_system(before, after, system, answers, calibration) for system in there)
+    examples = dict(list(done.examples.groupby("run_id", sort=False)))
+    found = []
+    for system, runs in setting.systems.items():
+        if all(run in answers for run in runs):
+            mine = pd.concat([examples[run] for run in runs])  # looked through for each system: only its own examples
+            before, after = (
+                replace(setting, systems={system: runs}, table=replace(table, examples=mine)) for table in (raw, done)
+            )
+            found.append(_system(before, after, system, [answers[run] for run in runs], calibration))
+    return tuple(found)
 
 
 def _system(
-    raw: Setting, new: Setting, system: str, answers: Mapping[str, LabelAnswers], calibration: Calibration
+    before: Setting, after: Setting, system: str, runs: Sequence[LabelAnswers], calibration: Calibration
 ) -> SystemCalibration:
-    alone = {system: raw.systems[system]}
-    before, after = replace(raw, systems=alone), replace(new, systems=alone)
     seeds = tuple(sorted(before.seeds[system]))
     one, other = before.answers(seeds), after.answers(seeds)
     both = replace(one, systems=("raw", "calibrated"), values=np.concatenate([one.values, other.values]))
-    columns = raw.others(both.languages)
-    runs = [answers[run] for run in raw.systems[system]]
-    pairs = _log_probabilities(runs, both.languages, calibration)
+    columns = before.others(both.languages)
+    pairs = _pairs(runs, both.languages, calibration)
     differences = language_contrasts(both, 0)
     temperatures = [T for run in runs if (T := run.temperature(calibration)) is not None]
     return SystemCalibration(
-        task=raw.title, model=raw.model, system=system, metric=before.metric, calibration=calibration, seeds=seeds,
+        task=before.title, model=before.model, system=system, metric=before.metric, calibration=calibration, seeds=seeds,
         labels=runs[0].labels, temperature=float(np.mean(temperatures)) if temperatures else None,
         raw=contrast(both, weights(both, 0, columns)),
         calibrated=contrast(both, weights(both, 1, columns)),
         difference=contrast(both, weights(both, 1, columns, minus=0)),
         languages=tuple(
-            _language(both, column, differences[1, column], *pairs[code]) for column, code in enumerate(both.languages)
+            LanguageCalibration(
+                code, float(both.scores[0, n]), float(both.scores[1, n]), differences[1, n], pairs[code]
+            )
+            for n, code in enumerate(both.languages)
         ),
         levels=tuple(_levels(both, [both.languages[column] for column in columns], pairs)),
-        others_called=raw.others_called,
+        others_called=before.others_called,
     )  # fmt: skip
 
 
-Pair = tuple[Floats, Floats, Any]
-"""Log-probabilities before and after, `[N, K]`, and the places of the right labels, `[N]`."""
-
-
-def _log_probabilities(runs: Sequence[LabelAnswers], codes: Sequence[str], calibration: Calibration) -> dict[str, Pair]:
+def _pairs(runs: Sequence[LabelAnswers], codes: Sequence[str], calibration: Calibration) -> dict[str, Pair]:
     """Language -> the answers of all seeds, before and after."""
-    done = [run.calibrated(calibration, temperature=True) for run in runs]
-    found = {}
-    for code in codes:
-        there = [(run, new) for run, new in zip(runs, done, strict=True) if code in new]
-        before = np.concatenate([log_softmax(run.log_likelihoods[code]) for run, _ in there])
-        after = np.concatenate([new[code] for _, new in there])
-        found[code] = before, after, np.concatenate([run.targets[code] for run, _ in there])
-    return found
-
-
-def _language(both: Answers, column: int, difference: Contrast, *pair: Any) -> LanguageCalibration:
-    before, after, targets = pair
-    K = before.shape[1]
-    return LanguageCalibration(
-        both.languages[column],
-        float(both.scores[0, column]),
-        float(both.scores[1, column]),
-        difference,
-        reliability(before, targets),
-        reliability(after, targets),
-        _shares(before.argmax(axis=1), K),
-        _shares(after.argmax(axis=1), K),
-        tuple(np.exp(before).mean(axis=0).tolist()),
-        _shares(targets, K),
-    )
-
-
-def _shares(places: Any, K: int) -> tuple[float, ...]:
-    return tuple((np.bincount(places, minlength=K) / len(places)).tolist())
+    done = [(run, run.calibrated(calibration, temperature=True)) for run in runs]
+    return {
+        code: Pair.together(
+            Pair(log_softmax(run.log_likelihoods[code]), new[code], run.targets[code])
+            for run, new in done
+            if code in new
+        )
+        for code in codes
+    }
 
 
 def _levels(both: Answers, codes: Sequence[str], pairs: Mapping[str, Pair]) -> Iterator[LevelCalibration]:
@@ -205,14 +233,14 @@ def _levels(both: Answers, codes: Sequence[str], pairs: Mapping[str, Pair]) -> I
     for level in LEVELS:
         members = [code for code in codes if GROUPINGS["resources"](languages.get(code)) == level]
         if members:
-            before, after, targets = (np.concatenate([pairs[code][i] for code in members]) for i in range(3))
+            pair = Pair.together(pairs[code] for code in members)
             yield LevelCalibration(
                 level,
                 len(members),
-                reliability(before, targets),
-                reliability(after, targets),
-                curve(*answers_of(before, targets)),
-                curve(*answers_of(after, targets)),
+                reliability(pair.before, pair.targets),
+                reliability(pair.after, pair.targets),
+                curve(*answers_of(pair.before, pair.targets)),
+                curve(*answers_of(pair.after, pair.targets)),
             )
 
 

@@ -177,15 +177,17 @@ class Setting:
             )
         ids = sorted(set(both.index.get_level_values("example_id")))
         first = frame.loc[frame["run_id"] == self.runs.index[0], "language"].drop_duplicates()
-        codes = [code for code in first if code in both.index.levels[0] and code in both.index.get_level_values(0)]
-        row = np.array([codes.index(code) for code in both.index.get_level_values("language")])
+        there = both.index.get_level_values("language")
+        found = set(there)
+        places = {code: place for place, code in enumerate(code for code in first if code in found)}
+        codes, row = tuple(places), there.map(places).to_numpy()
         column = np.searchsorted(np.array(ids, dtype=object), both.index.get_level_values("example_id"))
         values_RLI = np.zeros((len(self.runs), len(codes), len(ids)))
         values_RLI[:, row, column] = both.to_numpy().T
         present = np.zeros(values_RLI.shape[1:], dtype=bool)
         present[row, column] = True
         values = dict(zip(self.runs.index, values_RLI, strict=True))
-        return Common(tuple(codes), tuple(ids), present, values, _uncommon(wide, codes, len(both)))
+        return Common(codes, tuple(ids), present, values, _uncommon(wide, codes, len(both)))
 
     @property
     def languages(self) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ def view_charts(grid: Grid, view: View) -> Iterator[Chart]:
     """The charts of one task and model."""
     yield from groups(grid, view)
     yield from costs(grid, view)
-    yield from learning_curves(view)
+    yield from learning_curves(grid, view)
     yield from source_averages(view)
     yield from verdicts(view)
     yield from labels(view)

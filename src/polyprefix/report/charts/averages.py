@@ -19,14 +19,13 @@ SHOWN_GROUPS = ("family", "script", "resources")
 
 def groups(grid: Grid, view: View) -> Iterator[Chart]:
     """One chart a grouping: a bar for each group and method."""
-    colour, _ = scales(grid.methods)
     apart = "English" if view.setting.trained_languages == {ENGLISH} else "languages of training"
     for grouping in SHOWN_GROUPS:
         groups = [
             (method, name, len(codes), one.groups[by, name])
             for (by, name), codes in view.groups.items()
             for method, one in view.summaries.items()
-            if by == grouping and (by, name) in one.groups
+            if by == grouping and (by, name) in one.groups and method in view.charted
         ]
         if not groups:
             continue
@@ -34,6 +33,7 @@ def groups(grid: Grid, view: View) -> Iterator[Chart]:
             {"group": f"{name} ({count})", "method": method, **percentages(score)}
             for method, name, count, score in groups
         ]
+        colour, _ = scales(grid.methods, rows)
         place = {
             "y": {"field": "group", "type": "nominal", "title": None, "sort": None},
             "yOffset": {"field": "method", "type": "nominal", "sort": list(view.cells), "scale": {"paddingOuter": 0.2}},
@@ -46,7 +46,7 @@ def groups(grid: Grid, view: View) -> Iterator[Chart]:
         yield Chart(
             file_name("groups", grouping, view.task, view.model),
             f"{view.metric} by {grouping}",
-            f"Bars: average {view.metric} of each method over the languages of a {grouping}, {apart} apart, with 95% "
+            f"Bars: average {view.metric} of {view.charted_called} over the languages of a {grouping}, {apart} apart, with 95% "
             "intervals; the number of languages in parentheses.",
             {
                 "data": {"values": rows},
@@ -64,11 +64,12 @@ def together(grid: Grid, whole: Overall | None) -> Iterator[Chart]:
     """The answer at a glance: the average of each method over everything, the best on top."""
     if whole is None or len(whole.ranked) < 2:
         return
-    colour, shape = scales(grid.methods)
     found = {method: whole.average(method) for method in whole.ranked}
     every = "every language other than English" if grid.sources == ("English",) else f"all {grid.others_called}"
     place = {"field": "method", "type": "nominal", "title": None, "sort": None, "axis": {"labelFontSize": 13}}
     x_title = "average over tasks, models and languages, %"
+    rows: list[Row] = [{"method": method, **percentages(score)} for method, score in found.items()]
+    colour, shape = scales(grid.methods, rows)
     plain = {**colour, "legend": None}, {**shape, "legend": None}
     layers = [
         {"mark": {"type": "rule", "strokeWidth": 2.5}, "encoding": {
@@ -76,7 +77,6 @@ def together(grid: Grid, whole: Overall | None) -> Iterator[Chart]:
         {"mark": {"type": "point", "filled": True, "size": 110, "opacity": 1}, "encoding": {
             "y": place, "x": axis("value", x_title), "color": plain[0], "shape": plain[1]}},
     ]  # fmt: skip
-    rows: list[Row] = [{"method": method, **percentages(score)} for method, score in found.items()]
     yield Chart(
         "together",
         "All tasks and models together",
@@ -97,8 +97,7 @@ COSTS: Mapping[str, tuple[str, Callable[[Cell], float | None], Callable[[float],
 
 def costs(grid: Grid, view: View) -> Iterator[Chart]:
     """Accuracy against trained parameters and against training time, where at least two methods have them."""
-    colour, shape = scales(grid.methods)
-    averages = {method: one.score for method, one in view.summaries.items()}
+    averages = {method: one.score for method, one in view.summaries.items() if method in view.charted}
     for name, (title, cost_of, written) in COSTS.items():
         points: list[Row] = [
             {"method": method, "cost": cost_of(view.cells[method]), **percentages(score)}
@@ -108,6 +107,7 @@ def costs(grid: Grid, view: View) -> Iterator[Chart]:
         free = [point for point in points if point["cost"] is None]
         if len(placed) < 2:
             continue
+        colour, shape = scales(grid.methods, points)
         x = log_axis("cost", title, [point["cost"] for point in placed])
         y_title = f"{view.metric}, {view.setting.others_called}, %"
         layers: list[Spec] = [
@@ -122,7 +122,7 @@ def costs(grid: Grid, view: View) -> Iterator[Chart]:
         yield Chart(
             file_name("cost", name, view.task, view.model),
             f"{view.metric} against {title.split(',')[0]}",
-            f"Points: {view.metric} of each method on average over {view.setting.others_called}, with 95% intervals, over "
+            f"Points: {view.metric} of {view.charted_called} on average over {view.setting.others_called}, with 95% intervals, over "
             f"its {title} on a logarithmic axis. Dashed: methods that train nothing.",
             {"width": WIDTH, "height": 260, "layer": layers},
             ("method", title.split(",")[0], f"{view.metric}, %", "95% interval"),

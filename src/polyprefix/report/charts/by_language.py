@@ -56,7 +56,7 @@ def forest(grid: Grid, view: View) -> Iterator[Chart]:
         for code in view.languages for (method, other), compared in view.differences.items() if other == code
     ]  # fmt: skip
     methods = list(dict.fromkeys(method for method, _ in view.differences))
-    colour, _ = scales(grid.methods)
+    colour, _ = scales(grid.methods, rows)
     y = {"field": "language", "type": "nominal", "title": None, "sort": None}
     x_title = f"points above {grid.baseline}"
     panels = []

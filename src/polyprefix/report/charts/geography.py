@@ -75,14 +75,14 @@ def _degrees(value: float | None) -> str:
 
 def distances(grid: Grid, view: View) -> Iterator[Chart]:
     """English minus each language, over the distance of the language from English."""
-    colour, shape = scales(grid.methods)
     rows: list[Row] = []
     table: list[tuple[str, ...]] = []
-    for method, cell in view.cells.items():
-        if method not in view.summaries or not view.summaries[method].transfer_gap:
+    for method, summary in view.summaries.items():
+        if method not in view.charted or not summary.transfer_gap:
             continue
         if view.setting.sources(method) != (ENGLISH,):  # distances are from English
             continue
+        cell = view.cells[method]
         english = cell.scores[ENGLISH]
         for code in cell.others:
             language, gap = languages.get(code), english.value - cell.scores[code].value
@@ -96,6 +96,7 @@ def distances(grid: Grid, view: View) -> Iterator[Chart]:
             table.append((language.name, code, method, *figures, signed(gap)))
     if len(rows) < 3:
         return
+    colour, shape = scales(grid.methods, rows)
     panels = []
     for name in DISTANCES:
         data = {"values": [row for row in rows if row["kind"] == f"{name} distance"]}
@@ -110,8 +111,8 @@ def distances(grid: Grid, view: View) -> Iterator[Chart]:
     yield Chart(
         file_name("distance", view.task, view.model),
         "Transfer gap against distance from English",
-        "Points: English minus each other language, one point a language and method, over the language's genetic, syntactic "
-        "and featural distance from English (URIEL+); lines: least squares for each method.",
+        f"Points: English minus each other language, one point a language and method ({view.charted_called}), over the "
+        "language's genetic, syntactic and featural distance from English (URIEL+); lines: least squares for each method.",
         {"hconcat": panels, "resolve": {"scale": {"y": "shared"}}},
         ("language", "code", "method", *(f"{name} distance" for name in DISTANCES), "transfer gap, points"),
         tuple(table),

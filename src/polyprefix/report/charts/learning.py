@@ -8,31 +8,31 @@ from typing import Any
 
 from polyprefix.report.charts.lines import line_chart
 from polyprefix.report.charts.parts import Row, file_name, percentages
+from polyprefix.report.grid import Grid
 from polyprefix.report.vega import Chart
 from polyprefix.report.view import Cell, View
 from polyprefix.scoring.metrics import wilson
 from polyprefix.types import Score
 
 
-def learning_curves(view: View) -> Iterator[Chart]:
+def learning_curves(grid: Grid, view: View) -> Iterator[Chart]:
     """Validation accuracy over passes through the training examples; nothing for runs that kept no curve, or have no choices."""
     for name, where, of in (
         ("validation", view.setting.sources_called, lambda point: point["accuracy"]),
         ("watched", "the languages that were watched, none of which decides anything", _watched),
     ):
         size = f"{name}_size"
-        points = [point for method, cell in view.cells.items() for point in _curve(method, cell, of, size)]
+        points = [point for method in view.charted for point in _curve(method, view.cells[method], of, size)]
         if not points:
             continue
         label = (
             file_name("learning", name, view.task, view.model),
             f"{view.task}, {view.model}: validation in {where.split(',')[0]} over passes",
-            f"Lines: accuracy on validation examples of {where}, over passes through the training examples, mean of the seeds; bars are 95% "
-            "intervals of one seed. The first point is before the first step.",
+            f"Lines: accuracy of {view.charted_called} on validation examples of {where}, over passes through the training examples, "
+            "mean of the seeds; bars are 95% intervals of one seed. The first point is before the first step.",
         )
-        names = list(dict.fromkeys(str(point["method"]) for point in points))
         x = "passes through the training examples", False, "passes", lambda p: f"{p['passes']:g}"
-        yield line_chart(names, label, x, points, ("validation accuracy", where.split(",")[0]))
+        yield line_chart(grid.methods, label, x, points, ("validation accuracy", where.split(",")[0]))
 
 
 def _watched(point: Mapping[str, Any]) -> float | None:

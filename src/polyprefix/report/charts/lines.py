@@ -49,7 +49,7 @@ def ablations(view: View) -> Iterator[Chart]:
             f"differ in {short} only.",
         )
         if points:
-            names = list(dict.fromkeys(str(point["method"]) for point in points))
+            names = list(dict.fromkeys(str(point["method"]) for point in points))  # lines of several methods each
             x = short, False, "setting", lambda p: str(p["setting"])
             yield line_chart(names, label, x, points, (view.metric, view.setting.others_called))
 
@@ -78,9 +78,8 @@ def shots(grid: Grid, task: str) -> Iterator[Chart]:
             "the number of examples in the prompt.",
         )
         if points:
-            names = [method for method in grid.methods if any(point["method"] == method for point in points)]
             yield line_chart(
-                names,
+                grid.methods,
                 label,
                 ("shots", False, "setting", lambda p: str(p["setting"])),
                 points,
@@ -143,7 +142,7 @@ def line_chart(
     """
     metric, others = measured
     x_title, logarithmic, field, written = x
-    colour, shape = scales(names)
+    colour, shape = scales(names, points)
     rows = [{key: value for key, value in point.items() if key != "score"} for point in points]
     if any(isinstance(row[field], str) for row in rows):
         place = {"field": field, "type": "nominal", "title": x_title, "sort": None, "axis": {"labelAngle": 0}}

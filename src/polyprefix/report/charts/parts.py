@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from polyprefix.report.format import ABSENT, interval, percent
@@ -26,10 +26,17 @@ def file_name(*words: str) -> str:
     return "-".join(re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-") for word in words)
 
 
-def scales(names: Sequence[str]) -> tuple[Spec, Spec]:
-    """Colour and shape of each method: the same in every chart over the same methods."""
-    colour = {"domain": list(names), "range": [f"var(--m{i % METHOD_COLOURS})" for i in range(len(names))]}
-    shape = {"domain": list(names), "range": [SHAPES[i % len(SHAPES)] for i in range(len(names))]}
+def scales(names: Sequence[str], rows: Iterable[Row]) -> tuple[Spec, Spec]:
+    """Colour and shape of each method that is drawn: the same in every chart over the same methods.
+
+    Args:
+        names: all methods, in the order of their colours.
+        rows: what is drawn, each with its `method`.
+    """
+    drawn = {row["method"] for row in rows}
+    shown = {name: place for place, name in enumerate(names) if name in drawn}
+    colour = {"domain": list(shown), "range": [f"var(--m{i % METHOD_COLOURS})" for i in shown.values()]}
+    shape = {"domain": list(shown), "range": [SHAPES[i % len(SHAPES)] for i in shown.values()]}
     common = {"field": "method", "type": "nominal", "title": None, "sort": None}
     return {**common, "scale": colour}, {**common, "scale": shape}
 

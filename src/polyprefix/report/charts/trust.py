@@ -114,13 +114,14 @@ def reliability(grid: Grid, view: View) -> Iterator[Chart]:
         {"method": method, "level": level.level, "answers": side, "confidence": 100 * one.confidence,
          "accuracy": 100 * one.accuracy, "n": one.n}
         for method, system in view.calibrated.items()
+        if method in view.charted
         for level in system.levels
         for side, curve in (("raw", level.curve_before), ("batch-calibrated", level.curve_after))
         for one in curve
     ]  # fmt: skip
     if not rows:
         return
-    colour, _ = scales(grid.methods)
+    colour, _ = scales(grid.methods, rows)
     levels = list(dict.fromkeys(row["level"] for row in rows))
     ends = {"scale": {"domain": [0, 100]}}
     dash = {"field": "answers", "type": "nominal", "title": None, "sort": None,
@@ -145,7 +146,7 @@ def reliability(grid: Grid, view: View) -> Iterator[Chart]:
     yield Chart(
         file_name("calibration", "reliability", view.task, view.model),
         "Reliability by resource level",
-        "Lines: the share of right answers over their mean confidence, in bins of as many answers each, over "
+        f"Lines: the share of right answers of {view.charted_called} over their mean confidence, in bins of as many answers each, over "
         f"{view.setting.others_called}; solid raw, dashed batch-calibrated. "
         "On the diagonal confidence is what it says; below it the method is overconfident.",
         {"hconcat": panels},
