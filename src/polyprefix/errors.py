@@ -9,6 +9,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST_LISTED = 30
+"""Names in a hint."""
+
 
 class UserError(Exception):
     """A mistake in what was asked, or in what the machine offers, that the user can correct."""
@@ -42,18 +45,23 @@ class OutputError(UserError):
     """Results that cannot be written or read."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint that names the nearest known name, and the known ones while they are few.
+def nearest(name: str, known: Iterable[str], inside: str = "") -> str:
+    """A hint that names the nearest known name, and the known ones while one line holds them.
+
+    Args:
+        inside: what stands before each name where it is asked for, as the section of a setting.
 
     >>> nearest("xnly", ["terms", "xnli"])
     "did you mean 'xnli'? Known: terms, xnli"
+    >>> nearest("step", ["steps"], "train.")
+    "did you mean 'train.steps'? Known: train.steps"
     """
     known = sorted(set(known))
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    if len(known) > 12:
+    hint = f"did you mean '{inside}{close[0]}'? " if close else ""
+    if len(known) > MOST_LISTED:
         return (hint + f"There are {len(known)} known names").strip()
-    return hint + "Known: " + ", ".join(known)
+    return hint + "Known: " + ", ".join(inside + one for one in known)
 
 
 def first_line(error: BaseException) -> str:
