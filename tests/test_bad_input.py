@@ -36,7 +36,7 @@ def complains(answer: tuple[int, str, str], *words: str) -> None:
         (["run", "--model", "gemma-3-270m", "--task", "terms", "--method", "prefixx"], "'prefix'"),
         (["run", "--model", "gemma-3-270n", "--task", "terms"], "'gemma-3-270m'"),
         (["run", "--model", "gemma-3-270m", "--task", "terms", "--languages", "swahilli"], "Swahili"),
-        (["run", "--model", "gemma-3-270m", "--task", "terms", "--set", "train.epoch=1"], "'epochs'"),
+        (["run", "--model", "gemma-3-270m", "--task", "terms", "--set", "train.epoch=1"], "'train.epochs'"),
         (["run", "--model", "gemma-3-270m", "--task", "terms", "--set", "method.lenght=1"], "'length'"),
         (["run", "--model", "gemma-3-270m", "--task", "terms", "--eval-size", "many"], "many"),
         (["run", "--model", "gemma-3-270m", "--task", "xnli", "--languages", "Finnish"], "Finnish"),

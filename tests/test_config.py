@@ -22,7 +22,7 @@ def test_all_mistakes_are_told_at_once_with_the_nearest_key() -> None:
         config(eval_sise=3, train={"epoch": 2, "learning_rate": -1}, seed="x")
     message = str(error.value)
     assert "'eval_sise', did you mean 'eval_size'" in message
-    assert "'train.epoch', did you mean 'epochs'" in message
+    assert "'train.epoch', did you mean 'train.epochs'" in message
     assert "'train.learning_rate' is -1" in message and "'seed' is 'x'" in message
     assert "\n" not in message
 

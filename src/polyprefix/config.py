@@ -374,6 +374,11 @@ class RunConfig(Settings):
             task += f"-{self.protocol}"
         return f"{task}-{self.method['name']}-{model}-s{self.seed}-{digest}"
 
+    def training_id(self) -> str:
+        """Equal for runs that train the same adapter and differ at most in what they test it on."""
+        settings = {key: value for key, value in self._identity().items() if key not in TESTED}
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
     def _identity(self) -> dict[str, Any]:
         """What decides the outcome of the run.
 
@@ -400,6 +405,10 @@ class RunConfig(Settings):
         if self.task_digest:
             del settings["task"]
         return settings
+
+
+TESTED = ("languages", "eval_size", "eval_ids")
+"""Settings of a run that say what is tested, and nothing of what is trained."""
 
 
 def task_title(config: Mapping[str, Any]) -> str:
@@ -477,7 +486,8 @@ def _explain(kind: type[Settings], error: Any) -> str:
     path = [str(part)[:80] for part in error["loc"]]
     if error["type"] == "extra_forbidden":
         section = reduce(_inside, error["loc"][:-1], kind)
-        hint = nearest(path[-1], section.model_fields) if section is not None else "leave it out"
+        inside = "".join(f"{part}." for part in path[:-1])
+        hint = nearest(path[-1], section.model_fields, inside) if section is not None else "leave it out"
         return f"unknown key '{'.'.join(path)}', {hint}"
     if not path:  # settings that do not go together
         return str(error["msg"].removeprefix("Value error, "))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from polyprefix.results.files import write_predictions
 from polyprefix.results.folder import RunFolder, finished_folder, require_same
 from polyprefix.results.log import JsonlLog
 from polyprefix.results.provenance import made_by, provenance
+from polyprefix.results.trained_once import TrainedOnce
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks._source_languages import languages_learned
 from polyprefix.tasks.base import Source, Task, score_all
@@ -166,10 +167,22 @@ def _loads(config: RunConfig) -> dict[str, object]:
     return {**config.model_dump(include={"model", "model_digest", "runtime"}), "checkpointing": checkpointing}
 
 
-def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, checkpoint_seconds: float = 60) -> Path:
+def run_on(
+    inputs: Inputs,
+    config: RunConfig,
+    out: Path,
+    reporter: Reporter,
+    checkpoint_seconds: float = 60,
+    *,
+    trained_again: bool | None = None,
+) -> Path:
     """One run on what is loaded; `config` is resolved. Returns the folder of the finished run.
 
     Of several processes that accelerate started, all compute and the main one writes.
+
+    Args:
+        trained_again: whether other runs here are to train the same (`RunConfig.training_id`): they take what this one trained, as it
+            takes what one of them did (polyprefix.results.trained_once). None means that nobody was asked: each trains its own.
     """
     group, start = processes(), time.perf_counter()
     task, examples, base, tokens = inputs.task, inputs.examples, inputs.base, inputs.tokens
@@ -181,6 +194,9 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
             alone=group.main,
         )  # fmt: skip
         folder.write_config(config)
+    shared, trained_with = _shared(inputs, config, folder) if trained_again is not None else None, None
+    if shared and group.main:
+        trained_with = shared.fetch(folder)
 
     if config.adapter:
         model = load_adapter(base, config.adapter, restorable=False)
@@ -196,6 +212,8 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
     )  # fmt: skip
     if report.steps:
         save_adapter(model, folder.adapter, task=learned(config, task, tokens), write=group.main)
+    if shared and group.main and trained_again:
+        shared.keep(folder)
 
     answers = predict(
         model, examples.test, tokens.test, config.eval.token_budget, reporter, f"test {method.name}", folder.unfinished,
@@ -210,9 +228,25 @@ def run_on(inputs: Inputs, config: RunConfig, out: Path, reporter: Reporter, che
         write_record(folder.path, record)
 
     first_step = inputs.seconds + report.first_step - start if report.first_step else None
-    finished = folder.finish(result_of(inputs, config, model, report, answers, first_step))
+    result = result_of(inputs, config, model, report, answers, first_step)
+    if trained_with:
+        once = f"trained once, with {trained_with}, which is tested otherwise: the costs of training are those of that training"
+        result = replace(result, notes=(*result.notes, once))
+    finished = folder.finish(result)
+    if shared and not trained_again:
+        shared.forget()
     group.agree(config.run_id())  # the others go on when everything is written
     return finished
+
+
+def _shared(inputs: Inputs, config: RunConfig, folder: RunFolder) -> TrainedOnce | None:
+    """Where the training of a run is kept for others; None for one that trains nothing."""
+    if not config.trains:
+        return None
+    data = inputs.examples.digest_of_training()
+    return TrainedOnce(
+        folder.out, config.training_id(), made_by() | {"weights": inputs.base.identity.weights, "data": data}
+    )
 
 
 def label_priors(

@@ -136,7 +136,7 @@ def test_a_report_calls_systems_what_the_study_calls_them_and_may_be_of_one_part
 def test_a_failure_is_exit_status_1_and_is_named(
     polyprefix: Command, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: Any) -> Path:
+    def fail(*_: Any, **__: Any) -> Path:
         raise RuntimeError("out of cheese")
 
     monkeypatch.setattr(attempt, "run_on", fail)

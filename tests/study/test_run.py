@@ -58,10 +58,10 @@ def test_cells_do_not_touch_each_other(place: Path) -> None:
 def test_a_failing_cell_is_recorded_and_the_others_are_run(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = attempt.run_on
 
-    def fail(inputs: Any, config: Any, *rest: Any) -> Path:
+    def fail(inputs: Any, config: Any, *rest: Any, **more: Any) -> Path:
         if config.method["name"] == "lora":
             raise RuntimeError("out of cheese\nsecond line")
-        return real(inputs, config, *rest)
+        return real(inputs, config, *rest, **more)
 
     found = grid(place, axes={"method": ["prefix", "lora", "none"]})
     with monkeypatch.context() as patched:
@@ -82,7 +82,7 @@ def test_a_place_that_cannot_be_written_stops_the_study(place: Path, monkeypatch
     """Every other cell would end there too; earlier results stay, and the rest runs when there is room."""
     found = grid(place, axes={"method": ["none", "prefix"]})
     with monkeypatch.context() as patched:
-        patched.setattr(attempt, "run_on", lambda *_: (_ for _ in ()).throw(OutputError("disk full")))
+        patched.setattr(attempt, "run_on", lambda *_, **__: (_ for _ in ()).throw(OutputError("disk full")))
         with pytest.raises(OutputError, match="disk full"):
             run_study(found, place / "runs")
     assert not Bookkeeping(place / "runs").failure(found[0].config.run_id())
@@ -111,10 +111,10 @@ def test_the_best_on_english_validation_is_taken(place: Path) -> None:
 def test_a_candidate_that_diverges_is_an_outcome(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = attempt.run_on
 
-    def diverge(inputs: Any, config: Any, *rest: Any) -> Path:
+    def diverge(inputs: Any, config: Any, *rest: Any, **more: Any) -> Path:
         if config.train.learning_rate == 0.1:
             raise TrainingError("the loss is nan")
-        return real(inputs, config, *rest)
+        return real(inputs, config, *rest, **more)
 
     monkeypatch.setattr(attempt, "run_on", diverge)
     tune = {"base": {"eval_size": 1}, "values": {"prefix": {"train.learning_rate": [0.01, 0.1]}}}
@@ -128,7 +128,7 @@ def test_a_candidate_that_diverges_is_an_outcome(place: Path, monkeypatch: pytes
 
 
 def test_what_cannot_be_chosen_is_said(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempt, "run_on", lambda *_: (_ for _ in ()).throw(ValueError("no")))
+    monkeypatch.setattr(attempt, "run_on", lambda *_, **__: (_ for _ in ()).throw(ValueError("no")))
     tune = {"values": {"prefix": {"train.learning_rate": [0.01]}}}
     found = grid(place, axes={"method": ["prefix"]}, seeds=[0, 1], tune=tune)
     outcomes = run_study(found, place / "runs")

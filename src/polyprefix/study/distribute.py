@@ -126,7 +126,8 @@ def _distribute(
         ready, undecided = open_cells(cells, books, outcomes)
         under_way = {cell.config.run_id() for cell in running.values()}
         for cell in longest_first([cell for cell in ready if cell.config.run_id() not in under_way]):
-            running[task.options(**options(cell)).remote(cell.config.model_dump(mode="json"), *place)] = cell
+            settings = cell.config.model_dump(mode="json")
+            running[task.options(**options(cell)).remote(settings, cell.trained_again, *place)] = cell
         if not running:
             return concluded(cells, books, outcomes, undecided)
         finished, _ = ray.wait(list(running), num_returns=1, timeout=PAUSE)
@@ -169,11 +170,14 @@ def _outcome(ray: Any, reference: Any, cell: Cell, books: Bookkeeping) -> Outcom
     return "failed"
 
 
-def _attempt(settings: dict[str, Any], out: str, hub: str | None, checkpoint_seconds: float, cwd: str) -> Outcome:
+def _attempt(
+    settings: dict[str, Any], trained_again: bool, out: str, hub: str | None, checkpoint_seconds: float, cwd: str
+) -> Outcome:
     """One cell, in a worker."""
     if Path(cwd).is_dir():
         os.chdir(cwd)  # models and tasks may be given by relative paths
-    return _workplace(out, hub, checkpoint_seconds).attempt(RunConfig.model_validate(settings), SILENT)
+    config = RunConfig.model_validate(settings)
+    return _workplace(out, hub, checkpoint_seconds).attempt(config, SILENT, trained_again=trained_again)
 
 
 @cache

@@ -48,6 +48,8 @@ class Cell:
     """Empty where nothing is tuned."""
     tuned_by: Criterion = "accuracy"
     """What the candidates are compared by."""
+    trained_again: bool = False
+    """Whether a later cell trains the same, to test it otherwise."""
 
 
 def cells(study: Study, where: str, only: Collection[str] = ()) -> tuple[Cell, ...]:

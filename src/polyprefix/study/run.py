@@ -17,6 +17,7 @@ from polyprefix.config import RunConfig
 from polyprefix.engine.processes import processes
 from polyprefix.progress import SILENT, Reporter
 from polyprefix.results.folder import is_finished
+from polyprefix.results.trained_once import forget_all
 from polyprefix.study.grid import TUNE, Cell
 from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.tuning import resolved
@@ -71,7 +72,7 @@ def run_study(
         busy = moved = 0
         for number, cell in enumerate(ready):
             line = f"{len(ready) - number} to go: {cell.config.run_id()}"
-            outcome = place.attempt(cell.config, reporter, partial(tell, line))
+            outcome = place.attempt(cell.config, reporter, partial(tell, line), trained_again=cell.trained_again)
             if outcome == "busy":
                 busy += 1
                 continue
@@ -99,7 +100,13 @@ def open_cells(cells: Sequence[Cell], books: Bookkeeping, outcomes: Outcomes) ->
         if not (run_id in outcomes.failed or is_finished(books.out, run_id) or _given_up(cell, run_id, books)):
             ready.setdefault(run_id, replace(cell, config=config, candidates=()))
     parts = list(dict.fromkeys(cell.part for cell in cells))
-    return sorted(ready.values(), key=lambda cell: (parts.index(cell.part), *_order(cell.config))), undecided
+    ordered = sorted(ready.values(), key=lambda cell: (parts.index(cell.part), *_order(cell.config)))
+    trainings: dict[str, list[Cell]] = {}
+    for cell in ordered:  # those that train the same follow each other
+        trainings.setdefault(cell.config.training_id(), []).append(cell)
+    return [
+        replace(cell, trained_again=cell is not same[-1]) for same in trainings.values() for cell in same
+    ], undecided
 
 
 def note(outcome: Outcome, cell: Cell, outcomes: Outcomes, books: Bookkeeping, tell: Tell) -> None:
@@ -126,6 +133,7 @@ def _order(config: RunConfig) -> tuple[object, ...]:
 
 def concluded(cells: Sequence[Cell], books: Bookkeeping, outcomes: Outcomes, undecided: int) -> Outcomes:
     """The outcomes of a study in which nothing is left to do."""
+    forget_all(books.out)
     decided = [config.run_id() for cell in cells if (config := resolved(cell, books))]
     there = {run_id for run_id in decided if is_finished(books.out, run_id)}
     return replace(outcomes, undecided=undecided, found=len(there - set(outcomes.done)))

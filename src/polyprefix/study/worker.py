@@ -41,10 +41,13 @@ class Workplace:
     def __post_init__(self) -> None:
         self.books = Bookkeeping(self.out)
 
-    def attempt(self, config: RunConfig, reporter: Reporter, begin: Callable[[], None] = lambda: None) -> Outcome:
+    def attempt(
+        self, config: RunConfig, reporter: Reporter, begin: Callable[[], None] = lambda: None, *, trained_again: bool
+    ) -> Outcome:
         """Do one cell, unless it is done or being done.
 
         Args:
+            trained_again: as `Cell.trained_again`.
             begin: called when it is ours to do.
 
         Raises:
@@ -58,14 +61,14 @@ class Workplace:
             decided = group.agree(decided)
             if decided is None and group.main:
                 begin()
-            return decided or self._run(config, reporter)
+            return decided or self._run(config, reporter, trained_again)
 
-    def _run(self, config: RunConfig, reporter: Reporter) -> Outcome:
+    def _run(self, config: RunConfig, reporter: Reporter, trained_again: bool) -> Outcome:
         run_id = config.run_id()
         try:
             with self._said(run_id, reporter) if processes().main else nullcontext(SILENT) as telling:
                 self.inputs = load_inputs(config, Source(hub_from_environment(self.hub)), self._handed_over())
-                run_on(self.inputs, config, self.out, telling, self.checkpoint_seconds)
+                run_on(self.inputs, config, self.out, telling, self.checkpoint_seconds, trained_again=trained_again)
         except OutputError:
             self.inputs = None
             raise

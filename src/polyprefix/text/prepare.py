@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -46,17 +46,25 @@ class Examples:
         Args:
             training: whether those of training and validation count too.
         """
-        digest = hashlib.sha256()
-        parts = (
-            {"train": self.train, "validation": self.validation, "train shots": self.train_shots} if training else {}
-        )
-        named = [*parts.items(), *self.test.items(), *((f"shots {code}", items) for code, items in self.shots.items())]
-        for name, items in named:
-            digest.update(f"{name} {len(items)}\n".encode())
-            for item in items:
-                values = [item.id, item.language, *item.inputs.items(), item.choices, item.references]
-                digest.update(json.dumps(values, ensure_ascii=False).encode("utf-8", "surrogatepass"))
-        return digest.hexdigest()
+        shots = ((f"shots {code}", items) for code, items in self.shots.items())
+        return _digest([*(self._trained() if training else []), *self.test.items(), *shots])
+
+    def digest_of_training(self) -> str:
+        """The same of what training reads alone."""
+        return _digest([*self._trained(), *((f"watched {code}", items) for code, items in self.watched.items())])
+
+    def _trained(self) -> list[tuple[str, Sequence[Example]]]:
+        return [("train", self.train), ("validation", self.validation), ("train shots", self.train_shots)]
+
+
+def _digest(named: Iterable[tuple[str, Sequence[Example]]]) -> str:
+    digest = hashlib.sha256()
+    for name, items in named:
+        digest.update(f"{name} {len(items)}\n".encode())
+        for item in items:
+            values = [item.id, item.language, *item.inputs.items(), item.choices, item.references]
+            digest.update(json.dumps(values, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
