@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_CHARTED = 12
-"""Methods of a chart that still can be told apart."""
+"""Methods whose colours and shapes a reader can keep in mind."""
 
 
 @dataclass(frozen=True)
