@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -59,6 +59,8 @@ class LabelAnswers:
     """What the run kept."""
     source: str = ENGLISH
     """The language of validation where the record does not say it."""
+    ids: Mapping[str, Any] = field(default_factory=dict)
+    """Language -> ids of the examples, `[N]`."""
 
     @cached_property
     def means(self) -> Mapping[str, Floats]:
@@ -155,7 +157,7 @@ def label_answers(run: Mapping[str, Any], examples: pd.DataFrame) -> LabelAnswer
         return "its choices differ from example to example, so they have no prior"
     place = {label: k for k, label in enumerate(labels)}
     targets = np.array([place[label] for label in right])
-    codes = examples["language"].to_numpy()
+    codes, ids = examples["language"].to_numpy(), examples["example_id"].to_numpy(dtype=object)
     rows = {str(code): np.flatnonzero(codes == code) for code in dict.fromkeys(codes)}
     return LabelAnswers(
         labels,
@@ -164,6 +166,7 @@ def label_answers(run: Mapping[str, Any], examples: pd.DataFrame) -> LabelAnswer
         rows,
         record,
         next(iter(TrainedIn.of(run["config"]).sources), ENGLISH),
+        {code: ids[found] for code, found in rows.items()},
     )
 
 

@@ -28,6 +28,7 @@ from polyprefix.report.charts.averages import SHOWN_GROUPS
 from polyprefix.report.examples import examples
 from polyprefix.report.findings import finding, overall
 from polyprefix.report.grid import Grid
+from polyprefix.report.labels import labels_table
 from polyprefix.report.transfer import sentence, summary_tables
 from polyprefix.report.view import Cell, View, marked, training_note
 from polyprefix.results.table import flatten
@@ -68,6 +69,7 @@ def write_page(grid: Grid, path: Path, *, texts: bool = True) -> None:
         grid=grid,
         views=views,
         answers={(v.task, v.model): table for v in views if (table := answers_table(v))},
+        labels={(v.task, v.model): table for v in views if (table := labels_table(v, v.base_and_shown))},
         opened=fullest(grid),
         finding=finding(grid, whole),
         together=[_drawing(chart) for chart in together(grid, whole)],

@@ -12,6 +12,7 @@ from polyprefix.report.answers import answers_table
 from polyprefix.report.charts import paper_charts
 from polyprefix.report.findings import finding, overall
 from polyprefix.report.grid import Grid
+from polyprefix.report.labels import labels_table
 from polyprefix.report.tables import as_latex, as_list, as_markdown, document, paper_tables, scores_frame
 from polyprefix.report.transfer import sentence, transfer_frame
 from polyprefix.report.transfer import tables as transfer_tables
@@ -63,7 +64,8 @@ def _contents(grid: Grid, form: str) -> Iterable[tuple[str, str | bytes]]:
             yield "transfer.csv", transfer_frame(matrices).to_csv(index=False, lineterminator="\n")
         return
     of_transfer = [table for one in matrices for table in transfer_tables(one)]
-    tables = [*paper_tables(grid), *of_transfer, *filter(None, map(answers_table, grid.views))]
+    of_answers = (table for view in grid.views for table in (labels_table(view), answers_table(view)) if table)
+    tables = [*paper_tables(grid), *of_transfer, *of_answers]
     if form == "md":
         left_out = (f"{view.task}, {view.model}: {one}" for view in grid.views for one in view.left_out)
         lists = {"Missing or failed": grid.missing, "Left out of averages and differences": tuple(left_out)}

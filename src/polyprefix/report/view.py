@@ -12,7 +12,8 @@ from polyprefix import languages
 from polyprefix.config import ENGLISH
 from polyprefix.errors import OutputError
 from polyprefix.results.trained_in import UNTRAINED, ZERO_SHOT
-from polyprefix.statistics.calibration import SystemCalibration, setting_calibrations
+from polyprefix.statistics.calibration import Pair, SystemCalibration, setting_calibrations
+from polyprefix.statistics.classes import Classes, classes
 from polyprefix.statistics.comparisons import PairedComparison, SettingComparison, SystemSummary
 from polyprefix.statistics.contrasts import Contrast
 from polyprefix.statistics.seeds import scores_over_seeds
@@ -181,6 +182,21 @@ class View:
         return {one.system: one for one in setting_calibrations(self.setting, "batch")}
 
     @cached_property
+    def classes(self) -> Mapping[str, Classes]:
+        """Method -> its confusion matrix over the languages of the averages, of methods whose answers are chosen labels."""
+        found = {}
+        for method in self.cells:
+            if method not in self.calibrated:
+                continue
+            system = self.calibrated[method]
+            pairs = [one.answers for one in system.languages if one.language not in self.setting.trained_languages]
+            if pairs:
+                all_of_them = Pair.together(pairs)
+                said = all_of_them.before.argmax(axis=1)
+                found[method] = classes(said, all_of_them.targets, all_of_them.ids, system.labels)
+        return found
+
+    @cached_property
     def transfer(self) -> tuple[Transfer, ...]:
         """One matrix for each method that was trained in several single source languages."""
         return transfers(self.setting)
@@ -189,6 +205,13 @@ class View:
     def shown(self) -> str | None:
         """The method that maps and verdicts show: the best; of equal ones that with the most trained parameters."""
         return next((method for method in reversed(tuple(self.summaries)) if method in self.best), None)
+
+    @property
+    def base_and_shown(self) -> tuple[str, ...]:
+        """The base model and the shown method, as far as they are there."""
+        return tuple(
+            dict.fromkeys(one for one in (self.setting.base, self.shown) if one is not None and one in self.cells)
+        )
 
     @cached_property
     def verdicts(self) -> SystemVerdicts | None:

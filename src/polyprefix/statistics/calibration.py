@@ -38,11 +38,13 @@ class Pair:
     after: Floats
     targets: Any
     """Places of the right labels, `[N]`."""
+    ids: Any
+    """Of the test examples, `[N]`: the same one may be asked in several languages and of several seeds."""
 
     @classmethod
     def together(cls, pairs: Iterable[Pair]) -> Pair:
         """The answers of several languages or seeds as one."""
-        parts = zip(*((pair.before, pair.after, pair.targets) for pair in pairs), strict=True)
+        parts = zip(*((pair.before, pair.after, pair.targets, pair.ids) for pair in pairs), strict=True)
         return cls(*(np.concatenate(part) for part in parts))
 
 
@@ -220,7 +222,7 @@ def _pairs(runs: Sequence[LabelAnswers], codes: Sequence[str], calibration: Cali
     done = [(run, run.calibrated(calibration, temperature=True)) for run in runs]
     return {
         code: Pair.together(
-            Pair(log_softmax(run.log_likelihoods[code]), new[code], run.targets[code])
+            Pair(log_softmax(run.log_likelihoods[code]), new[code], run.targets[code], run.ids[code])
             for run, new in done
             if code in new
         )

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from polyprefix.report.charts.averages import costs, groups, together
 from polyprefix.report.charts.by_language import forest, heat
 from polyprefix.report.charts.geography import distances, world
+from polyprefix.report.charts.labels import confusion, labels
 from polyprefix.report.charts.learning import learning_curves
 from polyprefix.report.charts.lines import ablations, scaling, shots
 from polyprefix.report.charts.transfer import matrices, source_averages
-from polyprefix.report.charts.trust import labels, reliability, verdicts
+from polyprefix.report.charts.trust import reliability, verdicts
 from polyprefix.report.findings import Overall
 from polyprefix.report.grid import Grid
 from polyprefix.report.vega import Chart
@@ -29,6 +30,7 @@ def view_charts(grid: Grid, view: View) -> Iterator[Chart]:
     yield from learning_curves(grid, view)
     yield from source_averages(view)
     yield from verdicts(view)
+    yield from confusion(view)
     yield from labels(view)
     yield from reliability(grid, view)
     yield from world(view)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from polyprefix import languages
-from polyprefix.report.charts.parts import Row, axis, file_name, scales
+from polyprefix.report.charts.parts import Row, axis, file_name, heat_map, scales
 from polyprefix.report.format import interval, percent, signed
 from polyprefix.report.grid import Grid
-from polyprefix.report.vega import SHADES, Chart
+from polyprefix.report.vega import Chart
 from polyprefix.report.view import View
 
 
@@ -20,26 +20,21 @@ def heat(view: View) -> Iterator[Chart]:
         for code in view.languages for method, cell in view.cells.items() if code in cell.scores
     ]  # fmt: skip
     values = [row["value"] for row in rows]
-    middle = min(values) + 6 / SHADES * (max(values) - min(values))
     place = {
         "y": {"field": "language", "type": "nominal", "title": None, "sort": None},
         "x": {"field": "method", "type": "nominal", "title": None, "sort": None,
               "axis": {"orient": "top", "labelAngle": 0, "labelLimit": 78}},
     }  # fmt: skip
-    shades = [f"var(--s{i})" for i in range(SHADES)]
-    colour = {"field": "value", "type": "quantitative", "title": f"{view.metric}, %", "legend": None,
-              "scale": {"type": "quantize", "domain": [min(values), max(max(values), min(values) + 1)], "range": shades}}  # fmt: skip
-    ink = {"condition": {"test": f"datum.value >= {middle}", "value": "var(--page)"}, "value": "var(--text)"}
-    layers = [
-        {"mark": {"type": "rect"}, "encoding": {**place, "color": colour}},
-        {"mark": {"type": "text", "fontSize": 9}, "encoding": {
-            **place, "text": {"field": "text"}, "color": ink}},
-    ]  # fmt: skip
     yield Chart(
         file_name("heat", view.task, view.model),
         f"{view.metric} by language and method: {view.task}, {view.model}",
         f"Heat map: {view.metric} of each method in each language.",
-        {"data": {"values": rows}, "width": {"step": 80}, "height": {"step": 14}, "layer": layers},
+        {
+            "data": {"values": rows},
+            "width": {"step": 80},
+            "height": {"step": 14},
+            "layer": heat_map(rows, place, (min(values), max(values)), 9),
+        },
         ("language", "method", f"{view.metric}, %"),
         tuple((row["language"], row["method"], row["text"]) for row in rows),
         len(rows),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from polyprefix.report.format import ABSENT, interval, percent
-from polyprefix.report.vega import METHOD_COLOURS, Spec
+from polyprefix.report.vega import METHOD_COLOURS, SHADES, Spec
 from polyprefix.statistics.contrasts import Contrast
 from polyprefix.types import Score
 
@@ -61,6 +61,27 @@ def log_axis(field: str, title: str, values: Sequence[float]) -> Spec:
     ticks = {"values": powers} if len(powers) > 1 else {"labelOverlap": True}
     scale = {"type": "log", "nice": False, "padding": 18}
     return axis(field, title, scale=scale, axis={**labels, **ticks})
+
+
+def heat_map(rows: Sequence[Row], place: Spec, bounds: tuple[float, float], size: int) -> list[Spec]:
+    """Layers of cells that are darker where their `value` is higher, with their `text` in them.
+
+    Args:
+        rows: with `value`, `text` and the fields of `place`.
+        place: the encodings `x` and `y`.
+        bounds: the values of the lightest and the darkest shade.
+        size: of the text.
+    """
+    low, high = bounds
+    shades = [f"var(--s{i})" for i in range(SHADES)]
+    colour = {"field": "value", "type": "quantitative", "legend": None,
+              "scale": {"type": "quantize", "domain": [low, max(high, low + 1)], "range": shades}}  # fmt: skip
+    dark = low + 6 / SHADES * (high - low)
+    ink = {"condition": {"test": f"datum.value >= {dark}", "value": "var(--page)"}, "value": "var(--text)"}
+    return [
+        {"mark": {"type": "rect"}, "encoding": {**place, "color": colour}},
+        {"mark": {"type": "text", "fontSize": size}, "encoding": {**place, "text": {"field": "text"}, "color": ink}},
+    ]
 
 
 def figures(score: Score | Contrast | None) -> tuple[str, str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from polyprefix import languages
-from polyprefix.report.charts.parts import Row, axis, figures, file_name, percentages
+from polyprefix.report.charts.parts import Row, axis, figures, file_name, heat_map, percentages
 from polyprefix.report.format import percent
-from polyprefix.report.vega import SHADES, Chart
+from polyprefix.report.vega import Chart
 from polyprefix.report.view import View
 from polyprefix.statistics.transfer_summary import Transfer
 
@@ -53,25 +53,21 @@ def _matrix(one: Transfer) -> Chart:
         for cell in one.cells
     ]  # fmt: skip
     low, high = 100 * float(matrix.scores.min()), 100 * float(matrix.scores.max())
-    middle = low + 6 / SHADES * (high - low)
     place = {
         "y": {"field": "target", "type": "nominal", "title": "tested in", "sort": None},
         "x": {"field": "source", "type": "nominal", "title": "trained in", "sort": None,
               "axis": {"orient": "top", "labelAngle": -45, "labelLimit": 120}},
     }  # fmt: skip
-    shades = [f"var(--s{i})" for i in range(SHADES)]
-    colour = {"field": "value", "type": "quantitative", "legend": None,
-              "scale": {"type": "quantize", "domain": [low, max(high, low + 1)], "range": shades}}  # fmt: skip
-    ink = {"condition": {"test": f"datum.value >= {middle}", "value": "var(--page)"}, "value": "var(--text)"}
-    layers = [
-        {"mark": {"type": "rect"}, "encoding": {**place, "color": colour}},
-        {"mark": {"type": "text", "fontSize": 8}, "encoding": {**place, "text": {"field": "text"}, "color": ink}},
-    ]
     return Chart(
         file_name("matrix", matrix.task, matrix.model, matrix.method),
         f"{matrix.metric} by source and target: {matrix.task}, {matrix.model}, {matrix.method}",
         f"Heat map: {matrix.metric} in each test language after training in each source language.",
-        {"data": {"values": rows}, "width": {"step": 30}, "height": {"step": 13}, "layer": layers},
+        {
+            "data": {"values": rows},
+            "width": {"step": 30},
+            "height": {"step": 13},
+            "layer": heat_map(rows, place, (low, high), 8),
+        },
         ("source", "target", f"{matrix.metric}, %"),
         tuple((row["source"], row["target"], row["text"]) for row in rows),
         len(rows),

@@ -1,4 +1,4 @@
-"""Whether answers can be trusted: verdicts by language, labels before and after calibration, reliability by resource level."""
+"""Whether answers can be trusted: verdicts by language, reliability by resource level."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from polyprefix import languages
 from polyprefix.report.charts.parts import WIDTH, Row, axis, file_name, scales
 from polyprefix.report.format import ABSENT, interval, percent
 from polyprefix.report.grid import Grid
-from polyprefix.report.vega import METHOD_COLOURS, Chart, Spec
+from polyprefix.report.vega import Chart, Spec
 from polyprefix.report.view import View
 from polyprefix.statistics.verdicts import VERDICTS
 
@@ -62,49 +62,6 @@ def verdicts(view: View) -> Iterator[Chart]:
             for one in found.languages
         ),
         len(rows) + sum(row["base"] is not None for row in rows),
-    )
-
-
-def labels(view: View) -> Iterator[Chart]:
-    """Which labels the base model, or the first method, predicts in each language: raw, calibrated, and what is right."""
-    if not view.calibrated:
-        return
-    method = next(iter(view.calibrated))
-    system = view.calibrated[method]
-    if len(system.labels) > METHOD_COLOURS:
-        return
-    panels = {"raw": "predicted", "batch-calibrated": "predicted_after", "right": "right"}
-    rows: list[Row] = [
-        {"language": languages.get(one.language).name, "panel": panel, "label": label, "value": 100 * share, "order": k}
-        for one in system.languages
-        for panel, name in panels.items()
-        for k, (label, share) in enumerate(zip(system.labels, getattr(one, name), strict=True))
-    ]
-    colour = {"field": "label", "type": "nominal", "title": None, "sort": None, "scale": {
-        "domain": system.labels, "range": [f"var(--m{k})" for k in range(len(system.labels))]}}  # fmt: skip
-    shown = []
-    for i, panel in enumerate(panels):
-        place: Spec = {"field": "language", "type": "nominal", "title": None, "sort": None}
-        shown.append({
-            "title": panel, "width": 120, "height": {"step": 12},
-            "data": {"values": [row for row in rows if row["panel"] == panel]},
-            "mark": {"type": "bar"},
-            "encoding": {"y": {**place, "axis": None} if i else place, "color": colour, "order": {"field": "order"},
-                         "x": axis("value", "share of texts, %", stack=True, scale={"domain": [0, 100]})},
-        })  # fmt: skip
-    yield Chart(
-        file_name("calibration", "labels", view.task, view.model),
-        f"{method}: labels predicted and right",
-        f"Bars: the share of each label among the answers of {method} in each language, raw and batch-calibrated, and among "
-        "the right answers, which calibration never sees.",
-        {"hconcat": shown},
-        ("language", "answers", *system.labels),
-        tuple(
-            (languages.get(one.language).name, panel, *(percent(share) for share in getattr(one, name)))
-            for one in system.languages
-            for panel, name in panels.items()
-        ),
-        sum(row["value"] > 0 for row in rows),
     )
 
 
