@@ -20,7 +20,6 @@ from polyprefix.report.findings import overall
 from polyprefix.report.format import percent
 from polyprefix.report.grid import Grid, read_grid
 from polyprefix.report.paper import write_paper
-from polyprefix.report.view import View
 from polyprefix.results.files import read_result
 
 CODES = some_languages(5)
@@ -58,14 +57,17 @@ def test_tables_hold_the_figures_of_the_results(small_grid: Grid, small_study: P
     assert checked == 9 * 6
 
 
-def test_the_best_is_bold_and_stars_are_those_of_the_page(
-    small_grid: Grid, small_views: tuple[View, ...], tmp_path: Path
-) -> None:
-    write_paper(small_grid, "md", tmp_path)
-    text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    (view,) = [view for view in small_views if (view.task, view.model) == ("alpha", "tiny-a")]
-    row = next(line for line in text.splitlines() if line.startswith("| full "))
-    assert view.best == {"full"} and f"| **{percent(view.summaries['full'].score.value)}**" in row
+def test_bold_is_what_is_significantly_above_every_other(tmp_path: Path) -> None:
+    """Of methods whose difference is clear, and of two that are nearly equal."""
+    for name, share in (("far", 0.95), ("near", 0.52)):
+        for method, right in (("none", 0.2), ("prefix", 0.5), ("lora", share)):
+            write_cell(tmp_path / name, CODES, method=method, share=right)
+        grid = read_grid([tmp_path / name])
+        write_paper(grid, "md", tmp_path / name / "md")
+        text = (tmp_path / name / "md" / "report.md").read_text(encoding="utf-8")
+        ((best, score),) = [(m, one.score) for m, one in grid.views[0].summaries.items() if m in grid.views[0].best]
+        bold, plain_text = f"**{percent(score.value)}**", percent(score.value)
+        assert (bold in text) == (name == "far") and plain_text in text and text.count("| **") == (name == "far"), best
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here: install texlive-latex-recommended")

@@ -8,6 +8,7 @@ from math import comb
 
 from polyprefix.report.format import interval, percent, signed
 from polyprefix.report.grid import Grid
+from polyprefix.report.view import View
 from polyprefix.statistics.answers import Answers
 from polyprefix.statistics.comparisons import ALPHA, PairedComparison, adjusted
 from polyprefix.statistics.contrasts import Contrast, contrast, contrasts, weights
@@ -54,9 +55,22 @@ class Overall:
         return [pair for pair in adjusted(pairs, "holm") if pair.system == method]
 
 
+def clearly_best(view: View) -> str | None:
+    """The method whose average is significantly above that of every other one; None where there is none."""
+    whole = _overall([view])
+    if whole is None or len(whole.ranked) < 2:
+        return None
+    best = whole.ranked[0]
+    above = all(pair.significance and pair.difference.value > 0 for pair in whole.against(best))
+    return best if above and len(whole.ranked) == len(view.cells) else None
+
+
 def overall(grid: Grid) -> Overall | None:
     """All views together; None where no method can be compared in all of them."""
-    views = grid.views
+    return _overall(grid.views)
+
+
+def _overall(views: Sequence[View]) -> Overall | None:
     settings = {(view.task, view.model): view.setting for view in views if view.compared}
     pooled = pool(settings)
     if pooled is None or len(settings) < len(views):

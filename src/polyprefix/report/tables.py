@@ -1,7 +1,7 @@
 """The tables of a paper, as Markdown, CSV and LaTeX. Figures are those of the page, percentages with one decimal.
 
-LaTeX needs the packages `booktabs` and `longtable`; the best of a column is bold, and stars say whether the difference to the baseline is
-significant.
+LaTeX needs the packages `booktabs` and `longtable`. A method is bold where its average is significantly above that of every other one; stars
+say whether the difference to the baseline is significant.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from polyprefix import languages
 from polyprefix.report.charts.parts import file_name
-from polyprefix.report.format import ABSENT, STARS, percent
+from polyprefix.report.findings import clearly_best
+from polyprefix.report.format import ABSENT, STARS, interval, percent
 from polyprefix.report.grid import Grid
 from polyprefix.report.view import View, training
 from polyprefix.statistics.comparisons import PairedComparison
@@ -25,13 +26,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+ROWS_OF_A_PAGE = 45
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A cell: its text, whether it is the best of its column or row, and the stars of a difference."""
+    """A cell: its text, whether it is significantly above all others, the stars of a difference, and an interval."""
 
     text: str
     best: bool = False
     stars: str = ""
+    interval: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,33 +60,33 @@ def paper_tables(grid: Grid) -> Iterator[Table]:
 
 
 def _averages(grid: Grid) -> Table:
+    best = {(view.task, view.model): clearly_best(view) for view in grid.views}
     rows = []
-    views = grid.views
     for method in grid.methods:
-        trained = max(view.cells[method].trained for view in views if method in view.cells)
+        there = [view.cells[method] for view in grid.views if method in view.cells]
         cells = [
             _figure(
-                one.score if one else None, len(grid.methods) > 1 and method in v.best, v.mean_differences.get(method)
+                one.score if one else None, v.mean_differences.get(method), best[v.task, v.model] == method, ci=True
             )
-            for v in views
+            for v in grid.views
             for one in (v.summaries.get(method),)
         ]
-        rows.append((Field(method), Field(f"{trained:,}"), *cells))
-    columns = (f"{view.task}, {view.model}" for view in views)
-    caption = f"Average over {grid.others_called}, % (the largest count of trained parameters over models)"
-    return Table("averages", caption + _legend(grid), ("method", "trained parameters", *columns), tuple(rows))
+        seeds = sorted({len(cell.seeds) for cell in there})
+        trained = max(cell.trained for cell in there)
+        rows.append((Field(method), Field(f"{trained:,}"), Field(" to ".join(map(str, {seeds[0], seeds[-1]}))), *cells))
+    columns = (f"{view.task}, {view.model}" for view in grid.views)
+    caption = f"Average over {grid.others_called}, %, with 95% intervals (the largest count of trained parameters over models)"
+    if len(grid.methods) > 1:
+        caption += ". Bold: significantly above every other method (p < 0.05, Holm over all pairs)"
+    header = ("method", "trained parameters", "seeds", *columns)
+    return Table("averages", caption + _legend(grid), header, tuple(rows))
 
 
 def _languages(grid: Grid, view: View) -> Table:
     rows, origins = [], view.setting.origins
     for code in view.languages:
-        scores = {method: cell.scores[code] for method, cell in view.cells.items() if code in cell.scores}
-        top = max(score.value for score in scores.values()) if len(view.cells) > 1 else None
         told = [Field(origins.get(code, ABSENT))] if origins else []
-        cells = [
-            _figure(scores.get(m), m in scores and scores[m].value == top, view.differences.get((m, code)))
-            for m in view.cells
-        ]
+        cells = [_figure(cell.scores.get(code), view.differences.get((m, code))) for m, cell in view.cells.items()]
         rows.append((Field(languages.get(code).name), Field(code), Field(training(view.setting, code)), *told, *cells))
     caption = f"{view.metric} by language, %: {view.task}, {view.model}{_legend(grid)}"
     name = file_name("languages", view.task, view.model)
@@ -93,19 +98,19 @@ def _groups(grid: Grid, view: View) -> Table:
     rows = []
     for key, codes in view.groups.items():
         scores = {method: one.groups[key] for method, one in view.summaries.items() if key in one.groups}
-        top = max(score.value for score in scores.values()) if len(view.cells) > 1 else None
-        cells = (
-            _figure(scores.get(m), m in scores and scores[m].value == top, view.group_differences.get((m, *key)))
-            for m in view.cells
-        )
+        cells = (_figure(scores.get(m), view.group_differences.get((m, *key))) for m in view.cells)
         rows.append((Field(key[0]), Field(key[1]), Field(str(len(codes))), *cells))
     caption = f"{view.metric} by group of {view.setting.others_called}, %: {view.task}, {view.model}{_legend(grid)}"
     header = ("grouping", "group", "languages", *view.cells)
     return Table(file_name("groups", view.task, view.model), caption, header, tuple(rows), words=2)
 
 
-def _figure(score: Score | Contrast | None, best: bool, pair: PairedComparison | None) -> Field:
-    return Field(percent(score.value), best, pair.significance if pair else "") if score else Field(ABSENT)
+def _figure(
+    score: Score | Contrast | None, pair: PairedComparison | None, best: bool = False, *, ci: bool = False
+) -> Field:
+    if score is None:
+        return Field(ABSENT)
+    return Field(percent(score.value), best, pair.significance if pair else "", interval(score.ci95) if ci else "")
 
 
 def _legend(grid: Grid) -> str:
@@ -119,10 +124,13 @@ def as_markdown(table: Table) -> str:
     alignment = ["---" if i < table.words else "---:" for i in range(len(table.header))]
     lines = [[_markdown(name) for name in table.header], alignment]
     for row in table.rows:
-        lines.append(
-            [f"**{_markdown(c.text)}**{_markdown(c.stars)}" if c.best else _markdown(c.text + c.stars) for c in row]
-        )
+        lines.append([_markdown_cell(cell) for cell in row])
     return f"{_markdown(table.caption)}\n\n" + "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def _markdown_cell(cell: Field) -> str:
+    text = f"**{_markdown(cell.text)}**{_markdown(cell.stars)}" if cell.best else _markdown(cell.text + cell.stars)
+    return f"{text} {_markdown(cell.interval)}".rstrip()
 
 
 def as_list(title: str, lines: Sequence[str]) -> str:
@@ -142,16 +150,18 @@ LATEX = {
 
 
 def as_latex(table: Table) -> str:
-    """A table for `\\input`; long ones break over pages."""
+    """A table for `\\input`: a floating `tabular`, or one that breaks over pages where it is too long for one."""
     import pandas as pd
 
+    long = len(table.rows) > ROWS_OF_A_PAGE
     columns = "l" * table.words + "r" * (len(table.header) - table.words)
-    frame = pd.DataFrame([map(_latex_cell, row) for row in table.rows], columns=list(map(_latex, table.header)))
+    frame = pd.DataFrame([map(_latex_cell, row) for row in table.rows], columns=list(map(_latex_heading, table.header)))
     caption, label = _latex(table.caption), f"tab:{table.name}"
     text: str = frame.to_latex(
-        index=False, escape=False, longtable=True, column_format=columns, caption=caption, label=label
-    )
-    return text
+        index=False, escape=False, longtable=long, column_format=columns, caption=caption, label=label,
+        position=None if long else "tbp",
+    )  # fmt: skip
+    return text if long else text.replace("\\begin{table}[tbp]\n", "\\begin{table}[tbp]\n\\centering\n", 1)
 
 
 def document(tables: Sequence[Table]) -> str:
@@ -167,7 +177,17 @@ def document(tables: Sequence[Table]) -> str:
 
 def _latex_cell(cell: Field) -> str:
     text = rf"\textbf{{{_latex(cell.text)}}}" if cell.best else _latex(cell.text)
-    return text + (rf"\rlap{{$^{{{cell.stars}}}$}}" if cell.stars else "")
+    text += rf"\rlap{{$^{{{cell.stars}}}$}}" if cell.stars else ""
+    return rf"{text}\enspace{{\scriptsize {_latex(cell.interval)}}}" if cell.interval else text
+
+
+def _latex_heading(name: str) -> str:
+    """A heading; the settings of a method stand under its name, one a line, so that columns stay narrow."""
+    method, _, settings = name.removesuffix(")").partition(" (")
+    if "=" not in settings:
+        return _latex(name)
+    lines = r"\\".join(map(_latex, [method, *settings.split(", ")]))
+    return rf"\shortstack[r]{{{lines}}}"
 
 
 def _latex(text: str) -> str:
