@@ -390,7 +390,13 @@ def doctor(as_json: bool) -> None:
     help="The page, or the folder of other files.  [default: report.html, or report]",
 )
 def report(
-    folders: tuple[Path, ...], form: str, out: Path | None, baseline: str | None, across_shots: bool, no_texts: bool
+    folders: tuple[Path, ...],
+    form: str,
+    out: Path | None,
+    baseline: str | None,
+    across_shots: bool,
+    no_texts: bool,
+    width: float | None,
 ) -> None:
     """Write a report of the finished runs in FOLDERS."""
     out = out or Path(default_name(form))
@@ -398,7 +404,14 @@ def report(
 
     unfinished = [line for folder in folders for line in unfinished_in(folder)]
     write_report(
-        folders, form, out, texts=not no_texts, baseline=baseline, across_shots=across_shots, unfinished=unfinished
+        folders,
+        form,
+        out,
+        texts=not no_texts,
+        width=width,
+        baseline=baseline,
+        across_shots=across_shots,
+        unfinished=unfinished,
     )
 
 

@@ -93,6 +93,11 @@ def test_figures_are_vectors_with_their_fonts(tmp_path: Path) -> None:
     content = vega.pdf(drawing)
     assert content.startswith(b"%PDF") and b"/FontFile" in content and not re.search(rb"/Subtype\s*/Image", content)
     assert vega.png(drawing).startswith(b"\x89PNG")
+    for one in paper_charts(grid, overall(grid)):
+        narrow = vega.svg(one, 219)
+        assert re.match(r'<svg [^>]*width="219" height="[\d.]+" viewBox="0 0 [\d.]+ [\d.]+"', narrow), one.name
+        panels = "hconcat" in one.spec or not isinstance(one.spec["width"], int)
+        assert panels or re.search(r'viewBox="0 0 2(19|20) ', narrow), one.name
     names = [chart.name for chart in paper_charts(grid, overall(grid))]
     assert len(names) == len(set(names)) >= 8
 

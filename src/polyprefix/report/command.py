@@ -13,12 +13,17 @@ from polyprefix.errors import ConfigError
 from polyprefix.serialize import to_json
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-FORMATS = ("html", "md", "csv", "tex", "svg", "png", "pdf")
+FIGURES = ("svg", "png", "pdf")
+FORMATS = ("html", "md", "csv", "tex", *FIGURES)
 
 
 def report_options(command: Command) -> Command:
-    """Add `--format`, `--baseline`, `--across-shots` and `--no-texts`."""
+    """Add `--format`, `--width`, `--baseline`, `--across-shots` and `--no-texts`."""
     for option in (
+        click.option(
+            "--width", metavar="POINTS", type=click.FloatRange(100, 2000),
+            help="Of figures (svg, png, pdf): 219 is a column of an ACL paper, 455 its page.  [default: as on the page]",
+        ),
         click.option(
             "--no-texts", is_flag=True, help="Leave out texts of the benchmarks, for a page that is published."
         ),
@@ -82,7 +87,9 @@ def default_name(form: str) -> str:
     return "report.html" if form == "html" else "report"
 
 
-def write_report(folders: Sequence[Path], form: str, out: Path, *, texts: bool, **options: Any) -> None:
+def write_report(
+    folders: Sequence[Path], form: str, out: Path, *, texts: bool, width: float | None, **options: Any
+) -> None:
     """Write the report of the runs in some folders, and print its finding and averages.
 
     Args:
@@ -90,12 +97,15 @@ def write_report(folders: Sequence[Path], form: str, out: Path, *, texts: bool, 
         form: one of `FORMATS`.
         out: the page, or the folder of other files.
         texts: whether examples show texts of the benchmark.
+        width: of figures, in points; None means as on the page.
         options: as `grid_of`.
 
     Raises:
         OutputError: if there is no run that can be read, or a file cannot be written.
-        ConfigError: if no run has the baseline.
+        ConfigError: if no run has the baseline, or a width is given for what is no figure.
     """
+    if width is not None and form not in FIGURES:
+        raise ConfigError(f"--width {width:g}: is of figures; ask for --format {', '.join(FIGURES)}")
     from polyprefix.report.grid import read_grid
 
     grid = read_grid(folders, **options)
@@ -107,7 +117,7 @@ def write_report(folders: Sequence[Path], form: str, out: Path, *, texts: bool, 
     else:
         from polyprefix.report.paper import write_paper
 
-        click.echo(f"wrote {len(write_paper(grid, form, out))} files into {out}")
+        click.echo(f"wrote {len(write_paper(grid, form, out, width=width))} files into {out}")
     _show(grid)
 
 

@@ -17,20 +17,21 @@ from polyprefix.report.tables import as_latex, as_list, as_markdown, document, p
 from polyprefix.report.transfer import sentence, transfer_frame
 from polyprefix.report.transfer import tables as transfer_tables
 
-FIGURES: Mapping[str, Callable[[str], bytes]] = {
+DRAWN: Mapping[str, Callable[[str], bytes]] = {
     "svg": lambda drawing: drawing.encode(),
     "png": vega.png,
     "pdf": vega.pdf,
 }
 
 
-def write_paper(grid: Grid, form: str, folder: Path) -> list[Path]:
+def write_paper(grid: Grid, form: str, folder: Path, *, width: float | None = None) -> list[Path]:
     """Write the files of one format into a folder, which is made where it is missing.
 
     Args:
         grid: what was run, and its figures.
-        form: `md`, `csv`, `tex`, or one of `FIGURES`.
+        form: `md`, `csv`, `tex`, or one of `DRAWN`.
         folder: the place; files of the same names are replaced.
+        width: of figures, in points; None means as on the page.
 
     Returns:
         The files.
@@ -41,7 +42,7 @@ def write_paper(grid: Grid, form: str, folder: Path) -> list[Path]:
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, content in _contents(grid, form):
+    for name, content in _contents(grid, form, width):
         path = folder / name
         if isinstance(content, str):
             write_text(path, content)
@@ -52,10 +53,10 @@ def write_paper(grid: Grid, form: str, folder: Path) -> list[Path]:
     return written
 
 
-def _contents(grid: Grid, form: str) -> Iterable[tuple[str, str | bytes]]:
-    if form in FIGURES:
+def _contents(grid: Grid, form: str, width: float | None) -> Iterable[tuple[str, str | bytes]]:
+    if form in DRAWN:
         for chart in paper_charts(grid, overall(grid)):
-            yield f"{chart.name}.{form}", FIGURES[form](vega.on_paper(vega.svg(chart)))
+            yield f"{chart.name}.{form}", DRAWN[form](vega.on_paper(vega.svg(chart, width)))
         return
     matrices = [one for view in grid.views for one in view.transfer]
     if form == "csv":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 Spec = dict[str, Any]
@@ -61,14 +62,58 @@ class Chart:
     """How many data points are drawn."""
 
 
-def svg(chart: Chart) -> str:
-    """The drawing with colours by name."""
+_SMALL: Spec = {
+    **_CONFIG,
+    "axis": {**_CONFIG["axis"], "labelFontSize": 7, "titleFontSize": 8, "labelLimit": 90},
+    "header": {**_CONFIG["header"], "labelFontSize": 7},
+    "title": {**_CONFIG["title"], "fontSize": 8},
+    "legend": {**_CONFIG["legend"], "labelFontSize": 7, "columns": 1, "symbolSize": 40, "rowPadding": 1},
+    "point": {"size": 25},
+    "padding": 1,
+}
+"""Of a figure in a column: type of 7 and 8 points, as captions have."""
+
+
+LETTERS = 28
+"""Of a line of a title in a column."""
+
+
+def svg(chart: Chart, width: float | None = None) -> str:
+    """The drawing with colours by name.
+
+    Args:
+        width: in points, of the whole drawing: that of a column or a page. A chart of one panel is drawn anew with small type; one of several
+            is made smaller. None leaves the size of a page of the report.
+    """
     import vl_convert
 
     spec = {**chart.spec, "config": _CONFIG}
+    if width is not None and isinstance(chart.spec.get("width"), int):
+        spec = _narrow(spec) | {"width": width, "autosize": {"type": "fit-x", "contains": "padding"}, "config": _SMALL}
     # no base URL is allowed: a chart holds its data, and a word in it that looks like an address is never followed
     drawing: str = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
-    return drawing
+    return drawing if width is None else _wide(drawing, width)
+
+
+def _narrow(part: Any) -> Any:
+    """A part of a specification with titles of several lines, and type of the size that is configured."""
+    if isinstance(part, list):
+        return [_narrow(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    kept = {key: value for key, value in part.items() if key not in ("labelFontSize", "values")}
+    narrow = {key: _narrow(value) for key, value in kept.items()}
+    if isinstance(title := part.get("title"), str):
+        narrow["title"] = wrap(title, LETTERS)
+    return narrow | ({"values": part["values"]} if "values" in part else {})
+
+
+def _wide(drawing: str, width: float) -> str:
+    """The drawing at another width; its view box stays."""
+    found = re.match(r'<svg ([^>]*?)width="([\d.]+)" height="([\d.]+)"', drawing)
+    assert found  # what vl-convert writes
+    before, was, height = found[1], float(found[2]), float(found[3])
+    return f'<svg {before}width="{width:g}" height="{height * width / was:g}"' + drawing[found.end() :]
 
 
 def on_paper(drawing: str) -> str:

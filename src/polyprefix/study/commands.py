@@ -168,6 +168,7 @@ def report(
     baseline: str | None,
     across_shots: bool,
     no_texts: bool,
+    width: float | None,
 ) -> None:
     """Write the report of the finished cells of STUDY.yaml, which names the others.
 
@@ -183,8 +184,8 @@ def report(
     found = results(cells, books, across_shots=across_shots)
     to = to or books.out / default_name(form)
     write_report(
-        found.folders, form, to, texts=not no_texts, baseline=baseline, across_shots=across_shots, unfinished=found.unfinished, planned=True,
-        names=found.names, contrasts=definition.contrasts,
+        found.folders, form, to, texts=not no_texts, width=width, baseline=baseline, across_shots=across_shots,
+        unfinished=found.unfinished, planned=True, names=found.names, contrasts=definition.contrasts,
     )  # fmt: skip
 
 
