@@ -20,6 +20,7 @@ from polyprefix.commands.completion import complete_methods, complete_models, co
 from polyprefix.commands.hub import card, push
 from polyprefix.commands.lm_eval import lm_eval
 from polyprefix.commands.runs import diff, show_plan_of_run
+from polyprefix.commands.settings_help import CommandWithSettings
 from polyprefix.commands.tasks import check, new_task
 from polyprefix.errors import ConfigError, UserError, nearest
 from polyprefix.interruption import loading
@@ -105,7 +106,7 @@ def quickstart(out: Path) -> None:
     _run({**QUICKSTART, "languages": languages}, hub=None, out=out, as_json=False)
 
 
-@command.command()
+@command.command(cls=CommandWithSettings)
 @click.argument("configs", nargs=-1, type=click.Path(path_type=Path), metavar="[CONFIG.yaml]...")
 @click.option("--model", shell_complete=complete_models, help="An embedded model, a folder, a GGUF file, or a Hub id.")
 @click.option("--task", shell_complete=complete_tasks, help="A name from `polyprefix list tasks`, or a task file.")
