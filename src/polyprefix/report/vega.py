@@ -92,7 +92,17 @@ def svg(chart: Chart, width: float | None = None) -> str:
         spec = _narrow(spec) | {"width": width, "autosize": {"type": "fit-x", "contains": "padding"}, "config": _SMALL}
     # no base URL is allowed: a chart holds its data, and a word in it that looks like an address is never followed
     drawing: str = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
+    drawing = _slim(drawing)
     return drawing if width is None else _wide(drawing, width)
+
+
+def _slim(drawing: str) -> str:
+    """The same drawing in fewer letters: a fifth less without empty shapes, attributes of default value, and digits that nobody sees."""
+    drawing = re.sub(r'<path class="(?:back|fore)ground" d="(?:M0,0h0v0h0Z)?"[^>]*/>', "", drawing)
+    drawing = re.sub(
+        r' (?:pointer-events="none"|opacity="1"|stroke-width="1"|class="(?!mark-\w+ role-mark)[^"]*")', "", drawing
+    )
+    return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", drawing)
 
 
 def _narrow(part: Any) -> Any:
