@@ -121,6 +121,7 @@ def quickstart(out: Path) -> None:
 @click.option(
     "--dry-run", is_flag=True, help="Show steps, validations, time and memory; nothing is trained or written."
 )
+@click.option("--track", metavar="SERVICE", help="Send the finished run, with its report, to trackio, wandb or mlflow.")
 @shared_options
 def run(
     configs: tuple[Path, ...],
@@ -129,6 +130,7 @@ def run(
     as_json: bool,
     base: bool,
     dry_run: bool,
+    track: str | None,
     assignments: tuple[str, ...],
     allow_pickle: bool,
     **flags: Any,
@@ -144,7 +146,7 @@ def run(
         if dry_run:
             show_plan_of_run(checked(settings, hub), hub=hub, out=out, as_json=as_json, base=base)
         else:
-            _run(settings, hub=hub, out=out, as_json=as_json, base=base)
+            _run(settings, hub=hub, out=out, as_json=as_json, base=base, track=track)
 
 
 @command.command()
@@ -471,8 +473,21 @@ def checked(settings: dict[str, Any], hub: Path | None) -> RunConfig:
     return config
 
 
-def _run(settings: dict[str, Any], *, hub: Path | None, out: Path, as_json: bool, base: bool = True) -> None:
+def _run(
+    settings: dict[str, Any],
+    *,
+    hub: Path | None,
+    out: Path,
+    as_json: bool,
+    base: bool = True,
+    track: str | None = None,
+) -> None:
     config = checked(settings, hub)
+    send = None
+    if track:
+        from polyprefix.integrations.tracking import tracker
+
+        send = tracker(track)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("polyprefix").setLevel(logging.INFO)
     click.echo(f"{config.task}, {config.method['name']}, {config.model}: loading libraries", err=True)
@@ -490,11 +505,14 @@ def _run(settings: dict[str, Any], *, hub: Path | None, out: Path, as_json: bool
     shown = view_of(grid, folders[0].name)
     if as_json:
         click.echo(to_json(as_dict(shown)))
-        return
-    from polyprefix.terminal import console
+    else:
+        from polyprefix.terminal import console
 
-    render(shown, console())
-    click.echo(f"\nresult  {folders[0]}\nreport  {folders[0] / 'report.html'}")
+        render(shown, console())
+        click.echo(f"\nresult  {folders[0]}\nreport  {folders[0] / 'report.html'}")
+    if send is not None:
+        for folder in dict.fromkeys(folders):
+            send(folder)
 
 
 def main() -> None:
