@@ -24,7 +24,8 @@ from polyprefix.types import Prediction, RunResult, Score
 
 Command = Callable[..., tuple[int, str, str]]
 RECORDS = (
-    {"step": 1, "loss": 3.0}, {"step": 2, "loss": 9.0}, {"step": 2, "loss": 2.0}, {"step": 2, "validation_accuracy": 0.5}, {"step": 3, "loss": 1.0},
+    {"step": 1, "loss": 3.0}, {"step": 2, "loss": 9.0}, {"step": 2, "loss": 2.0}, {"step": 2, "validation_accuracy": 0.5},
+    {"step": 3, "loss": 1.0},
 )  # fmt: skip
 """Of a run that was interrupted after its second step."""
 BLOCK = 32768
