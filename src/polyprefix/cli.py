@@ -18,6 +18,7 @@ import click
 
 from polyprefix.commands.completion import complete_methods, complete_models, complete_tasks, completion
 from polyprefix.commands.hub import card, push
+from polyprefix.commands.lighteval import lighteval
 from polyprefix.commands.lm_eval import lm_eval
 from polyprefix.commands.runs import diff, show_plan_of_run
 from polyprefix.commands.tasks import check, new_task
@@ -66,7 +67,21 @@ def command(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for other in (study, calibrate, verdict, sources, serve, new_task, check, diff, completion, lm_eval, card, push):
+for other in (
+    study,
+    calibrate,
+    verdict,
+    sources,
+    serve,
+    new_task,
+    check,
+    diff,
+    completion,
+    lm_eval,
+    lighteval,
+    card,
+    push,
+):
     command.add_command(other)
 
 
