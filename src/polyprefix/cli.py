@@ -41,6 +41,10 @@ QUICKSTART_LEVELS = ("medium", "high")
 """In the languages with that much data in the world: a model of 270M parameters hardly reads the others (README.md says how hardly)."""
 
 
+IMPORTED = {"lm-eval": "lm_eval_files", "lighteval": "lighteval_files", "inspect": "inspect_files"}
+"""Format of runs -> the module of `integrations` that reads them."""
+
+
 class Commands(click.Group):
     """Names the nearest command when one is mistyped."""
 
@@ -316,7 +320,7 @@ def export(adapters: tuple[Path, ...], form: str, out: Path, model: str | None) 
     "form",
     default="peft",
     show_default=True,
-    help="peft, or lm-eval for runs of the harness.",
+    help="peft; or lm-eval, lighteval or inspect for runs of these tools.",
 )
 @click.option("--model", help="The base model of the adapter; of runs, what to call the model.")
 @click.option(
@@ -333,21 +337,25 @@ def export(adapters: tuple[Path, ...], form: str, out: Path, model: str | None) 
 @click.option("--filter", metavar="F", help="Of runs: the harness's filter of answers.  [default: each task's first]")
 @click.option("--parallel", is_flag=True, help="Of runs: a document's number means the same item in every language.")
 def import_(folder: Path, form: str, model: str | None, out: Path, allow_pickle: bool, **of_runs: Any) -> None:
-    """Read an adapter that another tool saved in FOLDER, or the runs that lm-evaluation-harness wrote there with --log_samples."""
+    """Read an adapter that another tool saved in FOLDER, or runs of lm-evaluation-harness (--log_samples),
+    lighteval (--save-details) or inspect."""
     from polyprefix.adapters.formats import check_format, import_adapter
     from polyprefix.models.locate import check_name
 
     if not folder.exists():
         raise ConfigError(f"{folder}: no such folder; give one that holds an adapter, or runs")
-    if form == "lm-eval":
-        from polyprefix.integrations.lm_eval_files import Chosen, import_runs
+    if form in IMPORTED:
+        from importlib import import_module
 
-        for written in import_runs(folder, out, Chosen(model=model, **of_runs)):
+        from polyprefix.integrations.imported import Chosen
+
+        reader = import_module(f"polyprefix.integrations.{IMPORTED[form]}")
+        for written in reader.import_runs(folder, out, Chosen(model=model, **of_runs)):
             click.echo(f"wrote {written}")
         return
     check_format(form, to_read=True)
     if given := [key for key, value in of_runs.items() if value]:
-        raise ConfigError(f"--{given[0]}: belongs to --format lm-eval; leave it out")
+        raise ConfigError(f"--{given[0]}: belongs to runs of {', '.join(IMPORTED)}; leave it out")
     if model is None:
         raise ConfigError("--model: missing; name the base model of the adapter")
     check_name(model)

@@ -127,7 +127,7 @@ class PolyprefixModel(LightevalModel):
             if (doc.num_samples or 1) > 1:
                 raise ConfigError(f"{doc.task_name}: asks for {doc.num_samples} samples, and answers here are greedy")
             stop = () if self._chat else tuple(one for one in doc.stop_sequences or () if one)
-            groups.setdefault((stop, doc.generation_size or NEW_TOKENS), []).append(number)
+            groups.setdefault((stop, new if (new := doc.generation_size or 0) > 0 else NEW_TOKENS), []).append(number)
         texts = [self._prompts.prepare_prompt(doc) for doc in docs]
         responses: dict[int, ModelResponse] = {}
         with tqdm(total=len(docs), disable=self.disable_tqdm, desc="answers") as bar:
