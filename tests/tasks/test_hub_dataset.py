@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from polyprefix.data.files import ValidationErrors, table_of
 from polyprefix.data.hub import MissingDataError
 from polyprefix.errors import ConfigError, DataError
 from polyprefix.tasks import registry
+from polyprefix.tasks._custom import CustomTask
 from polyprefix.tasks.base import Source
 
 Command = Callable[..., tuple[int, str, str]]
@@ -137,14 +139,49 @@ def test_another_revision_is_another_task(tmp_path: Path) -> None:
     assert len(digests) == 2
 
 
+PAIR = {"premise": "It rains.", "hypothesis": "It is wet."}
+OPTIONS = {f"option_{letter}": f"answer {letter}" for letter in "abcd"}
+DOCUMENTED: dict[str, tuple[dict[str, Any], str]] = {
+    "afrixnli": ({**PAIR, "label": 2}, "no"),
+    "global_mmlu": ({"sample_id": "anatomy/test/0", "question": "Which?", **OPTIONS, "answer": "C"}, "C"),
+    "include": ({"question": "Which?", **OPTIONS, "answer": 2}, "C"),
+    "massive": ({"id": "1", "label": "alarm", "label_text": "alarm", "text": "wake me up", "lang": "en"}, "alarm"),
+    "pawsx": ({"id": 1, "sentence1": "He ran.", "sentence2": "Ran he.", "label": "1"}, "yes"),
+    "xcopa": ({"premise": "He fell.", "choice1": "It rained.", "choice2": "He slept.", "question": "cause", "label": 0, "idx": 7,
+               "changed": False}, "A"),
+    "xstorycloze": ({"story_id": "s", **{f"input_sentence_{n}": f"Sentence {n}." for n in (1, 2, 3, 4)}, "sentence_quiz1": "It ended.",
+                     "sentence_quiz2": "It began.", "answer_right_ending": 2}, "B"),
+}  # fmt: skip
+"""Task -> a row as the data set's card and the task files of lm-evaluation-harness have its columns, and the right answer."""
+
+
 @pytest.mark.parametrize("name", registry.ready())
 def test_a_ready_task_file_is_whole(name: str) -> None:
-    """No Hub is at hand here: only what can be known without its rows."""
+    """No Hub is at hand here: what can be known without its rows."""
     task = registry.get(name)
     info, dataset = task.info, task.definition.dataset  # type: ignore[attr-defined]
     assert info.name == name and info.source.startswith(dataset.id) and info.title and info.licence != "not stated"
-    assert len(task.languages()) == len(dataset.config) >= 7 and set(dataset.rows) >= {"train", "test"}
+    assert len(task.languages()) == len(dataset.config) >= 7
+    assert set(dataset.rows) >= {"train", "test"} or "in all" in info.source
     assert all(info.origin_of(code) for code in task.languages())
+
+
+@pytest.mark.parametrize("name", registry.ready())
+def test_a_ready_task_file_reads_a_row_as_its_card_has_it(name: str) -> None:
+    import pyarrow as pa
+
+    row, answer = DOCUMENTED[name]
+    errors = ValidationErrors()
+    table = table_of(pa.Table.from_pylist([row]), name, errors)
+    ready: Any = registry.get(name)
+    code = ready.languages()[-1]
+    task = CustomTask(name, ready.definition, {"test": {code: table}}, None)
+    [example] = task.examples("test", code, Source())
+    errors.check()
+    prompt = task.prompt(example)
+    assert prompt.target.strip() == answer and len(prompt.choices) >= 2
+    asked = [str(row[column]) for column in ready.definition.asked()]
+    assert all(text in prompt.text for text in asked) and "{" not in prompt.text
 
 
 @pytest.mark.hub
