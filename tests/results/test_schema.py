@@ -75,6 +75,22 @@ def test_whatever_fits_is_read(tmp_path: Path, data: st.DataObject) -> None:
         read_result(tmp_path)
 
 
+def test_what_fits_without_a_key_is_read_without_it(tmp_path: Path) -> None:
+    """Every key in turn, but those inside lists."""
+    whole = content(KEPT[0])
+    paths = [path for path in places(whole)[1:] if all(isinstance(key, str) for key in path)]
+    assert len(paths) > 100
+    for *above, last in paths:
+        values = copy.deepcopy(whole)
+        inside = values
+        for key in above:
+            inside = inside[key]
+        del inside[last]
+        (tmp_path / RESULT).write_text(json.dumps(values))
+        if FITS.is_valid(values):
+            read_result(tmp_path)
+
+
 @pytest.mark.parametrize("path", [("scores",), ("status",), ("config", "method"), ("notes",), ("run_id",)])
 def test_what_is_missing_neither_fits_nor_is_read(path: tuple[str, ...], tmp_path: Path) -> None:
     values = content(KEPT[0])
