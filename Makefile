@@ -2,6 +2,7 @@
 #   make quickstart   the embedded model and task, from installation to report
 #   make test         all tests
 #   make fuzz         damaged files of every kind, for ten minutes
+#   make package      wheel and sdist in empty environments, oldest and newest libraries (PACKAGE=--torch=2.13.0)
 # Documentation as a site, in build/site:
 #   make docs
 # Speed (docs/performance.md; hours, on a machine that does nothing else):
@@ -16,7 +17,11 @@ INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check -c constr
 fuzz: $(VENV)/.tested
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.fuzz --seconds 600 --start $$(date +%s)
 
-.PHONY: fuzz quickstart test check compare docs bench bench-gpu clean
+# wheel and sdist in empty environments, with the oldest and the newest torch, transformers, peft and datasets: gigabytes, half an hour
+package: $(VENV)/bin/python
+	$(BIN)/python -m tools.check_package $(PACKAGE)
+
+.PHONY: fuzz package quickstart test check compare docs bench bench-gpu clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/polyprefix quickstart

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from polyprefix.api.training import TrainingRecord, train
     from polyprefix.api.verdicts import calibrations, verdicts
     from polyprefix.config import RunConfig
+    from polyprefix.integrations.callback import EvaluateLanguages
     from polyprefix.methods.full import FullFineTuning
     from polyprefix.methods.llama_adapter import LlamaAdapter
     from polyprefix.methods.lora import LoRA
@@ -38,6 +39,7 @@ _HOMES = {
     "AdaptedModel": "adapters.adapted",
     "BaseModel": "models.load",
     "Comparison": "statistics.comparisons",
+    "EvaluateLanguages": "integrations.callback",
     "FullFineTuning": "methods.full",
     "LlamaAdapter": "methods.llama_adapter",
     "LoRA": "methods.lora",
@@ -73,6 +75,7 @@ __all__ = [
     "AdaptedModel",
     "BaseModel",
     "Comparison",
+    "EvaluateLanguages",
     "FullFineTuning",
     "LlamaAdapter",
     "LoRA",

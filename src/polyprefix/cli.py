@@ -18,6 +18,7 @@ import click
 
 from polyprefix.commands.completion import complete_methods, complete_models, complete_tasks, completion
 from polyprefix.commands.hub import card, push
+from polyprefix.commands.lighteval import lighteval
 from polyprefix.commands.lm_eval import lm_eval
 from polyprefix.commands.runs import diff, show_plan_of_run
 from polyprefix.commands.settings_help import CommandWithSettings
@@ -39,6 +40,10 @@ QUICKSTART: dict[str, Any] = {"model": "gemma-3-270m", "task": "terms", "method"
 """What the first command runs: the embedded model and task, 20 test items of each class."""
 QUICKSTART_LEVELS = ("medium", "high")
 """In the languages with that much data in the world: a model of 270M parameters hardly reads the others (README.md says how hardly)."""
+
+
+IMPORTED = {"lm-eval": "lm_eval_files", "lighteval": "lighteval_files", "inspect": "inspect_files"}
+"""Format of runs -> the module of `integrations` that reads them."""
 
 
 class Commands(click.Group):
@@ -67,7 +72,21 @@ def command(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for other in (study, calibrate, verdict, sources, serve, new_task, check, diff, completion, lm_eval, card, push):
+for other in (
+    study,
+    calibrate,
+    verdict,
+    sources,
+    serve,
+    new_task,
+    check,
+    diff,
+    completion,
+    lm_eval,
+    lighteval,
+    card,
+    push,
+):
     command.add_command(other)
 
 
@@ -122,6 +141,7 @@ def quickstart(out: Path) -> None:
 @click.option(
     "--dry-run", is_flag=True, help="Show steps, validations, time and memory; nothing is trained or written."
 )
+@click.option("--track", metavar="SERVICE", help="Send the finished run, with its report, to trackio, wandb or mlflow.")
 @shared_options
 def run(
     configs: tuple[Path, ...],
@@ -130,6 +150,7 @@ def run(
     as_json: bool,
     base: bool,
     dry_run: bool,
+    track: str | None,
     assignments: tuple[str, ...],
     allow_pickle: bool,
     **flags: Any,
@@ -145,7 +166,7 @@ def run(
         if dry_run:
             show_plan_of_run(checked(settings, hub), hub=hub, out=out, as_json=as_json, base=base)
         else:
-            _run(settings, hub=hub, out=out, as_json=as_json, base=base)
+            _run(settings, hub=hub, out=out, as_json=as_json, base=base, track=track)
 
 
 @command.command()
@@ -300,7 +321,7 @@ def export(adapters: tuple[Path, ...], form: str, out: Path, model: str | None) 
     "form",
     default="peft",
     show_default=True,
-    help="peft, or lm-eval for runs of the harness.",
+    help="peft; or lm-eval, lighteval or inspect for runs of these tools.",
 )
 @click.option("--model", help="The base model of the adapter; of runs, what to call the model.")
 @click.option(
@@ -317,21 +338,25 @@ def export(adapters: tuple[Path, ...], form: str, out: Path, model: str | None) 
 @click.option("--filter", metavar="F", help="Of runs: the harness's filter of answers.  [default: each task's first]")
 @click.option("--parallel", is_flag=True, help="Of runs: a document's number means the same item in every language.")
 def import_(folder: Path, form: str, model: str | None, out: Path, allow_pickle: bool, **of_runs: Any) -> None:
-    """Read an adapter that another tool saved in FOLDER, or the runs that lm-evaluation-harness wrote there with --log_samples."""
+    """Read an adapter that another tool saved in FOLDER, or runs of lm-evaluation-harness (--log_samples),
+    lighteval (--save-details) or inspect."""
     from polyprefix.adapters.formats import check_format, import_adapter
     from polyprefix.models.locate import check_name
 
     if not folder.exists():
         raise ConfigError(f"{folder}: no such folder; give one that holds an adapter, or runs")
-    if form == "lm-eval":
-        from polyprefix.integrations.lm_eval_files import Chosen, import_runs
+    if form in IMPORTED:
+        from importlib import import_module
 
-        for written in import_runs(folder, out, Chosen(model=model, **of_runs)):
+        from polyprefix.integrations.imported import Chosen
+
+        reader = import_module(f"polyprefix.integrations.{IMPORTED[form]}")
+        for written in reader.import_runs(folder, out, Chosen(model=model, **of_runs)):
             click.echo(f"wrote {written}")
         return
     check_format(form, to_read=True)
     if given := [key for key, value in of_runs.items() if value]:
-        raise ConfigError(f"--{given[0]}: belongs to --format lm-eval; leave it out")
+        raise ConfigError(f"--{given[0]}: belongs to runs of {', '.join(IMPORTED)}; leave it out")
     if model is None:
         raise ConfigError("--model: missing; name the base model of the adapter")
     check_name(model)
@@ -344,7 +369,7 @@ def import_(folder: Path, form: str, model: str | None, out: Path, allow_pickle:
 
 
 @command.command(name="list")
-@click.argument("what", type=click.Choice(["tasks", "methods", "models", "languages"]))
+@click.argument("what", type=click.Choice(["tasks", "methods", "models", "languages", "schema"]))
 @click.option("--name", help="Languages with this in a name or code, of every language that ISO 639-3 has.")
 @click.option("--script", help="Languages in this script, such as Deva.")
 @click.option("--family", help="Languages of this family, such as Indo-European.")
@@ -352,13 +377,18 @@ def import_(folder: Path, form: str, model: str | None, out: Path, allow_pickle:
 @click.option("--all", "every", is_flag=True, help="Every language, not only those that benchmarks use.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(what: str, as_json: bool, **asked: Any) -> None:
-    """Show tasks, methods, models or languages."""
+    """Show tasks, methods, models or languages, or print the JSON schema of result.json."""
     from polyprefix import listing
 
     if what != "languages" and (given := [key for key, value in asked.items() if value]):
         raise ConfigError(
             f"--{given[0].replace('every', 'all')}: chooses languages; ask for `polyprefix list languages`"
         )
+    if what == "schema":
+        from polyprefix.results.schema import result_schema
+
+        click.echo(to_json(result_schema(), indent=1))
+        return
     rows = listing.languages(**asked) if what == "languages" else getattr(listing, what)()
     if as_json:
         click.echo(to_json(rows, indent=1))
@@ -480,8 +510,21 @@ def checked(settings: dict[str, Any], hub: Path | None) -> RunConfig:
     return config
 
 
-def _run(settings: dict[str, Any], *, hub: Path | None, out: Path, as_json: bool, base: bool = True) -> None:
+def _run(
+    settings: dict[str, Any],
+    *,
+    hub: Path | None,
+    out: Path,
+    as_json: bool,
+    base: bool = True,
+    track: str | None = None,
+) -> None:
     config = checked(settings, hub)
+    send = None
+    if track:
+        from polyprefix.integrations.tracking import tracker
+
+        send = tracker(track)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("polyprefix").setLevel(logging.INFO)
     click.echo(f"{config.task}, {config.method['name']}, {config.model}: loading libraries", err=True)
@@ -499,11 +542,14 @@ def _run(settings: dict[str, Any], *, hub: Path | None, out: Path, as_json: bool
     shown = view_of(grid, folders[0].name)
     if as_json:
         click.echo(to_json(as_dict(shown)))
-        return
-    from polyprefix.terminal import console
+    else:
+        from polyprefix.terminal import console
 
-    render(shown, console())
-    click.echo(f"\nresult  {folders[0]}\nreport  {folders[0] / 'report.html'}")
+        render(shown, console())
+        click.echo(f"\nresult  {folders[0]}\nreport  {folders[0] / 'report.html'}")
+    if send is not None:
+        for folder in dict.fromkeys(folders):
+            send(folder)
 
 
 def main() -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 Split = Literal["train", "validation", "test"]
 Origin = Literal["original", "written by people", "translated by people", "translated by machine", "not stated"]
 """Where the test text of a language comes from; `original` is what the other languages were translated from."""
+DESCRIBED: Mapping[str, Any] = {"use_attribute_docstrings": True}
+"""Makes a class's JSON schema say of each field what is said here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +81,26 @@ class Prediction:
 class Score:
     """A figure with the number of examples behind it and its 95% interval."""
 
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = DESCRIBED
     value: float
+    """As a share; 0.5 is 50%."""
     n: int
+    """Examples."""
     ci95: tuple[float, float]
+    """The ends of the interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """One finished run, as `result.json` holds it (docs/results-format.md)."""
 
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = DESCRIBED
     run_id: str
+    """Task, method, model, seed and a hash of the settings; also the name of the folder."""
     config: Mapping[str, Any]
+    """All settings, as `config.yaml` has them."""
     provenance: Mapping[str, Any]
+    """Versions, code, machine and time, and what identifies model and data."""
     parameters: Mapping[str, int]
     """`trainable` and `total`."""
     scores: Mapping[str, Mapping[str, Score]]
@@ -111,7 +121,9 @@ class RunResult:
     answers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Language -> checks of its generated answers (`scoring.answer_checks`); empty where answers are chosen, and in earlier versions."""
     status: Literal["finished"] = "finished"
+    """Nothing else is written."""
     schema_version: int = 2
+    """Of this file."""
 
     @property
     def seconds(self) -> float:

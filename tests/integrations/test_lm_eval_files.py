@@ -14,7 +14,8 @@ from tests.integrations.test_lm_eval_model import METHODS, PASSAGES, adapted_of,
 from tests.tasks.lm_eval import harness
 
 from polyprefix.errors import OutputError
-from polyprefix.integrations.lm_eval_files import Chosen, import_runs, language_of
+from polyprefix.integrations.imported import Chosen
+from polyprefix.integrations.lm_eval_files import import_runs, language_of
 from polyprefix.results.files import read_predictions, read_result
 from polyprefix.statistics.compare import compare
 

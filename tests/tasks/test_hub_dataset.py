@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from polyprefix.data.files import ValidationErrors, table_of
 from polyprefix.data.hub import MissingDataError
 from polyprefix.errors import ConfigError, DataError
 from polyprefix.tasks import registry
+from polyprefix.tasks._custom import CustomTask
 from polyprefix.tasks.base import Source
 
 Command = Callable[..., tuple[int, str, str]]
@@ -91,6 +93,28 @@ def test_rows_become_examples(lines: str, mirror: Path, tmp_path: Path, monkeypa
     assert sum(learned) == 12 and min(learned) >= 1
 
 
+def test_rows_of_a_named_file(mirror: Path, tmp_path: Path) -> None:
+    """Of a data set whose repository is a script; its card says nothing of files."""
+    (mirror / "org" / "mini" / "README.md").unlink()
+    lines = "  config: [en, sw]\n  revision: refs/convert/parquet\n" + SPLITS
+    task = task_of(tmp_path / "a", lines + '  files: "{config}/{split}-0.parquet"\n')
+    for code, written in (("eng_Latn", "en"), ("swh_Latn", "sw")):
+        examples = task.examples("test", code, Source(mirror))
+        assert [example.inputs["premise"] for example in examples] == [f"test {n} {written}" for n in range(6)]
+        assert [example.references for example in examples] == [("yes",), ("maybe",), ("no",)] * 2
+    (mirror / "org" / "mini" / "sw" / "test-0.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="damaged"):
+        task_of(tmp_path / "b", lines + '  files: "{config}/{split}-0.parquet"\n').examples(
+            "test", "swh_Latn", Source(mirror)
+        )
+    with pytest.raises(MissingDataError, match="not in the local mirror"):
+        task_of(tmp_path / "c", lines + '  files: "{config}-{split}.parquet"\n').examples(
+            "test", "swh_Latn", Source(mirror)
+        )
+    with pytest.raises(ConfigError, match="a path inside the data set"):
+        task_of(tmp_path / "d", lines + '  files: "../{split}.parquet"\n')
+
+
 def test_a_mirror_named_by_an_option_counts(
     mirror: Path, tmp_path: Path, polyprefix: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,14 +161,54 @@ def test_another_revision_is_another_task(tmp_path: Path) -> None:
     assert len(digests) == 2
 
 
+PAIR = {"premise": "It rains.", "hypothesis": "It is wet."}
+OPTIONS = {f"option_{letter}": f"answer {letter}" for letter in "abcd"}
+DOCUMENTED: dict[str, tuple[dict[str, Any], str]] = {
+    "afrixnli": ({**PAIR, "label": 2}, "no"),
+    "global_mmlu": ({"sample_id": "anatomy/test/0", "question": "Which?", **OPTIONS, "answer": "C"}, "C"),
+    "include": ({"question": "Which?", **OPTIONS, "answer": 2}, "C"),
+    "indicxnli": ({**PAIR, "label": "contradiction"}, "no"),
+    "mlqa": ({"id": "q", "title": "T", "context": "It rains in Rome.", "question": "Where?",
+              "answers": {"text": ["Rome"], "answer_start": [12]}}, "Rome"),
+    "tydiqa": ({"id": "1", "language": "swahili", "document_title": "T", "passage_text": "It rains in Rome.", "question_text": "Where?",
+                "answers": {"text": ["Rome"], "start_byte": [12], "limit_byte": [16]}}, "Rome"),
+    "massive": ({"id": "1", "label": "alarm", "label_text": "alarm", "text": "wake me up", "lang": "en"}, "alarm"),
+    "pawsx": ({"id": 1, "sentence1": "He ran.", "sentence2": "Ran he.", "label": "1"}, "yes"),
+    "xcopa": ({"premise": "He fell.", "choice1": "It rained.", "choice2": "He slept.", "question": "cause", "label": 0, "idx": 7,
+               "changed": False}, "A"),
+    "xstorycloze": ({"story_id": "s", **{f"input_sentence_{n}": f"Sentence {n}." for n in (1, 2, 3, 4)}, "sentence_quiz1": "It ended.",
+                     "sentence_quiz2": "It began.", "answer_right_ending": 2}, "B"),
+}  # fmt: skip
+"""Task -> a row as the data set's card and the task files of lm-evaluation-harness have its columns, and the right answer."""
+
+
 @pytest.mark.parametrize("name", registry.ready())
 def test_a_ready_task_file_is_whole(name: str) -> None:
-    """No Hub is at hand here: only what can be known without its rows."""
+    """No Hub is at hand here: what can be known without its rows."""
     task = registry.get(name)
     info, dataset = task.info, task.definition.dataset  # type: ignore[attr-defined]
     assert info.name == name and info.source.startswith(dataset.id) and info.title and info.licence != "not stated"
-    assert len(task.languages()) == len(dataset.config) >= 7 and set(dataset.rows) >= {"train", "test"}
+    assert len(task.languages()) == len(dataset.config) >= 7
+    assert set(dataset.rows) >= {"train", "test"} or "in all" in info.source
     assert all(info.origin_of(code) for code in task.languages())
+
+
+@pytest.mark.parametrize("name", registry.ready())
+def test_a_ready_task_file_reads_a_row_as_its_card_has_it(name: str) -> None:
+    import pyarrow as pa
+
+    row, answer = DOCUMENTED[name]
+    errors = ValidationErrors()
+    table = table_of(pa.Table.from_pylist([row]), name, errors)
+    ready: Any = registry.get(name)
+    code = ready.languages()[-1]
+    task = CustomTask(name, ready.definition, {"test": {code: table}}, None)
+    [example] = task.examples("test", code, Source())
+    errors.check()
+    prompt = task.prompt(example)
+    assert prompt.target.strip() == answer and (len(prompt.choices) >= 2 or ready.definition.task_type == "span")
+    asked = [str(row[column]) for column in ready.definition.asked()]
+    assert all(text in prompt.text for text in asked) and "{" not in prompt.text
 
 
 @pytest.mark.hub

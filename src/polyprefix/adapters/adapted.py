@@ -131,6 +131,10 @@ class AdaptedModel(nn.Module):
         )
         disable()
 
+    # what transformers calls them from 5.2x on, and alone from 6 on
+    activation_checkpointing_enable = gradient_checkpointing_enable
+    activation_checkpointing_disable = gradient_checkpointing_disable
+
     def add_model_tags(self, tags: Any) -> None:
         """Nothing: TRL's trainers tag their models for the Hub, and the tags of an adapter come from its card."""
 
@@ -144,6 +148,11 @@ class AdaptedModel(nn.Module):
     def config(self) -> Any:
         """The base model's configuration."""
         return self.model.config
+
+    @property
+    def generation_config(self) -> Any:
+        """A copy of the base model's: TRL's trainers write special tokens into what they get here."""
+        return copy.deepcopy(self.model.generation_config)
 
     @property
     def device(self) -> torch.device:
@@ -217,7 +226,8 @@ class AdaptedModel(nn.Module):
             and not self.hook.isolates_packed_sequences()
         ):
             raise ModelError(
-                f"{self.base.name} does not keep packed sequences apart: give them as rows of a padded batch"
+                f"{self.base.name} does not keep packed sequences apart: turn packing off (packing=False, "
+                "padding_free=False), or give them as rows of a padded batch"
             )
         before = prefix.common_length if prefix else 0 if common_prefix is None else common_prefix.numel()
         lengths = packed.lengths if packed is not None else self._lengths(position_ids, attention_mask)

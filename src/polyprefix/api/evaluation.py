@@ -73,24 +73,40 @@ def evaluate(
 
 def _evaluate(adapted: AdaptedModel, task: Task, given: dict[str, Any], hub: Path | None, progress: bool) -> Result:
     adapted.require_attached()
-    start, base = time.perf_counter(), adapted.base
     record: TrainingRecord | None = adapted.training_record
     config = _config(adapted, record, task, given)
-    source = Source(hub_from_environment(hub))
-    as_read = config.model_copy(update={"adapter": "in memory"})  # whose training data is not read again
-    examples = load_examples(task, as_read, source)
-    tokens = tokens_for(base, task, examples, config)
-    inputs = Inputs(task, source, examples, base, tokens, as_read, time.perf_counter() - start)
+    inputs = test_inputs(adapted.base, task, config, hub)
+    as_read = inputs.made_for
     start_measuring_memory(adapted.device)
     title = f"test {adapted.method.name}"
     answers = predict(
-        adapted, examples.test, tokens.test, config.eval.token_budget, interactive(progress), title, None, task.score
+        adapted,
+        inputs.examples.test,
+        inputs.tokens.test,
+        config.eval.token_budget,
+        interactive(progress),
+        title,
+        None,
+        task.score,
     )
     report = record.report if record else TrainReport()
     result = result_of(inputs, as_read, adapted, report, answers, None)
     result = replace(result, run_id=config.run_id(), config=config.model_dump(mode="json"))
     found = Result.of(result, task, answers.predictions, adapted if adapted.trainable() else None)
     return replace(found, calibration=label_priors(inputs, as_read, adapted, answers, report, interactive(progress)))
+
+
+def test_inputs(base: BaseModel, task: Task, config: RunConfig, hub: Path | None) -> Inputs:
+    """The test examples of a run and their tokens; its training data is not read.
+
+    Raises:
+        LanguageError, DataError: a language that the task lacks, or rows that are missing or wrong.
+    """
+    start, source = time.perf_counter(), Source(hub_from_environment(hub))
+    as_read = config.model_copy(update={"adapter": "in memory"})
+    examples = load_examples(task, as_read, source)
+    tokens = tokens_for(base, task, examples, config)
+    return Inputs(task, source, examples, base, tokens, as_read, time.perf_counter() - start)
 
 
 def _config(adapted: AdaptedModel, record: TrainingRecord | None, task: Task, given: dict[str, Any]) -> RunConfig:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from polyprefix.errors import DataError, OutputError, first_line, nearest
 from polyprefix.network import hub_answers
+from polyprefix.safe_files import require_regular
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -72,6 +73,51 @@ def load_rows(dataset: str, config: str | None, split: str, hub: Path | None, re
         if not splits[split]:
             raise DataError(f"{where}: split '{split}' has no rows; fetch its files again")
         return builder.as_dataset(split=split)
+
+
+def load_file(dataset: str, file: str, hub: Path | None, revision: str | None = None) -> Dataset:
+    """The rows of one Parquet file of a data set, for those whose repository is a script, which `datasets` no longer runs.
+
+    Args:
+        dataset: id on the Hub.
+        file: path inside the data set, such as `hi/test/0000.parquet`.
+        hub: folder of a local mirror; None means the Hub.
+        revision: a commit, a branch or a tag of the Hub; the Hub keeps Parquet copies on `refs/convert/parquet`.
+
+    Raises:
+        MissingDataError: if there is no such file.
+        DataError: if it is damaged, or the Hub cannot be reached.
+        OutputError: if the cache of the Hub cannot be written.
+    """
+    import datasets
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    where = f"{dataset} {file}"
+    path = hub / dataset / file if hub else _downloaded(dataset, file, revision, where)
+    if not path.is_file():
+        raise MissingDataError(f"{where}: not in the local mirror {hub}; add it, or leave out --hub and POLYPREFIX_HUB")
+    try:
+        require_regular(path)
+        return datasets.Dataset(datasets.table.InMemoryTable(pq.read_table(path)))
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataError(f"{path}: damaged ({first_line(error)}); fetch it again") from None
+
+
+def _downloaded(dataset: str, file: str, revision: str | None, where: str) -> Path:
+    """A file in the cache of the Hub, fetched where it is not there."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        with _full_disk_as_output_error():
+            local = not hub_answers()
+            return Path(hf_hub_download(dataset, file, repo_type="dataset", revision=revision, local_files_only=local))
+    except (LocalEntryNotFoundError, ConnectionError) as error:
+        raise DataError(_unreachable(where)) from error
+    except HfHubHTTPError as error:
+        reason = f"not on the Hub, or not open to you ({first_line(error)})"
+        raise MissingDataError(f"{where}: {reason}; check the name, or log in") from error
 
 
 def with_label_names(dataset: Dataset) -> Any:

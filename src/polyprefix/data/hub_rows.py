@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from polyprefix.data.files import Table, ValidationErrors, table_of
@@ -19,6 +19,8 @@ class HubRows:
     revision: str | None = None
     expected: int | None = None
     """How many there are, as published; None does not check."""
+    file: str | None = field(default=None, repr=False)
+    """The Parquet file that holds them; None leaves that to the data set. A task's digest has it from the task file."""
 
     @property
     def name(self) -> str:
@@ -35,9 +37,13 @@ class HubRows:
             MissingDataError: if the data set, configuration or split does not exist.
             DataError: if a file is damaged, the Hub cannot be reached, or there are other than the expected rows.
         """
-        from polyprefix.data.hub import expect_rows, hub_from_environment, load_rows, with_label_names
+        from polyprefix.data.hub import expect_rows, hub_from_environment, load_file, load_rows, with_label_names
 
-        rows = load_rows(self.dataset, self.config, self.split, hub_from_environment(hub), self.revision)
+        place = hub_from_environment(hub)
+        if self.file is not None:
+            rows = load_file(self.dataset, self.file, place, self.revision)
+        else:
+            rows = load_rows(self.dataset, self.config, self.split, place, self.revision)
         if self.expected is not None:
             expect_rows(len(rows), self.expected, self.name)
         return table_of(with_label_names(rows), self.name, errors)

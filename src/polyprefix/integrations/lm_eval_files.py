@@ -8,47 +8,32 @@ must be the figure that the harness reports.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polyprefix.config import ENGLISH, slug
-from polyprefix.errors import LanguageError, OutputError, nearest
-from polyprefix.languages import all_languages, find
-from polyprefix.results.files import write_predictions
-from polyprefix.results.folder import RunFolder
+from polyprefix.config import ENGLISH
+from polyprefix.errors import OutputError, nearest
+from polyprefix.integrations.imported import (
+    About,
+    Chosen,
+    Sample,
+    digest_of,
+    known_language,
+    usable_metrics,
+    write_run,
+)
 from polyprefix.safe_files import parse_json, read_json, read_text
-from polyprefix.scoring.metrics import accuracy
-from polyprefix.types import Prediction, RunResult, Score
+from polyprefix.types import Prediction
 
-PROTOCOL = "lm-eval"
 MOST_BYTES = 4 << 30
 """Of a file of samples."""
 IDS = ("id", "uid", "pairID", "question_id", "qID", "idx", "story_id")
 """Columns of a document that may identify it."""
-KNOWN = {language.code for language in all_languages()}
 SAME = 1e-6
 """Difference up to which two means are the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What is imported, where the files leave it open."""
-
-    model: str | None = None
-    """What the runs call the model; None means as the harness called it."""
-    method: str | None = None
-    """What is compared; None means `none`, or the name of the adapter."""
-    metric: str | None = None
-    """The main metric; None means the first of a task that has a value between 0 and 1 for each sample."""
-    filter: str | None = None
-    """Of the harness; None means a task's first."""
-    parallel: bool = False
-    """Whether a document number means the same item in every language, so that languages are paired and clustered by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,40 +110,27 @@ def language_of(task: str, dataset: str = "") -> tuple[str, str]:
         for match in (re.fullmatch(p, task) for p in (r"(.+)_(\w{3}_[A-Z]\w{3})", r"(.+)_([^_]+)"))
         if match
     ):
-        if code := _known(written):
+        if code := known_language(written):
             return family, code
-    return task, _known(re.split(r"[._]", dataset)[-1]) or _known(dataset) or ENGLISH
-
-
-def _known(text: str) -> str | None:
-    """The code of a language that benchmarks use; None for other words, which may be rare languages too."""
-    try:
-        code = find(text).code if text else ""
-    except LanguageError:
-        return None
-    return code if code in KNOWN else None
+    return task, known_language(re.split(r"[._]", dataset)[-1]) or known_language(dataset) or ENGLISH
 
 
 def _run(family: str, files: Mapping[str, _File], results: Mapping[str, Any], out: Path, chosen: Chosen) -> Path:
     """One run folder: a task in all its languages."""
-    samples = {code: _samples(file, chosen) for code, file in files.items()}
-    metrics = _metrics(family, samples, chosen.metric)
-    predictions: list[Prediction] = []
-    values: dict[str, list[float]] = {metric: [] for metric in metrics}
-    scores: dict[str, dict[str, Score]] = {}
-    for code, rows in samples.items():
-        ids = _ids(rows, code, chosen.parallel)
-        predictions += [_prediction(files[code], row, id, code) for row, id in zip(rows, ids, strict=True)]
+    rows = {code: _samples(file, chosen) for code, file in files.items()}
+    samples = {
+        code: [
+            Sample(_prediction(files[code], row, id, code), {name: row.get(name) for name in row.get("metrics", ())})
+            for row, id in zip(found, _ids(found, code, chosen.parallel), strict=True)
+        ]
+        for code, found in rows.items()
+    }
+    metrics = usable_metrics(family, [sample for found in samples.values() for sample in found], chosen.metric)
+    for code, found in samples.items():
+        filter = str(rows[code][0].get("filter", "none"))
         for metric in metrics:
-            own = [float(row[metric]) for row in rows]
-            _require_reported(files[code], results, metric, str(rows[0].get("filter", "none")), own)
-            values[metric] += own
-            scores.setdefault(code, {})[metric] = accuracy(own)
-    result = _result(family, files, results, scores, chosen, _digest(samples))
-    folder = RunFolder(out, result.run_id)
-    main, *others = metrics
-    write_predictions(folder.predictions, predictions, values[main], {name: values[name] for name in others})
-    return folder.finish(result)
+            _require_reported(files[code], results, metric, filter, [float(one.metrics[metric]) for one in found])  # type: ignore[arg-type]
+    return write_run(out, _about(family, files, results, chosen, rows), samples, metrics)
 
 
 def _samples(file: _File, chosen: Chosen) -> list[dict[str, Any]]:
@@ -184,27 +156,6 @@ def _samples(file: _File, chosen: Chosen) -> list[dict[str, Any]]:
     if not kept:
         raise OutputError(f"{file.path}: found no samples, expected some; run the harness again")
     return kept
-
-
-def _metrics(family: str, samples: Mapping[str, Sequence[Mapping[str, Any]]], wanted: str | None) -> list[str]:
-    """The metrics that have a value between 0 and 1 for each sample, the main one first."""
-    rows = [row for found in samples.values() for row in found]
-    named = dict.fromkeys(str(name) for row in rows[:1] for name in row.get("metrics", ()))
-    usable = [name for name in named if all(_is_share(row.get(name)) for row in rows)]
-    if wanted is not None and wanted not in usable:
-        raise OutputError(
-            f"{family}: metric '{wanted}' has no value between 0 and 1 for each sample, {nearest(wanted, usable)}"
-        )
-    if not usable:
-        raise OutputError(
-            f"{family}: none of its metrics ({', '.join(named) or 'none named'}) has a value between 0 and 1 for each sample, so no two runs "
-            "can be paired; leave the task out"
-        )
-    return sorted(usable, key=lambda name: name != wanted) if wanted else usable
-
-
-def _is_share(value: object) -> bool:
-    return isinstance(value, int | float) and 0 <= value <= 1
 
 
 def _ids(rows: Sequence[Mapping[str, Any]], code: str, parallel: bool) -> list[str]:
@@ -255,43 +206,44 @@ def _require_reported(
         )
 
 
-def _result(
+def _about(
     family: str,
     files: Mapping[str, _File],
     results: Mapping[str, Any],
-    scores: dict[str, dict[str, Score]],
     chosen: Chosen,
-    digest: str,
-) -> RunResult:
+    rows: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> About:
     found = results.get("config")
     made: dict[str, Any] = found if isinstance(found, dict) else {}
     given = _model_args(made.get("model_args"))
-    model = chosen.model or str(given.get("pretrained") or results.get("model_name") or made.get("model") or "model")
     adapter = given.get("adapter") or given.get("peft") or given.get("delta")
-    method = chosen.method or str(made.get("method") or (Path(str(adapter)).name if adapter else "none"))
     shots = results.get("n-shot", {}).get(next(iter(files.values())).task, 0)
-    config: dict[str, Any] = {
-        "model": model, "task": family, "protocol": PROTOCOL, "method": {"name": method}, "languages": list(files),
-        "shots": int(shots) if isinstance(shots, int) else 0, "seed": 0, "train": {"steps": 0, "epochs": 0},
-        "eval_size": int(made["limit"]) if isinstance(made.get("limit"), int | float) and made["limit"] >= 1 else None,
-    }  # fmt: skip
-    identity = json.dumps([config, digest], sort_keys=True).encode()
     total = made.get("model_num_parameters")
-    tasks = ", ".join(file.task for file in files.values())
-    return RunResult(
-        run_id=f"{slug(family)}-lm-eval-{slug(method)}-{slug(model.rpartition('/')[2])}-{hashlib.sha256(identity).hexdigest()[:8]}",
-        config=config,
-        provenance={
-            "packages": {"lm_eval": results.get("lm_eval_version")}, "code": {"commit": results.get("git_hash")}, "data_digest": digest,
-            "imported": {"model": made.get("model"), "model_args": made.get("model_args"), "date": results.get("date")},
-        },
-        parameters={"trainable": 0, "total": total} if isinstance(total, int) and total > 0 else {},
-        scores=scores,
-        cost={},
-        notes=(
-            f"Imported from lm-evaluation-harness: {tasks}. What the model was trained on is not known, so no language is called zero-shot.",
+    return About(
+        tool="lm-eval",
+        title="lm-evaluation-harness",
+        task=family,
+        tasks=tuple(file.task for file in files.values()),
+        model=chosen.model or str(given.get("pretrained") or results.get("model_name") or made.get("model") or "model"),
+        method=chosen.method or str(made.get("method") or (Path(str(adapter)).name if adapter else "none")),
+        digest=digest_of(
+            [code, row["doc_id"], row.get("doc_hash"), row.get("target_hash")]
+            for code, found in rows.items()
+            for row in found
         ),
-    )  # fmt: skip
+        shots=int(shots) if isinstance(shots, int) else 0,
+        limit=int(made["limit"]) if isinstance(made.get("limit"), int | float) and made["limit"] >= 1 else None,
+        total=total if isinstance(total, int) and total > 0 else None,
+        provenance={
+            "packages": {"lm_eval": results.get("lm_eval_version")},
+            "code": {"commit": results.get("git_hash")},
+            "imported": {
+                "model": made.get("model"),
+                "model_args": made.get("model_args"),
+                "date": results.get("date"),
+            },
+        },
+    )
 
 
 def _model_args(written: object) -> dict[str, Any]:
@@ -300,16 +252,6 @@ def _model_args(written: object) -> dict[str, Any]:
         return written
     pairs = (part.partition("=") for part in str(written or "").split(","))
     return {key: value for key, equals, value in pairs if equals}
-
-
-def _digest(samples: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """Of all documents: equal where the same were asked."""
-    asked = [
-        [code, row["doc_id"], row.get("doc_hash"), row.get("target_hash")]
-        for code, rows in samples.items()
-        for row in rows
-    ]
-    return hashlib.sha256(json.dumps(sorted(asked, key=str)).encode()).hexdigest()
 
 
 def _object(path: Path) -> dict[str, Any]:

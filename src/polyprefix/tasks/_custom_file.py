@@ -119,7 +119,9 @@ def _on_the_hub(dataset: Dataset, path: Path) -> Located:
     named = {split: name for split in SPLITS if (name := getattr(dataset.split, split)) is not None}
     return {
         split: {
-            code: HubRows(dataset.id, config or None, name, dataset.revision, dataset.rows.get(split))
+            code: HubRows(
+                dataset.id, config or None, name, dataset.revision, dataset.rows.get(split), dataset.file(config, name)
+            )
             for code, config in codes.items()
         }
         for split, name in named.items()
