@@ -15,7 +15,7 @@ import pytest
 
 import polyprefix as pp
 from polyprefix.config import PredictConfig, RunConfig, RuntimeConfig, validate
-from polyprefix.data.files import Real, Whole
+from polyprefix.data.cells import Real, Whole
 from polyprefix.errors import ConfigError, DataError, OutputError
 from polyprefix.prediction import Predictor
 from polyprefix.prediction.file import predict_file

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from polyprefix.data.files import Row, Table, ValidationErrors, read_table
+from polyprefix.data.files import read_table
+from polyprefix.data.table import Row, Table
+from polyprefix.data.validation_errors import ValidationErrors
 from polyprefix.tasks import registry
 from polyprefix.tasks._check import check_task
 from polyprefix.tasks._new_task import Proposal, propose, write_task

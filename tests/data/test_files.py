@@ -11,7 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyprefix.data.files import MOST, Table, ValidationErrors, cell_text, read_table, shown
+from polyprefix.data.cells import cell_text, shown
+from polyprefix.data.files import read_table
+from polyprefix.data.table import Table
+from polyprefix.data.validation_errors import MOST, ValidationErrors
 from polyprefix.errors import DataError
 
 ODD = 'a "quoted", text\nof two lines\u2028and a half: ½ नमस्ते'

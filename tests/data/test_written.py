@@ -18,7 +18,9 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from polyprefix.data.files import ValidationErrors, cell_text, is_data_file, read_table, written_list
+from polyprefix.data.cells import cell_text, written_list
+from polyprefix.data.files import is_data_file, read_table
+from polyprefix.data.validation_errors import ValidationErrors
 from polyprefix.errors import ConfigError, DataError
 from polyprefix.tasks import registry
 from polyprefix.tasks.base import Source

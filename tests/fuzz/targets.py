@@ -138,7 +138,8 @@ def task(rng: random.Random, folder: Path) -> None:
 
 def data(rng: random.Random, folder: Path) -> None:
     """A data file, byte by byte."""
-    from polyprefix.data.files import ValidationErrors, read_table
+    from polyprefix.data.files import read_table
+    from polyprefix.data.validation_errors import ValidationErrors
 
     kind = rng.choice(["jsonl", "csv", "parquet", "CSV"])
     path = folder / f"a.{kind}"

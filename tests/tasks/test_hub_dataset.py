@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from polyprefix.data.files import ValidationErrors, table_of
 from polyprefix.data.hub import MissingDataError
+from polyprefix.data.table import table_of
+from polyprefix.data.validation_errors import ValidationErrors
 from polyprefix.errors import ConfigError, DataError
 from polyprefix.tasks import registry
 from polyprefix.tasks._custom import CustomTask

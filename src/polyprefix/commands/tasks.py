@@ -14,7 +14,7 @@ from polyprefix.errors import DataError
 from polyprefix.serialize import to_json
 
 if TYPE_CHECKING:
-    from polyprefix.data.files import Table
+    from polyprefix.data.table import Table
     from polyprefix.tasks._check import TaskCheck
     from polyprefix.tasks._new_task import Proposal
 
@@ -44,7 +44,8 @@ def new_task(file: Path, out: Path | None, ask: bool | None, **given: str | None
     Every question has a guess, taken from the names and values of the columns, which Enter accepts. A column named 'split' divides the
     rows; otherwise half of the items train and half test, the same items in every language.
     """
-    from polyprefix.data.files import ValidationErrors, read_table
+    from polyprefix.data.files import read_table
+    from polyprefix.data.validation_errors import ValidationErrors
     from polyprefix.tasks._new_task import propose, write_task
 
     errors = ValidationErrors()

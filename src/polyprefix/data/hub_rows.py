@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from polyprefix.data.files import Table, ValidationErrors, table_of
+from polyprefix.data.table import Table, table_of
+from polyprefix.data.validation_errors import ValidationErrors
 
 
 @dataclass(frozen=True, slots=True)

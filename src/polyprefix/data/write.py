@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polyprefix.data.files import SUFFIXES, Real, Whole
+from polyprefix.data.cells import Real, Whole
+from polyprefix.data.files import SUFFIXES
 from polyprefix.errors import ConfigError, DataError, first_line
 from polyprefix.serialize import to_json
 

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from polyprefix.calibration.questions import QuestionPrior
 from polyprefix.data import write
-from polyprefix.data.files import Table, ValidationErrors, arrow_chunks, read_chunks
+from polyprefix.data.files import read_chunks
+from polyprefix.data.parquet_files import arrow_chunks
+from polyprefix.data.table import Table
+from polyprefix.data.validation_errors import ValidationErrors
 from polyprefix.prediction.parts import Parts
 from polyprefix.prediction.predictor import Predictor
 from polyprefix.prediction.rows import CALIBRATION, CUT, PREDICTION, PROBABILITIES, examples_of, shown_answer

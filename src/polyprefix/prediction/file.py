@@ -20,7 +20,9 @@ from polyprefix.atomic import writing
 from polyprefix.calibration.questions import QuestionCalibration, QuestionPrior
 from polyprefix.config import ENGLISH
 from polyprefix.data import write
-from polyprefix.data.files import MOST, Table, ValidationErrors, read_chunks
+from polyprefix.data.files import read_chunks
+from polyprefix.data.table import Table
+from polyprefix.data.validation_errors import MOST, ValidationErrors
 from polyprefix.prediction.answered import Answered, numbered
 from polyprefix.prediction.parts import Answer, Parts
 from polyprefix.prediction.predictor import Predictor, language_code

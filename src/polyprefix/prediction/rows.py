@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polyprefix.data.files import Row, Table, ValidationErrors, arrow_table, read_table, table_of
+from polyprefix.data.files import read_table
+from polyprefix.data.table import Row, Table, arrow_table, table_of
+from polyprefix.data.validation_errors import ValidationErrors
 from polyprefix.errors import DataError
 from polyprefix.tasks._custom_rows import question, read_inputs, require_columns
 from polyprefix.tasks.base import Task

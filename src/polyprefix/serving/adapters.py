@@ -16,7 +16,7 @@ from polyprefix.adapters import registry
 from polyprefix.adapters.saved import find_adapter, read_settings
 from polyprefix.calibration.questions import QuestionPrior
 from polyprefix.config import ENGLISH, PredictConfig
-from polyprefix.data.files import Row
+from polyprefix.data.table import Row
 from polyprefix.errors import AdapterError, ConfigError, OutputError
 from polyprefix.prediction.loading import base_run_of
 from polyprefix.prediction.predictor import Predictor

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 
 from polyprefix.config import ENGLISH, ServeLimits
-from polyprefix.data.files import Row
+from polyprefix.data.table import Row
 from polyprefix.errors import ConfigError, DataError, UserError, nearest
 from polyprefix.prediction.predictor import language_code
 from polyprefix.prediction.rows import (

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from polyprefix.config import TASK_FILE, task_name, validate
-from polyprefix.data.files import Table, ValidationErrors
 from polyprefix.data.hub_rows import HubRows
 from polyprefix.data.same_text import same_text
+from polyprefix.data.table import Table
+from polyprefix.data.validation_errors import ValidationErrors
 from polyprefix.errors import ConfigError, DataError
 from polyprefix.languages import get
 from polyprefix.tasks._custom_definition import ANY, Definition

@@ -10,8 +10,11 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from polyprefix.config import read_yaml, read_yaml_as_written
-from polyprefix.data.files import Table, ValidationErrors, is_data_file, shown
+from polyprefix.data.cells import shown
+from polyprefix.data.files import is_data_file
 from polyprefix.data.hub_rows import HubRows
+from polyprefix.data.table import Table
+from polyprefix.data.validation_errors import ValidationErrors
 from polyprefix.errors import ConfigError, LanguageError, nearest
 from polyprefix.languages import Once, find
 from polyprefix.tasks._custom_definition import ANY, LANGUAGE, TASK_TYPES, Dataset, Definition

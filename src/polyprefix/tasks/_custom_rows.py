@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from polyprefix.data.files import Row, Table, ValidationErrors, cell_text, read_table, shown
+from polyprefix.data.cells import cell_text, shown
+from polyprefix.data.files import read_table
 from polyprefix.data.hub_rows import HubRows
+from polyprefix.data.table import Row, Table
+from polyprefix.data.validation_errors import ValidationErrors
 from polyprefix.errors import LanguageError, nearest
 from polyprefix.languages import Once, find
 from polyprefix.tasks._custom_definition import Definition

@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
-from polyprefix.data.files import Real, Row, ValidationErrors, Whole, cell_text, shown, written_list
+from polyprefix.data.cells import Real, Whole, cell_text, shown, written_list
 from polyprefix.data.same_text import visible
+from polyprefix.data.table import Row
+from polyprefix.data.validation_errors import ValidationErrors
 from polyprefix.errors import LanguageError, nearest
 from polyprefix.languages import find
 from polyprefix.scoring.answers import MEASURES, SPAN_METRICS

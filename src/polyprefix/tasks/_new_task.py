@@ -17,7 +17,9 @@ from typing import Any
 
 from polyprefix.atomic import output_errors, write_text
 from polyprefix.config import TASK_FILE, validate
-from polyprefix.data.files import Real, Row, Table, ValidationErrors, Whole, cell_text, shown
+from polyprefix.data.cells import Real, Whole, cell_text, shown
+from polyprefix.data.table import Row, Table
+from polyprefix.data.validation_errors import ValidationErrors
 from polyprefix.errors import ConfigError, LanguageError, OutputError, nearest
 from polyprefix.languages import find
 from polyprefix.tasks._custom import CustomTask
