@@ -53,19 +53,23 @@ def template(model: AdaptedModel, caches: list[list[int]], moved: bool, dtype: s
 
 
 @pytest.mark.parametrize("kind", ["llama-gqa-tied", "gemma3", "qwen3", "gpt-oss"])
-@pytest.mark.parametrize("given", PREFIXES, ids=str)
+@pytest.mark.parametrize("method", PREFIXES, ids=str)
 @pytest.mark.parametrize("moved", [False, True])
 @torch.no_grad()
-def test_a_restored_slot_has_the_same_logits(kind: str, given: dict[str, Any], moved: bool, tmp_path: Path) -> None:
-    model, caches = adapted(kind, given), [[1], [2, 0]] if moved else [[0, 1, 2]]
+def test_a_restored_slot_has_the_same_logits(kind: str, method: dict[str, Any], moved: bool, tmp_path: Path) -> None:
+    model, caches = adapted(kind, method), [[1], [2, 0]] if moved else [[0, 1, 2]]
     (tmp_path / "saved.bin").write_bytes(template(model, caches, moved, "float32"))
     out = export_adapter(model, "llama.cpp", tmp_path / "out", tmp_path / "saved.bin")
     said = json.loads((out / "llama_cpp.json").read_text())
     ids, found = read_slot((out / "slot.bin").read_bytes())
-    assert ids == said["tokens"] and len(ids) == said["length"] == given["length"]
+    assert ids == said["tokens"] and len(ids) == said["length"] == method["length"]
     plain = tiny_base(kind).model
     cache, text = DynamicCache(config=plain.config), tokens(1, 3)
-    by_layer = {layer: pair for places, pairs in zip(caches, found, strict=True) for layer, pair in zip(places, pairs, strict=True)}
+    by_layer = {
+        layer: pair
+        for places, pairs in zip(caches, found, strict=True)
+        for layer, pair in zip(places, pairs, strict=True)
+    }
     for layer in range(3):
         G, K, _ = model.hook.kv_shape(layer)
         keys, values = (torch.from_numpy(rows.copy()).unflatten(1, (G, K)) for rows in by_layer[layer])  # [P, G, K]
@@ -98,7 +102,9 @@ def test_a_slot_file_is_read_as_it_was_written(data: st.DataObject) -> None:
         for keys, values, (k, v) in zip(section.keys, section.values, cache, strict=True):
             assert np.array_equal(keys, k) and np.array_equal(values, v)
     assert found.to_bytes() == written
-    assert read_slot(Slot(ids, [Section(*map(list, zip(*cache, strict=True))) for cache in caches]).to_bytes())[0] == ids  # type: ignore[arg-type]
+    assert (
+        read_slot(Slot(ids, [Section(*map(list, zip(*cache, strict=True))) for cache in caches]).to_bytes())[0] == ids
+    )  # type: ignore[arg-type]
     place = data.draw(st.integers(0, len(written) - 1))
     with pytest.raises(ValueError):
         parse(written[:place])
@@ -117,7 +123,9 @@ def test_placeholders_are_the_adapters_own(tmp_path: Path) -> None:
             parameter += 1e-3
     (tmp_path / "saved.bin").write_bytes(template(kinds[0], [[0, 1, 2]], False, "float16"))
     said = [
-        json.loads((export_adapter(one, "llama.cpp", tmp_path / str(n), tmp_path / "saved.bin") / "llama_cpp.json").read_text())
+        json.loads(
+            (export_adapter(one, "llama.cpp", tmp_path / str(n), tmp_path / "saved.bin") / "llama_cpp.json").read_text()
+        )
         for n, one in enumerate(kinds)
     ]
     assert said[0]["tokens"] == said[1]["tokens"] != said[2]["tokens"]
@@ -128,7 +136,10 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path: Path) -> None:
     prefix, path, out = adapted("qwen2", PREFIXES[0]), tmp_path / "saved.bin", tmp_path / "out"
     good = template(prefix, [[0, 1, 2]], False, "float16")
     for content, word in (
-        (template(adapted("llama-gqa-tied", PREFIXES[0]), [[0, 1, 2]], False, "float16"), "base model that the adapter"),
+        (
+            template(adapted("llama-gqa-tied", PREFIXES[0]), [[0, 1, 2]], False, "float16"),
+            "base model that the adapter",
+        ),
         (template(prefix, [[0, 1]], False, "float16"), "base model that the adapter"),
         (template(prefix, [[0, 1, 1]], False, "float16"), "base model that the adapter"),
         (template(prefix, [[0, 1, 2]], False, "float16", noise=0.5), "base model that the adapter"),
@@ -143,7 +154,7 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path: Path) -> None:
             export_adapter(prefix, "llama.cpp", out, path)
         assert "\n" not in str(error.value) and str(path) in str(error.value)
     path.write_bytes(good)
-    for settings, word in (
+    for method, word in (
         ({"name": "llama-adapter"}, "softmax of its own"),
         ({"name": "prefix", "layers": "top:1"}, "layers=all"),
         ({"name": "none"}, "trained nothing"),
@@ -151,10 +162,10 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path: Path) -> None:
         ({"name": "lora", "dora": True}, "GGUF"),
     ):
         with pytest.raises(Exception, match=word):
-            export_adapter(adapted("qwen2", settings), "llama.cpp", out, path)
-    for form, given in (("llama.cpp", None), ("kv-cache", path)):
+            export_adapter(adapted("qwen2", method), "llama.cpp", out, path)
+    for form, wrong in (("llama.cpp", None), ("kv-cache", path)):
         with pytest.raises(ConfigError, match="--template"):
-            export_adapter(prefix, form, out, given)
+            export_adapter(prefix, form, out, wrong)
     with torch.no_grad():
         next(iter(prefix.adapter.parameters())).fill_(1e6)
     with pytest.raises(AdapterError, match="float16"):
@@ -163,11 +174,13 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("moved", [False, True])
-@pytest.mark.parametrize("given", [{"rank": 3, "alpha": 7}, {"rank": 2, "targets": "all-linear", "rslora": True}], ids=str)
+@pytest.mark.parametrize(
+    "method", [{"rank": 3, "alpha": 7}, {"rank": 2, "targets": "all-linear", "rslora": True}], ids=str
+)
 @torch.no_grad()
-def test_a_gguf_adapter_adds_the_same_product(moved: bool, given: dict[str, Any], tmp_path: Path) -> None:
+def test_a_gguf_adapter_adds_the_same_product(moved: bool, method: dict[str, Any], tmp_path: Path) -> None:
     gguf = pytest.importorskip("gguf", reason="no gguf here: pip install 'polyprefix[gguf]'")
-    model, kind = adapted("llama-gqa-tied", {"name": "lora", **given}), "llama"
+    model, kind = adapted("llama-gqa-tied", {"name": "lora", **method}), "llama"
     plain = tiny_base("llama-gqa-tied").model
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 3)
     writer = gguf.GGUFWriter(tmp_path / "base.gguf", kind)
@@ -196,9 +209,12 @@ def test_a_gguf_adapter_adds_the_same_product(moved: bool, given: dict[str, Any]
         if f"{place}.lora_a" in there:
             a, b = there[f"{place}.lora_a"], there[f"{place}.lora_b"]
             wanted = adapted_weights[f"{name.removesuffix('.weight')}.base_layer.weight"]
-            close(order(place.removesuffix(".weight"), weight) + alpha / len(a) * b @ a, order(place.removesuffix(".weight"), wanted))
+            close(
+                order(place.removesuffix(".weight"), weight) + alpha / len(a) * b @ a,
+                order(place.removesuffix(".weight"), wanted),
+            )
             changed += 1
-    assert changed == len(there) // 2 == (6 if given["rank"] == 3 else 21)
+    assert changed == len(there) // 2 == (6 if method["rank"] == 3 else 21)
     with pytest.raises(AdapterError, match="GGUF file of the base model"):
         export_adapter(adapted("qwen2", {"name": "lora"}), "llama.cpp", tmp_path / "no", tmp_path / "base.gguf")
 

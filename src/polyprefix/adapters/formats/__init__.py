@@ -111,7 +111,9 @@ def check_template(format: str, template: str | Path | None) -> Format:
     """
     found = check_format(format)
     if found.template and template is None:
-        raise ConfigError(f"format '{format}' follows a template: give --template with {found.template} (docs/deploy.md)")
+        raise ConfigError(
+            f"format '{format}' follows a template: give --template with {found.template} (docs/deploy.md)"
+        )
     if template is not None and not found.template:
         raise ConfigError(f"format '{format}' follows no template; leave --template out")
     return found

@@ -80,7 +80,9 @@ def _layers(model: AdaptedModel) -> Iterator[tuple[str, Any]]:
         if not isinstance(module, BaseTunerLayer):
             continue
         if any(getattr(module, "use_dora", {}).values()):
-            raise AdapterError("llama.cpp has no DoRA; export transformers, which merges it into the weights, and convert that")
+            raise AdapterError(
+                "llama.cpp has no DoRA; export transformers, which merges it into the weights, and convert that"
+            )
         if not isinstance(module.get_base_layer(), torch.nn.Linear):
             raise AdapterError(
                 f"'{name}' is no linear layer, and llama.cpp adapts no others; export transformers, and convert that"
@@ -93,7 +95,9 @@ class _Base:
 
     def __init__(self, path: Path) -> None:
         if importlib.util.find_spec("gguf") is None:
-            raise AdapterError(f"{path}: reading GGUF files needs the gguf package; run: pip install 'polyprefix[gguf]'")
+            raise AdapterError(
+                f"{path}: reading GGUF files needs the gguf package; run: pip install 'polyprefix[gguf]'"
+            )
         check_magic(path)
         self._gguf, self._path = importlib.import_module("gguf"), path
         try:
@@ -136,4 +140,6 @@ class _Base:
         for order in orders:
             if theirs.shape == weight.shape and np.square(theirs - weight[order]).mean() < ALIKE**2 * size:
                 return order
-        raise AdapterError(f"{self._path}: '{place}' is not that of {len(weight)} rows here; give the GGUF file of the base model")
+        raise AdapterError(
+            f"{self._path}: '{place}' is not that of {len(weight)} rows here; give the GGUF file of the base model"
+        )

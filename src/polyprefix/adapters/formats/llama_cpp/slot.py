@@ -24,7 +24,7 @@ from polyprefix.errors import AdapterError
 from polyprefix.safe_files import require_regular
 
 MAGIC, VERSION = 0x67677371, 4
-TYPES = {0: np.dtype("<f4"), 1: np.dtype("<f2")}
+TYPES: dict[int, np.dtype[np.floating]] = {0: np.dtype("<f4"), 1: np.dtype("<f2")}
 """ggml's number of a type -> numpy's."""
 MOST_TOKENS = 1 << 20
 MOST_LAYERS = 4096
@@ -124,7 +124,9 @@ def _section(reader: _Reader, length: int) -> Section:
 def _rows(reader: _Reader, length: int) -> Rows:
     kind, size = reader.numbers("iQ")
     if kind not in TYPES:
-        raise ValueError(f"keys or values of ggml type {kind}; start the server with --cache-type-k f16 --cache-type-v f16")
+        raise ValueError(
+            f"keys or values of ggml type {kind}; start the server with --cache-type-k f16 --cache-type-v f16"
+        )
     dtype = TYPES[kind]
     if not size or size % dtype.itemsize:
         raise ValueError(f"rows of {size} bytes")
