@@ -2,6 +2,7 @@
 #   make quickstart   the embedded model and task, from installation to report
 #   make test         all tests
 #   make fuzz         damaged files of every kind, for ten minutes
+#   make load-test    the service under load, malformed requests, clients that leave, signals; some minutes
 # Documentation as a site, in build/site:
 #   make docs
 # Speed (docs/performance.md; hours, on a machine that does nothing else):
@@ -16,7 +17,10 @@ INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check -c constr
 fuzz: $(VENV)/.tested
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.fuzz --seconds 600 --start $$(date +%s)
 
-.PHONY: fuzz quickstart test check compare docs bench bench-gpu clean
+load-test: $(VENV)/.tested
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.load_test
+
+.PHONY: fuzz load-test quickstart test check compare docs bench bench-gpu clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/polyprefix quickstart
