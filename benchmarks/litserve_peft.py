@@ -1,13 +1,13 @@
 """The same adapters as one would serve them without polyprefix: LitServe in front of PEFT. A contestant of benchmarks.serving.
 
 PEFT serves a prefix to a whole batch, so that requests for different adapters have passes of their own. A question and each of its
-choices are a row, padded, as examples of ranking choices with transformers have it. Prompts and choices are the task's own.
+choices are a row, padded, as examples of ranking choices with transformers have it. Prompts and choices are those of the task
+of RUN.
 
-    python -m benchmarks.litserve_peft PORT MODEL DTYPE TASK NAME=PEFT_FOLDER...
+    python -m benchmarks.litserve_peft PORT MODEL DTYPE RUN NAME=PEFT_FOLDER...
 """
 
-from __future__ import annotations
-
+# LitServe reads annotations as they are, so that they are not deferred here
 import sys
 from collections import defaultdict
 from typing import Any
@@ -22,26 +22,27 @@ MODEL_BATCH = 32
 class Choose(litserve.LitAPI):
     """`/predict` with an adapter and a text."""
 
-    def __init__(self, model: str, dtype: str, task: str, adapters: dict[str, str], **settings: Any) -> None:
+    def __init__(self, model: str, dtype: str, run: str, adapters: dict[str, str], **settings: Any) -> None:
         super().__init__(**settings)
-        self.given = model, dtype, task, adapters
+        self.given = model, dtype, run, adapters
 
     def setup(self, device: str) -> None:
         """Load the base model and all adapters."""
         from peft import PeftModel
 
-        from polyprefix import tasks
+        from polyprefix.adapters.saved import find_adapter, read_settings
         from polyprefix.models.load import load_model
+        from polyprefix.tasks import registry
 
-        name, dtype, task, adapters = self.given
+        name, dtype, run, adapters = self.given
         base = load_model(name, dtype=dtype)
-        self.tokenizer, self.task = base.tokenizer, tasks.get(task)
+        self.tokenizer, self.task = base.tokenizer, registry.restore(read_settings(find_adapter(run))["task"])
         first, *others = adapters
         self.model = PeftModel.from_pretrained(base.model, adapters[first], adapter_name=first).eval()
         for other in others:
             self.model.load_adapter(adapters[other], adapter_name=other)
 
-    def decode_request(self, request: dict[str, Any], **kwargs: Any) -> tuple[str, str]:
+    def decode_request(self, request: Any, **kwargs: Any) -> tuple[str, str]:
         """Adapter and text."""
         return request["adapter"], request["inputs"][0]
 
@@ -105,9 +106,9 @@ class Choose(litserve.LitAPI):
 
 def main() -> None:
     """Serve until it is ended."""
-    port, model, dtype, task, *named = sys.argv[1:]
+    port, model, dtype, run, *named = sys.argv[1:]
     adapters = dict(one.split("=", 1) for one in named)
-    api = Choose(model, dtype, task, adapters, max_batch_size=64, batch_timeout=0.02)
+    api = Choose(model, dtype, run, adapters, max_batch_size=64, batch_timeout=0.02)
     litserve.LitServer(api, accelerator="cpu", timeout=600).run(
         host="127.0.0.1", port=int(port), log_level="warning", generate_client_file=False
     )

@@ -163,7 +163,7 @@ def drawn(random_: random.Random) -> tuple[str, Any]:
 
 
 def mixed(service: Process, requests: int, clients: int = 16) -> dict[str, Any]:
-    """Requests of every kind; memory is read a few times, and its growth counts from a quarter of them on."""
+    """Requests of every kind; memory is read a few times, and its growth counts over the second half of them."""
     numbers, statuses, memory = count(), Counter[int](), []
     step = max(1, requests // 8)
 
@@ -178,12 +178,11 @@ def mixed(service: Process, requests: int, clients: int = 16) -> dict[str, Any]:
                 memory.append(service.memory_mb())
 
     begun = time.monotonic()
-    _together(client, clients)
+    together(client, clients)
     memory.append(service.memory_mb())
-    settled = memory[2:-1] or memory
     return {
         "requests": requests, "seconds": time.monotonic() - begun, "statuses": dict(statuses), "memory_mb": memory,
-        "growth_mb": memory[-1] - settled[0],
+        "growth_mb": memory[-1] - memory[len(memory) // 2],
     }  # fmt: skip
 
 
@@ -201,7 +200,7 @@ def send_malformed(service: Process, requests: int, clients: int = 8) -> dict[st
             if n % 20 == 0 and not service.answers():
                 worst.append(f"a good request after {data[:200]!r}")
 
-    _together(client, clients)
+    together(client, clients)
     return {
         "requests": requests,
         "statuses": dict(statuses),
@@ -276,7 +275,8 @@ def sigterm(service: Process, clients: int = 32) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _together(work: Callable[[], None], clients: int) -> None:
+def together(work: Callable[[], None], clients: int) -> None:
+    """Do the same in so many threads, and raise what one of them raised."""
     failed: list[BaseException] = []
 
     def guarded() -> None:

@@ -13,17 +13,19 @@ import http.client
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from benchmarks.load_test import together
 from benchmarks.rounds import machine
 
 CLIENTS = (1, 8, 64)
@@ -34,7 +36,7 @@ class Server:
 
     def __init__(self, command: Sequence[str], port: int, path: str, health: str) -> None:
         begun = time.monotonic()
-        self.process = subprocess.Popen(command, stdout=sys.stderr, env=dict(os.environ))
+        self.process = subprocess.Popen(command, stdout=sys.stderr, env=dict(os.environ), start_new_session=True)
         self.port, self.path = port, path
         while True:
             try:
@@ -79,11 +81,7 @@ class Server:
                 seconds.append(time.monotonic() - begun)
 
         begun = time.monotonic()
-        threads = [threading.Thread(target=client) for _ in range(clients)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        together(client, clients)
         whole = time.monotonic() - begun
         ordered = sorted(seconds)
         return {
@@ -93,9 +91,12 @@ class Server:
         }
 
     def end(self) -> None:
-        """End the process."""
+        """End the process and those that it started."""
         self.process.terminate()
-        self.process.wait()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(20)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
 def ours(runs: Sequence[str], port: int) -> Server:
@@ -113,11 +114,19 @@ def litserve_with_peft(folders: Mapping[str, Path], port: int, place: Path) -> S
 
     saved = [read_settings(folder) for folder in folders.values()]
     [name] = {one["base"]["name"] for one in saved}
-    [task] = {one["task"]["name"] for one in saved}
     for adapter, folder in folders.items():
         export_adapter(load_adapter(load_model(name), folder), "peft", place / adapter)
     words = [f"{adapter}={place / adapter}" for adapter in folders]
-    command = [sys.executable, "-m", "benchmarks.litserve_peft", str(port), name, "auto", task, *words]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.litserve_peft",
+        str(port),
+        name,
+        "auto",
+        str(next(iter(folders.values()))),
+        *words,
+    ]
     return Server(command, port, "/predict", "/health")
 
 
@@ -130,12 +139,14 @@ def measure(runs: Sequence[str], texts: Sequence[str], rounds: int, port: int, l
     adapters = list(folders)
     ask = Predictor(folders[adapters[0]])
     ask(list(texts[:8]))
-    service = ours(runs, port)
-    service.load(adapters, texts[: 4 * len(adapters)], 4)
-    found: dict[str, Any] = {"seconds_to_first_answer": service.seconds_to_answer, "offline": [], "memory_mb": []}
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as place, ExitStack() as ends:
+        service = ours(runs, port)
+        ends.callback(service.end)
+        service.load(adapters, texts[: 4 * len(adapters)], 4)
+        found: dict[str, Any] = {"seconds_to_first_answer": service.seconds_to_answer, "offline": [], "memory_mb": []}
         other = litserve_with_peft(folders, port + 1, Path(place)) if litserve else None
         if other:
+            ends.callback(other.end)
             other.load(adapters, texts[: 4 * len(adapters)], 4)
         for _ in range(rounds):
             begun = time.monotonic()
@@ -150,9 +161,6 @@ def measure(runs: Sequence[str], texts: Sequence[str], rounds: int, port: int, l
                 name = f"LitServe with PEFT, {all_of_them}"
                 found.setdefault(name, []).append(other.load(adapters, texts[: len(texts) // 2], CLIENTS[-1]))
             found["memory_mb"].append(service.memory_mb())
-        if other:
-            other.end()
-    service.end()
     return found
 
 

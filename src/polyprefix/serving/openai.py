@@ -28,6 +28,7 @@ from polyprefix.prediction.rows import examples_of
 from polyprefix.serving.adapters import Served
 from polyprefix.serving.asking import Desk
 from polyprefix.serving.engine import ClosedError, LateError, Written, said
+from polyprefix.serving.schemas import Asked
 from polyprefix.text.tokens import TokenizedPrompt, encode
 from polyprefix.types import Prompt
 
@@ -37,7 +38,7 @@ Piece = tuple[int, str, Written | None]
 """The number of an answer, what is new of it, and with its end the whole of it."""
 
 
-class Decoding(BaseModel):
+class Decoding(Asked):
     """What both endpoints take. Keys that other servers know are allowed where they ask for what is done anyway."""
 
     model_config = ConfigDict(extra="allow")
