@@ -7,7 +7,8 @@ of RUN.
     python -m benchmarks.litserve_peft PORT MODEL DTYPE RUN NAME=PEFT_FOLDER...
 """
 
-# LitServe reads annotations as they are, so that they are not deferred here
+from __future__ import annotations
+
 import sys
 from collections import defaultdict
 from typing import Any
@@ -42,8 +43,8 @@ class Choose(litserve.LitAPI):
         for other in others:
             self.model.load_adapter(adapters[other], adapter_name=other)
 
-    def decode_request(self, request: Any, **kwargs: Any) -> tuple[str, str]:
-        """Adapter and text."""
+    def decode_request(self, request, **kwargs: Any) -> tuple[str, str]:
+        """Adapter and text. LitServe gives the JSON of a body to a parameter that has no annotation."""
         return request["adapter"], request["inputs"][0]
 
     def batch(self, inputs: list[Any]) -> list[Any]:
