@@ -5,11 +5,16 @@ Keys carry a rotary phase, so they are moved by P.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 
 from polyprefix.adapters.adapted import AdaptedModel
 from polyprefix.adapters.formats.windows import warn_of_window
 from polyprefix.errors import AdapterError
+from polyprefix.models.load import BaseModel
 from polyprefix.prefix import LayerKV
 from polyprefix.prefix.rotary import rotate
 
@@ -50,3 +55,17 @@ def prefix_from_zero(model: AdaptedModel, tool: str) -> list[LayerKV]:
         )
         for layer in range(hook.layers)
     ]
+
+
+def placeholders(base: BaseModel, prefix: Sequence[LayerKV]) -> tuple[int, ...]:
+    """P tokens that stand for a prefix in a prompt: drawn by the digest of its keys and values, none of them special.
+
+    A tool that looks for cached keys and values by tokens then never takes those of another adapter.
+    """
+    digest = hashlib.sha256()
+    for kv in prefix:
+        digest.update(kv.keys.numpy().tobytes() + kv.values.numpy().tobytes())
+    special = set(base.tokenizer.all_special_ids)
+    plain = np.array([token for token in range(base.vocabulary) if token not in special])
+    generator = np.random.default_rng(int.from_bytes(digest.digest()[:8], "little"))
+    return tuple(int(token) for token in generator.choice(plain, prefix[0].length))

@@ -1,6 +1,7 @@
 """A prefix or a soft prompt as keys and values for transformers' KV cache, and a few lines that give them to `generate`.
 
-transformers counts what is in the cache from position 0, and text after it.
+transformers counts what is in the cache from position 0, and text after it. `kv_cache.json` also has placeholder tokens, by which vLLM knows
+the prefix (polyprefix.integrations.vllm_connector).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from polyprefix.adapters.adapted import AdaptedModel
-from polyprefix.adapters.formats.cached import prefix_from_zero
+from polyprefix.adapters.formats.cached import placeholders, prefix_from_zero
 from polyprefix.atomic import output_errors, write_text, writing
 
 TENSORS, SETTINGS, USAGE = "kv_cache.safetensors", "kv_cache.json", "generate.py"
@@ -53,7 +54,10 @@ def to_kv_cache(model: AdaptedModel, path: str | Path) -> Path:
     tensors = {}
     for layer, kv in enumerate(prefix):
         tensors[f"keys.{layer}"], tensors[f"values.{layer}"] = kv.keys, kv.values
-    settings = {"length": P, "layers": len(prefix), "positions": [0, P - 1], "base": asdict(model.base.identity)}
+    settings = {
+        "length": P, "layers": len(prefix), "positions": [0, P - 1], "tokens": placeholders(model.base, prefix),
+        "base": asdict(model.base.identity),
+    }  # fmt: skip
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / SETTINGS).unlink(missing_ok=True)

@@ -9,7 +9,6 @@ The tokens of the written slot are placeholders. They follow from the prefix, so
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,11 +18,10 @@ import numpy as np
 import torch
 
 from polyprefix.adapters.adapted import AdaptedModel
-from polyprefix.adapters.formats.cached import prefix_from_zero
+from polyprefix.adapters.formats.cached import placeholders, prefix_from_zero
 from polyprefix.adapters.formats.llama_cpp.slot import AGAIN, VERSION, Rows, Section, Slot, read_slot
 from polyprefix.atomic import output_errors, write_text, writing
 from polyprefix.errors import AdapterError
-from polyprefix.models.load import BaseModel
 from polyprefix.prefix import AttentionHook, LayerKV
 
 SLOT, SETTINGS, USAGE = "slot.bin", "llama_cpp.json", "ask.py"
@@ -84,7 +82,7 @@ def write_prefix(model: AdaptedModel, folder: Path, template: Path) -> Path:
     order = _Order.of(model.hook, saved, template)
     P = prefix[0].length
     sections = [order.section(prefix, section, place) for place, section in enumerate(saved.sections)]
-    tokens = placeholders(model.base, sections, P)
+    tokens = placeholders(model.base, prefix)
     settings = {
         "length": P, "tokens": tokens, "slot_file": SLOT, "slot_version": VERSION, "base": asdict(model.base.identity),
         "use": "restore slot.bin into a slot; the prompt of /completion is these tokens, then those of the text (ask.py)",
@@ -97,18 +95,6 @@ def write_prefix(model: AdaptedModel, folder: Path, template: Path) -> Path:
     write_text(folder / USAGE, LINES)
     write_text(folder / SETTINGS, json.dumps(settings, indent=2) + "\n")
     return folder
-
-
-def placeholders(base: BaseModel, sections: Sequence[Section], length: int) -> tuple[int, ...]:
-    """Tokens that stand for a prefix: drawn by the digest of its keys and values, none of them special."""
-    digest = hashlib.sha256()
-    for section in sections:
-        for rows in (*section.keys, *section.values):
-            digest.update(rows.tobytes())
-    special = set(base.tokenizer.all_special_ids)
-    plain = np.array([token for token in range(base.vocabulary) if token not in special])
-    generator = np.random.default_rng(int.from_bytes(digest.digest()[:8], "little"))
-    return tuple(int(token) for token in generator.choice(plain, length))
 
 
 class _Order:
