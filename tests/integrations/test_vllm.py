@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tests.adapters.test_exports import adapted
 from transformers import Qwen2Config
 
@@ -70,6 +71,7 @@ def connector(monkeypatch: pytest.MonkeyPatch) -> Any:
 def config(folders: list[Path], block: int = 4, tensor_parallel: int = 1) -> Any:
     extra = {"adapters": [str(folder) for folder in folders]}
     return SimpleNamespace(
+        model_config=SimpleNamespace(dtype=torch.float32),
         cache_config=SimpleNamespace(block_size=block),
         parallel_config=SimpleNamespace(tensor_parallel_size=tensor_parallel),
         kv_transfer_config=SimpleNamespace(get_from_extra_config=lambda name, default: extra.get(name, default)),
@@ -93,15 +95,22 @@ def test_blocks_get_the_keys_and_values(connector: Any, tmp_path: Path) -> None:
     worker = connector.PrefixConnector(config([folder]), None, None)
     worker.metadata = scheduler.build_connector_meta(None)
     assert worker.metadata.requests == [(0, [3, 1])] and not scheduler.build_connector_meta(None).requests
-    G, K, _ = model.hook.kv_shape(0)
+    written: dict[str, Any] = {}
+
+    def update(layer: Any, keys: Any, values: Any, cache: Any, slots: Any) -> None:
+        written[layer.name] = keys, values, slots.tolist()
+
     layers = {
-        f"model.layers.{i}.self_attn.attn": SimpleNamespace(kv_cache=torch.zeros(5, G, 4, 2 * K)) for i in range(3)
+        name: SimpleNamespace(name=name, kv_cache=torch.zeros(1), impl=SimpleNamespace(do_kv_cache_update=update))
+        for name in ("model.layers.0.self_attn.attn", "model.layers.1.self_attn.attn", "model.layers.2.self_attn.attn")
     }
     worker.start_load_kv(SimpleNamespace(no_compile_layers={**layers, "head": SimpleNamespace()}))
-    for i, layer in enumerate(layers.values()):
-        there = torch.cat([layer.kv_cache[3], layer.kv_cache[1]], 1)[:, :6]  # [G, P, 2 K]
-        prefix = scheduler._prefixes[0].layers[i].transpose(0, 1)
-        assert torch.equal(there, prefix) and layer.kv_cache.count_nonzero() == prefix.count_nonzero()
+    exported = load_file(folder / "kv_cache.safetensors")
+    for i, name in enumerate(layers):
+        keys, values, slots = written[name]
+        assert torch.equal(keys.transpose(0, 1)[None], exported[f"keys.{i}"])
+        assert torch.equal(values.transpose(0, 1)[None], exported[f"values.{i}"])
+        assert slots == [12, 13, 14, 15, 4, 5], "block 3, then block 1"
 
 
 def test_what_is_refused(connector: Any, tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ class SavedPrefix:
 
     tokens: tuple[int, ...]
     """P placeholders."""
-    layers: Sequence[Tensor]
-    """[P, G, K + K] a layer, keys before values, as vLLM's cache has them."""
+    layers: Sequence[tuple[Tensor, Tensor]]
+    """Keys and values [P, G, K] a layer."""
 
     @classmethod
     def read(cls, folder: Path) -> SavedPrefix:
@@ -47,8 +47,11 @@ class SavedPrefix:
         if "tokens" not in said:
             raise ValueError(f"{folder}: has no placeholder tokens; export it again")
         saved = load_file(folder / "kv_cache.safetensors")
-        both = (torch.cat([saved[f"keys.{i}"][0], saved[f"values.{i}"][0]], -1) for i in range(said["layers"]))
-        return cls(tuple(said["tokens"]), [kv.transpose(0, 1).contiguous() for kv in both])
+
+        def rows(name: str) -> Tensor:
+            return saved[name][0].transpose(0, 1).contiguous()
+
+        return cls(tuple(said["tokens"]), [(rows(f"keys.{i}"), rows(f"values.{i}")) for i in range(said["layers"])])
 
 
 @dataclass
@@ -67,6 +70,7 @@ class PrefixConnector(KVConnectorBase_V1):
             raise ValueError(
                 "PrefixConnector: heads that are divided among GPUs are not supported; use data parallelism"
             )
+        self._dtype: torch.dtype = vllm_config.model_config.dtype
         self._block_size: int = vllm_config.cache_config.block_size
         folders = self._kv_transfer_config.get_from_extra_config("adapters", [])
         self._prefixes = [SavedPrefix.read(Path(folder)) for folder in folders]
@@ -104,19 +108,19 @@ class PrefixConnector(KVConnectorBase_V1):
     # --- in a worker ---------------------------------------------------------------------------------------------
 
     def start_load_kv(self, forward_context: Any, **kwargs: Any) -> None:
-        """Write prefixes into the blocks of their requests, in every layer [blocks, G, block size, K + K]."""
+        """Write prefixes into the blocks of their requests, as each layer's attention writes its own keys and values there."""
         metadata = self._get_connector_metadata()
         assert isinstance(metadata, Load)
         for place, blocks in metadata.requests:
             prefix = self._prefixes[place]
-            slots = torch.arange(len(prefix.tokens))
-            rows = torch.tensor(blocks)[slots // self._block_size]
+            at = torch.arange(len(prefix.tokens))
+            slots = torch.tensor(blocks)[at // self._block_size] * self._block_size + at % self._block_size
             for name, layer in forward_context.no_compile_layers.items():
                 cache, found = getattr(layer, "kv_cache", None), LAYER.search(name)
                 if cache is None or found is None:
                     continue
-                kv = prefix.layers[int(found[1])].to(cache.device, cache.dtype)
-                cache[rows.to(cache.device), :, (slots % self._block_size).to(cache.device)] = kv
+                keys, values = (part.to(cache.device, self._dtype) for part in prefix.layers[int(found[1])])
+                layer.impl.do_kv_cache_update(layer, keys, values, cache, slots.to(cache.device))
 
     def wait_for_layer_load(self, layer_name: str) -> None:
         """Everything is loaded before the pass begins."""
