@@ -19,7 +19,6 @@ from polyprefix.prefix import LayerKV
 from polyprefix.prefix.rotary import rotate
 
 
-@torch.no_grad()
 def prefix_from_zero(model: AdaptedModel, tool: str) -> list[LayerKV]:
     """The prefix of each layer with the rotary phases of positions 0..P-1, [1, G, P, K] in float32 on the CPU.
 
@@ -31,7 +30,8 @@ def prefix_from_zero(model: AdaptedModel, tool: str) -> list[LayerKV]:
             length of the text, or a sliding window leaves no room for text.
     """
     hook, name = model.hook, model.method.name
-    prefix = model.adapter.prefix(hook)
+    with torch.no_grad():
+        prefix = model.adapter.prefix(hook)
     if prefix is None or prefix.gated:
         raise AdapterError(
             f"'{name}' is no keys and values in one softmax with the text; export {'peft' if prefix else 'transformers'}"
