@@ -147,7 +147,7 @@ def measure(runs: Sequence[str], texts: Sequence[str], rounds: int, port: int, l
         other = litserve_with_peft(folders, port + 1, Path(place)) if litserve else None
         if other:
             ends.callback(other.end)
-            other.load(adapters, texts[: 4 * len(adapters)], 4)
+            other.load(adapters, texts[: len(adapters)], 4)
         for _ in range(rounds):
             begun = time.monotonic()
             ask(list(texts))
@@ -158,10 +158,10 @@ def measure(runs: Sequence[str], texts: Sequence[str], rounds: int, port: int, l
             all_of_them = f"{len(adapters)} adapters, {CLIENTS[-1]} clients"
             found.setdefault(all_of_them, []).append(service.load(adapters, texts, CLIENTS[-1]))
             if other:
+                print(json.dumps(found), file=sys.stderr, flush=True)  # what is there, should the rest not come
                 name = f"LitServe with PEFT, {all_of_them}"
-                found.setdefault(name, []).append(other.load(adapters, texts[: len(texts) // 2], CLIENTS[-1]))
+                found.setdefault(name, []).append(other.load(adapters, texts[: len(texts) // 4], CLIENTS[-1]))
             found["memory_mb"].append(service.memory_mb())
-            print(json.dumps(found), file=sys.stderr, flush=True)  # what is there, should the rest not come
     return found
 
 

@@ -18,7 +18,7 @@ from transformers import DynamicCache
 
 from polyprefix.adapters.adapted import AdaptedModel
 from polyprefix.adapters.formats import export_adapter
-from polyprefix.adapters.formats.llama_cpp.slot import Section, Slot, parse
+from polyprefix.adapters.formats.llama_cpp.slot import Section, SlotFile, parse
 from polyprefix.errors import AdapterError, ConfigError
 from polyprefix.testing.methods import close
 from polyprefix.testing.tiny import tiny_base, tokens
@@ -103,7 +103,8 @@ def test_a_slot_file_is_read_as_it_was_written(data: st.DataObject) -> None:
             assert np.array_equal(keys, k) and np.array_equal(values, v)
     assert found.to_bytes() == written
     assert (
-        read_slot(Slot(ids, [Section(*map(list, zip(*cache, strict=True))) for cache in caches]).to_bytes())[0] == ids
+        read_slot(SlotFile(ids, [Section(*map(list, zip(*cache, strict=True))) for cache in caches]).to_bytes())[0]
+        == ids
     )  # type: ignore[arg-type]
     place = data.draw(st.integers(0, len(written) - 1))
     with pytest.raises(ValueError):

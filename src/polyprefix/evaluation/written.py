@@ -1,4 +1,4 @@
-"""An answer as text: where it ends, and how much of it is settled while it is written."""
+"""An answer as text: where it ends, and how much of it is stable while it is written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from transformers import StoppingCriteria
 
 Watcher = Callable[[str], bool]
-"""Is told the settled beginning of an answer after each token; whether it still wants the rest."""
+"""Is told the stable beginning of an answer after each token; whether it still wants the rest."""
 INCOMPLETE = "\ufffd"
 """What bytes are decoded to that are no whole character yet."""
 
@@ -31,13 +31,13 @@ def first_stop(text: str, stops: Sequence[str], verbatim: bool) -> int | None:
     return min((end for stop in stops if (end := text.find(stop, start)) >= 0), default=None)
 
 
-def settled(text: str, stops: Sequence[str], verbatim: bool = False) -> str:
+def stable(text: str, stops: Sequence[str], verbatim: bool = False) -> str:
     """The beginning of an answer that stays as it is, whatever is written after this text.
 
     Held back are a stop string, the beginning of one at the end of the text, bytes that are no whole character yet and, unless verbatim,
     white space at either end.
 
-    >>> settled(" Paris\\nQues", ["\\nQuestion"])
+    >>> stable(" Paris\\nQues", ["\\nQuestion"])
     'Paris'
     """
     text = text.rstrip(INCOMPLETE)
@@ -60,7 +60,7 @@ class Watched:
 
 
 class WatchedRows(StoppingCriteria):
-    """Tells watchers what is settled, after every token of a batch; rows whose watcher wants no more end."""
+    """Tells watchers what is stable, after every token of a batch; rows whose watcher wants no more end."""
 
     def __init__(self, tokenizer: Any, start: int, rows: Mapping[int, Watched]) -> None:
         self._tokenizer, self._start, self._rows = tokenizer, start, rows
@@ -70,5 +70,5 @@ class WatchedRows(StoppingCriteria):
         ended = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
         for row, watched in self._rows.items():
             text = self._tokenizer.decode(input_ids[row, self._start :], skip_special_tokens=True)
-            ended[row] = not watched.watcher(settled(text, watched.stops, watched.verbatim))
+            ended[row] = not watched.watcher(stable(text, watched.stops, watched.verbatim))
         return ended  # type: ignore[return-value]

@@ -35,7 +35,7 @@ class Written:
 Answer = tuple[float, ...] | Written
 """Log-likelihoods of the choices, or what was written."""
 Watch = Callable[[int, str], bool]
-"""Is told the settled beginning of the answer to the prompt of that number while it is written; whether it still wants the rest."""
+"""Is told the stable beginning of the answer to the prompt of that number while it is written; whether it still wants the rest."""
 RATE_MEMORY = 0.9
 """Weight of earlier passes in the rate of answers."""
 

@@ -19,7 +19,7 @@ import torch
 
 from polyprefix.adapters.adapted import AdaptedModel
 from polyprefix.adapters.formats.cached import placeholders, prefix_from_zero
-from polyprefix.adapters.formats.llama_cpp.slot import AGAIN, VERSION, Rows, Section, Slot, read_slot
+from polyprefix.adapters.formats.llama_cpp.slot import AGAIN, VERSION, Rows, Section, SlotFile, read_slot
 from polyprefix.atomic import output_errors, write_text, writing
 from polyprefix.errors import AdapterError
 from polyprefix.prefix import AttentionHook, LayerKV
@@ -91,7 +91,7 @@ def write_prefix(model: AdaptedModel, folder: Path, template: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / SETTINGS).unlink(missing_ok=True)
     with writing(folder / SLOT) as temporary:
-        temporary.write_bytes(Slot(tokens, sections).to_bytes())
+        temporary.write_bytes(SlotFile(tokens, sections).to_bytes())
     write_text(folder / USAGE, LINES)
     write_text(folder / SETTINGS, json.dumps(settings, indent=2) + "\n")
     return folder
@@ -107,7 +107,7 @@ class _Order:
         """Whether the two dimensions that rotate together stand side by side in the file; else half a head apart, as here."""
 
     @classmethod
-    def of(cls, hook: AttentionHook, saved: Slot, path: Path) -> _Order:
+    def of(cls, hook: AttentionHook, saved: SlotFile, path: Path) -> _Order:
         """Found by what this model makes of the template's tokens.
 
         Raises:

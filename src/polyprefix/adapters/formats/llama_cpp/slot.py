@@ -43,7 +43,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Slot:
+class SlotFile:
     """A saved sequence."""
 
     tokens: tuple[int, ...]
@@ -63,7 +63,7 @@ class Slot:
         return b"".join(parts)
 
 
-def read_slot(path: Path) -> Slot:
+def read_slot(path: Path) -> SlotFile:
     """A slot file.
 
     Raises:
@@ -80,7 +80,7 @@ def read_slot(path: Path) -> Slot:
         raise AdapterError(f"{path}: {error}; {AGAIN}") from None
 
 
-def parse(data: bytes) -> Slot:
+def parse(data: bytes) -> SlotFile:
     """The slot of a file's bytes.
 
     Raises:
@@ -102,7 +102,7 @@ def parse(data: bytes) -> Slot:
         sections.append(_section(reader, length))
     if not sections:
         raise ValueError("damaged, it ends before the keys and values")
-    return Slot(tuple(tokens), sections)
+    return SlotFile(tuple(tokens), sections)
 
 
 def _section(reader: _Reader, length: int) -> Section:
