@@ -65,10 +65,10 @@ def test_prefixes_and_soft_prompts(gguf: Path, tmp_path: Path) -> None:
     base, _ = apart(adapted({"name": "none"}, 0), server)
     template = server.template()
     for settings in ({"name": "prefix", "length": 12}, {"name": "soft-prompt", "length": 5}):
-        model = adapted(settings, 1.0)
+        model = adapted(settings, 0.3)
         server.restore(export_adapter(model, "llama.cpp", tmp_path / settings["name"], template))
         differs, moved = apart(model, server)
-        assert differs < min(1.5 * base, moved / 2), (base, differs, moved)
+        assert differs < min(1.5 * base, moved / 1.5), (base, differs, moved)
 
 
 def test_lora(gguf: Path, tmp_path: Path) -> None:
