@@ -3,6 +3,7 @@
 #   make test         all tests
 #   make fuzz         damaged files of every kind, for ten minutes
 #   make package      wheel and sdist in empty environments, oldest and newest libraries (PACKAGE=--torch=2.13.0)
+#   make load-test    the service under load, malformed requests, clients that leave, signals; some minutes
 # Documentation as a site, in build/site:
 #   make docs
 # Speed (docs/performance.md; hours, on a machine that does nothing else):
@@ -21,7 +22,10 @@ fuzz: $(VENV)/.tested
 package: $(VENV)/bin/python
 	$(BIN)/python -m tools.check_package $(PACKAGE)
 
-.PHONY: fuzz package quickstart test check compare docs bench bench-gpu clean
+load-test: $(VENV)/.tested
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.load_test
+
+.PHONY: fuzz load-test package quickstart test check compare docs bench bench-gpu clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/polyprefix quickstart

@@ -2,7 +2,8 @@
 
 Each round measures in turn, so that what else the machine does meets all of them: offline prediction with the first run; the service with 1,
 8 and 64 clients that each ask one text at a time of the first run; and 64 clients that ask all runs in turn. Requests are those of
-`/v1/predict` with everything that it answers by default: recognised language, calibration, what was measured.
+`/v1/predict` with everything that it answers by default: recognised language, calibration, what was measured. With --litserve, 64 clients
+also ask the same adapters as PEFT folders behind LitServe (benchmarks/litserve_peft.py; pip install litserve).
 """
 
 from __future__ import annotations
@@ -12,53 +13,55 @@ import http.client
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
-import threading
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from benchmarks.load_test import together
 from benchmarks.rounds import machine
 
 CLIENTS = (1, 8, 64)
 
 
-class Service:
-    """The command in a process of its own."""
+class Server:
+    """A command that answers `{"adapter": ..., "inputs": [text]}` over HTTP, in a process of its own."""
 
-    def __init__(self, runs: Sequence[str], port: int) -> None:
+    def __init__(self, command: Sequence[str], port: int, path: str, health: str) -> None:
         begun = time.monotonic()
-        command = [sys.executable, "-m", "polyprefix", "serve", *runs, "--port", str(port)]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
-        assert self.process.stderr is not None
-        while not re.search(r"http://", line := self.process.stderr.readline()):
-            if not line:
-                raise SystemExit("the service ended")
-        self.port = port
+        self.process = subprocess.Popen(command, stdout=sys.stderr, env=dict(os.environ), start_new_session=True)
+        self.port, self.path = port, path
         while True:
             try:
-                self.request(http.client.HTTPConnection("127.0.0.1", port), "/v1/models")
+                self.request(http.client.HTTPConnection("127.0.0.1", port), health)
                 break
             except OSError:
+                if self.process.poll() is not None:
+                    raise SystemExit(f"{' '.join(command[:3])} ended") from None
                 time.sleep(0.02)
         self.seconds_to_answer = time.monotonic() - begun
 
-    def request(self, connection: http.client.HTTPConnection, path: str, body: Any = None) -> Any:
-        """The JSON of an answer."""
+    def request(self, connection: http.client.HTTPConnection, path: str, body: Any = None) -> bytes:
+        """The body of an answer."""
         data = None if body is None else json.dumps(body)
         connection.request("POST" if data else "GET", path, data, {"content-type": "application/json"})
         answer = connection.getresponse()
         content = answer.read()
+        if answer.status == 503 and data is None:
+            raise OSError("not ready")
         if answer.status != 200:
             raise SystemExit(f"{path}: status {answer.status}: {content[:200]!r}")
-        return json.loads(content)
+        return content
 
     def memory_mb(self) -> float | None:
-        """Resident memory of the service, where the system says it."""
+        """Resident memory of the process, where the system says it."""
         try:
             text = Path(f"/proc/{self.process.pid}/status").read_text()
         except OSError:
@@ -74,16 +77,11 @@ class Service:
             connection = http.client.HTTPConnection("127.0.0.1", self.port)
             while (n := next(numbers)) < len(texts):
                 begun = time.monotonic()
-                body = {"adapter": adapters[n % len(adapters)], "inputs": [texts[n]]}
-                self.request(connection, "/v1/predict", body)
+                self.request(connection, self.path, {"adapter": adapters[n % len(adapters)], "inputs": [texts[n]]})
                 seconds.append(time.monotonic() - begun)
 
         begun = time.monotonic()
-        threads = [threading.Thread(target=client) for _ in range(clients)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        together(client, clients)
         whole = time.monotonic() - begun
         ordered = sorted(seconds)
         return {
@@ -92,31 +90,78 @@ class Service:
             "p99_ms": 1000 * ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))],
         }
 
+    def end(self) -> None:
+        """End the process and those that it started."""
+        self.process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(20)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
-def measure(runs: Sequence[str], texts: Sequence[str], rounds: int, port: int) -> dict[str, Any]:
+
+def ours(runs: Sequence[str], port: int) -> Server:
+    """`polyprefix serve`."""
+    command = [sys.executable, "-m", "polyprefix", "serve", *runs, "--port", str(port)]
+    return Server(command, port, "/v1/predict", "/v1/models")
+
+
+def litserve_with_peft(folders: Mapping[str, Path], port: int, place: Path) -> Server:
+    """The same adapters as PEFT folders behind LitServe."""
+    from polyprefix.adapters.files import load_adapter
+    from polyprefix.adapters.formats import export_adapter
+    from polyprefix.adapters.saved import read_settings
+    from polyprefix.models.load import load_model
+
+    saved = [read_settings(folder) for folder in folders.values()]
+    [name] = {one["base"]["name"] for one in saved}
+    for adapter, folder in folders.items():
+        export_adapter(load_adapter(load_model(name), folder), "peft", place / adapter)
+    words = [f"{adapter}={place / adapter}" for adapter in folders]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.litserve_peft",
+        str(port),
+        name,
+        "auto",
+        str(next(iter(folders.values()))),
+        *words,
+    ]
+    return Server(command, port, "/predict", "/health")
+
+
+def measure(runs: Sequence[str], texts: Sequence[str], rounds: int, port: int, litserve: bool) -> dict[str, Any]:
     """All figures, a list of one a round each."""
     from polyprefix.prediction import Predictor
+    from polyprefix.serving.adapters import named
 
-    ask = Predictor(runs[0].partition("=")[2] or runs[0])
+    folders = named(runs)
+    adapters = list(folders)
+    ask = Predictor(folders[adapters[0]])
     ask(list(texts[:8]))
-    service = Service(runs, port)
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-    adapters = [one["id"] for one in service.request(connection, "/v1/models")["data"]]
-    service.load(adapters, texts[: 4 * len(adapters)], 4)
-    found: dict[str, Any] = {"seconds_to_first_answer": service.seconds_to_answer, "offline": [], "memory_mb": []}
-    for _ in range(rounds):
-        begun = time.monotonic()
-        ask(list(texts))
-        found["offline"].append({"texts_per_second": len(texts) / (time.monotonic() - begun)})
-        for clients in CLIENTS:
-            few = texts[: max(64, len(texts) * min(clients, 8) // 8)]
-            found.setdefault(f"one adapter, {clients} clients", []).append(service.load(adapters[:1], few, clients))
-        found.setdefault(f"{len(adapters)} adapters, {CLIENTS[-1]} clients", []).append(
-            service.load(adapters, texts, CLIENTS[-1])
-        )
-        found["memory_mb"].append(service.memory_mb())
-    service.process.terminate()
-    service.process.wait()
+    with tempfile.TemporaryDirectory() as place, ExitStack() as ends:
+        service = ours(runs, port)
+        ends.callback(service.end)
+        service.load(adapters, texts[: 4 * len(adapters)], 4)
+        found: dict[str, Any] = {"seconds_to_first_answer": service.seconds_to_answer, "offline": [], "memory_mb": []}
+        other = litserve_with_peft(folders, port + 1, Path(place)) if litserve else None
+        if other:
+            ends.callback(other.end)
+            other.load(adapters, texts[: len(adapters)], 4)
+        for _ in range(rounds):
+            begun = time.monotonic()
+            ask(list(texts))
+            found["offline"].append({"texts_per_second": len(texts) / (time.monotonic() - begun)})
+            for clients in CLIENTS:
+                few = texts[: max(32, len(texts) * min(clients, 8) // 8)]
+                found.setdefault(f"one adapter, {clients} clients", []).append(service.load(adapters[:1], few, clients))
+            all_of_them = f"{len(adapters)} adapters, {CLIENTS[-1]} clients"
+            found.setdefault(all_of_them, []).append(service.load(adapters, texts, CLIENTS[-1]))
+            if other:
+                print(json.dumps(found), file=sys.stderr, flush=True)  # what is there, should the rest not come
+                name = f"LitServe with PEFT, {all_of_them}"
+                found.setdefault(name, []).append(other.load(adapters, texts[: len(texts) // 4], CLIENTS[-1]))
+            found["memory_mb"].append(service.memory_mb())
     return found
 
 
@@ -128,6 +173,7 @@ def main() -> None:
     parser.add_argument("--column", required=True)
     parser.add_argument("--count", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--litserve", action="store_true", help="also measure LitServe with PEFT")
     parser.add_argument("--port", type=int, default=8123)
     given = parser.parse_args()
     import pandas as pd
@@ -136,7 +182,11 @@ def main() -> None:
     texts = [
         f"{n} {there[n % len(there)]}" for n in range(given.count)
     ]  # no two begin alike, so that none is computed for another
-    print(json.dumps({"machine": machine(), **measure(given.runs, texts, given.rounds, given.port)}, indent=1))
+    print(
+        json.dumps(
+            {"machine": machine(), **measure(given.runs, texts, given.rounds, given.port, given.litserve)}, indent=1
+        )
+    )
 
 
 if __name__ == "__main__":

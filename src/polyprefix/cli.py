@@ -283,13 +283,18 @@ def predict(
     "--format",
     "form",
     required=True,
-    help="transformers, kv-cache, peft, prompt-embeds for vLLM, or polyprefix; of runs csv, parquet or sqlite.",
+    help="transformers, kv-cache, llama.cpp, peft, prompt-embeds for vLLM, or polyprefix; of runs csv, parquet or sqlite.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write; of runs, the file.")
 @click.option("--model", help="The base model, where it is not found under the name that it was trained with.")
-def export(adapters: tuple[Path, ...], form: str, out: Path, model: str | None) -> None:
+@click.option(
+    "--template",
+    type=click.Path(path_type=Path),
+    help="Of llama.cpp: a slot file that its server saved, or for lora the base model's GGUF file.",
+)
+def export(adapters: tuple[Path, ...], form: str, out: Path, model: str | None, template: Path | None) -> None:
     """Write a saved ADAPTER in another tool's format; the prefixes of several are joined to one. Of folders of runs, write the long table."""
-    from polyprefix.adapters.formats import check_format, export_adapter
+    from polyprefix.adapters.formats import check_template, export_adapter
     from polyprefix.adapters.saved import find_adapter, read_settings
     from polyprefix.results.export import TABLE_FORMATS, export_table
 
@@ -298,7 +303,7 @@ def export(adapters: tuple[Path, ...], form: str, out: Path, model: str | None) 
 
         click.echo(f"wrote {export_table(read_table(adapters), form, out)}")
         return
-    dtype = "float32" if check_format(form).float32 else "auto"
+    dtype = "float32" if check_template(form, template).float32 else "auto"
     folders = [find_adapter(adapter) for adapter in adapters]
     trained_on = [read_settings(folder)["base"]["name"] for folder in folders]
     name = model or trained_on[0]
@@ -311,7 +316,8 @@ def export(adapters: tuple[Path, ...], form: str, out: Path, model: str | None) 
     check_name(name)
     base = load_model(name, dtype=dtype)
     parts = [load_adapter(base, folder) for folder in folders]
-    click.echo(f"wrote {export_adapter(attach(base, parts) if len(parts) > 1 else parts[0], form, out)}")
+    adapted = attach(base, parts) if len(parts) > 1 else parts[0]
+    click.echo(f"wrote {export_adapter(adapted, form, out, template)}")
 
 
 @command.command(name="import")

@@ -262,10 +262,26 @@ class ServeLimits(Settings):
     """Of a generated answer at most, where a request asks for a number."""
 
 
+class RaySettings(Settings):
+    """Replicas of the service on Ray Serve."""
+
+    min_replicas: int = Field(default=1, ge=1, le=10_000)
+    """That always run."""
+    max_replicas: int = Field(default=1, ge=1, le=10_000)
+    """That run where requests need them."""
+    target_requests: float = Field(default=32, gt=0, le=1_000_000)
+    """Requests under way for each replica; with more, another is started."""
+    cpus: float = Field(default=1, ge=0, le=10_000)
+    """Of each replica."""
+    gpus: float = Field(default=0, ge=0, le=64)
+    """Of each replica; 1 on machines with GPUs."""
+
+
 class ServeConfig(PredictConfig):
     """What `serve` takes besides the runs."""
 
     serve: ServeLimits = ServeLimits()
+    ray: RaySettings = RaySettings()
 
 
 class RunConfig(Settings):

@@ -12,7 +12,7 @@ import pytest
 from tests.serving.conftest import Service
 
 PAGE = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text(encoding="utf-8")
-LINES = re.findall(r"^curl .*$", re.sub(r"\\\n\s*", "", PAGE), re.M)
+LINES = re.findall(r"^curl .*127\.0\.0\.1:8000.*$", re.sub(r"\\\n\s*", "", PAGE), re.M)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")

@@ -141,7 +141,10 @@ BAD = [
     ({"adapter": "run", "inputs": ["x"] * 300}, 422, "at most 256"),
     (b"{", 422, "JSON"),
     (b"\xff\xfe", 422, ""),
-    (b'{"adapter": "run", "inputs": ["\\ud800"]}', 422, ""),
+    (b'{"adapter": "run", "inputs": ["\\ud800"]}', 422, "half of a character"),
+    (b'{"adapter": "\\ud800", "inputs": ["x"]}', 422, "half of a character"),
+    (b'{"adapter": "run", "inputs": ["x"], "language": "\\udfff"}', 422, "half of a character"),
+    (b'{"adapter": "run", "inputs": ["x"], "\\ud800": 1}', 422, ""),
     (b"x" * (1 << 20) + b"x", 413, "bytes"),
     (b"[" * 100_000, 400, ""),
 ]  # fmt: skip

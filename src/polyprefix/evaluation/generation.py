@@ -5,7 +5,7 @@ Where the model supports packing, prompts are read without padding, and a prefix
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -26,6 +26,7 @@ from polyprefix.engine.flop_counter import Meter, Work
 from polyprefix.evaluation.eval_context import reading
 from polyprefix.evaluation.loglikelihood import PrefixOf, not_finite
 from polyprefix.evaluation.prefill import prefill
+from polyprefix.evaluation.written import Watched, WatchedRows, Watcher, cut, first_stop
 from polyprefix.models.generation import greedy_settings
 from polyprefix.prefix import MixedPrefix, TokenTree
 from polyprefix.text.batches import by_token_budget, group_by_common_prefix
@@ -40,6 +41,7 @@ def generate_until(
     advance: Callable[[int], None] = lambda count: None,
     work: Work | None = None,
     unfinished: set[int] | None = None,
+    watchers: Sequence[Watcher | None] = (),
 ) -> list[str]:
     """The model's own continuation of every prompt, without the stop string and, unless verbatim, surrounding white space.
 
@@ -49,6 +51,7 @@ def generate_until(
         advance: called with the number of prompts that are done.
         work: what is done is added to it.
         unfinished: the places of the answers that end only because they are too long are added to it.
+        watchers: of each prompt, who is told of its answer while it is written; none where nobody is.
     """
     if not encoded:
         return []
@@ -58,7 +61,8 @@ def generate_until(
     answers: dict[int, str] = {}
     for rows in model.hook.lengths.passes([(len(item.ids), len(item.ids) + new - 1) for item in encoded]):
         items = [encoded[row] for row in rows]
-        written = _write(model, items, new, token_budget, ended, advance, work)
+        told = [watchers[row] for row in rows] if watchers else []
+        written = _write(model, items, new, token_budget, ended, advance, work, told)
         answers.update({row: text for row, (text, _) in zip(rows, written, strict=True)})
         if unfinished is not None:
             unfinished |= {row for row, (_, too_long) in zip(rows, written, strict=True) if too_long}
@@ -73,6 +77,7 @@ def generate_until_mixed(
     token_budget: int | None,
     prefixes: PrefixOf | None = None,
     unfinished: set[int] | None = None,
+    watchers: Sequence[Watcher | None] = (),
 ) -> list[str]:
     """The same for prompts of several adapters of one base model, which share forward passes (polyprefix.prefix.mixed).
 
@@ -80,7 +85,7 @@ def generate_until_mixed(
 
     Args:
         models, owners, prefixes: as of `loglikelihood_mixed`.
-        unfinished: as of `generate_until`.
+        unfinished, watchers: as of `generate_until`.
     """
     alike: dict[tuple[Any, ...], list[int]] = {}
     for n, (item, owner) in enumerate(zip(encoded, owners, strict=True)):
@@ -89,11 +94,12 @@ def generate_until_mixed(
     answers: dict[int, str] = {}
     for places in alike.values():  # a pass has one set of stop strings and one length for all of its rows
         items, whose = [encoded[n] for n in places], [owners[n] for n in places]
+        told = [watchers[n] for n in places] if watchers else []
         too_long: set[int] = set()
         if len(set(whose)) == 1:
-            written = generate_until(models[whose[0]], items, token_budget, unfinished=too_long)
+            written = generate_until(models[whose[0]], items, token_budget, unfinished=too_long, watchers=told)
         else:
-            written = _write_mixed(models, items, whose, token_budget, prefixes, too_long)
+            written = _write_mixed(models, items, whose, token_budget, prefixes, too_long, told)
         if unfinished is not None:
             unfinished |= {places[n] for n in too_long}
         answers.update(zip(places, written, strict=True))
@@ -107,6 +113,7 @@ def _write_mixed(
     token_budget: int | None,
     prefixes: PrefixOf | None,
     unfinished: set[int],
+    watchers: Sequence[Watcher | None],
 ) -> list[str]:
     """The answers to prompts of several adapters with the same stop strings and the same length."""
     model, there, prompt = models[0], sorted(set(owners)), encoded[0].prompt
@@ -118,7 +125,8 @@ def _write_mixed(
     def write(rows: list[int]) -> list[tuple[str, bool]]:
         ids, mask = pad_left([encoded[n].ids for n in rows], tokenizer.pad_token_id, model.device)
         prefix = ComputedPrefix(mixed.rows([there.index(owners[n]) for n in rows]))
-        out = _generate(model, ids, mask, prefix, None, settings, ended)
+        watched = _watched([encoded[n] for n in rows], [watchers[n] for n in rows] if watchers else [])
+        out = _generate(model, ids, mask, prefix, None, settings, ended, watched)
         written = out[:, ids.shape[1] :]
         texts = tokenizer.batch_decode(written, skip_special_tokens=True)
         return list(zip(texts, _goes_on(written, new, settings, tokenizer.pad_token_id), strict=True))
@@ -130,15 +138,33 @@ def _write_mixed(
         for rows, found in memory.retry_on_oom(chosen, write, lengths, model.device):
             for n, (text, goes_on) in zip(rows, found, strict=True):
                 answers[n] = cut(text, prompt.stop, prompt.verbatim)
-                if goes_on and _stop(text, prompt.stop, prompt.verbatim) is None:
+                if goes_on and first_stop(text, prompt.stop, prompt.verbatim) is None:
                     unfinished.add(n)
     return [answers[n] for n in range(len(encoded))]
 
 
+def _watched(encoded: Sequence[TokenizedPrompt], watchers: Sequence[Watcher | None]) -> dict[int, Watched]:
+    """The rows of a batch that somebody watches."""
+    prompts = [item.prompt for item in encoded]
+    there = enumerate(zip(prompts, watchers, strict=True)) if watchers else ()
+    return {
+        row: Watched(prompt.stop, prompt.verbatim, watcher) for row, (prompt, watcher) in there if watcher is not None
+    }
+
+
 def _generate(
-    model: AdaptedModel, ids: Tensor, mask: Tensor, prefix: ComputedPrefix, cache: Any, settings: Any, ended: Any
+    model: AdaptedModel,
+    ids: Tensor,
+    mask: Tensor,
+    prefix: ComputedPrefix,
+    cache: Any,
+    settings: Any,
+    ended: StoppingCriteriaList,
+    watched: Mapping[int, Watched],
 ) -> Tensor:
     """Greedy answers after left-padded prompts [B, T], with them, under these settings alone."""
+    if watched:
+        ended = StoppingCriteriaList([*ended, WatchedRows(model.base.tokenizer, ids.shape[1], watched)])
     own, model.model.generation_config = model.model.generation_config, settings
     try:  # what settings leave open is filled in from the model's own
         out: Tensor = model.generate(
@@ -158,6 +184,7 @@ def _write(
     ended: StoppingCriteriaList,
     advance: Callable[[int], None],
     work: Work | None,
+    watchers: Sequence[Watcher | None],
 ) -> list[tuple[str, bool]]:
     """The answers to prompts that may share passes, and whether each ends only because it is too long."""
     tokenizer = model.base.tokenizer
@@ -175,7 +202,8 @@ def _write(
             chosen = [prompts[i] for i in rows]
             ids, mask = pad_left(chosen, tokenizer.pad_token_id, model.device)
             cache, read = prefill(model, chosen, prefix, budget) if prefills else (None, [])
-            out = _generate(model, ids, mask, prefix, cache, settings, ended)
+            watched = _watched([encoded[i] for i in rows], [watchers[i] for i in rows] if watchers else [])
+            out = _generate(model, ids, mask, prefix, cache, settings, ended, watched)
             written = out[:, ids.shape[1] :]
             before = read or [TokenTree(prompt[:-1]) for prompt in chosen]
             meter.count(before, sum(t.size for t in read) if read else mask.numel() - len(chosen))
@@ -189,7 +217,7 @@ def _write(
         for rows, found in memory.retry_on_oom(batches, write, lengths, model.device):
             for i, (text, goes_on) in zip(rows, found, strict=True):
                 prompt = encoded[i].prompt
-                stopped = _stop(text, prompt.stop, prompt.verbatim) is not None
+                stopped = first_stop(text, prompt.stop, prompt.verbatim) is not None
                 answers[i] = cut(text, prompt.stop, prompt.verbatim), goes_on and not stopped
             advance(len(rows))
     if work is not None:
@@ -264,19 +292,3 @@ def _count(meter: Meter, lengths: Tensor, written: Tensor, pad: int) -> None:
     total = int(real.sum())
     meter.add(total, int(pairs), total, written.numel() - total)
     meter.work.passes += max(0, written.shape[1] - 1)  # one a token
-
-
-def cut(text: str, stops: Sequence[str], verbatim: bool = False) -> str:
-    """The text before the first of the stop strings; unless verbatim, none counts before the answer begins.
-
-    >>> cut("\\n Paris\\nQuestion: ...", ["\\n"])
-    'Paris'
-    """
-    answer = text[: _stop(text, stops, verbatim)]
-    return answer if verbatim else answer.strip()
-
-
-def _stop(text: str, stops: Sequence[str], verbatim: bool) -> int | None:
-    """The place of the first stop string that counts."""
-    start = 0 if verbatim else len(text) - len(text.lstrip())
-    return min((end for stop in stops if (end := text.find(stop, start)) >= 0), default=None)

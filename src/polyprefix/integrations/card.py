@@ -60,7 +60,7 @@ def origin_of(result: RunResult, base: str | None = None, licence: str | None = 
     """
     name = str(result.config["model"])
     embedded = EMBEDDED.get(name)
-    known = embedded.source.partition(",")[0] if embedded else name if is_hub_id(name) else None
+    known = embedded.hub_id if embedded else name if is_hub_id(name) else None
     data = str(result.provenance.get("data") or "not stated")
     found: dict[str, Any] = {"data": data, "data_licence": None, "chance": None, "metrics": ()}
     try:

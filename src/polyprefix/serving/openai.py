@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -25,14 +27,18 @@ from polyprefix.errors import ConfigError, DataError
 from polyprefix.prediction.rows import examples_of
 from polyprefix.serving.adapters import Served
 from polyprefix.serving.asking import Desk
-from polyprefix.serving.engine import Written
+from polyprefix.serving.engine import ClosedError, LateError, Written, said
+from polyprefix.serving.schemas import Asked
 from polyprefix.text.tokens import TokenizedPrompt, encode
 from polyprefix.types import Prompt
 
+LOG = logging.getLogger("polyprefix.serving")
 DONE = "data: [DONE]\n\n"
+Piece = tuple[int, str, Written | None]
+"""The number of an answer, what is new of it, and with its end the whole of it."""
 
 
-class Decoding(BaseModel):
+class Decoding(Asked):
     """What both endpoints take. Keys that other servers know are allowed where they ask for what is done anyway."""
 
     model_config = ConfigDict(extra="allow")
@@ -144,9 +150,11 @@ def _plain_prompts(desk: Desk, one: Served, request: CompletionRequest) -> list[
 
 async def _reply(desk: Desk, one: Served, request: Decoding, items: Sequence[TokenizedPrompt], *, chat: bool) -> Any:
     head = {"id": f"cmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": one.name}
-    answers = [answer for answer in await desk.answers(one, items) if isinstance(answer, Written)]
     if request.stream:
-        return StreamingResponse(_events(head, answers, chat=chat), media_type="text/event-stream")
+        pieces = desk.stream(one, items)
+        first = await anext(pieces)  # what cannot be answered at all has a status of its own
+        return StreamingResponse(_events(head, first, pieces, chat=chat), media_type="text/event-stream")
+    answers = [answer for answer in await desk.answers(one, items) if isinstance(answer, Written)]
     with desk.tokenizing:
         tokenizer = one.model.base.tokenizer
         written = sum(len(tokenizer(answer.text, add_special_tokens=False)["input_ids"]) for answer in answers)
@@ -169,13 +177,35 @@ def _reason(answer: Written) -> str:
     return "length" if answer.too_long else "stop"
 
 
-async def _events(head: dict[str, Any], answers: Sequence[Written], *, chat: bool) -> AsyncIterator[str]:
-    """Answers line by line as server-sent events. The engine writes an answer with others in one batch, so that it is whole by then."""
+async def _events(head: dict[str, Any], first: Piece, rest: AsyncGenerator[Piece], *, chat: bool) -> AsyncIterator[str]:
+    """Pieces of answers as server-sent events; an error after the first of them is the last event."""
     kind = "chat.completion.chunk" if chat else "text_completion"
-    for index, answer in enumerate(answers):
-        for line in answer.text.splitlines(keepends=True) or [""]:
-            event = {**head, "object": kind, "choices": [_choice(index, line, chat=chat, part="delta", finish=None)]}
-            yield f"data: {json.dumps(event, ensure_ascii=False)}\n\n"
-        end = _choice(index, "", chat=chat, part="delta", finish=_reason(answer))
-        yield f"data: {json.dumps({**head, 'object': kind, 'choices': [end]}, ensure_ascii=False)}\n\n"
+
+    def event(index: int, text: str, answer: Written | None) -> str:
+        choice = _choice(index, text, chat=chat, part="delta", finish=_reason(answer) if answer else None)
+        return _event({**head, "object": kind, "choices": [choice]})
+
+    yield event(*first)
+    try:
+        async with aclosing(rest):
+            async for piece in rest:
+                yield event(*piece)
+    except Exception as error:
+        if not isinstance(error, LateError | ClosedError):
+            LOG.error("a stream failed: %s", type(error).__name__)
+        message = str(error) if isinstance(error, LateError | ClosedError) else said(error)
+        yield _event(
+            {
+                "error": {
+                    "message": message,
+                    "type": "server_error",
+                    "code": 504 if isinstance(error, LateError) else 500,
+                }
+            }
+        )
+        return
     yield DONE
+
+
+def _event(content: dict[str, Any]) -> str:
+    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from polyprefix.serving.measured import Measured, Spoken
 
 Text = Annotated[str, Field(min_length=1)]
 
 
-class Strict(BaseModel):
+class Asked(BaseModel):
+    """A request: all of its text is text. JSON can write half of a character (`\\ud800`), which no tokenizer and no answer can hold."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_characters(cls, body: Any) -> Any:
+        waiting = [body]
+        while waiting:
+            found = waiting.pop()
+            if isinstance(found, dict):
+                waiting += [*found, *found.values()]
+            elif isinstance(found, list):
+                waiting += found
+            elif isinstance(found, str) and not found.isascii() and any("\ud800" <= c <= "\udfff" for c in found):
+                raise ValueError("holds half of a character (a lone surrogate)")
+        return body
+
+
+class Strict(Asked):
     """A request: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid")

@@ -3,6 +3,7 @@
     peft             in and out: soft prompt, prefix, Llama-Adapter, LoRA
     transformers     out: a fine-tuned model, or one with LoRA merged, as a plain model folder
     kv-cache         out: a prefix or soft prompt as keys and values for transformers' cache
+    llama.cpp        out: a prefix or soft prompt as a slot file of its server, LoRA as a GGUF adapter
     prompt-embeds    out: a soft prompt as the embeddings that vLLM takes with each request
     polyprefix       out: a folder of this package's own, such as one adapter of several
 
@@ -39,6 +40,8 @@ class Format:
     """The function here that takes the base model, the folder, and whether pickled tensors are allowed."""
     float32: bool = False
     """Whether the base model must be loaded in float32."""
+    template: str | None = None
+    """What the other tool must have made before, where a conversion follows such a file."""
 
 
 FORMATS: dict[str, Format] = {
@@ -49,21 +52,30 @@ FORMATS: dict[str, Format] = {
         float32=True,
     ),
     "kv-cache": Format("keys and values for transformers' KV cache, and the lines that use them", "to_kv_cache"),
+    "llama.cpp": Format(
+        "a slot file (prefix, soft prompt) or a GGUF adapter (LoRA) for llama.cpp's server",
+        "to_llama_cpp",
+        float32=True,
+        template="a slot file that its server saved (prefix, soft prompt), or the base model's GGUF file (lora)",
+    ),
     "prompt-embeds": Format("a soft prompt as prompt embeddings for vLLM", "to_prompt_embeds"),
     "polyprefix": Format("an adapter folder of polyprefix, of several prefixes joined to one", "save_adapter"),
 }
 
 
-def export_adapter(model: AdaptedModel, format: str, out: str | Path) -> Path:
+def export_adapter(model: AdaptedModel, format: str, out: str | Path, template: str | Path | None = None) -> Path:
     """Write an adapter in another format into the folder `out`, and return it.
 
+    Args:
+        template: what `Format.template` asks for.
+
     Raises:
-        ConfigError: if there is no such format.
+        ConfigError: if there is no such format, or its template is missing.
         AdapterError: if the adapter has no exact counterpart there.
         OutputError: if the folder cannot be written.
     """
-    write: Callable[..., Path] = __getattr__(check_format(format).write)
-    return write(model, out)
+    write: Callable[..., Path] = __getattr__(check_template(format, template).write)
+    return write(model, out) if template is None else write(model, out, Path(template))
 
 
 def import_adapter(base: BaseModel, format: str, folder: str | Path, *, allow_pickle: bool = False) -> AdaptedModel:
@@ -91,12 +103,29 @@ def check_format(format: str, *, to_read: bool = False) -> Format:
     return FORMATS[format]
 
 
+def check_template(format: str, template: str | Path | None) -> Format:
+    """The format of that name, with a template where it needs one and without where not.
+
+    Raises:
+        ConfigError: if there is no such format, or that is not so.
+    """
+    found = check_format(format)
+    if found.template and template is None:
+        raise ConfigError(
+            f"format '{format}' follows a template: give --template with {found.template} (docs/deploy.md)"
+        )
+    if template is not None and not found.template:
+        raise ConfigError(f"format '{format}' follows no template; leave --template out")
+    return found
+
+
 def __getattr__(name: str) -> Any:
     """The conversions, loaded when one is used."""
     own = f"{__name__}.peft"
     places = {
         "from_peft": own, "to_peft": own, "to_prompt_embeds": f"{__name__}.prompt_embeds",
-        "to_transformers": f"{__name__}.transformers", "to_kv_cache": f"{__name__}.kv_cache", "save_adapter": "polyprefix.adapters.files",
+        "to_transformers": f"{__name__}.transformers", "to_kv_cache": f"{__name__}.kv_cache",
+        "to_llama_cpp": f"{__name__}.llama_cpp", "save_adapter": "polyprefix.adapters.files",
     }  # fmt: skip
     if name not in places:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

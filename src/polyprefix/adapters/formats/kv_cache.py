@@ -1,7 +1,7 @@
 """A prefix or a soft prompt as keys and values for transformers' KV cache, and a few lines that give them to `generate`.
 
-transformers counts what is in the cache from position 0, and text after it; here the prefix is at -P..-1 and text from 0. Keys carry a
-rotary phase, so they are moved by P, as for PEFT.
+transformers counts what is in the cache from position 0, and text after it. `kv_cache.json` also has placeholder tokens, by which vLLM knows
+the prefix (polyprefix.integrations.vllm_connector).
 """
 
 from __future__ import annotations
@@ -10,14 +10,11 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 
 from polyprefix.adapters.adapted import AdaptedModel
-from polyprefix.adapters.formats.windows import warn_of_window
+from polyprefix.adapters.formats.cached import placeholders, prefix_from_zero
 from polyprefix.atomic import output_errors, write_text, writing
-from polyprefix.errors import AdapterError
-from polyprefix.prefix.rotary import rotate
 
 TENSORS, SETTINGS, USAGE = "kv_cache.safetensors", "kv_cache.json", "generate.py"
 LINES = '''"""Generate with the prefix of this folder. It needs torch, transformers and safetensors."""
@@ -45,37 +42,22 @@ def generate(model, tokenizer, text, **settings):
 '''
 
 
-@torch.no_grad()
 def to_kv_cache(model: AdaptedModel, path: str | Path) -> Path:
     """Write `kv_cache.safetensors` (`keys.0`, `values.0`, ..., [1, G, P, K] each), `kv_cache.json` and `generate.py`.
 
     Raises:
-        AdapterError: if the adapter is no keys and values in one softmax with the text, some layers have none, the keys depend on the
-            length of the text, or a sliding window leaves no room for text.
+        AdapterError: as of `prefix_from_zero`.
         OutputError: if the folder cannot be written.
     """
-    hook, folder, name = model.hook, Path(path), model.method.name
-    prefix = model.adapter.prefix(hook)
-    if prefix is None or prefix.gated:
-        raise AdapterError(
-            f"'{name}' is no keys and values in one softmax with the text; export {'peft' if prefix else 'transformers'}"
-        )
-    if len(prefix.joined) != hook.layers:
-        raise AdapterError(
-            f"a prefix in {len(prefix.joined)} of {hook.layers} layers cannot stand in a KV cache, which has one length for all; "
-            "train with layers=all"
-        )
-    if hook.lengths.rope.switches:
-        raise AdapterError(
-            f"{model.base.name}: keys depend on the length of the text (scaled rotary phases); export peft"
-        )
-    P = prefix.joined[0].length
-    warn_of_window(hook, P, "transformers")
+    folder, prefix = Path(path), prefix_from_zero(model, "transformers")
+    P = prefix[0].length
     tensors = {}
-    for layer, kv in prefix.joined.items():
-        tensors[f"keys.{layer}"] = rotate(kv.keys.float(), P, hook, layer).contiguous().cpu()
-        tensors[f"values.{layer}"] = kv.values.float().contiguous().cpu()
-    settings = {"length": P, "layers": hook.layers, "positions": [0, P - 1], "base": asdict(model.base.identity)}
+    for layer, kv in enumerate(prefix):
+        tensors[f"keys.{layer}"], tensors[f"values.{layer}"] = kv.keys, kv.values
+    settings = {
+        "length": P, "layers": len(prefix), "positions": [0, P - 1], "tokens": placeholders(model.base, prefix),
+        "base": asdict(model.base.identity),
+    }  # fmt: skip
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / SETTINGS).unlink(missing_ok=True)

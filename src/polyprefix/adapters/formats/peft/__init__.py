@@ -18,6 +18,7 @@ from polyprefix.adapters.adapted import AdaptedModel
 from polyprefix.adapters.formats.peft import adaption_prompt, lora, prefix_tuning, prompt_tuning
 from polyprefix.adapters.formats.peft.files import CONFIG, Saved, read, write
 from polyprefix.errors import AdapterError
+from polyprefix.models.embedded import EMBEDDED, published_name
 from polyprefix.models.load import BaseModel
 
 __all__ = ["from_peft", "to_peft"]
@@ -49,7 +50,12 @@ def to_peft(model: AdaptedModel, path: str | Path) -> Path:
     if name not in CONVERTERS:
         raise AdapterError(f"'{name}' cannot be exported to PEFT: {NO_ADAPTER.get(name, 'it has no such method')}")
     saved: Saved = CONVERTERS[name][1].export(model)
-    return write(Path(path), saved, model.base.name)
+    if (embedded := EMBEDDED.get(model.base.name)) is not None:
+        warnings.warn(
+            f"trained on {embedded.source}: with the weights of {embedded.hub_id} itself the adapter computes nearly the same, not the same",
+            stacklevel=2,
+        )
+    return write(Path(path), saved, published_name(model.base.name))
 
 
 def from_peft(base: BaseModel, path: str | Path, *, allow_pickle: bool = False) -> AdaptedModel:
@@ -68,7 +74,11 @@ def from_peft(base: BaseModel, path: str | Path, *, allow_pickle: bool = False) 
             f"{folder / CONFIG}: PEFT's {kind} has no counterpart here; polyprefix reads {', '.join(sorted(loaders))}"
         )
     trained_on = saved.config.get("base_model_name_or_path")
-    if isinstance(trained_on, str) and _last(trained_on) not in ("", _last(base.name)):
+    if isinstance(trained_on, str) and _last(trained_on) not in (
+        "",
+        _last(base.name),
+        _last(published_name(base.name)),
+    ):
         warnings.warn(
             f"{folder}: trained on '{trained_on}', of which PEFT keeps only the name; make sure that it is {base.name}",
             stacklevel=2,

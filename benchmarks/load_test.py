@@ -1,0 +1,351 @@
+"""The service under what a service meets: python -m benchmarks.load_test, or make load-test. About three minutes.
+
+On a tiny random model with adapters of several methods, so that requests and not the model take the time:
+
+    mixed       requests of every kind by many clients: none fails, and memory does not grow
+    malformed   drawn requests that nobody should send: never a 5xx or a traceback, and the next good one is answered
+    vanish      clients that leave at any moment: nothing is left open, and nothing waits
+    sigterm     the end under load: what was accepted is answered
+    sigkill     the end of the process, and a new one on the same port
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import random
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from benchmarks import malformed
+from benchmarks.rounds import machine
+
+TEXTS = (
+    "Timu yashinda fainali",
+    "Bei ya mafuta yapanda",
+    "ราคาน้ำมันขึ้นอีกครั้ง",
+    "Heavy rain is expected",
+    "کل شدید بارش ہوگی",
+)
+GRACE = 0.3
+"""Seconds from the sending of a request to its being read by a busy service."""
+CHOOSING = ("prefix", "soft-prompt", "llama-adapter", "lora")
+METHODS: dict[str, dict[str, Any]] = {
+    "prefix": {"length": 5}, "soft-prompt": {"length": 7}, "llama-adapter": {"length": 4}, "lora": {"rank": 4},
+    "writer": {"name": "prefix", "length": 3},
+}  # fmt: skip
+
+
+def make_adapters(place: Path) -> dict[str, Path]:
+    """Adapters of several methods on a tiny random model, one of which writes its answers."""
+    import torch
+
+    from polyprefix.adapters import registry
+    from polyprefix.adapters.adapted import attach
+    from polyprefix.adapters.files import save_adapter
+    from polyprefix.models.load import load_model
+    from polyprefix.testing.tiny import tiny_model, tiny_tokenizer
+
+    model = place / "tiny"
+    tiny_model("gemma3").save_pretrained(model)
+    tiny_tokenizer().save_pretrained(model)
+    found = {}
+    for seed, (name, given) in enumerate(METHODS.items()):
+        adapted = attach(load_model(str(model), dtype="float32"), registry.build({"name": name, **given}), seed=seed)
+        with torch.no_grad():
+            for _, parameter in adapted.trainable():
+                parameter += 0.05 * torch.randn(parameter.shape)
+        task = {"name": "mgsm" if name == "writer" else "sib200", "protocol": "default"}
+        found[name] = save_adapter(adapted, place / name, task=task)
+    return found
+
+
+class Process:
+    """`polyprefix serve` on some port."""
+
+    def __init__(self, adapters: dict[str, Path], port: int) -> None:
+        begun = time.monotonic()
+        runs = [f"{name}={folder}" for name, folder in adapters.items()]
+        command = [
+            sys.executable,
+            "-m",
+            "polyprefix",
+            "serve",
+            *runs,
+            "--port",
+            str(port),
+            "--set",
+            "runtime.dtype=float32",
+        ]
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115  as long as the process
+        self.process = subprocess.Popen(command, stderr=self._said, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        self.port = port
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() - begun > 120:
+                raise SystemExit(f"the service did not begin: {self.said()[-500:]}")
+            time.sleep(0.05)
+        self.seconds_to_answer = time.monotonic() - begun
+
+    def answers(self) -> bool:
+        """Whether a good request is answered."""
+        try:
+            return self.ask("/v1/predict", {"adapter": "prefix", "inputs": [TEXTS[0]]})[0] == 200
+        except OSError:
+            return False
+
+    def ask(
+        self, path: str, body: Any = None, connection: http.client.HTTPConnection | None = None
+    ) -> tuple[int, bytes]:
+        """Status and body of an answer."""
+        used = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        data = None if body is None else json.dumps(body)
+        used.request("POST" if data else "GET", path, data, {"content-type": "application/json"})
+        answer = used.getresponse()
+        content = answer.read()
+        if connection is None:
+            used.close()
+        return answer.status, content
+
+    def memory_mb(self) -> float:
+        """Resident memory."""
+        return int(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.process.pid}/status").read_text())[0]) / 1024
+
+    def open_files(self) -> int:
+        """Open files and sockets."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    def waiting(self) -> int:
+        """Inputs in the queue."""
+        found: int = json.loads(self.ask("/health")[1])["waiting"]
+        return found
+
+    def said(self) -> str:
+        """What it has written to standard error."""
+        self._said.seek(0)
+        return self._said.read()
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Its exit status after a signal."""
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+def drawn(random_: random.Random) -> tuple[str, Any]:
+    """A good request of some kind."""
+    texts = [random_.choice(TEXTS) + f" {random_.randrange(10**6)}" for _ in range(random_.choice((1, 1, 1, 2, 8)))]
+    writes = {"model": "writer", "max_tokens": random_.randint(1, 8), "stream": random_.random() < 0.5}
+    kinds: tuple[tuple[str, Any], ...] = (
+        ("/v1/predict", {"adapter": random_.choice(CHOOSING), "inputs": texts}),
+        (
+            "/v1/predict",
+            {"adapter": random_.choice(CHOOSING), "inputs": texts, "language": "sw", "calibration": "none"},
+        ),
+        ("/v1/completions", {**writes, "prompt": texts[:2], "stop": ["\n"]}),
+        ("/v1/chat/completions", {**writes, "messages": [{"role": "user", "content": texts[0]}]}),
+        random_.choice((("/v1/models", None), ("/health", None), ("/metrics", None), ("/", None), ("/docs", None))),
+    )
+    return random_.choices(kinds, (8, 4, 1, 1, 2))[0]
+
+
+def mixed(service: Process, requests: int, clients: int = 16) -> dict[str, Any]:
+    """Requests of every kind; memory is read a few times, and its growth counts over the second half of them."""
+    numbers, statuses, memory = count(), Counter[int](), []
+    step = max(1, requests // 8)
+
+    def client() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
+        while (n := next(numbers)) < requests:
+            path, body = drawn(random.Random(n))
+            status, content = service.ask(path, body, connection)
+            bad = status != 200 or (body and body.get("stream") and not content.endswith(b"data: [DONE]\n\n"))
+            statuses[status if not bad or status != 200 else 0] += 1
+            if n % step == 0:
+                memory.append(service.memory_mb())
+
+    begun = time.monotonic()
+    together(client, clients)
+    memory.append(service.memory_mb())
+    return {
+        "requests": requests, "seconds": time.monotonic() - begun, "statuses": dict(statuses), "memory_mb": memory,
+        "growth_mb": memory[-1] - memory[len(memory) // 2],
+    }  # fmt: skip
+
+
+def send_malformed(service: Process, requests: int, clients: int = 8) -> dict[str, Any]:
+    """Drawn malformed requests; after each twentieth, a good one."""
+    numbers, statuses, worst = count(), Counter[str](), []
+
+    def client() -> None:
+        while (n := next(numbers)) < requests:
+            data = malformed.draw(random.Random(n))
+            status = malformed.send(service.port, data)
+            statuses[str(status)] += 1
+            if status is not None and status >= 500:
+                worst.append(data[:200].decode("latin-1"))
+            if n % 20 == 0 and not service.answers():
+                worst.append(f"a good request after {data[:200]!r}")
+
+    together(client, clients)
+    return {
+        "requests": requests,
+        "statuses": dict(statuses),
+        "failed": worst,
+        "tracebacks": service.said().count("Traceback"),
+    }
+
+
+def vanish(service: Process, clients: int) -> dict[str, Any]:
+    """Clients that are gone after a part of a request, the whole of it, or the first bytes of a stream, some with a reset."""
+    before = service.open_files()
+    for n in range(clients):
+        random_ = random.Random(n)
+        path, body = random_.choice(
+            [(p, b) for p, b in (drawn(random.Random(n * 9 + k)) for k in range(6)) if b] or [("/v1/predict", {})]
+        )
+        data = malformed.request(
+            path, json.dumps({**body, "max_tokens": 200}).encode() if "model" in body else json.dumps(body).encode()
+        )
+        with socket.create_connection(("127.0.0.1", service.port)) as sent:
+            sent.sendall(data[: random_.choice((10, len(data) // 2, len(data), len(data)))])
+            if random_.random() < 0.3:
+                sent.settimeout(0.05)
+                with suppress(TimeoutError):
+                    sent.recv(1)
+            if random_.random() < 0.5:
+                sent.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    begun = time.monotonic()
+    while (service.waiting() or service.open_files() > before + 2) and time.monotonic() - begun < 60:
+        time.sleep(0.1)
+    return {
+        "clients": clients, "answers": service.answers(), "waiting": service.waiting(), "open_files": [before, service.open_files()],
+        "tracebacks": service.said().count("Traceback"),
+    }  # fmt: skip
+
+
+def sigterm(service: Process, clients: int = 32) -> dict[str, Any]:
+    """SIGTERM while clients ask: every request that the service had read by then is answered.
+
+    One that is sent later, or less than `GRACE` before, may find the connection closed.
+    """
+    ended, answered, refused, broken = threading.Event(), count(), count(), []
+    signalled = [float("inf")]
+
+    def client() -> None:
+        for n in count():
+            sent = time.monotonic()
+            try:
+                status, _ = service.ask("/v1/predict", {"adapter": CHOOSING[n % 4], "inputs": list(TEXTS)})
+            except (OSError, http.client.HTTPException) as error:
+                if sent < signalled[0] - GRACE or isinstance(error, http.client.IncompleteRead):
+                    broken.append(repr(error))
+                next(refused)
+                return
+            if status == 200:
+                next(answered)
+            elif status != 503 or not ended.is_set():
+                broken.append(str(status))
+
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    time.sleep(1.0)
+    ended.set()
+    signalled[0] = time.monotonic()
+    status = service.end()
+    for thread in threads:
+        thread.join()
+    return {
+        "answered": next(answered), "refused_after_the_signal": next(refused), "broken": broken, "exit_status": status,
+        "seconds": time.monotonic() - signalled[0], "tracebacks": service.said().count("Traceback"),
+    }  # fmt: skip
+
+
+def together(work: Callable[[], None], clients: int) -> None:
+    """Do the same in so many threads, and raise what one of them raised."""
+    failed: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=guarded) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+def measure(requests: int, bad: int, leavers: int) -> dict[str, Any]:
+    """All parts."""
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as place:
+        adapters, port = make_adapters(Path(place)), free_port()
+        service = Process(adapters, port)
+        found["mixed"] = mixed(service, requests)
+        found["malformed"] = send_malformed(service, bad)
+        found["vanish"] = vanish(service, leavers)
+        found["sigterm"] = sigterm(service)
+        service = Process(adapters, port)
+        status = service.end(signal.SIGKILL)
+        again = Process(adapters, port)
+        found["sigkill"] = {"exit_status": status, "seconds_to_answer_again": again.seconds_to_answer}
+        again.end()
+    return found
+
+
+def failures(found: dict[str, Any]) -> list[str]:
+    """What is not as it must be."""
+    parts = {
+        "mixed: requests failed": set(found["mixed"]["statuses"]) != {200},
+        "mixed: memory grew": found["mixed"]["growth_mb"] > 0.05 * found["mixed"]["memory_mb"][0],
+        "malformed: failed": bool(found["malformed"]["failed"]),
+        "vanish: something waits, or is left open": bool(
+            found["vanish"]["waiting"] or found["vanish"]["open_files"][1] > found["vanish"]["open_files"][0] + 2
+        ),
+        "vanish: no answer": not found["vanish"]["answers"],
+        "sigterm: a request was broken": bool(found["sigterm"]["broken"]),
+        "a traceback": any(found[part]["tracebacks"] for part in ("malformed", "vanish", "sigterm")),
+    }
+    return [name for name, wrong in parts.items() if wrong]
+
+
+def main() -> None:
+    """Measure, write JSON to standard output, and fail where something is not as it must be."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--malformed", type=int, default=2_000)
+    parser.add_argument("--leavers", type=int, default=300)
+    given = parser.parse_args()
+    found = measure(given.requests, given.malformed, given.leavers)
+    print(json.dumps({"machine": machine(), **found}, indent=1))
+    if wrong := failures(found):
+        sys.exit("; ".join(wrong))
+
+
+if __name__ == "__main__":
+    main()
