@@ -90,7 +90,7 @@ def test_mistakes_are_one_line(polyprefix: Command, run: Path, tmp_path: Path) -
     for words, word in (
         ((tmp_path,), "adapter.json"),
         ((run, run), "NAME=FOLDER"),
-        ((run, "--set", "serve.queu=3"), "did you mean 'queue'"),
+        ((run, "--set", "serve.queu=3"), "did you mean 'serve.queue'"),
         ((run, "--set", "serve.queue=0"), "greater than"),
         ((f"a b={run}",), "letters"),
     ):
