@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from polyprefix.config import RunConfig, override, read_yaml, validate
+from polyprefix.config import RunConfig
 from polyprefix.errors import ConfigError
+from polyprefix.settings import override, read_yaml, validate
 
 
 def config(**more: object) -> RunConfig:

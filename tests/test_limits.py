@@ -16,10 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyprefix.adapters import registry as methods
-from polyprefix.config import RunConfig, Settings, override, slug, validate
+from polyprefix.config import RunConfig
 from polyprefix.errors import ConfigError, OutputError, UserError
+from polyprefix.names import slug
 from polyprefix.results.folder import RunFolder
 from polyprefix.safe_files import MOST_DEPTH, parse_json, read_bytes, read_json
+from polyprefix.settings import Settings, override, validate
 from polyprefix.tasks._custom_types import DEFINITIONS
 
 KINDS_OF_SETTINGS: list[type[Settings]] = [RunConfig, *map(methods.kind, methods.names()), *DEFINITIONS.values()]

@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import polyprefix as pp
-from polyprefix.config import PredictConfig, RunConfig, RuntimeConfig, validate
+from polyprefix.config import PredictConfig, RunConfig, RuntimeConfig
 from polyprefix.data.cells import Real, Whole
 from polyprefix.errors import ConfigError, DataError, OutputError
 from polyprefix.prediction import Predictor
 from polyprefix.prediction.file import predict_file
+from polyprefix.settings import validate
 
 HEADLINES = Path(__file__).parents[1] / "examples" / "headlines"
 Command = Callable[..., tuple[int, str, str]]

@@ -13,9 +13,10 @@ import pytest
 
 import polyprefix as pp
 from polyprefix.calibration.record import read_record
-from polyprefix.config import RunConfig, validate
+from polyprefix.config import RunConfig
 from polyprefix.errors import AdapterError, DataError
 from polyprefix.results.files import read_predictions, read_result
+from polyprefix.settings import validate
 
 ROOT = Path(__file__).parents[1]
 HEADLINES = ROOT / "examples" / "headlines"

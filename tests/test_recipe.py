@@ -14,13 +14,14 @@ from polyprefix.adapters import registry as methods
 from polyprefix.calibration.answers import CALIBRATIONS
 from polyprefix.calibration.probabilities import mean_probability
 from polyprefix.calibration.record import read_record
-from polyprefix.config import RunConfig, validate
+from polyprefix.config import RunConfig
 from polyprefix.recipe import run
 from polyprefix.report.grid import read_grid
 from polyprefix.report.run import view_of
 from polyprefix.results.files import read_predictions, read_result
 from polyprefix.results.log import read_jsonl
 from polyprefix.results.table import read_table
+from polyprefix.settings import validate
 from polyprefix.tasks.terms import TASK
 
 SETTINGS = {

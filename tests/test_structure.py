@@ -20,6 +20,8 @@ FLOORS = (
         "plugins",
         "types",
         "config",
+        "settings",
+        "names",
         "network",
         "atomic",
         "interruption",

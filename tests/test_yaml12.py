@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polyprefix.config import read_yaml
 from polyprefix.errors import ConfigError
+from polyprefix.settings import read_yaml
 from polyprefix.yaml12 import MOST_DEPTH, MOST_VALUES, YamlError, dump, line_of, load
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufeff"), max_size=20) | st.sampled_from(

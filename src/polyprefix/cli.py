@@ -156,7 +156,7 @@ def run(
     **flags: Any,
 ) -> None:
     """Train in English or other languages, evaluate in every language."""
-    from polyprefix.config import override, read_yaml
+    from polyprefix.settings import override, read_yaml
 
     assignments += ("runtime.allow_pickle=true",) if allow_pickle else ()
 
@@ -187,7 +187,7 @@ def evaluate(
 ) -> None:
     """Evaluate a saved ADAPTER (its folder, or that of its run) without training."""
     from polyprefix.adapters.saved import find_adapter, read_settings
-    from polyprefix.config import override
+    from polyprefix.settings import override
     from polyprefix.tasks._source_languages import languages_of_adapter
 
     folder = find_adapter(adapter)
@@ -247,7 +247,8 @@ def predict(
 
     With --file and --out the file may be larger than memory, and an interrupted command goes on where it was.
     """
-    from polyprefix.config import PredictConfig, override, validate
+    from polyprefix.config import PredictConfig
+    from polyprefix.settings import override, validate
 
     pickled = ("runtime.allow_pickle=true",) if allow_pickle else ()
     settings = validate(PredictConfig, override({}, (*assignments, *pickled)), "predict")
@@ -492,9 +493,10 @@ def checked(settings: dict[str, Any], hub: Path | None) -> RunConfig:
         UserError: an unknown or impossible setting, or a task, language, method, model or folder that is not there.
     """
     from polyprefix.adapters import registry as methods
-    from polyprefix.config import RunConfig, validate
+    from polyprefix.config import RunConfig
     from polyprefix.data.hub import hub_from_environment
     from polyprefix.models.locate import check_name
+    from polyprefix.settings import validate
     from polyprefix.tasks import registry as tasks
     from polyprefix.tasks._custom import CustomTask
     from polyprefix.tasks._source_languages import trained_languages

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 import polyprefix as pp
-from polyprefix.config import validate
 from polyprefix.errors import AdapterError, ConfigError, ModelError, OutputError
+from polyprefix.settings import validate
 
 HEADLINES = Path(__file__).parents[2] / "examples" / "headlines"
 TRAIN = {"steps": 3, "batch_size": 8, "validation_size": 4, "validations": 2}

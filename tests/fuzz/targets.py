@@ -15,8 +15,9 @@ import yaml
 
 from polyprefix.adapters import registry as methods
 from polyprefix.cli import checked
-from polyprefix.config import PredictConfig, override, read_yaml, validate
+from polyprefix.config import PredictConfig
 from polyprefix.languages import find
+from polyprefix.settings import override, read_yaml, validate
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks.base import Source
 from tests.fuzz.mutate import ODD, YAML, changed, damaged, flipped, places

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 import polyprefix as pp
-from polyprefix.config import validate
 from polyprefix.languages import find, get
+from polyprefix.settings import validate
 from polyprefix.statistics.groups import UNKNOWN
 
 WRITTEN = ("en", "quc", "bzd", "gsw", "haw", "la", "pt-BR", "pt-PT", "x-mine", "Nahuatl", "zzy", "sw")

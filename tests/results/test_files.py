@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from polyprefix.config import RunConfig, read_yaml, validate
+from polyprefix.config import RunConfig
 from polyprefix.errors import OutputError
 from polyprefix.results.files import (
     find_results,
@@ -18,6 +18,7 @@ from polyprefix.results.files import (
     write_predictions,
     write_result,
 )
+from polyprefix.settings import read_yaml, validate
 from polyprefix.types import Prediction, RunResult, Score
 
 RESULT = RunResult(

@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from tests.tasks.rows import MIRROR
 
-from polyprefix.config import RunConfig, validate
+from polyprefix.config import RunConfig
 from polyprefix.errors import OutputError
 from polyprefix.recipe import run
 from polyprefix.results.files import PREDICTIONS, RESULT, read_result
 from polyprefix.results.rescore import rescore
+from polyprefix.settings import validate
 from polyprefix.tasks import registry
 from polyprefix.testing.tiny import tiny_model, tiny_tokenizer
 

@@ -16,9 +16,10 @@ import polyprefix as pp
 from polyprefix.adapters import registry
 from polyprefix.adapters.adapted import attach
 from polyprefix.adapters.files import save_adapter
-from polyprefix.config import RunConfig, ServeConfig, validate
+from polyprefix.config import RunConfig, ServeConfig
 from polyprefix.models.load import load_model
 from polyprefix.serving.adapters import Served, load, named
+from polyprefix.settings import validate
 
 uvicorn = pytest.importorskip("uvicorn", reason="no uvicorn here: pip install 'polyprefix[serve]'")
 

@@ -16,8 +16,8 @@ from tests.serving.conftest import FLOAT32, Service
 from tests.serving.test_command import Command, free_port
 from tests.serving.test_service import TEXTS, call, predict
 
-from polyprefix.config import validate
 from polyprefix.serving.ray import RayArguments
+from polyprefix.settings import validate
 
 
 def test_a_deployment_file(polyprefix: Command, run: Path, tmp_path: Path) -> None:

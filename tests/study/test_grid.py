@@ -9,8 +9,9 @@ import pytest
 from tests.study.studies import BASE, grid, study, write
 
 from polyprefix.adapters.registry import resolve
-from polyprefix.config import RunConfig, validate
+from polyprefix.config import RunConfig
 from polyprefix.errors import ConfigError
+from polyprefix.settings import validate
 from polyprefix.study.file import read_study
 from polyprefix.study.grid import cells, put_all
 

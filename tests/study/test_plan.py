@@ -14,8 +14,9 @@ import pytest
 from tests.study.studies import grid
 
 from polyprefix.adapters.registry import resolve
-from polyprefix.config import RunConfig, validate
+from polyprefix.config import RunConfig
 from polyprefix.errors import ConfigError
+from polyprefix.settings import validate
 from polyprefix.study.devices import GPUS, HERE, device
 from polyprefix.study.estimate import Estimate, estimate
 from polyprefix.study.lengths import Lengths, lengths, table

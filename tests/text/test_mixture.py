@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 import polyprefix as pp
 from polyprefix.adapters.registry import resolve
-from polyprefix.config import RunConfig, validate
+from polyprefix.config import RunConfig
 from polyprefix.data.select import evaluation_subset, training_sample
 from polyprefix.errors import ConfigError, DataError, LanguageError
 from polyprefix.recipe import run
 from polyprefix.results.files import read_result
+from polyprefix.settings import validate
 from polyprefix.study.file import Study
 from polyprefix.study.grid import cells
 from polyprefix.tasks import registry

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from polyprefix.adapters import registry
 from polyprefix.adapters.adapted import AdaptedModel, attach
-from polyprefix.config import MetaConfig, RunConfig, TrainConfig, override, validate
+from polyprefix.config import MetaConfig, RunConfig, TrainConfig
 from polyprefix.engine.processes import Processes
 from polyprefix.errors import ConfigError
 from polyprefix.progress import Silent
 from polyprefix.results.log import JsonlLog, read_jsonl
+from polyprefix.settings import override, validate
 from polyprefix.testing.tiny import tiny_base, tiny_tokenizer
 from polyprefix.text.tokens import TokenizedPrompt, encode
 from polyprefix.training.checkpoint import Checkpoint

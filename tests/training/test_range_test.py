@@ -14,10 +14,11 @@ from tests.training.test_loop import examples
 
 from polyprefix.adapters import registry
 from polyprefix.adapters.adapted import AdaptedModel, attach
-from polyprefix.config import RunConfig, TrainConfig, validate
+from polyprefix.config import RunConfig, TrainConfig
 from polyprefix.errors import ConfigError
 from polyprefix.progress import Silent
 from polyprefix.results.log import JsonlLog, read_jsonl
+from polyprefix.settings import validate
 from polyprefix.testing.tiny import tiny_base
 from polyprefix.training.checkpoint import Checkpoint
 from polyprefix.training.loop import train

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from polyprefix import methods, plugins
-from polyprefix.config import RunConfig, Settings, TrainConfig, validate
+from polyprefix.config import RunConfig, TrainConfig
 from polyprefix.errors import ConfigError, nearest
+from polyprefix.settings import Settings, validate
 
 if TYPE_CHECKING:  # torch is not needed to know the names
     from polyprefix.methods.base import Method

@@ -11,7 +11,7 @@ from typing import Any
 from polyprefix.adapters.adapted import AdaptedModel, attach
 from polyprefix.api.result import Result
 from polyprefix.api.training import TrainingRecord, configure
-from polyprefix.config import RunConfig, validate
+from polyprefix.config import RunConfig
 from polyprefix.data.hub import hub_from_environment
 from polyprefix.engine.cost import start_measuring_memory
 from polyprefix.evaluation.predictions import predict
@@ -19,6 +19,7 @@ from polyprefix.methods.none import NoAdapter
 from polyprefix.models.load import BaseModel
 from polyprefix.progress import interactive
 from polyprefix.recipe import Inputs, label_priors, result_of, tokens_for
+from polyprefix.settings import validate
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks._source_languages import languages_of_adapter
 from polyprefix.tasks.base import Source, Task

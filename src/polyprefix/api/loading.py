@@ -7,8 +7,8 @@ from pathlib import Path
 from polyprefix.adapter_place import find_adapter, is_peft
 from polyprefix.adapters import files
 from polyprefix.adapters.adapted import AdaptedModel
-from polyprefix.config import DEFAULT_PROTOCOL
 from polyprefix.models.load import BaseModel
+from polyprefix.names import DEFAULT_PROTOCOL
 from polyprefix.tasks import registry
 from polyprefix.tasks.base import Task
 

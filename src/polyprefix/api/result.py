@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from polyprefix import languages
 from polyprefix.api.plot import Plot, dot_plot
 from polyprefix.calibration.record import CalibrationRecord, read_record, write_record
-from polyprefix.config import RunConfig, task_title
+from polyprefix.config import RunConfig
 from polyprefix.errors import OutputError
+from polyprefix.names import task_title
 from polyprefix.results.files import ADAPTER, PREDICTIONS, TRAIN_LOG, read_predictions, read_result, write_predictions
 from polyprefix.results.folder import RunFolder
 from polyprefix.results.log import JsonlLog

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from polyprefix.adapters import registry as methods
 from polyprefix.adapters.adapted import AdaptedModel, attach
-from polyprefix.config import RunConfig, listed_names, validate
+from polyprefix.config import RunConfig
 from polyprefix.data.hub import hub_from_environment
 from polyprefix.errors import ConfigError
 from polyprefix.methods.base import Method
@@ -17,6 +17,7 @@ from polyprefix.models.digest import LENGTH, with_digests
 from polyprefix.models.load import BaseModel
 from polyprefix.progress import interactive
 from polyprefix.recipe import learned, tokens_for
+from polyprefix.settings import listed_names, validate
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks._source_languages import with_source_languages
 from polyprefix.tasks.base import ENGLISH, Source, Task

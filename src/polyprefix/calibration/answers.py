@@ -12,8 +12,9 @@ import numpy as np
 from polyprefix.calibration import probabilities
 from polyprefix.calibration.record import CalibrationRecord
 from polyprefix.calibration.temperature import Places, fit_temperature
-from polyprefix.config import DEFAULT_PROTOCOL, ENGLISH
+from polyprefix.config import ENGLISH
 from polyprefix.errors import ConfigError, UserError, nearest
+from polyprefix.names import DEFAULT_PROTOCOL
 from polyprefix.results.trained_in import TrainedIn
 from polyprefix.scoring.bootstrap import Floats
 

@@ -101,9 +101,9 @@ def _shown(value: Any) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(task: str, model: str | None, languages: str | None, protocol: str, hub: Path | None, as_json: bool) -> None:
     """Read all of TASK (a name, or a task file): its counts, three prompts as a model reads them, and what is wrong; loads no model."""
-    from polyprefix.config import listed_names
     from polyprefix.data.hub import hub_from_environment
     from polyprefix.models.locate import check_name
+    from polyprefix.settings import listed_names
     from polyprefix.tasks import registry
     from polyprefix.tasks._check import check_task, with_tokens
     from polyprefix.tasks.base import Source

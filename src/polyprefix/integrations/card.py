@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polyprefix.config import DEFAULT_PROTOCOL, task_title
 from polyprefix.errors import ConfigError, UserError
 from polyprefix.languages import get
 from polyprefix.models.embedded import EMBEDDED
 from polyprefix.models.locate import HUB_ID
+from polyprefix.names import DEFAULT_PROTOCOL, task_title
 from polyprefix.report.format import costs, interval, percent, signed, trained_share
 from polyprefix.report.grid import read_grid
 from polyprefix.report.run import RunView, view_of

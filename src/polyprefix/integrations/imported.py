@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from polyprefix.config import slug
 from polyprefix.errors import LanguageError, OutputError, nearest
 from polyprefix.languages import all_languages, find
+from polyprefix.names import slug
 from polyprefix.results.files import write_predictions
 from polyprefix.results.folder import RunFolder
 from polyprefix.scoring.metrics import accuracy

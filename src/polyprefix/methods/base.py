@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from polyprefix.config import Settings
 from polyprefix.models.head import embedding_table
 from polyprefix.models.load import BaseModel
 from polyprefix.prefix import AttentionHook, KVPrefix
+from polyprefix.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,10 +70,10 @@ def verdict(
     untested: str | None,
 ) -> Forms:
     """Say for each language of the finished runs in RUN...: clearly above base and chance, not clear, or do not use."""
-    from polyprefix.config import listed_names
     from polyprefix.languages import find_each
     from polyprefix.report import verdicts as shown
     from polyprefix.results.table import read_table
+    from polyprefix.settings import listed_names
     from polyprefix.statistics.abstention import abstentions
     from polyprefix.statistics.verdicts import verdicts
 

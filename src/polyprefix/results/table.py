@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyprefix.calibration.record import CalibrationRecord, read_record
-from polyprefix.config import ADDED_LATER, DEFAULT_PROTOCOL, task_title
+from polyprefix.config import ADDED_LATER
 from polyprefix.errors import ConfigError, OutputError, nearest
+from polyprefix.names import DEFAULT_PROTOCOL, task_title
 from polyprefix.results.examples import EXAMPLE_COLUMNS, as_frame, examples_of, read_examples
 from polyprefix.results.files import PREDICTIONS, find_results, read_result
 from polyprefix.results.merge import Loaded, merge

@@ -54,8 +54,9 @@ def serve(
 
     Clients must send the API key of the variable POLYPREFIX_API_KEY where it is set.
     """
-    from polyprefix.config import ServeConfig, override, validate
+    from polyprefix.config import ServeConfig
     from polyprefix.serving.adapters import named
+    from polyprefix.settings import override, validate
 
     pickled = ("runtime.allow_pickle=true",) if allow_pickle else ()
     settings = validate(ServeConfig, override({}, (*assignments, *pickled)), "serve")

@@ -18,10 +18,11 @@ import yaml
 from pydantic import Field
 
 from polyprefix.atomic import write_text
-from polyprefix.config import ServeConfig, Settings, validate
+from polyprefix.config import ServeConfig
 from polyprefix.errors import ConfigError, first_line
 from polyprefix.serving.guard import App
 from polyprefix.serving.key import KEY
+from polyprefix.settings import Settings, validate
 
 NAME = "polyprefix"
 

@@ -48,7 +48,7 @@ def sources(
     hub: Path | None,
 ) -> Forms:
     """Rank languages to train in for each target, before anything is trained, and say whether to follow the ranking."""
-    from polyprefix.config import listed_names
+    from polyprefix.settings import listed_names
 
     wanted = listed_names(targets)
     if not wanted:

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from polyprefix.config import DEFAULT_PROTOCOL, ENGLISH
+from polyprefix.config import ENGLISH
 from polyprefix.errors import ConfigError, UserError
+from polyprefix.names import DEFAULT_PROTOCOL
 from polyprefix.results.table import ResultsTable
 from polyprefix.sources.features import Facts, feature_table, read_facts
 from polyprefix.sources.ranker import ALL_NAMES, Observed, Penalty, Ranker, Sums, fit

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polyprefix import languages
-from polyprefix.config import DEFAULT_PROTOCOL, ENGLISH
+from polyprefix.config import ENGLISH
 from polyprefix.data.hub import hub_from_environment
 from polyprefix.errors import ConfigError, LanguageError
 from polyprefix.languages import find_each
+from polyprefix.names import DEFAULT_PROTOCOL
 from polyprefix.results.table import BASE_METHOD, ResultsTable, read_table
 from polyprefix.sources.features import FEATURES, NAMES, Candidate, Facts, candidate, features, read_facts
 from polyprefix.sources.fitted import FittedRanker, fitted, observe, shipped, tokenizer_of

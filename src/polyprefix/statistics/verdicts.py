@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from polyprefix import languages
-from polyprefix.config import DEFAULT_PROTOCOL
 from polyprefix.errors import ConfigError, OutputError, UserError, nearest
+from polyprefix.names import DEFAULT_PROTOCOL
 from polyprefix.results.table import BASE_METHOD, ResultsTable
 from polyprefix.scoring.bootstrap import Floats
 from polyprefix.scoring.metrics import wilson

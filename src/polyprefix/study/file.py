@@ -26,8 +26,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from polyprefix.config import Settings, read_yaml, validate
 from polyprefix.errors import nearest
+from polyprefix.settings import Settings, read_yaml, validate
 
 Scalar = str | int | float | bool
 Conditions = Mapping[str, Scalar | tuple[Scalar, ...]]

@@ -13,9 +13,10 @@ from functools import lru_cache
 from typing import Any
 
 from polyprefix.adapters import registry as methods
-from polyprefix.config import RunConfig, listed, validate, written_out
+from polyprefix.config import RunConfig
 from polyprefix.errors import ConfigError, UserError, nearest
 from polyprefix.models.digest import with_digests
+from polyprefix.settings import listed, validate, written_out
 from polyprefix.study.file import Axis, Conditions, Criterion, Grid, Resources, Study
 from polyprefix.tasks import registry as tasks
 from polyprefix.text.prepare import choose_languages

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from polyprefix.config import RunConfig, task_title
+from polyprefix.config import RunConfig
 from polyprefix.errors import ConfigError, ModelError
+from polyprefix.names import task_title
 from polyprefix.statistics.groups import ENGLISH, other_places
 from polyprefix.study.devices import Device
 from polyprefix.study.estimate import estimate

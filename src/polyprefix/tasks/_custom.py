@@ -15,13 +15,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polyprefix.config import TASK_FILE, task_name, validate
 from polyprefix.data.hub_rows import HubRows
 from polyprefix.data.same_text import same_text
 from polyprefix.data.table import Table
 from polyprefix.data.validation_errors import ValidationErrors
 from polyprefix.errors import ConfigError, DataError
 from polyprefix.languages import get
+from polyprefix.names import TASK_FILE, task_name
+from polyprefix.settings import validate
 from polyprefix.tasks._custom_definition import ANY, Definition
 from polyprefix.tasks._custom_file import Located, Rows, deprecations, locate, named, read_definition
 from polyprefix.tasks._custom_rows import Placed, read_examples

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from polyprefix.config import Settings
 from polyprefix.data.table import Row
 from polyprefix.data.validation_errors import ValidationErrors
 from polyprefix.errors import LanguageError
 from polyprefix.languages import find_each
+from polyprefix.settings import Settings
 from polyprefix.tasks._task_types import TaskType
 from polyprefix.types import Origin, Split
 

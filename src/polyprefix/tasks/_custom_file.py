@@ -9,7 +9,6 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from polyprefix.config import read_yaml, read_yaml_as_written
 from polyprefix.data.cells import shown
 from polyprefix.data.files import is_data_file
 from polyprefix.data.hub_rows import HubRows
@@ -17,6 +16,7 @@ from polyprefix.data.table import Table
 from polyprefix.data.validation_errors import ValidationErrors
 from polyprefix.errors import ConfigError, LanguageError, nearest
 from polyprefix.languages import Once, find
+from polyprefix.settings import read_yaml, read_yaml_as_written
 from polyprefix.tasks._custom_definition import ANY, LANGUAGE, TASK_TYPES, Dataset, Definition
 from polyprefix.tasks._custom_types import DEFINITIONS
 from polyprefix.types import Split

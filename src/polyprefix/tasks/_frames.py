@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from polyprefix.config import validate
 from polyprefix.data.cells import cell_text, shown
 from polyprefix.data.hub import with_label_names
 from polyprefix.data.table import Row, Table, arrow_table, table_of
 from polyprefix.data.validation_errors import ValidationErrors
 from polyprefix.errors import ConfigError, DataError, nearest
+from polyprefix.settings import validate
 from polyprefix.tasks._custom import CustomTask
 from polyprefix.tasks._custom_definition import ANY, TASK_TYPES
 from polyprefix.tasks._custom_types import DEFINITIONS

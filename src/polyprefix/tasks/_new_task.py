@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from polyprefix.atomic import output_errors, write_text
-from polyprefix.config import TASK_FILE, validate
 from polyprefix.data.cells import Real, Whole, cell_text, shown
 from polyprefix.data.table import Row, Table
 from polyprefix.data.validation_errors import ValidationErrors
 from polyprefix.errors import ConfigError, LanguageError, OutputError, nearest
 from polyprefix.languages import find
+from polyprefix.names import TASK_FILE
+from polyprefix.settings import validate
 from polyprefix.tasks._custom import CustomTask
 from polyprefix.tasks._custom_definition import ANY, TASK_TYPES
 from polyprefix.tasks._custom_types import DEFINITIONS

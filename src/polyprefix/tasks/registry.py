@@ -17,8 +17,9 @@ from types import ModuleType
 from typing import Any
 
 from polyprefix import plugins
-from polyprefix.config import DEFAULT_PROTOCOL, RunConfig
+from polyprefix.config import RunConfig
 from polyprefix.errors import ConfigError, nearest
+from polyprefix.names import DEFAULT_PROTOCOL
 from polyprefix.tasks._custom import CustomTask, custom_task, find_task_file, restored_task
 from polyprefix.tasks._source_languages import with_source_languages
 from polyprefix.tasks.base import Task

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from polyprefix.config import DEFAULT_PROTOCOL, RunConfig
+from polyprefix.config import RunConfig
 from polyprefix.data.hub import MissingDataError
 from polyprefix.data.same_text import same_text
 from polyprefix.data.select import training_sample
 from polyprefix.errors import DataError, LanguageError
 from polyprefix.languages import find, get
+from polyprefix.names import DEFAULT_PROTOCOL
 from polyprefix.tasks._rows import divided, dropped_note
 from polyprefix.tasks.base import Source, Task
 from polyprefix.types import Example, Prompt

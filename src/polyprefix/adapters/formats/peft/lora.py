@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from polyprefix.adapters.adapted import AdaptedModel, attach
 from polyprefix.adapters.formats.peft.files import CONFIG, Saved
-from polyprefix.config import validate
 from polyprefix.errors import AdapterError, ConfigError
 from polyprefix.methods.lora import LoRA
 from polyprefix.models.load import BaseModel
+from polyprefix.settings import validate
 
 PLACE = "base_model.model."
 """What PEFT's model puts before the names of the base."""
