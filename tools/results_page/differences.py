@@ -27,13 +27,21 @@ def contrasts(
         family: over which languages.
         names: of languages or groups; empty means all.
     """
+    found = uncorrected(part, view, pairs, family, names)
+    return dict(zip(found, adjusted(list(found.values()), FAMILIES[family]), strict=True))
+
+
+def uncorrected(
+    part: Part, view: View, pairs: Iterable[tuple[str, str]], family: Family = "averages", names: Sequence[str] = ()
+) -> dict[tuple[str, str, str], PairedComparison]:
+    """The same before the correction, for a family of several parts."""
     found: dict[tuple[str, str, str], PairedComparison] = {}
     for system, baseline in pairs:
         compared = part.with_baseline(view, baseline)
         for pair in getattr(compared, family) if compared else ():
             if pair.system == system and (not names or pair.name in names):
                 found[system, baseline, pair.name] = pair
-    return dict(zip(found, adjusted(list(found.values()), FAMILIES[family]), strict=True))
+    return found
 
 
 def is_even(pair: PairedComparison) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tools.results_page.ablations import variants
 from tools.results_page.comparison import FULL, LORA, PREFIX
-from tools.results_page.differences import change, contrasts, figures, tested, verdict, written
+from tools.results_page.differences import change, contrasts, figures, tested, uncorrected, verdict, written
 from tools.results_page.kept import Kept
 from tools.results_page.record import GPU
 from tools.results_page.words import NOT_FINISHED, heading, row, rule, with_interval
@@ -14,7 +14,7 @@ from polyprefix.report.findings import points
 from polyprefix.report.format import percent
 from polyprefix.report.transfer import sentence
 from polyprefix.report.view import View
-from polyprefix.statistics.comparisons import ALPHA
+from polyprefix.statistics.comparisons import ALPHA, adjusted
 from polyprefix.study.devices import device
 from polyprefix.study.grid import MAIN
 from polyprefix.study.plan_power import power_plan
@@ -121,6 +121,34 @@ def few_shot(kept: Kept) -> str:
     for name, cell in view.cells.items():
         table.append(row(name, *(percent(cell.scores[code].value) for code in trained)))
     return "\n".join([heading(view), "", *rows, "", *table])
+
+
+LEARNED_FROM = {
+    "two-sources": {"english-hindi": "english", "english-swahili": "english"},
+    "few-labels": {"x-maml": "few-shot"},
+}
+"""Part of the study of more than English -> its systems, and what each is compared with."""
+
+
+def more_than_english(kept: Kept, emoji: Kept) -> str:
+    """Two sources against one, X-MAML against few-shot training, averages of weights against the last ones: one family of tests."""
+    parts = [(kept.part(name), pairs) for name, pairs in LEARNED_FROM.items()]
+    averages = emoji.part(MAIN, "averages")
+    parts.append((averages, _averages(averages.views[0]) if averages else {}))
+    rows, pairs = [], []
+    for part, wanted in parts:
+        for (system, baseline, _), pair in uncorrected(part, part.views[0], wanted.items()).items() if part else ():
+            view = part.views[0]
+            seeds = set(view.cells[system].seeds) & set(view.cells[baseline].seeds)
+            scores = percent(pair.score), percent(pair.baseline_score)
+            rows.append((f"{view.task}: {system} - {baseline}", str(len(view.compared)), str(len(seeds)), *scores))
+            pairs.append(pair)
+    if not pairs:
+        return NOT_FINISHED
+    table = [row("", "languages", "seeds", "average", "compared with", "difference"), rule(5)]
+    return "\n".join(
+        table + [row(*cells, tested(pair)) for cells, pair in zip(rows, adjusted(pairs, "holm"), strict=True)]
+    )
 
 
 def baselines(view: View) -> str:

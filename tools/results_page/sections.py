@@ -27,8 +27,9 @@ from tools.results_page.record import again, counts, not_run, state
 
 from polyprefix.study.grid import MAIN
 
-METHODS, EMOJI, TRANSFER, RATES, DEFAULTS, SMALL = "methods", "emoji", "transfer", "rates", "defaults", "small"
-STUDIES = (METHODS, EMOJI, TRANSFER, RATES, DEFAULTS, SMALL)
+METHODS, EMOJI, TRANSFER, BEYOND_ENGLISH = "methods", "emoji", "transfer", "beyond-english"
+RATES, DEFAULTS, SMALL = "rates", "defaults", "small"
+STUDIES = (METHODS, EMOJI, TRANSFER, BEYOND_ENGLISH, RATES, DEFAULTS, SMALL)
 COMPARISON = (MAIN, "others", "all-linear")
 """The parts of the study of methods that compare them; the others are about lengths, rates and averages."""
 ABLATIONS = {"prefix-length": "prefix (length=16)", "layers": "prefix (layers=all)", "raw-or-projected": PREFIX}
@@ -64,6 +65,7 @@ def results() -> dict[str, str]:
         "rates": findings.rates_and_transfer(kept[METHODS]),
         "transfer": findings.sources(kept[TRANSFER], view),
         "few-shot": findings.few_shot(kept[TRANSFER]),
+        "more-than-english": findings.more_than_english(kept[BEYOND_ENGLISH], kept[EMOJI]),
         "emoji": "\n\n".join(f"{averages(one)}\n\n{findings.baselines(one)}" for one in emoji.views),
         "emoji-duels": "\n\n".join(duels(emoji, one) for one in emoji.views),
         "averaged": findings.averaged(kept[EMOJI]),
