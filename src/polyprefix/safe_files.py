@@ -44,7 +44,10 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
         ValueError: if the path itself is impossible, such as one with a zero byte.
     """
     with open_regular(path) as file:
-        content = file.read(most + 1)
+        expected = min(most, os.fstat(file.fileno()).st_size)  # a buffer of that size, not of `most`
+        content = file.read(expected + 1)
+        if expected < len(content) <= most:  # it has grown since
+            content += file.read(most + 1 - len(content))
     if len(content) > most:
         raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
     return content
