@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from polyprefix.adapters import registry as methods
-from polyprefix.cli import checked
+from polyprefix.commands.run import checked
 from polyprefix.config import PredictConfig
 from polyprefix.languages import find
 from polyprefix.settings import override, read_yaml, validate
