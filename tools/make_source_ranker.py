@@ -1,6 +1,6 @@
 """The ranker that `polyprefix sources` ships, from kept transfer matrices: python -m tools.make_source_ranker studies/results/transfer
 
-It writes src/polyprefix/sources/ranker.json: the fit, what it was fitted on, and its validation; and what docs/sources.md shows of it and of
+It writes src/polyprefix/sources/ranker.json: the fit, what it was fitted on, and its validation; and what docs/source-ranker.md shows of it and of
 the matrices, with their pictures. Every figure that the command shows comes from that file. The texts of the task are read from
 POLYPREFIX_HUB or the Hub.
 
@@ -39,7 +39,7 @@ from polyprefix.sources.validation import BASELINES, Figures, Learner, Preferenc
 from polyprefix.statistics.transfer import LanguageMean
 
 OUT = ROOT / "src" / "polyprefix" / "sources" / SHIPPED
-PAGE = ROOT / "docs" / "sources.md"
+PAGE = ROOT / "docs" / "source-ranker.md"
 GRADES = 31
 """Relevance of the best source of a target; lambdarank takes whole numbers from 0."""
 TREES = {"objective": "lambdarank", "n_estimators": 100, "num_leaves": 16, "min_data_in_leaf": 5, "verbose": -1,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 
 from tools.results_page import findings, rates
 from tools.results_page.ablations import ablation, shots
@@ -84,22 +83,18 @@ def readme() -> dict[str, str]:
     return {"finding": findings.in_short(part.views[0]) if part else ""}
 
 
-@cache
-def _swept() -> tuple[rates.Run, ...]:
-    return tuple(rates.swept(Kept.of(name) for name in (METHODS, EMOJI, RATES)))
-
-
-def methods() -> dict[str, str]:
-    """Sections of docs/methods.md."""
-    return {"rates": rates.curves(_swept())}
-
-
 def training() -> dict[str, str]:
     """Sections of docs/training.md."""
-    return {"defaults": rates.beside_the_best(rates.defaults(Kept.of(DEFAULTS)), _swept())}
+    swept = tuple(rates.swept(Kept.of(name) for name in (METHODS, EMOJI, RATES)))
+    return {
+        "rates": rates.curves(swept),
+        "defaults": rates.beside_the_best(rates.defaults(Kept.of(DEFAULTS)), swept),
+    }
 
 
 PAGES: Mapping[str, Callable[[], dict[str, str]]] = {
-    "README.md": readme, "docs/results.md": results, "docs/methods.md": methods, "docs/training.md": training,
-}  # fmt: skip
+    "README.md": readme,
+    "docs/results.md": results,
+    "docs/training.md": training,
+}
 """Page -> what makes its sections."""

@@ -176,7 +176,7 @@ def _yaml(values: Mapping[str, Any]) -> str:
         block = dump({"template": values["template"]})
     others = dump({key: value for key, value in values.items() if key not in ("task_type", "template")})
     return (
-        f"# Every key is described in docs/custom-tasks.md.\n{dump({'task_type': values['task_type']})}{block}{others}"
+        f"# Every key is described in docs/task-file.md.\n{dump({'task_type': values['task_type']})}{block}{others}"
     )
 
 
