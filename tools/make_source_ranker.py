@@ -1,7 +1,7 @@
 """The ranker that `polyprefix sources` ships, from kept transfer matrices: python -m tools.make_source_ranker studies/results/transfer
 
-It writes src/polyprefix/sources/ranker.json: the fit, what it was fitted on, and its validation; and what docs/source-ranker.md shows of it and
-of the matrices, with their pictures. Every figure that the command shows comes from that file. The texts of the task are read from
+It writes src/polyprefix/sources/ranker.json: the fit, what it was fitted on, and its validation; and what docs/source-ranker.md shows of
+it and of the matrices, with their pictures. Every figure that the command shows comes from that file. The texts of the task are read from
 POLYPREFIX_HUB or the Hub.
 
     --lambdarank    also validates LightGBM's lambdarank (the ranker of LangRank, Y.-H. Lin et al., ACL 2019) on the same features, and prints

@@ -27,7 +27,8 @@ from tools.results_page.kept import STUDIES
 from benchmarks.rounds import ROOT
 from polyprefix.report.grid import read_grid
 from polyprefix.report.page import write_page
-from polyprefix.report.run import render, view_of
+from polyprefix.report.run import view_of
+from polyprefix.report.summary import render_summary
 
 OUT = ROOT / "docs" / "pictures"
 SCREENS = {"desk": (1280, 800), "phone": (390, 844)}
@@ -110,7 +111,7 @@ def terminal(runs: Path) -> None:
     (trained,) = (cell.runs.index[0] for cell in grid.cells if cell.trained)
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         console: Any = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True)
-        render(view_of(grid, trained), console)
+        render_summary(view_of(grid, trained), console, Path("runs"))
         console.save_svg(str(OUT / "own-data.svg"), title=COMMAND)
 
 
