@@ -1,4 +1,4 @@
-"""Law: a finished run fits one screen of 80 x 24, whatever the number of its languages; what is not there is said; it ends with what to do."""
+"""Law: a finished run fits one screen of 80 x 24, however many languages it has; what is not there is said; it ends with what to do."""
 
 from __future__ import annotations
 

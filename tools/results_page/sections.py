@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tools.results_page import findings, rates
+from tools.results_page import findings, quickstart, rates
 from tools.results_page.ablations import ablation, shots
 from tools.results_page.comparison import (
     BASE,
@@ -80,7 +80,7 @@ def results() -> dict[str, str]:
 def readme() -> dict[str, str]:
     """Sections of README.md."""
     part = Kept.of(METHODS).part(*COMPARISON)
-    return {"finding": findings.in_short(part.views[0]) if part else ""}
+    return {"finding": findings.in_short(part.views[0]) if part else "", "quickstart": quickstart.printed()}
 
 
 def training() -> dict[str, str]:

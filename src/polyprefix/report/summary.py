@@ -51,7 +51,7 @@ def render_summary(shown: RunView, console: Console, out: Path) -> None:
     for one, mean, base_mean, difference in shown.averages():
         if one.grouping == "languages" and (one.name != "all languages" or not shown.view.compared):
             cells = score_cells(base_mean, mean, difference, layout)
-            table.add_row(Text(one.name, style="bold"), Text(f"{len(one.languages)} l.", style="dim"), *cells)
+            table.add_row(Text(f"{one.name} ({len(one.languages)})", style="bold"), "", *cells)
     console.print(table)
     for line in _below(shown, intervals=layout.intervals and layout.difference_intervals):
         console.print(Text(line, style="dim"))
