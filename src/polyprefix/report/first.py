@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from polyprefix import languages
 from polyprefix.progress import duration
 from polyprefix.report.format import ABSENT, size
 from polyprefix.report.view import Cell, View
+from polyprefix.statistics.verdicts import LanguageVerdict, SystemVerdicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,11 @@ def adapter(view: View) -> Adapter:
             ),
         )
     return Adapter("not kept; this trains it again", (f"polyprefix run {folder.name}/config.yaml",))
+
+
+def by_name(found: SystemVerdicts) -> list[LanguageVerdict]:
+    """The verdicts in the order of the languages' names."""
+    return sorted(found.languages, key=lambda one: languages.get(one.language).name)
 
 
 def _folder(cell: Cell) -> Path | None:

@@ -115,7 +115,7 @@ def _environment() -> Environment:
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     for helper in (
         figures.percent, figures.signed, figures.interval, figures.p_value, duration, figures.costs, figures.trained_share,
-        shade, limits, reach,
+        shade, limits, reach, first.by_name,
         group_names, across_seeds, facts, settings, by_level, by_language, sentence, summary_tables,
     ):  # fmt: skip
         environment.globals[helper.__name__] = helper
