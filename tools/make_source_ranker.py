@@ -28,7 +28,7 @@ from polyprefix.report.charts.transfer import matrices, source_averages
 from polyprefix.report.format import interval, signed
 from polyprefix.report.grid import grid_of
 from polyprefix.report.tables import as_markdown
-from polyprefix.report.transfer import sentence, summary_tables
+from polyprefix.report.transfer import summary_tables
 from polyprefix.report.vega import on_paper, svg
 from polyprefix.results.table import ResultsTable, read_table
 from polyprefix.scoring.bootstrap import Floats
@@ -149,7 +149,7 @@ def of_matrices(page: str, table: ResultsTable, pictures: Path) -> str:
     for view in grid_of(table).views:
         for one in view.transfer:
             sources = next(iter(summary_tables(one)))
-            shown.append(f"**{one.matrix.method}.** {sentence(one)}\n\n{as_markdown(sources)}")
+            shown.append(f"**{one.matrix.method}**\n\n{as_markdown(sources)}")
         for chart in (*matrices(view), *source_averages(view)):
             write_text(pictures / f"{chart.name}.svg", on_paper(svg(chart)))
             charts.append(f"![{chart.description}]({pictures.name}/{chart.name}.svg)")

@@ -1,7 +1,7 @@
 """The pictures of README.md, docs/guide.md and docs/gallery.md: python -m tools.pictures [RUNS]
 
-docs/pictures/gallery-*.png are first screens of reports of kept runs, on a desk and on a phone, light and dark. With RUNS, the finished runs of docs/guide.md, own-data.svg is what a terminal shows at the end of
-its run. Needs the extra `browser` and Chromium.
+docs/pictures/gallery-*.png are first screens of reports of kept runs, on a desk and on a phone, light and dark. With RUNS, the finished runs
+of docs/guide.md, own-data.svg is what a terminal shows at the end of its run. Needs the extra `browser` and Chromium.
 """
 
 from __future__ import annotations

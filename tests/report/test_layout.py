@@ -31,8 +31,10 @@ TEXTS = """() => [...document.querySelectorAll('figure svg')].filter(svg => svg.
     if (text.textContent.includes('…')) found.push('shortened, ' + name);
     if (a.left < frame.left - 2 || a.right > frame.right + 2) found.push('outside, ' + name);
     boxes.slice(i + 1).forEach((b, j) => {
-      const width = Math.min(a.right, b.right) - Math.max(a.left, b.left), height = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-      if (level[i] && level[i + 1 + j] && width > 2 && height > .4 * Math.min(a.height, b.height)) found.push('overlap, ' + name + ' / ' + texts[i + 1 + j].textContent);
+      const width = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+      const height = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+      if (level[i] && level[i + 1 + j] && width > 2 && height > .4 * Math.min(a.height, b.height))
+        found.push('overlap, ' + name + ' / ' + texts[i + 1 + j].textContent);
     });
   });
   return found;

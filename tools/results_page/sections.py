@@ -22,7 +22,7 @@ from tools.results_page.comparison import (
 )
 from tools.results_page.kept import Kept
 from tools.results_page.models import agreement_of_models, interaction_tests, mixed
-from tools.results_page.record import again, counts, not_run, state
+from tools.results_page.record import again, counts, not_run
 
 from polyprefix.study.grid import MAIN
 
@@ -49,7 +49,6 @@ def results() -> dict[str, str]:
     prefixes, _ = sides(view)
     short = {f"short budgets, {one.model}": (small, one) for one in small.views}
     found = {
-        "state": state(kept.values()),
         "named": findings.named(kept[METHODS], view, COMPARISON),
         "finding": finding(part, view),
         "averages": averages(view),
