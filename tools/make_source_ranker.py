@@ -1,7 +1,7 @@
 """The ranker that `polyprefix sources` ships, from kept transfer matrices: python -m tools.make_source_ranker studies/results/transfer
 
-It writes src/polyprefix/sources/ranker.json: the fit, what it was fitted on, and its validation; and what docs/sources.md shows of it and of
-the matrices, with their pictures. Every figure that the command shows comes from that file. The texts of the task are read from
+It writes src/polyprefix/sources/ranker.json: the fit, what it was fitted on, and its validation; and what docs/source-ranker.md shows of
+it and of the matrices, with their pictures. Every figure that the command shows comes from that file. The texts of the task are read from
 POLYPREFIX_HUB or the Hub.
 
     --lambdarank    also validates LightGBM's lambdarank (the ranker of LangRank, Y.-H. Lin et al., ACL 2019) on the same features, and prints
@@ -28,7 +28,7 @@ from polyprefix.report.charts.transfer import matrices, source_averages
 from polyprefix.report.format import interval, signed
 from polyprefix.report.grid import grid_of
 from polyprefix.report.tables import as_markdown
-from polyprefix.report.transfer import sentence, summary_tables
+from polyprefix.report.transfer import summary_tables
 from polyprefix.report.vega import on_paper, svg
 from polyprefix.results.table import ResultsTable, read_table
 from polyprefix.scoring.bootstrap import Floats
@@ -39,7 +39,7 @@ from polyprefix.sources.validation import BASELINES, Figures, Learner, Preferenc
 from polyprefix.statistics.transfer import LanguageMean
 
 OUT = ROOT / "src" / "polyprefix" / "sources" / SHIPPED
-PAGE = ROOT / "docs" / "sources.md"
+PAGE = ROOT / "docs" / "source-ranker.md"
 GRADES = 31
 """Relevance of the best source of a target; lambdarank takes whole numbers from 0."""
 TREES = {"objective": "lambdarank", "n_estimators": 100, "num_leaves": 16, "min_data_in_leaf": 5, "verbose": -1,
@@ -149,7 +149,7 @@ def of_matrices(page: str, table: ResultsTable, pictures: Path) -> str:
     for view in grid_of(table).views:
         for one in view.transfer:
             sources = next(iter(summary_tables(one)))
-            shown.append(f"**{one.matrix.method}.** {sentence(one)}\n\n{as_markdown(sources)}")
+            shown.append(f"**{one.matrix.method}**\n\n{as_markdown(sources)}")
         for chart in (*matrices(view), *source_averages(view)):
             write_text(pictures / f"{chart.name}.svg", on_paper(svg(chart)))
             charts.append(f"![{chart.description}]({pictures.name}/{chart.name}.svg)")

@@ -82,7 +82,7 @@ class MetaConfig(Settings):
 
 
 class TrainConfig(Settings):
-    """How an adapter is trained. `None` means the method's own default, tuned on English validation data (docs/methods.md)."""
+    """How an adapter is trained. `None` means the method's own default, tuned on English validation data (docs/training.md)."""
 
     learning_rate: Annotated[
         Annotated[float, Field(ge=0, le=1000)] | Literal["auto"] | None, BeforeValidator(_rate)

@@ -1,11 +1,6 @@
-"""Law: a method is a file of its folder; settings are strict and recorded in full, and the same run has the same id.
-
-After a change of a setting, `python -m tests.adapters.test_registry` prints the tables for docs/methods.md.
-"""
+"""Law: a method is a file of its folder; settings are strict and recorded in full, and the same run has the same id."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +9,6 @@ from polyprefix.config import RunConfig, TrainConfig
 from polyprefix.errors import ConfigError
 from polyprefix.methods.base import Method
 
-PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
 NAMES = ("full", "llama-adapter", "lora", "none", "prefix", "soft-prompt")
 
 
@@ -82,23 +76,3 @@ def test_a_variant_may_have_defaults_of_its_own() -> None:
 def test_what_trains_nothing_has_no_training_settings() -> None:
     one = run(method="none", seed=1, train=TrainConfig(learning_rate=0.5), train_size=10)
     assert one.run_id() == run(method="none", seed=2).run_id()
-
-
-def settings_table(name: str) -> str:
-    """Each setting of a method, its default and its meaning, in Markdown."""
-    lines = ["| setting | default | |", "|---|---|---|"]
-    for key, field in registry.kind(name).model_fields.items():
-        meaning = " ".join((field.description or "").split()).replace("|", "\\|")
-        lines.append(f"| `{key}` | `{field.default}` | {meaning} |")
-    return "\n".join(lines)
-
-
-@pytest.mark.parametrize("name", [name for name in registry.names() if registry.kind(name).model_fields])
-def test_the_page_has_all_settings(name: str) -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    assert settings_table(name) in page, "docs/methods.md: run python -m tests.adapters.test_registry"
-
-
-if __name__ == "__main__":
-    for method in registry.names():
-        print(f"{method}\n\n{settings_table(method)}\n")

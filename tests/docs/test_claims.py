@@ -115,7 +115,7 @@ def test_the_report_marks_and_claims_only_what_its_tests_support() -> None:
     assert len(marks) > 30
     for _, mark, low, high in marks:
         assert not mark or float(low) * float(high) > 0
-    finding = html.unescape(re.search(r'<p class="finding">(.*?)</p>', page, re.DOTALL)[1])  # type: ignore[index]
+    finding = html.unescape(re.search(r'<details class="evidence">.*?<p>(.*?)</p>', page, re.DOTALL)[1])  # type: ignore[index]
     higher = finding.partition(";")[0].split("than")[-1]
     for method, low, high in re.findall(r"([\w-]+) \([+-][\d.]+ points \[([^,]+), ([^\]]+)\]\)", higher):
         assert float(low) * float(high) > 0, method

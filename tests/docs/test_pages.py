@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.docs.pages import PAGES, ROOT
+from tools.docs_index import DOCS, INDEX, kinds, listed, question
 
 from polyprefix.adapters import registry
 
@@ -79,3 +80,32 @@ def test_the_floors_are_those_of_the_code() -> None:
     rows = re.findall(r"^\| (\d) \| (.*) \|$", page, re.MULTILINE)
     shown = {int(level): set(re.findall(r"`(\w+)`", names)) for level, names in rows}
     assert shown == {level: names - {"__main__"} for level, names in enumerate(FLOORS, 1)}
+
+
+def test_every_page_is_of_one_kind() -> None:
+    found = kinds()
+    assert list(found) == ["Tutorial", "How-to", "Reference", "Explanation"]
+    pages = [path for group in found.values() for path in group]
+    assert sorted(pages) == sorted(path.name for path in DOCS.glob("*.md") if path != INDEX)
+
+
+@pytest.mark.parametrize(
+    "page", [path for path in PAGES if path.parent == DOCS and path != INDEX], ids=lambda p: p.name
+)
+def test_a_page_begins_with_the_question_that_it_answers(page: Path) -> None:
+    assert question(page), f"{page.name}: one italic line under the title"
+
+
+def test_the_index_lists_the_questions() -> None:
+    text = INDEX.read_text(encoding="utf-8")
+    assert listed(text) == text, "python -m tools.docs_index writes it again"
+
+
+def test_no_page_names_a_commit() -> None:
+    """A figure stands in a block that is made from kept runs, and names a run."""
+    for page in PAGES:
+        words = re.sub(r"[\w-]+-s\d+-[0-9a-f]{8}", "RUN", page.read_text(encoding="utf-8"))
+        hashes = [
+            one for one in re.findall(r"\b[0-9a-f]{7,40}\b", words) if re.search("[a-f]", one) and re.search(r"\d", one)
+        ]
+        assert not hashes, f"{page.name}: {hashes}"

@@ -1,4 +1,4 @@
-"""Law: docs/sources.md says of the shipped ranker what its file says."""
+"""Law: docs/source-ranker.md says of the shipped ranker what its file says."""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ from polyprefix.report.format import size
 from polyprefix.results.files import read_result
 from polyprefix.study import table
 from polyprefix.study.devices import device
-from polyprefix.study.grid import TUNE
 from polyprefix.study.plan import plan
 
 PAPER = "paper"
@@ -22,20 +21,9 @@ PAPER = "paper"
 GPU = "h100"
 
 
-def state(studies: Iterable[Kept]) -> str:
-    """Which studies are finished."""
-    lines = []
-    for kept in studies:
-        every = [cell for cell in kept.cells() if cell.part != TUNE]
-        done = sum(cell.part != TUNE for cell, _ in kept.finished)
-        text = "all" if done == len(every) else f"**{done} of**"
-        lines.append(f"- `studies/{kept.name}.yaml`: {text} {len(every)} cells are finished.")
-    return "\n".join(lines)
-
-
 def counts(studies: Iterable[Kept]) -> str:
     """How many cells of each part are finished, what they took, and where."""
-    rows = [row("part", "cells", "finished", "training and evaluation", "on"), rule(4)]
+    rows = [row("part", "cells finished", "training and evaluation", "on"), rule(3)]
     for kept in studies:
         study = kept.cells()
         every, done = Counter(cell.part for cell in study), Counter[str]()
@@ -49,7 +37,8 @@ def counts(studies: Iterable[Kept]) -> str:
             places.setdefault(cell.part, Counter())[machine.get("gpu", "CPU")] += 1
         for part in every:
             where = ", ".join(f"{name} ({n})" for name, n in places.get(part, Counter()).most_common())
-            rows.append(row(f"{kept.name}: {part}", str(every[part]), str(done[part]), duration(time[part]), where))
+            finished = f"all {every[part]}" if done[part] == every[part] else f"{done[part]} of {every[part]}"
+            rows.append(row(f"{kept.name}: {part}", finished, duration(time[part]), where))
     return "\n".join(rows)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 
-from tools.results_page import findings, rates
+from tools.results_page import findings, quickstart, rates
 from tools.results_page.ablations import ablation, shots
 from tools.results_page.comparison import (
     BASE,
@@ -23,7 +22,7 @@ from tools.results_page.comparison import (
 )
 from tools.results_page.kept import Kept
 from tools.results_page.models import agreement_of_models, interaction_tests, mixed
-from tools.results_page.record import again, counts, not_run, state
+from tools.results_page.record import again, counts, not_run
 
 from polyprefix.study.grid import MAIN
 
@@ -51,7 +50,6 @@ def results() -> dict[str, str]:
     prefixes, _ = sides(view)
     short = {f"short budgets, {one.model}": (small, one) for one in small.views}
     found = {
-        "state": state(kept.values()),
         "named": findings.named(kept[METHODS], view, COMPARISON),
         "finding": finding(part, view),
         "averages": averages(view),
@@ -83,25 +81,21 @@ def results() -> dict[str, str]:
 def readme() -> dict[str, str]:
     """Sections of README.md."""
     part = Kept.of(METHODS).part(*COMPARISON)
-    return {"finding": findings.in_short(part.views[0]) if part else ""}
-
-
-@cache
-def _swept() -> tuple[rates.Run, ...]:
-    return tuple(rates.swept(Kept.of(name) for name in (METHODS, EMOJI, RATES)))
-
-
-def methods() -> dict[str, str]:
-    """Sections of docs/methods.md."""
-    return {"rates": rates.curves(_swept())}
+    return {"finding": findings.in_short(part.views[0]) if part else "", "quickstart": quickstart.printed()}
 
 
 def training() -> dict[str, str]:
     """Sections of docs/training.md."""
-    return {"defaults": rates.beside_the_best(rates.defaults(Kept.of(DEFAULTS)), _swept())}
+    swept = tuple(rates.swept(Kept.of(name) for name in (METHODS, EMOJI, RATES)))
+    return {
+        "rates": rates.curves(swept),
+        "defaults": rates.beside_the_best(rates.defaults(Kept.of(DEFAULTS)), swept),
+    }
 
 
 PAGES: Mapping[str, Callable[[], dict[str, str]]] = {
-    "README.md": readme, "docs/results.md": results, "docs/methods.md": methods, "docs/training.md": training,
-}  # fmt: skip
+    "README.md": readme,
+    "docs/results.md": results,
+    "docs/training.md": training,
+}
 """Page -> what makes its sections."""

@@ -24,6 +24,11 @@ QUICKSTART_LEVELS = ("medium", "high")
 """In the languages with that much data in the world: a model of 270M parameters hardly reads the others (README.md says how hardly)."""
 
 
+VERBOSE = click.option(
+    "--verbose", is_flag=True, help="Print every language, group, note and cost, not one screen of them."
+)
+
+
 def shared_options(function: Any) -> Any:
     """Options of every command that evaluates."""
     options = (
@@ -38,6 +43,7 @@ def shared_options(function: Any) -> Any:
         click.option("--hub", type=click.Path(path_type=Path), metavar="DIR", help="A local mirror of the Hub."),
         click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of all runs."),
         click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
+        VERBOSE,
         click.option("--allow-pickle", is_flag=True, help="Also read pickled weights (.bin), a form that can run code."),
     )  # fmt: skip
     for option in reversed(options):
@@ -49,14 +55,15 @@ def shared_options(function: Any) -> Any:
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of all runs."
 )
-def quickstart(out: Path) -> None:
+@VERBOSE
+def quickstart(out: Path, verbose: bool) -> None:
     """Run the embedded model on the embedded task, in the languages that it reads; needs no network."""
     from polyprefix.languages import get
     from polyprefix.tasks.terms import languages_with
 
     enough = languages_with(QUICKSTART["eval_size"])
     languages = [code for code in enough if get(code).resource_level in QUICKSTART_LEVELS]
-    _run({**QUICKSTART, "languages": languages}, hub=None, out=out, as_json=False)
+    _run({**QUICKSTART, "languages": languages}, hub=None, out=out, as_json=False, verbose=verbose)
 
 
 @click.command(cls=CommandWithSettings)
@@ -82,6 +89,7 @@ def run(
     hub: Path | None,
     out: Path,
     as_json: bool,
+    verbose: bool,
     base: bool,
     dry_run: bool,
     track: str | None,
@@ -100,7 +108,7 @@ def run(
         if dry_run:
             show_plan_of_run(checked(settings, hub), hub=hub, out=out, as_json=as_json, base=base)
         else:
-            _run(settings, hub=hub, out=out, as_json=as_json, base=base, track=track)
+            _run(settings, hub=hub, out=out, as_json=as_json, verbose=verbose, base=base, track=track)
 
 
 @click.command()
@@ -115,6 +123,7 @@ def evaluate(
     hub: Path | None,
     out: Path,
     as_json: bool,
+    verbose: bool,
     assignments: tuple[str, ...],
     allow_pickle: bool,
     **flags: Any,
@@ -136,7 +145,7 @@ def evaluate(
         **languages_of_adapter(saved.get("task")),
         **given,
     }
-    _run(override(settings, assignments), hub=hub, out=out, as_json=as_json)
+    _run(override(settings, assignments), hub=hub, out=out, as_json=as_json, verbose=verbose)
 
 
 def checked(settings: dict[str, Any], hub: Path | None) -> RunConfig:
@@ -177,6 +186,7 @@ def _run(
     hub: Path | None,
     out: Path,
     as_json: bool,
+    verbose: bool,
     base: bool = True,
     track: str | None = None,
 ) -> None:
@@ -196,6 +206,7 @@ def _run(
         from polyprefix.report.grid import read_grid
         from polyprefix.report.page import write_page
         from polyprefix.report.run import as_dict, render, view_of
+        from polyprefix.report.summary import render_summary
 
     folders = recipe.run(config, hub=hub, out=out, reporter=Terminal(), beside_base=base)
     grid = read_grid(folders)
@@ -206,8 +217,11 @@ def _run(
     else:
         from polyprefix.terminal import console
 
-        render(shown, console())
-        click.echo(f"\nresult  {folders[0]}\nreport  {folders[0] / 'report.html'}")
+        if verbose:
+            render(shown, console())
+        else:
+            render_summary(shown, console(), out)
+        click.echo(f"result  {folders[0]}\nreport  {folders[0] / 'report.html'}")
     if send is not None:
         for folder in dict.fromkeys(folders):
             send(folder)

@@ -22,7 +22,7 @@ from polyprefix.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class TrainDefaults:
-    """Training settings of a method, chosen on English validation data (docs/methods.md)."""
+    """Training settings of a method, chosen on English validation data (docs/training.md)."""
 
     learning_rate: float
     steps: int | None = None

@@ -109,6 +109,32 @@ def finding(grid: Grid, whole: Overall | None) -> tuple[str, str]:
     return first + ".", f"{reason}, so nothing here says whether another would do better."
 
 
+MOST_NAMED = 6
+"""Methods that a sentence names."""
+
+
+def in_short(grid: Grid, whole: Overall | None) -> str:
+    """The second sentence of the finding without figures: which other methods the best one is above, and which it is not."""
+    if whole is None or len(whole.ranked) < 2:
+        return finding(grid, whole)[1]
+    found, several = whole.against(whole.ranked[0]), len(whole.answers.seeds) > 1
+    above = [pair.baseline or "" for pair in found if pair.significance and pair.difference.value > 0]
+    even = [pair.baseline or "" for pair in found if not pair.significance]
+    parts = [
+        f"{'significantly higher' if several else 'higher, with this one seed,'} than {_names(above)}" if above else "",
+        f"{'not significantly different' if several else 'no different, but for the choice of examples,'} from {_names(even)}"
+        if even
+        else "",
+    ]
+    return f"It is {'; '.join(filter(None, parts))}."
+
+
+def _names(methods: Sequence[str]) -> str:
+    if len(methods) > MOST_NAMED:
+        return f"{methods[0]}, {methods[1]} and {len(methods) - 2} other methods"
+    return " and ".join(filter(None, (", ".join(methods[:-1]), methods[-1])))
+
+
 def _extent(grid: Grid) -> str:
     views = grid.views
     compared = len({code for view in views for code in view.compared})
@@ -144,7 +170,7 @@ def _left_out(methods: Sequence[str], grid: Grid) -> str:
 def _certainty(grid: Grid, whole: Overall) -> str:
     best = whole.ranked[0]
     found = whole.against(best)
-    rule = f"p < {ALPHA}, Holm over all {whole.pairs} pairs of methods"
+    rule = f"p < {ALPHA}" + (f", Holm over all {whole.pairs} pairs of methods" if whole.pairs > 1 else "")
     if len(whole.answers.seeds) > 1:
         higher, even = "significantly higher than", "not significantly different from"
         kind = f" (incl. seed variance; {rule})"

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from polyprefix.report.findings import finding, overall
+from polyprefix.report.findings import finding, in_short, overall
 from polyprefix.report.format import ABSENT, STARS, interval, p_value, percent, signed
 from polyprefix.report.grid import Grid
 
@@ -20,7 +20,8 @@ def show(grid: Grid, console: Console) -> None:
     Where the terminal is narrow, intervals go first; then tasks and models stand under each other.
     """
     views = grid.views
-    console.print(Text(" ".join(finding(grid, overall(grid)))))
+    whole = overall(grid)
+    console.print(Text(f"{finding(grid, whole)[0]} {in_short(grid, whole)}"))
     room = console.width - max(map(len, (*grid.methods, "method")))
     step = max(1, room // FIGURE)
     intervals = room >= (FIGURE + INTERVAL) * len(views)

@@ -20,13 +20,13 @@ from polyprefix import languages
 from polyprefix.atomic import output_errors, write_text
 from polyprefix.languages import Language
 from polyprefix.progress import duration
+from polyprefix.report import first, vega
 from polyprefix.report import format as figures
-from polyprefix.report import vega
 from polyprefix.report.answers import answers_table
 from polyprefix.report.charts import task_charts, together, view_charts
 from polyprefix.report.charts.averages import SHOWN_GROUPS
 from polyprefix.report.examples import examples
-from polyprefix.report.findings import finding, overall
+from polyprefix.report.findings import finding, in_short, overall
 from polyprefix.report.grid import Grid
 from polyprefix.report.labels import labels_table
 from polyprefix.report.transfer import sentence, summary_tables
@@ -72,6 +72,10 @@ def write_page(grid: Grid, path: Path, *, texts: bool = True) -> None:
         labels={(v.task, v.model): table for v in views if (table := labels_table(v, v.base_and_shown))},
         opened=fullest(grid),
         finding=finding(grid, whole),
+        in_short=in_short(grid, whole),
+        cost={(v.task, v.model): first.cost(v) for v in views},
+        adapter={(v.task, v.model): first.adapter(v) for v in views},
+        title=title(grid),
         together=[_drawing(chart) for chart in together(grid, whole)],
         comparisons=sum(len(view.differences) for view in views),
         charts={(v.task, v.model): [_drawing(chart) for chart in view_charts(grid, v)] for v in views},
@@ -88,6 +92,18 @@ def write_page(grid: Grid, path: Path, *, texts: bool = True) -> None:
     write_text(path, page)
 
 
+MOST_SOURCES = 3
+"""Languages of training that the title names."""
+
+
+def title(grid: Grid) -> str:
+    """What the page is about."""
+    if not grid.sources:
+        return "Without training"
+    many = f"{len(grid.sources)} languages" if len(grid.sources) > MOST_SOURCES else ", ".join(grid.sources)
+    return f"Transfer from {many}"
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("polyprefix.report"),
@@ -99,7 +115,7 @@ def _environment() -> Environment:
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     for helper in (
         figures.percent, figures.signed, figures.interval, figures.p_value, duration, figures.costs, figures.trained_share,
-        shade, limits, reach,
+        shade, limits, reach, first.by_name,
         group_names, across_seeds, facts, settings, by_level, by_language, sentence, summary_tables,
     ):  # fmt: skip
         environment.globals[helper.__name__] = helper

@@ -141,7 +141,7 @@ def _difference(pair: PairedComparison | None) -> dict[str, Any] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class Layout:
     """Which columns a table has."""
 
     wide: bool
@@ -153,20 +153,20 @@ class _Layout:
     """Whether there is room for where test texts come from."""
 
 
-def _layout(shown: RunView, width: int, others: int, baselines: Sequence[str] = ()) -> _Layout:
+def layout_of(shown: RunView, width: int, others: int, baselines: Sequence[str] = ()) -> Layout:
     """What fits into `width` beside a name and other columns of `others` width: first intervals go, then baselines."""
     wide, paired = width >= WIDE, shown.base is not None
     room = width - NAME - others - FIGURE - (2 * FIGURE + 3 if paired else 0)
     baselines = baselines if room >= FIGURE * len(baselines) else ()
     room -= (2 * FIGURE if wide else FIGURE) * len(baselines)
     full = INTERVAL + DIFFERENCE_INTERVAL
-    return _Layout(wide, paired, baselines, room >= INTERVAL, room >= full, room >= full + ORIGIN)
+    return Layout(wide, paired, baselines, room >= INTERVAL, room >= full, room >= full + ORIGIN)
 
 
 def render(shown: RunView, console: Console) -> None:
     """Print a run, fitted to the width of the console."""
-    by_language = _layout(shown, console.width, others=31 if console.width >= WIDE else 10)
-    averages = _layout(shown, console.width, others=6, baselines=sorted(shown.view.baselines))
+    by_language = layout_of(shown, console.width, others=31 if console.width >= WIDE else 10)
+    averages = layout_of(shown, console.width, others=6, baselines=sorted(shown.view.baselines))
     run = shown.cell.runs.loc[shown.run_id]
     console.print(f"[bold]{escape(shown.cell.task)} · {escape(shown.cell.method)} · {escape(shown.cell.model)}[/bold]")
     console.print(f"[dim]{escape(shown.run_id)}[/dim]", soft_wrap=True)
@@ -182,7 +182,7 @@ def render(shown: RunView, console: Console) -> None:
         console.print(Text(line, style="dim"))
 
 
-def _table(title: str, first: str, columns: Sequence[str], layout: _Layout) -> Table:
+def new_table(title: str, first: str, columns: Sequence[str], layout: Layout) -> Table:
     """An empty table whose last columns hold scores."""
     table = Table(title=title, box=None, padding=(0, 1, 0, 0), title_justify="left", title_style="bold", expand=False)
     table.add_column(first)
@@ -195,7 +195,7 @@ def _table(title: str, first: str, columns: Sequence[str], layout: _Layout) -> T
     return table
 
 
-def _language_table(shown: RunView, layout: _Layout) -> Table:
+def _language_table(shown: RunView, layout: Layout) -> Table:
     origins = shown.view.setting.origins if layout.origins else {}
     columns = [
         *(["code"] if layout.wide else []),
@@ -203,7 +203,7 @@ def _language_table(shown: RunView, layout: _Layout) -> Table:
         *(["test text"] if origins else []),
         "n",
     ]
-    table = _table(f"\n{shown.cell.metric} by language, %", "language", columns, layout)
+    table = new_table(f"\n{shown.cell.metric} by language, %", "language", columns, layout)
     for family, rows in groupby(shown.rows, key=lambda row: languages.get(row[0]).family):
         table.add_row(Text(family or "family not known", style="bold cyan"))
         for code, score, base, pair in rows:
@@ -218,13 +218,13 @@ def _language_table(shown: RunView, layout: _Layout) -> Table:
             table.add_row(
                 Text(f"  {one.name}{marked(shown.view.setting, code)}"),
                 *cells,
-                *_score_cells(base, score, pair, layout),
+                *score_cells(base, score, pair, layout),
             )
     return table
 
 
-def _average_table(shown: RunView, layout: _Layout) -> Table:
-    table = _table(f"\n{shown.cell.metric} on average over languages, %", "languages", ["count"], layout)
+def _average_table(shown: RunView, layout: Layout) -> Table:
+    table = new_table(f"\n{shown.cell.metric} on average over languages, %", "languages", ["count"], layout)
     for grouping, rows in groupby(shown.averages(), key=lambda row: row[0].grouping):
         if grouping != "languages":
             table.add_row(Text(f"by {grouping}", style="bold cyan"))
@@ -232,7 +232,7 @@ def _average_table(shown: RunView, layout: _Layout) -> Table:
             name = Text(one.name if grouping == "languages" else f"  {one.name}")
             means = (percent(one.baselines[b][0]) if b in one.baselines else ABSENT for b in layout.baselines)
             count = Text(str(len(one.languages)), style="dim")
-            table.add_row(name, count, *means, *_score_cells(base, score, pair, layout))
+            table.add_row(name, count, *means, *score_cells(base, score, pair, layout))
     return table
 
 
@@ -254,9 +254,10 @@ def _checks(checks: Checks) -> Table:
     return table
 
 
-def _score_cells(
-    base: Score | Contrast | None, adapted: Score | Contrast, pair: PairedComparison | None, layout: _Layout
+def score_cells(
+    base: Score | Contrast | None, adapted: Score | Contrast, pair: PairedComparison | None, layout: Layout
 ) -> list[Text | str]:
+    """Base, adapted, difference and stars, as far as the layout has room for them."""
     figure = Text(percent(adapted.value), style="bold")
     if layout.intervals:
         figure.append(f" {interval(adapted.ci95):>13}", style="not bold dim")
@@ -271,7 +272,19 @@ def _score_cells(
     return [percent(base.value) if base else ABSENT, figure, change, pair.significance]
 
 
-def _legend(shown: RunView, layout: _Layout, averages: _Layout) -> Iterator[str]:
+def _hidden(shown: RunView, layout: Layout, averages: Layout) -> Iterator[str]:
+    """Columns that there was no room for."""
+    if not layout.intervals or not averages.intervals:
+        yield "intervals"
+    elif layout.paired and not (layout.difference_intervals and averages.difference_intervals):
+        yield "intervals of differences"
+    if shown.view.baselines and not averages.baselines:
+        yield "baselines"
+    if shown.view.setting.origins and not layout.origins:
+        yield "where test texts come from"
+
+
+def _legend(shown: RunView, layout: Layout, averages: Layout) -> Iterator[str]:
     setting = shown.view.setting
     sources = "English" if setting.sources_called == "English" else "the source languages"
     if not averages.wide:
@@ -287,6 +300,8 @@ def _legend(shown: RunView, layout: _Layout, averages: _Layout) -> Iterator[str]
         yield f"* significant (fixed seeds): p < 0.05 after Benjamini and Hochberg's correction over {count} languages"
     if layout.intervals:
         yield "[ ] 95% intervals, clustered by example id in averages"
+    if hidden := list(_hidden(shown, layout, averages)):
+        yield f"Not shown for want of columns, and in the report: {', '.join(hidden)}"
     if told := origins_told(setting.origins):
         yield f"Test texts: {told}"
     if answers_table(shown.view):

@@ -286,13 +286,20 @@ def _named(
     methods: dict[str, str] = {}
     for told, runs in systems.items():
         method, settings = table.runs.at[runs[0], "method"], json.loads(told)
-        changes = [f"{name.split('.')[-1]}={_short(settings.get(name, _default(name)))}" for name in telling[method]]
-        computed = f"{method} ({', '.join(changes)})" if changes else method
+        values = {name: settings.get(name, _default(name)) for name in telling[method]}
+        computed = _label(method, {name: value for name, value in values.items() if value not in (None, [])})
+        if computed in named:  # what is absent in one is empty in the other
+            computed = _label(method, values)
         label = name if (name := given[told]) and uses[name] == 1 else computed
         named[label], methods[label] = _one_per_seed(table, label, runs, counts, notes), method
     return {
         label: named[label] for label in sorted(named, key=lambda label: (methods[label] != BASE_METHOD, label))
     }, notes
+
+
+def _label(method: str, settings: Mapping[str, Any]) -> str:
+    changes = ", ".join(f"{name.split('.')[-1]}={_short(value)}" for name, value in settings.items())
+    return f"{method} ({changes})" if changes else method
 
 
 def _short(value: Any) -> str:

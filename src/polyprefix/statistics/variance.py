@@ -9,7 +9,7 @@ over ids and MS_r of what is left, its variance is estimated by
 and takes Student's t with Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946). S - 1 degrees of freedom for
 seeds are very few, and every other system of the comparison was run with the same seeds. So MS_s is that of all systems,
 pooled, unless the contrast's own is larger than 85% would be if seeds did the same to all systems; then its own
-counts, with its own S - 1 degrees of freedom. What the rule costs and protects from is simulated in docs/statistics.md.
+counts, with its own S - 1 degrees of freedom. What the rule costs and protects from is simulated in docs/coverage.md.
 
 A seed draws the training sentences, their order and the initial values. Systems with one seed therefore share
 sentences where `train_size` leaves some out: what a seed does to all systems at once (shared) and what it does to each

@@ -1,4 +1,4 @@
-"""A task of one's own: a YAML file that names data files and says how their rows are asked and scored (docs/custom-tasks.md).
+"""A task of one's own: a YAML file that names data files and says how their rows are asked and scored (docs/task-file.md).
 
     task file -> Definition -> rows -> Example
 

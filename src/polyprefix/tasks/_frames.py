@@ -61,7 +61,7 @@ class Task(CustomTask):
         Args:
             frame: one with a column of splits, or a mapping of splits to frames. Training and
                 validation read its rows in the source languages, English by default.
-            task_type: `classification`, `multiple-choice`, `span` or `generation`, as in task files (docs/custom-tasks.md).
+            task_type: `classification`, `multiple-choice`, `span` or `generation`, as in task files (docs/task-file.md).
             name: what results call the task.
             text: the column of the text or the question, where `template` is not given.
             label: the column of the answer; of spans and generated answers it may hold lists of accepted answers.

@@ -66,7 +66,13 @@ def together(grid: Grid, whole: Overall | None) -> Iterator[Chart]:
         return
     found = {method: whole.average(method) for method in whole.ranked}
     every = "every language other than English" if grid.sources == ("English",) else f"all {grid.others_called}"
-    place = {"field": "method", "type": "nominal", "title": None, "sort": None, "axis": {"labelFontSize": 13}}
+    place = {
+        "field": "method",
+        "type": "nominal",
+        "title": None,
+        "sort": None,
+        "axis": {"labelFontSize": 13, "labelLimit": 0},
+    }
     x_title = "average over tasks, models and languages, %"
     rows: list[Row] = [{"method": method, **percentages(score)} for method, score in found.items()]
     colour, shape = scales(grid.methods, rows)

@@ -18,6 +18,13 @@ function choose() {
 for (const select of Object.values(chosen)) select.addEventListener("change", choose);
 choose();
 
+// The verdict on one language of many.
+for (const ask of all(".ask")) {
+  const select = ask.querySelector("select"), say = () => (ask.querySelector("output").textContent = select.value);
+  select.addEventListener("change", say);
+  say();
+}
+
 // Sorting by a heading, inside the groups where rows are grouped. What is absent comes last either way.
 const grouping = document.getElementById("grouping");
 const tables = all("table.sortable").map((table) => {
