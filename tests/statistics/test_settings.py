@@ -23,6 +23,21 @@ def test_a_setting_that_varies_anywhere_is_named_everywhere(write_run: WriteRun)
     assert names == {"terms": {"none", "prefix (length=4)", "prefix (length=8)"}, "xnli": {"prefix (length=8)"}}
 
 
+@pytest.mark.parametrize(("others", "short"), [(("deu_Latn", "fra_Latn", "fin_Latn"), False), (("deu_Latn",), True)])
+def test_names_are_short_where_short_ones_distinguish_all(
+    write_run: WriteRun, others: tuple[str, ...], short: bool
+) -> None:
+    write_run("prefix", answers(0.5))
+    for targets in (["swh_Latn", "tha_Thai", "urd_Arab", "hin_Deva"], ["swh_Latn", *others]):
+        write_run("prefix", answers(0.5), target_languages=targets, target_size=50)
+    (setting,) = read_settings(read(write_run))
+    assert len(setting.systems) == 4
+    long = [name for name in setting.systems if "target_languages=swh_Latn" in name]
+    assert (
+        len(long) == 2 and any("+3 more" in name for name in long) == short and ("prefix" in setting.systems) == short
+    )
+
+
 def test_how_a_run_was_computed_makes_no_other_system(write_run: WriteRun) -> None:
     for seed, device in enumerate(("cpu", "cuda")):
         write_run("prefix", answers(0.5), seed=seed, runtime={"device": device}, eval={"token_budget": 10 + seed})

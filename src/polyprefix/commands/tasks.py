@@ -126,12 +126,13 @@ def show_check(found: TaskCheck) -> None:
     """Counts as a table, then prompts, tokens and notes."""
     from polyprefix import listing
     from polyprefix.languages import get
+    from polyprefix.report.format import percent
     from polyprefix.terminal import console as safe_console
 
     console = safe_console(markup=False, highlight=False)
     console.print(f"{found.task}: {found.title}", style="bold")
     console.print(
-        f"source {found.source}; licence {found.licence}; metrics {', '.join(found.metrics)}; chance {found.chance:.3f}\n",
+        f"source {found.source}; licence {found.licence}; metrics {', '.join(found.metrics)}; chance {percent(found.chance)}%\n",
         soft_wrap=True,
     )
     splits = ("train", "validation", "test")

@@ -16,6 +16,7 @@ from polyprefix.data.hub import hub_from_environment
 from polyprefix.errors import ConfigError, LanguageError
 from polyprefix.languages import find_each
 from polyprefix.names import DEFAULT_PROTOCOL
+from polyprefix.report.format import interval, signed
 from polyprefix.results.table import BASE_METHOD, ResultsTable, read_table
 from polyprefix.sources.features import FEATURES, NAMES, Candidate, Facts, candidate, features, read_facts
 from polyprefix.sources.fitted import FittedRanker, fitted, observe, shipped, tokenizer_of
@@ -118,12 +119,12 @@ def advice(figures: Figures, baselines: Mapping[str, Figures], targets: int, ave
     """
     best = max(baselines, key=lambda name: baselines[name].gain.value)
     against = figures.minus.get(best)
-    ours = f"{_points(figures.gain.value)} points {_interval(figures.gain.ci95)}"
+    ours = f"{signed(figures.gain.value)} points {interval(figures.gain.ci95, with_sign=True)}"
     over = f"over {targets} targets, each left out in turn"
     if figures.gain.ci95[0] <= 0:
         better = [name for name, one in baselines.items() if one.gain.ci95[0] > 0]
         other = (
-            f"; {_named(best, average)} is ({_points(baselines[best].gain.value)} {_interval(baselines[best].gain.ci95)})"
+            f"; {_named(best, average)} is ({signed(baselines[best].gain.value)} {interval(baselines[best].gain.ci95, with_sign=True)})"
             if better
             else ""
         )
@@ -133,7 +134,7 @@ def advice(figures: Figures, baselines: Mapping[str, Figures], targets: int, ave
         return f"The first choice was better than English: {ours} {over}, and better than every baseline."
     return (
         f"The first choice was better than English: {ours} {over}, but not significantly better than {_named(best, average)} "
-        f"({_points(against.value)} {_interval(against.ci95)})."
+        f"({signed(against.value)} {interval(against.ci95, with_sign=True)})."
     )
 
 
@@ -141,14 +142,6 @@ def _named(baseline: str, average: str) -> str:
     words = {"same family": "a source of the same family", "nearest": "the nearest source", "most data": "the source with the most data",
              "best on average": f"the source that is the best on average, {average}"}  # fmt: skip
     return words.get(baseline, baseline)
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:+.1f}"
-
-
-def _interval(ci95: tuple[float, float]) -> str:
-    return f"[{_points(ci95[0])}, {_points(ci95[1])}]"
 
 
 def rank_sources(

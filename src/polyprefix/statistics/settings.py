@@ -251,9 +251,12 @@ def read_settings(
     counts = table.examples["run_id"].value_counts().to_dict()
     kept = {key: _with_enough(table, systems, counts) for key, systems in groups.items()}
     telling = _telling(table, (systems for systems, _ in kept.values()))
+    shortened = [_labels(table, systems, telling, short=True) for systems, _ in kept.values()]
+    short = all(len(set(labels.values())) == len(labels) for labels in shortened)
     found = []
     for key, (systems, notes) in sorted(kept.items()):
-        named, twice = _named(table, systems, telling, names or {}, counts)
+        labels = _labels(table, systems, telling, short=short)
+        named, twice = _named(table, systems, labels, names or {}, counts)
         found.append(Setting(table, *key, named, (*notes, *twice)))
     return found
 
@@ -275,7 +278,7 @@ def _telling(table: ResultsTable, groups: Iterable[Mapping[str, list[str]]]) -> 
 def _named(
     table: ResultsTable,
     systems: Mapping[str, list[str]],
-    telling: Mapping[str, Sequence[str]],
+    labels: Mapping[str, str],
     names: Mapping[str, str],
     counts: Mapping[str, int],
 ) -> tuple[dict[str, tuple[str, ...]], list[str]]:
@@ -285,24 +288,35 @@ def _named(
     named: dict[str, tuple[str, ...]] = {}
     methods: dict[str, str] = {}
     for told, runs in systems.items():
-        method, settings = table.runs.at[runs[0], "method"], json.loads(told)
-        values = {name: settings.get(name, _default(name)) for name in telling[method]}
-        computed = _label(method, {name: value for name, value in values.items() if value not in (None, [])})
-        if computed in named:  # what is absent in one is empty in the other
-            computed = _label(method, values)
-        label = name if (name := given[told]) and uses[name] == 1 else computed
+        method = table.runs.at[runs[0], "method"]
+        label = name if (name := given[told]) and uses[name] == 1 else labels[told]
         named[label], methods[label] = _one_per_seed(table, label, runs, counts, notes), method
     return {
         label: named[label] for label in sorted(named, key=lambda label: (methods[label] != BASE_METHOD, label))
     }, notes
 
 
-def _label(method: str, settings: Mapping[str, Any]) -> str:
-    changes = ", ".join(f"{name.split('.')[-1]}={_short(value)}" for name, value in settings.items())
-    return f"{method} ({changes})" if changes else method
+MOST_VALUES = 3
+"""Items of a list that the short name of a system holds."""
 
 
-def _short(value: Any) -> str:
+def _labels(
+    table: ResultsTable, systems: Mapping[str, list[str]], telling: Mapping[str, Sequence[str]], *, short: bool
+) -> dict[str, str]:
+    """Settings of a system, as JSON -> its method with the telling settings; a short name leaves out what is absent or empty."""
+    labels = {}
+    for told, runs in systems.items():
+        method, settings = str(table.runs.at[runs[0], "method"]), json.loads(told)
+        values = [(name.split(".")[-1], settings.get(name, _default(name))) for name in telling[method]]
+        shown = [pair for pair in values if not short or pair[1] not in (None, [])]
+        changes = ", ".join(f"{name}={_written(value, short)}" for name, value in shown)
+        labels[told] = f"{method} ({changes})" if changes else method
+    return labels
+
+
+def _written(value: Any, short: bool) -> str:
+    if short and isinstance(value, list) and len(value) > MOST_VALUES:
+        return f"{value[0]}+{len(value) - 1} more"
     return "+".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from polyprefix.progress import duration
+from polyprefix.report.format import size
 from polyprefix.study.plan import Check, Plan
 from polyprefix.study.plan_power import PowerPlan
 from polyprefix.study.power import Design
@@ -61,9 +62,7 @@ def show_plan(found: Plan, checks: Sequence[Check], console: Console | None = No
     table = _table("part", "cell", "seeds", "trained", "memory", "time each", f"fits {found.device.name}")
     for row in found.rows:
         cost = row.cost
-        figures = (
-            (_count(cost.trained), f"{cost.memory / 1e9:.1f} GB", duration(cost.seconds)) if cost else ("?", "?", "?")
-        )
+        figures = (_count(cost.trained), size(cost.memory), duration(cost.seconds)) if cost else ("?", "?", "?")
         answer = "yes" if row.fits and cost else "?" if row.fits else f"no: {row.remedy}"
         table.add_row(row.part, cell_name(row.labels), str(row.count), *figures, answer)
     console.print(table)
@@ -145,9 +144,9 @@ def _count(number: int) -> str:
     >>> [_count(n) for n in (0, 950, 147456, 4860000, 268098176)]
     ['0', '950', '147 k', '4.9 M', '268 M']
     """
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= size:
-            return f"{number / size:.{0 if number >= 10 * size else 1}f} {unit}"
+    for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= scale:
+            return f"{number / scale:.{0 if number >= 10 * scale else 1}f} {unit}"
     return str(number)
 
 

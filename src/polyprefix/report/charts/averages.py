@@ -60,19 +60,20 @@ def groups(grid: Grid, view: View) -> Iterator[Chart]:
         )
 
 
+LONG_NAME = 24
+"""Characters of a method's name that stand in one line beside a chart."""
+
+
 def together(grid: Grid, whole: Overall | None) -> Iterator[Chart]:
     """The answer at a glance: the average of each method over everything, the best on top."""
     if whole is None or len(whole.ranked) < 2:
         return
     found = {method: whole.average(method) for method in whole.ranked}
     every = "every language other than English" if grid.sources == ("English",) else f"all {grid.others_called}"
-    place = {
-        "field": "method",
-        "type": "nominal",
-        "title": None,
-        "sort": None,
-        "axis": {"labelFontSize": 13, "labelLimit": 0},
-    }
+    long = max(map(len, whole.ranked)) > LONG_NAME  # its settings stand in a second line
+    lines = {"labelExpr": "split(replace(datum.label, ' (', '\\n('), '\\n')"} if long else {}
+    names = {"labelFontSize": 13, "labelLimit": 0, **lines}
+    place = {"field": "method", "type": "nominal", "title": None, "sort": None, "axis": names}
     x_title = "average over tasks, models and languages, %"
     rows: list[Row] = [{"method": method, **percentages(score)} for method, score in found.items()]
     colour, shape = scales(grid.methods, rows)
@@ -88,7 +89,7 @@ def together(grid: Grid, whole: Overall | None) -> Iterator[Chart]:
         "All tasks and models together",
         f"Points: average of each method over {every} of every task and model, with 95% "
         "intervals; the best method on top.",
-        {"data": {"values": rows}, "width": 320, "height": {"step": 24}, "layer": layers},
+        {"data": {"values": rows}, "width": 320, "height": {"step": 34 if long else 24}, "layer": layers},
         ("method", "average, %", "95% interval"),
         tuple((method, *figures(score)) for method, score in found.items()),
         len(rows),
