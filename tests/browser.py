@@ -38,3 +38,12 @@ class Tab:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
         self.page.goto(url)
+
+    def first_paint(self) -> float:
+        """Milliseconds until something was to be seen. Asked again and again from here, since a report lets nothing evaluate text."""
+        paint = "performance.getEntriesByName('first-contentful-paint').map(entry => entry.startTime)"
+        for _ in range(100):
+            if found := self.page.evaluate(paint):
+                return float(found[0])
+            self.page.wait_for_timeout(50)
+        raise AssertionError("nothing was painted in five seconds")
