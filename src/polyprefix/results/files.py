@@ -36,6 +36,8 @@ TRAIN_LOG = "train.jsonl"
 ADAPTER = "adapter"
 
 SCHEMA_VERSION = 2
+MOST = (1 << 63) - 1
+"""Of a whole number: a count, a size or a seed."""
 CONFIG_TYPES: Mapping[str, tuple[type, ...]] = {
     "model": (str,), "task": (str,), "method": (dict,), "protocol": (str,), "seed": (int,), "shots": (int,), "shot_language": (str,),
     "adapter": (str, type(None)), "task_digest": (str, type(None)), "model_digest": (str, type(None)), "languages": (str, list),
@@ -238,7 +240,7 @@ def _check_types(path: Path, values: Mapping[str, Any]) -> None:
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             names = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in kinds)
             raise OutputError(f"{path}: {where} is {type(value).__name__}, expected {names}: malformed; run it again")
-        if isinstance(value, int) and abs(value) >= 1 << 63:
+        if isinstance(value, int) and float not in kinds and abs(value) > MOST:
             raise OutputError(f"{path}: {where} is no number of a run; run it again")
 
 
@@ -259,9 +261,6 @@ def _text(value: object) -> str:
 
 def _score(value: float, n: int, ci95: Sequence[float]) -> Score:
     low, high = ci95
-    if (
-        any(isinstance(x, bool) or not isinstance(x, int | float) for x in (value, n, low, high))
-        or not 0 <= n < 1 << 63
-    ):
+    if any(isinstance(x, bool) or not isinstance(x, int | float) for x in (value, n, low, high)) or not 0 <= n <= MOST:
         raise ValueError("a score is no number")
     return Score(float(value), int(n), (float(low), float(high)))

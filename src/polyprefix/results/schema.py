@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from polyprefix.results.files import ADDED, CONFIG_TYPES, RESULT, SCHEMA_VERSION
+from polyprefix.results.files import ADDED, CONFIG_TYPES, MOST, RESULT, SCHEMA_VERSION
 from polyprefix.types import RunResult
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -27,9 +27,13 @@ def result_schema() -> dict[str, Any]:
     for field in (*fields.values(), *score["properties"].values()):
         field.pop("title", None)
         field.pop("default", None)
-    score["properties"]["n"]["minimum"], score["additionalProperties"] = 0, False
+    score["properties"]["n"] |= {"minimum": 0, "maximum": MOST}
+    score["additionalProperties"] = False
     fields["schema_version"]["const"] = SCHEMA_VERSION
-    settings: dict[str, Any] = {name: {"type": [NAMES[kind] for kind in kinds]} for name, kinds in CONFIG_TYPES.items()}
+    settings: dict[str, Any] = {
+        name: {"type": [NAMES[kind] for kind in kinds]} | ({"minimum": -MOST, "maximum": MOST} if int in kinds else {})
+        for name, kinds in CONFIG_TYPES.items()
+    }
     settings["method"] |= {"properties": {"name": {"type": "string"}}, "required": ["name"]}
     fields["config"] |= {"properties": settings, "required": ["model", "task", "method"]}
     return {
