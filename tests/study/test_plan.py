@@ -89,7 +89,7 @@ def test_kept_lower_layers_take_memory_and_save_time_from_the_second_pass_on() -
 def test_weights_alone_are_a_lower_bound_of_memory() -> None:
     for model, count in PUBLISHED.items():
         assert cost(model=model, method="none").memory > 2 * count
-        assert cost(model=model, method="full").memory > 16 * count
+        assert cost(model=model, method="full").memory >= 16 * count  # weights, gradients, two moments
 
 
 @pytest.mark.parametrize(

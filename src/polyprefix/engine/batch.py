@@ -69,8 +69,8 @@ class Batch:
         return [missed == 0 for missed in self.sums(misses.to(torch.float32)).tolist()]
 
     def counts(self) -> Tensor:
-        """Tokens of each continuation, [C]."""
-        return torch.bincount(self.continuation_id, minlength=self.continuations)
+        """Tokens of each continuation, [C]; bincount would have a GPU wait for the CPU, to learn how long its result is."""
+        return self.sums(torch.ones_like(self.continuation_id))
 
 
 def batch(

@@ -123,6 +123,15 @@ class Method(Settings):
         """Its costs beside those of the trained parameters, in a model of so many layers."""
         return Footprint()
 
+    def stored_bytes(self, model: PreTrainedModel, itemsize: int) -> int:
+        """Bytes that wait for the backward pass because of the method, a token, in all layers; those of the frozen model are not among them.
+
+        Args:
+            model: it may be on the meta device.
+            itemsize: bytes of a value of the hidden states.
+        """
+        return 0
+
     @abstractmethod
     def parameters(self, model: PreTrainedModel) -> int:
         """The number of trained parameters by closed formula; the model may be on the meta device."""

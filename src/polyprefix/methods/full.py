@@ -11,6 +11,7 @@ from polyprefix.errors import ModelError
 from polyprefix.methods.base import Adapter, Footprint, Method, Start, TrainDefaults
 from polyprefix.models.load import BaseModel
 from polyprefix.models.quantized import is_quantized
+from polyprefix.models.shape import ModelShape
 from polyprefix.models.text_part import text_part
 from polyprefix.prefix import AttentionHook
 
@@ -50,6 +51,11 @@ class FullFineTuning(Method):
     def footprint(self, layers: int) -> Footprint:
         """All weights."""
         return Footprint(trains_base=True)
+
+    def stored_bytes(self, model: PreTrainedModel, itemsize: int) -> int:
+        """The inputs of all matrices, which the same norm gives to several of them, and those of the norms' own weights."""
+        s = ModelShape.of(model)
+        return s.L * (4 * s.D + s.H * s.K + s.I) * itemsize
 
     def parameters(self, model: PreTrainedModel) -> int:
         """Every parameter once, tied ones too, without those that text gives no gradient."""

@@ -98,6 +98,12 @@ class LlamaAdapter(Method):
         """Virtual tokens in the chosen layers."""
         return Footprint(self.length, lowest_layer=min(parse_layers(self.layers, layers)))
 
+    def stored_bytes(self, model: PreTrainedModel, itemsize: int) -> int:
+        """The output of the second softmax, in each adapted layer."""
+        shapes = layer_shapes(model)
+        layers = [shapes[i] for i in parse_layers(self.layers, len(shapes))]
+        return sum(layer.query_heads * layer.values for layer in layers) * itemsize
+
     def parameters(self, model: PreTrainedModel) -> int:
         """Layers times (P D + gates)."""
         shapes, width = layer_shapes(model), embedding_table(model).shape[1]

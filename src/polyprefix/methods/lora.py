@@ -87,6 +87,10 @@ class LoRA(Method):
             count += self.rank * (inner + out) + (out if self.dora else 0)
         return count
 
+    def stored_bytes(self, model: PreTrainedModel, itemsize: int) -> int:
+        """The input of each adapted weight, in float32, and what A makes of it."""
+        return 4 * sum(module.in_features + self.rank for module in self._targets(model))
+
     def _counted(self, model: PreTrainedModel) -> int:
         """By PEFT's own layers on the meta device: what it adapts in a mixture of experts depends on how their weights are fused.
 

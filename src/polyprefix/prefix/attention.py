@@ -133,13 +133,35 @@ def _open(mask: Any, prefix: LayerKV, query: Tensor, s: int) -> Any:
         if t == 1 and prefix.real is None:
             return None
         opened = torch.ones(t, p + s, dtype=torch.bool, device=query.device).tril(p + s - t)[None, None]
+    elif prefix.real is None:
+        return _once(mask, p, s, query.dtype)
     else:
-        mask = mask[..., :s]  # a mask made for a longer static cache
-        opened = nn.functional.pad(mask, (p, 0), value=True if mask.dtype == torch.bool else 0.0)
+        opened = _opened(mask, p, s)
     if prefix.real is None:
         return opened
     columns = _columns(prefix.real, opened.dtype).expand(-1, opened.shape[1], opened.shape[2], -1)
     return torch.cat([columns, opened[..., p:].expand(len(columns), -1, -1, -1)], -1)
+
+
+def _opened(mask: Tensor, p: int, s: int) -> Tensor:
+    """The first S columns of a mask, which may be made for a longer static cache, after P open ones."""
+    return nn.functional.pad(mask[..., :s], (p, 0), value=True if mask.dtype == torch.bool else 0.0)
+
+
+def _once(mask: Tensor, p: int, s: int, dtype: torch.dtype) -> Tensor:
+    """The opened mask as what is added to scores, made once for all layers of a forward pass.
+
+    Given a boolean mask, sdpa makes this bias anew in each layer, and each layer keeps its own for the backward pass. Rows are padded to 8
+    columns, as kernels on a GPU want them; they would copy it otherwise.
+    """
+    if mask.dtype != torch.bool:
+        return _opened(mask, p, s)
+    made: dict[tuple[int, int, torch.dtype], Tensor] = mask.__dict__.setdefault("_polyprefix_open", {})
+    if (key := (p, s, dtype)) not in made:
+        bias = torch.zeros(*mask.shape[:-1], p + s + -(p + s) % 8, dtype=dtype, device=mask.device)
+        bias[..., p : p + s].masked_fill_(~mask[..., :s], float("-inf"))
+        made[key] = bias[..., : p + s]
+    return made[key]
 
 
 def _columns(real: Tensor, dtype: torch.dtype) -> Tensor:

@@ -92,7 +92,7 @@ def plan(
 @click.option(
     "--checkpoint-every", type=float, default=60.0, show_default=True, metavar="SECONDS", help="While training."
 )
-@click.option("--workers", type=int, metavar="N", help="Cells at a time on this machine, by Ray.")
+@click.option("--workers", type=int, metavar="N", help="Cells at a time on this machine, by Ray.  [default: measured]")
 @click.option("--ray", metavar="ADDRESS", help="A running Ray cluster: auto, ray://HOST:10001.")
 @click.option(
     "--track", metavar="SERVICE", help="Send finished cells, with their reports, to trackio, wandb or mlflow."
@@ -269,6 +269,12 @@ def _run(
         click.echo(line, err=True)
 
     if workers is None and ray is None:
+        from polyprefix.study.throughput import choose_workers
+
+        if chosen := choose_workers(cells, out):
+            tell(chosen.line)
+            workers = chosen.workers
+    if ray is None and (workers is None or workers == 1):
         from polyprefix.progress import Terminal
         from polyprefix.study.run import run_study
 

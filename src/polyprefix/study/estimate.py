@@ -25,7 +25,7 @@ from polyprefix.methods.base import Footprint
 from polyprefix.models.head import LARGEST
 from polyprefix.study.devices import Device
 from polyprefix.study.lengths import Lengths, lengths
-from polyprefix.study.shapes import meta_model, parameters, shape
+from polyprefix.study.shapes import meta_model, norm_width, parameters, shape
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks.base import ENGLISH
 from polyprefix.text.prepare import choose_languages
@@ -34,8 +34,6 @@ from polyprefix.training.length import Length
 
 TRAFFIC = 34
 """Values of width D that a token moves through memory in one layer and one direction: norms, residuals, rotary, activations."""
-STORED_D, STORED_I = 8, 3
-"""Values a token and layer that wait for the backward pass: of width D (norms in float32 count twice), and of width I."""
 WRITTEN = 0.6
 """Share of the allowed tokens that are written before the answers of a batch have ended."""
 
@@ -57,7 +55,7 @@ class Estimate:
     optimiser: float
     """Bytes of trained parameters, gradients, moments and the best weights."""
     activations: float
-    """Bytes of one training pass, and of what frozen lower layers gave."""
+    """Bytes of one training pass at the peak, and of what frozen lower layers gave; gradients that replace them are not counted twice."""
     host: float
     """Bytes of the process on a CPU."""
     evaluation: float
@@ -130,7 +128,7 @@ class _Counting:
 
     def estimate(self) -> Estimate:
         weights = self.weights()
-        optimiser = self.trained * 20.0 - (4.0 * self.trained if self.whole else 0.0)  # its weights are the base's
+        optimiser = self.optimiser()
         activations = self.activations() + self.kept() if self.config.trains else 0.0
         evaluation = self.evaluation()
         peak = self.device.host + weights + max(activations + optimiser, evaluation + self.trained * 8.0)
@@ -138,6 +136,11 @@ class _Counting:
             self.trained, peak, self.train_seconds(), self.validation_seconds(), self.eval_seconds(), weights, optimiser,
             activations, self.device.host, evaluation, self.dtype,
         )  # fmt: skip
+
+    def optimiser(self) -> float:
+        """Bytes of trained weights, their gradients and two moments, in float32; the weights that are put aside lie with the processor."""
+        copies = 4 + (self.device.host > 0) - self.whole  # where all weights are trained, they are the base's
+        return 4.0 * copies * self.trained
 
     def weights(self) -> float:
         matrices = self.shape.layer_weights * self.shape.L
@@ -173,17 +176,39 @@ class _Counting:
         return min(self.budget(True), self.config.train.batch_size * longest)
 
     def activations(self) -> float:
-        """Bytes that one training pass keeps for the backward pass, with the logits of its answers."""
-        s, tokens = self.shape, self.pass_tokens() + self.train.shared + self.footprint.virtual_tokens
-        layer = self.bytes * ((STORED_D + (4 if self.whole else 0)) * s.D + s.attention_width + STORED_I * s.I)
-        kept = (
-            self.bytes * s.D * s.L + layer
-            if self.config.train.gradient_checkpointing
-            else layer * (s.L - self.footprint.lowest_layer)
-        )
-        rows = self.pass_tokens() / max(1.0, self.train.prompt - self.train.shared)
+        """Bytes of one training pass at its peak: what waits for the backward pass, gradients under way, and the logits of the answers.
+
+        Where one pass makes a step, its gradients come as activations go, so that only what is more than the gradients counts.
+        """
+        s, own = self.shape, self.train.prompt - self.train.shared
+        tokens = self.pass_tokens() + self.train.shared + self.footprint.virtual_tokens * self.footprint.computed
+        longest = 1.2 * own + self.train.answer
+        columns = longest + self.train.shared + self.footprint.virtual_tokens
+        layer = self.stored_layer(columns / longest)
+        if self.config.train.gradient_checkpointing:
+            kept = self.bytes * s.D * s.L + layer
+        else:
+            kept = layer * (s.L - self.footprint.lowest_layer)
+        kept += self.bytes * 3 * s.I  # the gradients of the MLP under way
+        rows = self.pass_tokens() / max(1.0, own)
         logits = rows * self.train.answer * s.V * (self.bytes + 3 * 4)
-        return tokens * kept + logits
+        found = tokens * (kept + columns * (1 + self.bytes)) + logits
+        _, per_step, _ = self.steps()
+        once = per_step * longest <= self.budget(True)
+        return found - min(found, 4.0 * self.trained) if once else found
+
+    def stored_layer(self, seen: float) -> float:
+        """Bytes of one token in one layer that wait for the backward pass.
+
+        Norms keep their input in float32. Attention keeps queries, its output, and keys and values repeated for all query heads. The MLP
+        keeps three values of its width. Weights that are not trained need no input.
+
+        Args:
+            seen: keys a token of attention's rows, prefix and common prefix among them.
+        """
+        s = self.shape
+        method = self.method.stored_bytes(meta_model(self.config.model), self.bytes) / s.L
+        return 4 * norm_width(self.config.model) + self.bytes * (2 * s.H * s.K * (1 + seen) + 3 * s.I) + method
 
     def evaluation(self) -> float:
         """Bytes of one pass without gradients."""

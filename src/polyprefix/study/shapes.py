@@ -48,6 +48,19 @@ def shape(name: str) -> ModelShape:
 
 
 @cache
+def norm_width(name: str) -> int:
+    """Values that the norms of one layer read of a token: those of hidden states, and of queries and keys where these have norms.
+
+    Raises:
+        ModelError: see `meta_model`.
+    """
+    model, s = meta_model(name), shape(name)
+    norms = {key: m for key, m in model.named_modules() if "norm" in type(m).__name__.lower() and ".0." in key}
+    heads = {"q_norm": s.H, "k_norm": s.G}
+    return sum(m.weight.numel() * heads.get(key.rpartition(".")[2], 1) for key, m in norms.items())
+
+
+@cache
 def parameters(name: str) -> int:
     """Of a whole model.
 
