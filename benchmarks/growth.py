@@ -1,4 +1,6 @@
-"""How time and memory grow: with languages, text, prefix, batch and training examples. python -m benchmarks.growth [--model M] [--axes ...]
+"""How time and memory grow: with languages, text, prefix, batch, training examples, adapters of a service, and runs of a report.
+
+    python -m benchmarks.growth [--model M] [--axes ...]
 
 Each point runs in a process of its own, points in random order, and the exponent is the slope of log(cost) over log(size), fitted over the
 upper half of the sizes, where what is fixed no longer hides it. 1 is linear, 0 is constant.
@@ -14,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,13 @@ from benchmarks.rounds import ROOT, machine
 from benchmarks.worker import peak_memory
 
 AXES: dict[str, tuple[int, ...]] = {
-    "languages": (1, 2, 5, 10, 20, 50, 100, 200),
+    "languages": (1, 2, 5, 10, 20, 50, 100, 205),
     "text": (16, 32, 64, 128, 256, 512, 1024, 2048),
     "prefix": (0, 16, 32, 64, 128, 256),
     "batch": (1, 2, 4, 8, 16, 32, 64),
     "training": (16, 32, 64, 128, 256),
+    "adapters": (1, 2, 4, 8, 16, 32, 64),
+    "runs": (8, 16, 32, 64, 115),
 }
 """Axis -> sizes. Text in tokens, prefix in virtual tokens, batch in examples a step, training in examples seen."""
 LABELS = {
@@ -35,7 +39,11 @@ LABELS = {
     "prefix": "virtual tokens, 32 texts of 48 tokens evaluated",
     "batch": "examples of 48 tokens a step",
     "training": "training examples of 48 tokens, 16 a step",
+    "adapters": "adapters that share the passes of 64 texts of 48 tokens",
+    "runs": "kept runs in a report, 60 to 118 languages each",
 }
+KEPT = ("methods", "transfer", "emoji")
+"""Studies whose kept runs a report is made of."""
 
 
 def point(model: str, axis: str, size: int, seed: int = 0) -> dict[str, float]:
@@ -46,53 +54,84 @@ def point(model: str, axis: str, size: int, seed: int = 0) -> dict[str, float]:
     """
     import torch
 
-    from polyprefix.adapters import registry
-    from polyprefix.adapters.adapted import attach
-    from polyprefix.config import TrainConfig
-    from polyprefix.evaluation.loglikelihood import loglikelihood
-    from polyprefix.models.load import load_model
-    from polyprefix.text.tokens import TokenizedPrompt
-    from polyprefix.training.length import Length
-    from polyprefix.training.optimizer import Optimizer
-    from polyprefix.types import Prompt
-
-    rng = random.Random(seed)
-    base = load_model(model, dtype="float32")
-    vocabulary = min(base.model.get_input_embeddings().weight.shape[0], 30_000)
-
-    def text(length: int) -> TokenizedPrompt:
-        ids = tuple(rng.randrange(10, vocabulary) for _ in range(length))
-        return TokenizedPrompt(Prompt("", "eng_Latn", "", ""), ids, (5,), ((5,), (6,), (7,)))
-
-    length = size if axis == "text" else 48
-    prefix = size if axis == "prefix" else 16
-    method = {"name": "prefix", "length": prefix} if prefix else {"name": "none"}
-    adapted = attach(base, registry.build(method))
-    if axis in ("languages", "prefix"):
-        count = size if axis == "languages" else 4
-        languages = [[text(length) for _ in range(8)] for _ in range(count)]
-        loglikelihood(adapted, languages[0], None)
-        start = time.perf_counter()
-        for items in languages:
-            loglikelihood(adapted, items, None)
-        seconds = time.perf_counter() - start
-    else:
-        each = {"batch": size, "text": 4}.get(axis, 16)
-        steps = size // each if axis == "training" else 2
-        config = TrainConfig(learning_rate=1e-3, weight_decay=0.0, batch_size=each)
-        adapted.train()
-        optimizer = Optimizer(adapted, [text(length) for _ in range(each)], config, Length.exactly(steps + 1))
-        optimizer.step(range(each))
-        start = time.perf_counter()
-        for _ in range(steps):
-            optimizer.step(range(each))
-        seconds = (time.perf_counter() - start) / (1 if axis == "training" else steps)
+    seconds = _report(size) if axis == "runs" else _computed(model, axis, size, random.Random(seed))
     return {
         "size": size,
         "seconds": seconds,
         "peak_memory_bytes": peak_memory("cpu"),
         "threads": torch.get_num_threads(),
     }
+
+
+def _computed(model: str, axis: str, size: int, rng: random.Random) -> float:
+    """Seconds of the engine."""
+    from polyprefix.adapters import registry
+    from polyprefix.adapters.adapted import attach
+    from polyprefix.evaluation.loglikelihood import loglikelihood, loglikelihood_mixed
+    from polyprefix.models.load import load_model
+    from polyprefix.text.tokens import TokenizedPrompt
+    from polyprefix.types import Prompt
+
+    base = load_model(model, dtype="float32")
+    vocabulary = min(base.model.get_input_embeddings().weight.shape[0], 30_000)
+    length = size if axis == "text" else 48
+
+    def text() -> TokenizedPrompt:
+        ids = tuple(rng.randrange(10, vocabulary) for _ in range(length))
+        return TokenizedPrompt(Prompt("", "eng_Latn", "", ""), ids, (5,), ((5,), (6,), (7,)))
+
+    prefix = size if axis == "prefix" else 16
+    method = registry.build({"name": "prefix", "length": prefix} if prefix else {"name": "none"})
+    adapted = attach(base, method)
+    if axis == "adapters":
+        models = [attach(base, method, seed=n) for n in range(size)]
+        items, owners = [text() for _ in range(64)], [n % size for n in range(64)]
+        return _timed(lambda: loglikelihood_mixed(models, items, owners, None))
+    if axis in ("languages", "prefix"):
+        languages = [[text() for _ in range(8)] for _ in range(size if axis == "languages" else 4)]
+        loglikelihood(adapted, languages[0], None)
+        return _timed(lambda: [loglikelihood(adapted, items, None) for items in languages], warm=True)
+    each = {"batch": size, "text": 4}.get(axis, 16)
+    return _trained(adapted, [text() for _ in range(each)], size // each if axis == "training" else 0)
+
+
+def _trained(adapted: Any, texts: Sequence[Any], steps: int) -> float:
+    """Seconds of so many optimiser steps on the same texts, or of a single one, the mean of two."""
+    from polyprefix.config import TrainConfig
+    from polyprefix.training.length import Length
+    from polyprefix.training.optimizer import Optimizer
+
+    count = steps or 2
+    adapted.train()
+    config = TrainConfig(learning_rate=1e-3, weight_decay=0.0, batch_size=len(texts))
+    optimizer = Optimizer(adapted, texts, config, Length.exactly(count + 1))
+    optimizer.step(range(len(texts)))
+    seconds = _timed(lambda: [optimizer.step(range(len(texts))) for _ in range(count)], warm=True)
+    return seconds if steps else seconds / count
+
+
+def _report(size: int) -> float:
+    """Seconds from the folders of kept runs to their page."""
+    from polyprefix.report.grid import read_grid
+    from polyprefix.report.page import write_page
+    from polyprefix.results.files import find_results
+
+    kept = [run for study in KEPT for run in find_results(ROOT / "studies" / "results" / study)]
+    random.Random(0).shuffle(kept)
+    if len(kept) < size:
+        raise SystemExit(f"--most: only {len(kept)} runs are kept")
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "report.html"
+        return _timed(lambda: write_page(read_grid(kept[:size]), page), warm=True)
+
+
+def _timed(work: Callable[[], object], *, warm: bool = False) -> float:
+    """Seconds that it takes, the second time unless it is warm."""
+    if not warm:
+        work()
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> float | None:

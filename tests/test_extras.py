@@ -12,7 +12,7 @@ import pytest
 Command = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).parents[1]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-FOR_TESTS = {"bench", "browser", "compare", "dev", "docs"}
+FOR_TESTS = {"bench", "browser", "compare", "dev", "docs", "llama-cpp"}
 """Extras that nothing in the package needs."""
 
 
@@ -51,6 +51,14 @@ def ray(polyprefix: Command, place: Path) -> str:
     return str(told.value)
 
 
+def ray_serve(polyprefix: Command, place: Path) -> str:
+    from polyprefix.serving.ray import _serve
+
+    with pytest.raises(Exception, match="Ray Serve") as told:
+        _serve()
+    return str(told.value)
+
+
 def command(*words: str) -> Callable[[Command, Path], str]:
     def call(polyprefix: Command, place: Path) -> str:
         status, _, err = polyprefix(*(word.replace("{}", str(place)) for word in words))
@@ -68,6 +76,7 @@ DOORS: dict[str, tuple[tuple[str, ...], Callable[[Command, Path], str]]] = {
     "lighteval": (("lighteval",), command("lighteval", "model", "task")),
     "inspect": (("inspect_ai",), command("import", "{}", "--format", "inspect", "--out", "{}/out")),
     "ray": (("ray",), ray),
+    "ray-serve": (("ray",), ray_serve),
     "serve": (("fastapi", "uvicorn", "prometheus_client"), command("serve", "{}")),
 }
 """Extra -> its libraries, and something that needs them."""

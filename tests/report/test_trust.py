@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from tests.report.test_page import Page
 
-from polyprefix.report.charts.trust import labels, reliability, verdicts
+from polyprefix.report.charts.labels import labels
+from polyprefix.report.charts.trust import reliability, verdicts
 from polyprefix.report.format import percent
 from polyprefix.report.grid import Grid, read_grid
 from polyprefix.report.page import write_page

@@ -121,7 +121,7 @@ def test_mistakes_in_the_form_are_one_line(tmp_path: Path) -> None:
         read_study(file)
     for part in (
         "'sedes', did you mean 'seeds'",
-        "'parts.a.bas', did you mean 'base'",
+        "'parts.a.bas', did you mean 'parts.a.base'",
         "overrides.0.st",
         "axis 'method' has no values",
     ):
