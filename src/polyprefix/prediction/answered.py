@@ -20,7 +20,7 @@ from polyprefix.prediction.rows import CALIBRATION, CUT, PREDICTION, PROBABILITI
 from polyprefix.types import Example, Prediction
 
 if TYPE_CHECKING:
-    from polyprefix.prediction.file import Scan
+    from polyprefix.prediction.scan import Scan
 
 
 @dataclass(frozen=True, slots=True)

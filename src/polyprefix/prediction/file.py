@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,27 +19,13 @@ from polyprefix.atomic import writing
 from polyprefix.calibration.questions import QuestionCalibration, QuestionPrior
 from polyprefix.config import ENGLISH
 from polyprefix.data import write
-from polyprefix.data.files import read_chunks
 from polyprefix.data.table import Table
-from polyprefix.data.validation_errors import MOST, ValidationErrors
 from polyprefix.prediction.answered import Answered, numbered
 from polyprefix.prediction.parts import Answer, Parts
 from polyprefix.prediction.predictor import Predictor, language_code
-from polyprefix.prediction.rows import PREDICTION, check_columns, examples_of, read_questions
+from polyprefix.prediction.rows import PREDICTION, examples_of, read_questions
+from polyprefix.prediction.scan import CHUNK, scan
 from polyprefix.progress import Bar, Reporter
-from polyprefix.tasks._custom_rows import read_inputs
-
-CHUNK = 1024
-"""Rows that are read, answered and kept together."""
-
-
-@dataclass(slots=True)
-class Scan:
-    """What a first pass over a file says of it."""
-
-    rows: int = 0
-    kinds: dict[str, set[type]] = field(default_factory=dict)
-    """Column -> the types of its values."""
 
 
 def predict_file(
@@ -105,33 +90,6 @@ def as_file(ask: Predictor, questions: Path | Sequence[str | Mapping[str, Any]])
         path = Path(folder) / "questions.jsonl"
         write.write_jsonl(path, [[row.cells for row in rows]])
         yield path
-
-
-def scan(ask: Predictor, questions: Path, chunk: int = CHUNK) -> Scan:
-    """Check every row of a file in constant memory.
-
-    Raises:
-        DataError: with all that is wrong, as far as a message lists it.
-    """
-    found, errors = Scan(), ValidationErrors()
-    for table in read_chunks(questions, chunk, errors):
-        if not found.rows or PREDICTION in table.columns:
-            check_columns(table, ask.task, errors)
-        columns_are_there = errors.count == 0
-        for row in table.rows:
-            if columns_are_there or found.rows:
-                read_inputs(row, ask.task.info.inputs, errors)
-            for name, value in row.cells.items():
-                kinds = found.kinds.setdefault(name, set())
-                if value is not None:
-                    kinds.add(write.kind_of(value))
-        found.rows += len(table.rows)
-        if errors.count > MOST:
-            break
-    if not found.rows and not errors.count:
-        errors.add(str(questions), "no rows", "at least one")
-    errors.check()
-    return found
 
 
 def _digest(questions: Path) -> str:
