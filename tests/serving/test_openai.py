@@ -87,7 +87,7 @@ def test_the_first_piece_comes_before_the_last_is_written(client: openai.OpenAI,
 
 
 def test_a_stream_that_cannot_begin_has_a_status(client: openai.OpenAI, served: list[Served]) -> None:
-    service = Service(served, request_seconds=0.001)
+    service = Service(served, request_seconds=1e-6)
     late = openai.OpenAI(base_url=f"{service.url}/v1", api_key="none", max_retries=0)
     with pytest.raises(openai.InternalServerError, match="too long"):
         late.completions.create(model="writer", prompt="one", stream=True)
