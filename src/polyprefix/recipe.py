@@ -33,7 +33,7 @@ from polyprefix.results.files import write_predictions
 from polyprefix.results.folder import RunFolder, finished_folder, require_same
 from polyprefix.results.log import JsonlLog
 from polyprefix.results.provenance import made_by, provenance
-from polyprefix.results.trained_once import TrainedOnce
+from polyprefix.results.trained_once import TrainedOnce, any_trained
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks._source_languages import languages_learned
 from polyprefix.tasks.base import Source, Task, score_all
@@ -194,9 +194,8 @@ def run_on(
             alone=group.main,
         )  # fmt: skip
         folder.write_config(config)
-    shared, trained_with = _shared(inputs, config, folder) if trained_again is not None else None, None
-    if shared and group.main:
-        trained_with = shared.fetch(folder)
+    shared = _shared(inputs, config, folder, trained_again)
+    trained_with = shared.fetch(folder) if shared and group.main else None
 
     if config.adapter:
         model = load_adapter(base, config.adapter, restorable=False)
@@ -239,9 +238,9 @@ def run_on(
     return finished
 
 
-def _shared(inputs: Inputs, config: RunConfig, folder: RunFolder) -> TrainedOnce | None:
-    """Where the training of a run is kept for others; None for one that trains nothing."""
-    if not config.trains:
+def _shared(inputs: Inputs, config: RunConfig, folder: RunFolder, trained_again: bool | None) -> TrainedOnce | None:
+    """Where the training of a run is kept for others; None for one that trains nothing, and where no other run needs or left one."""
+    if not config.trains or trained_again is None or not (trained_again or any_trained(folder.out)):
         return None
     data = inputs.examples.digest_of_training()
     return TrainedOnce(

@@ -16,20 +16,11 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.docs.pages import BLOCKS, NOT_RUN, PAGES, ROOT, SHOWN, Block, Command
+from tools.check_package import SMALL
 
 from polyprefix.testing.tiny import CONFIGS, tiny_tokenizer
 
 Polyprefix = Callable[..., tuple[int, str, str]]
-SMALL = (
-    "--eval-size",
-    "9",
-    "--set",
-    "train.steps=2",
-    "--set",
-    "train.validation_size=3",
-    "--set",
-    "train.validations=1",
-)
 LESS = {"run": SMALL, "evaluate": SMALL[:2]}
 """Command -> the options that make it small; the last of an option counts."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,6 +120,32 @@ def write_run(out: Path, about: About, samples: Mapping[str, Sequence[Sample]], 
         {name: values[name] for name in others},
     )
     return folder.finish(result)
+
+
+SAME = 1e-6
+"""Difference up to which two means are the same."""
+
+
+def require_reported(
+    path: Path, samples: Sequence[Sample], metrics: Iterable[str], reported: Mapping[str, object]
+) -> None:
+    """The mean over samples is what the tool reports, where it reports a mean.
+
+    Args:
+        path: the file of the samples, for the message.
+        reported: metric -> what the results file says of it.
+
+    Raises:
+        OutputError: if it is another.
+    """
+    for metric in metrics:
+        mean = math.fsum(_value(one, metric) for one in samples) / len(samples)
+        told = reported.get(metric)
+        if isinstance(told, int | float) and abs(told - mean) > SAME:
+            raise OutputError(
+                f"{path}: found a mean {metric} of {mean:.6f}, expected {told:.6f} as in the results file; samples are missing, or the "
+                "metric is no mean: choose another with --metric"
+            )
 
 
 def _value(sample: Sample, metric: str) -> float:

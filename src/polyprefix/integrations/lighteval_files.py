@@ -5,7 +5,6 @@ details/MODEL/DATE/details_xnli_swa_cf|0_DATE.parquet, ..._tha_cf|0_...  ->  one
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from polyprefix.integrations.imported import (
     Sample,
     digest_of,
     known_language,
+    require_reported,
     short_hash,
     usable_metrics,
     write_run,
@@ -32,8 +32,6 @@ from polyprefix.types import Prediction
 COLUMNS = ["doc", "metric", "model_response"]
 FORMS = ("mcf", "cf", "hybrid")
 """How lighteval's multilingual tasks end: letters, whole answers, or both."""
-SAME = 1e-6
-"""Difference up to which two means are the same."""
 
 
 def import_runs(place: Path, out: Path, chosen: Chosen) -> list[Path]:
@@ -77,7 +75,8 @@ def _import(details: Path, out: Path, chosen: Chosen) -> Iterator[Path]:
         }
         metrics = usable_metrics(family, [one for found in samples.values() for one in found], chosen.metric)
         for code, found in samples.items():
-            _require_reported(*files[code], results, metrics, found)
+            task, path = files[code]
+            require_reported(path, found, metrics, results.get("results", {}).get(task, {}))
         digest = digest_of(
             [code, row["doc"].get("id"), short_hash(str(row["doc"].get("query")))]
             for code, found in rows.items()
@@ -148,21 +147,6 @@ def _sample(path: Path, row: Mapping[str, Any], code: str, parallel: bool) -> Sa
         ) from None
     id = number if parallel else f"{code}/{number}/{short_hash(query)}"
     return Sample(Prediction(id, code, references, said, values if ranked else (), query), row["metric"])
-
-
-def _require_reported(
-    task: str, path: Path, results: Mapping[str, Any], metrics: list[str], samples: list[Sample]
-) -> None:
-    """The mean over samples is what lighteval reports, where it reports a mean."""
-    reported = results.get("results", {}).get(task, {})
-    for metric in metrics:
-        mean = math.fsum(float(one.metrics[metric]) for one in samples) / len(samples)  # type: ignore[arg-type]
-        told = reported.get(metric)
-        if isinstance(told, int | float) and abs(told - mean) > SAME:
-            raise OutputError(
-                f"{path}: found a mean {metric} of {mean:.6f}, expected {told:.6f} as in the results file; samples are missing, or the "
-                "metric is no mean: choose another with --metric"
-            )
 
 
 def _about(

@@ -22,6 +22,7 @@ from polyprefix.integrations.imported import (
     Sample,
     digest_of,
     known_language,
+    require_reported,
     usable_metrics,
     write_run,
 )
@@ -32,8 +33,6 @@ MOST_BYTES = 4 << 30
 """Of a file of samples."""
 IDS = ("id", "uid", "pairID", "question_id", "qID", "idx", "story_id")
 """Columns of a document that may identify it."""
-SAME = 1e-6
-"""Difference up to which two means are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +127,10 @@ def _run(family: str, files: Mapping[str, _File], results: Mapping[str, Any], ou
     metrics = usable_metrics(family, [sample for found in samples.values() for sample in found], chosen.metric)
     for code, found in samples.items():
         filter = str(rows[code][0].get("filter", "none"))
-        for metric in metrics:
-            _require_reported(files[code], results, metric, filter, [float(one.metrics[metric]) for one in found])  # type: ignore[arg-type]
+        of_task = results.get("results", {}).get(files[code].task, {})
+        require_reported(
+            files[code].path, found, metrics, {metric: of_task.get(f"{metric},{filter}") for metric in metrics}
+        )
     return write_run(out, _about(family, files, results, chosen, rows), samples, metrics)
 
 
@@ -191,19 +192,6 @@ def _prediction(file: _File, row: Mapping[str, Any], id: str, code: str) -> Pred
         raise OutputError(
             f"{file.path}: the sample {row['doc_id']} has other responses than the harness writes ({error})"
         ) from None
-
-
-def _require_reported(
-    file: _File, results: Mapping[str, Any], metric: str, filter: str, values: Sequence[float]
-) -> None:
-    """The mean over samples is what the harness reports, where it reports a mean."""
-    reported = results.get("results", {}).get(file.task, {}).get(f"{metric},{filter}")
-    mean = sum(values) / len(values)
-    if isinstance(reported, int | float) and abs(reported - mean) > SAME:
-        raise OutputError(
-            f"{file.path}: found a mean {metric} of {mean:.6f}, expected {reported:.6f} as in the results file; samples are missing, or the "
-            "metric is no mean: choose another with --metric"
-        )
 
 
 def _about(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import comb
 
 from polyprefix.report.format import interval, percent, signed
@@ -43,6 +44,11 @@ class Overall:
 
     def against(self, method: str) -> list[PairedComparison]:
         """A method minus each of the others, the best of them first; corrected over all pairs, because the data chose the method."""
+        return [pair for pair in self._compared if pair.system == method]
+
+    @cached_property
+    def _compared(self) -> list[PairedComparison]:
+        """Every pair, the better of the two minus the other: sentences of one page ask for them several times."""
         systems, order = self.answers.systems, self.ranked
         keys = [(a, b) for i, a in enumerate(order) for b in order[i + 1 :]]
         wanted = [weights(self.answers, systems.index(a), self.columns, minus=systems.index(b)) for a, b in keys]
@@ -52,7 +58,7 @@ class Overall:
             PairedComparison(a, "average", f"{a} - {b}", (), scores[a], scores[b], one, 0.0, baseline=b)
             for (a, b), one in zip(keys, found, strict=True)
         ]
-        return [pair for pair in adjusted(pairs, "holm") if pair.system == method]
+        return adjusted(pairs, "holm")
 
 
 def clearly_best(view: View) -> str | None:

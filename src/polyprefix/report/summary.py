@@ -40,14 +40,12 @@ def render_summary(shown: RunView, console: Console, out: Path) -> None:
     rows = sorted(shown.rows, key=lambda row: (-row[1].value, languages.get(row[0]).name))
     first, last, between = _ends(rows)
     table = new_table(f"\n{shown.cell.metric}, %", "language", ["n"], layout)
-    for code, score, base, pair in first:
-        name = f"{languages.get(code).name}{marked(shown.view.setting, code)}"
-        table.add_row(Text(name), Text(str(score.n), style="dim"), *score_cells(base, score, pair, layout))
-    if between:
-        table.add_row(Text(f"... {between} more", style="dim"))
-    for code, score, base, pair in last:
-        name = f"{languages.get(code).name}{marked(shown.view.setting, code)}"
-        table.add_row(Text(name), Text(str(score.n), style="dim"), *score_cells(base, score, pair, layout))
+    for part in (first, last):
+        if part is last and between:
+            table.add_row(Text(f"... {between} more", style="dim"))
+        for code, score, base, pair in part:
+            name = f"{languages.get(code).name}{marked(shown.view.setting, code)}"
+            table.add_row(Text(name), Text(str(score.n), style="dim"), *score_cells(base, score, pair, layout))
     for one, mean, base_mean, difference in shown.averages():
         if one.grouping == "languages" and (one.name != "all languages" or not shown.view.compared):
             cells = score_cells(base_mean, mean, difference, layout)

@@ -82,6 +82,11 @@ class TrainedOnce:
             return None
 
 
+def any_trained(out: Path) -> bool:
+    """Whether a study keeps some training: else no run has to say which one it could take."""
+    return (out / TRAINED).is_dir()
+
+
 def forget_all(out: Path) -> None:
     """Remove what a study that has nothing left to run kept."""
     shutil.rmtree(out / TRAINED, ignore_errors=True)

@@ -55,7 +55,7 @@ class TargetRanking:
 
 @dataclass(frozen=True, slots=True)
 class SourceRanking:
-    """The candidates for each target, and what the ranking is worth."""
+    """The candidates for each target, and how good such rankings were."""
 
     task: str
     model: str | None
