@@ -46,7 +46,7 @@ def test_equal_settings_have_equal_ids_and_others_do_not() -> None:
 
 LATER: dict[str, tuple[str, ...]] = {
     "": (
-        "source_languages", "source_sampling", "source_temperature", "target_languages", "target_size", "protocol", "eval_ids",
+        "source_languages", "source_sampling", "source_temperature", "target_languages", "target_size", "protocol", "eval_ids", "eval_until",
         "model_digest", "adapter_digest",
     ),
     "train": ("cache_lower_layers", "whole_pass", "keep", "max_steps", "watch", "meta", "betas"),

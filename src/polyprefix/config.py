@@ -28,7 +28,7 @@ ADDED_LATER: Mapping[str, tuple[Any, ...]] = {
     "train.cache_lower_layers": (None,), "train.whole_pass": (None, True), "train.keep": (None, "best"), "train.max_steps": (None,),
     "train.meta": (None,), "train.betas": ([0.9, 0.999],), "method.encoded": (0.0,), "method.encoder_hidden": (512,),
     "source_languages": ([ENGLISH],), "source_sampling": ("size",), "source_temperature": (5.0,), "target_languages": ([],),
-    "target_size": (None,), "runtime.deterministic": (False,),
+    "target_size": (None,), "runtime.deterministic": (False,), "eval_until": (None,),
 }  # fmt: skip
 """Setting that the first version did not have -> the values that mean what it did."""
 
@@ -56,6 +56,19 @@ def _rate(value: Any) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1000:
         return float(value)
     raise ValueError("expected a number from 0 to 1000, or auto")
+
+
+def _points(value: Any) -> Any:
+    """A number of points, as people write it."""
+    if value is None:
+        return None
+    try:
+        points = float(value.removeprefix("±") if isinstance(value, str) else value)
+    except (TypeError, ValueError):
+        points = math.nan
+    if isinstance(value, bool) or not 0 < points <= 50:
+        raise ValueError("expected points above 0 and up to 50, such as 2 or ±2")
+    return points
 
 
 class MetaConfig(Settings):
@@ -280,6 +293,9 @@ class RunConfig(Settings):
     """Which examples those are: the `same` ids in every language, or `disjoint` subsets. Disjoint subsets cover more examples and reduce
     the variance of averages over languages (docs/statistics.md). Source languages have ten times as many: transfer gaps are measured
     from them."""
+    eval_until: Annotated[float | None, BeforeValidator(_points)] = None
+    """Points, such as 2 or ±2: a language is asked, by smallest hash, until the 95% interval of its main metric is no wider than this on
+    each side, and keeps that interval, which is valid at any stopping time (docs/statistics.md). None asks every example."""
     shots: int = Field(default=0, ge=0, le=1000)
     """Few-shot examples in front of each question."""
     shot_language: Name = "english"
@@ -380,5 +396,5 @@ class RunConfig(Settings):
         return settings
 
 
-TESTED = ("languages", "eval_size", "eval_ids")
+TESTED = ("languages", "eval_size", "eval_ids", "eval_until")
 """Settings of a run that say what is tested, and nothing of what is trained."""

@@ -34,6 +34,7 @@ from polyprefix.results.folder import RunFolder, finished_folder, require_same
 from polyprefix.results.log import JsonlLog
 from polyprefix.results.provenance import made_by, provenance
 from polyprefix.results.trained_once import TrainedOnce, any_trained
+from polyprefix.scoring.stopping import StoppingRule, stopping_note
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks._source_languages import languages_learned
 from polyprefix.tasks.base import Source, Task, score_all
@@ -216,7 +217,7 @@ def run_on(
 
     answers = predict(
         model, examples.test, tokens.test, config.eval.token_budget, reporter, f"test {method.name}", folder.unfinished,
-        task.score,
+        task.score, StoppingRule.of(task, config.eval_until),
     )  # fmt: skip
     record = label_priors(inputs, config, model, answers, report, reporter)
     if not group.main:
@@ -290,6 +291,9 @@ def result_of(
     task, examples, base = inputs.task, inputs.examples, inputs.base
     flat = [p for items in answers.predictions.values() for p in items]
     checks, told = answer_checks(task, answers)
+    rule = StoppingRule.of(task, config.eval_until)
+    available = {code: len(rows) for code, rows in examples.test.items()} if rule else {}
+    stopped = [stopping_note(config.eval_until, available, answers.asked)] if config.eval_until else []
     written = [note for note in [ignored_note(base.model)] if note and not all(p.log_likelihoods for p in flat)]
     return RunResult(
         run_id=config.run_id(),
@@ -304,7 +308,7 @@ def result_of(
             resumed_at=report.resumed_at,
         ),
         parameters=model.parameter_counts(),
-        scores=score_all(task, examples.test, answers.predictions),
+        scores=score_all(task, answers.asked, answers.predictions, rule, available),
         cost=cost(
             train=(report.examples, report.seconds, report.work),
             evaluation=(len(flat), answers.seconds, answers.work),
@@ -317,10 +321,11 @@ def result_of(
                 report.validation_seconds,
             ),
         ),
-        notes=(*examples.notes, *inputs.tokens.notes, *report.notes(), *written, *told),
-        baselines=task.baselines(inputs.source, examples.test) if not report.steps else {},
+        notes=(*examples.notes, *inputs.tokens.notes, *report.notes(), *written, *told, *stopped),
+        baselines=task.baselines(inputs.source, answers.asked) if not report.steps else {},
         fertility=fertilities(base.tokenizer, examples.test),
         training=report.figures(),
         answers=checks,
+        available=available,
         origins={code: found for code in examples.test if (found := task.info.origin_of(code)) != "not stated"},
     )

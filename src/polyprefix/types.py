@@ -120,6 +120,9 @@ class RunResult:
     """Language -> where its test text comes from (`Origin`); absent in results of earlier versions and where a task does not state it."""
     answers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Language -> checks of its generated answers (`scoring.answer_checks`); empty where answers are chosen, and in earlier versions."""
+    available: Mapping[str, int] = field(default_factory=dict)
+    """Language -> the test examples that there were, where asking stopped as soon as the interval was narrow enough (`eval_until`); empty
+    elsewhere, and in earlier versions."""
     status: Literal["finished"] = "finished"
     """Nothing else is written."""
     schema_version: int = 2

@@ -119,7 +119,7 @@ OTHERS = {
     "source_sampling": "equal", "source_temperature": 3.0, "target_languages": ("tha_Thai",), "target_size": 4, "train_size": 5,
     "shots": 1, "shot_language": "target", "seed": 1, "train": {"epochs": 1}, "eval": {"token_budget": 99},
     "text": {"max_length": 99}, "runtime": {"dtype": "float32"}, "adapter": "folder", "languages": "all", "eval_size": 7,
-    "eval_ids": "disjoint", "model_digest": "ab" * 32, "task_digest": "cd" * 32, "adapter_digest": "ef" * 32,
+    "eval_ids": "disjoint", "eval_until": 2, "model_digest": "ab" * 32, "task_digest": "cd" * 32, "adapter_digest": "ef" * 32,
 }  # fmt: skip
 
 
@@ -135,4 +135,4 @@ def test_every_setting_but_those_of_testing_makes_another_training(key: str) -> 
     together = {"target_languages": {"target_size": 2}, "target_size": {"target_languages": ("tha_Thai",)}}.get(key, {})
     changed = RunConfig.model_validate({**plain, **together, key: OTHERS[key]})
     same = RunConfig.model_validate(plain).training_id() == changed.training_id()
-    assert same == (key in {"languages", "eval_size", "eval_ids"})
+    assert same == (key in {"languages", "eval_size", "eval_ids", "eval_until"})

@@ -19,6 +19,7 @@ from polyprefix.methods.none import NoAdapter
 from polyprefix.models.load import BaseModel
 from polyprefix.progress import interactive
 from polyprefix.recipe import Inputs, label_priors, result_of, tokens_for
+from polyprefix.scoring.stopping import StoppingRule
 from polyprefix.settings import validate
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks._source_languages import languages_of_adapter
@@ -49,8 +50,8 @@ def evaluate(
         eval_size: test examples per language; None means all.
         hub: a local mirror of the Hub; None means POLYPREFIX_HUB, or the Hub itself.
         progress: whether a bar is shown in a notebook or a terminal.
-        settings: others of `RunConfig` that an evaluation has: `eval_ids`, `shots`, `shot_language`, `eval`, `text`; for a base model with
-            shots also `seed`.
+        settings: others of `RunConfig` that an evaluation has: `eval_ids`, `eval_until`, `shots`, `shot_language`, `eval`, `text`; for a
+            base model with shots also `seed`.
 
     Returns:
         The result; nothing is written until `Result.save`.
@@ -89,6 +90,7 @@ def _evaluate(adapted: AdaptedModel, task: Task, given: dict[str, Any], hub: Pat
         title,
         None,
         task.score,
+        StoppingRule.of(task, config.eval_until),
     )
     report = record.report if record else TrainReport()
     result = result_of(inputs, as_read, adapted, report, answers, None)

@@ -35,6 +35,7 @@ def shared_options(function: Any) -> Any:
         click.option("--languages", metavar="A,B|all", help="Test languages as people write them: sw, swh_Latn, Swahili."),
         click.option("--eval-size", type=int, metavar="N", help="Test examples per language."),
         click.option("--eval-ids", metavar="same|disjoint", help="The same test ids in every language, or disjoint subsets."),
+        click.option("--eval-until", metavar="POINTS", help="Ask a language until its 95% interval is ±POINTS or narrower."),
         click.option("--shots", type=int, metavar="K", help="Few-shot examples in front of each question."),
         click.option("--shot-language", metavar="L|target", help="Their language: English, that of each question, or another."),
         click.option("--protocol", metavar="NAME", help="Prompts and scoring: default, or lm-eval for those of that tool."),

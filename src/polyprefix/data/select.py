@@ -20,9 +20,17 @@ def evaluation_subset(examples: Sequence[Example], size: int | None, of: str = "
     """
     if size is None or size >= len(examples):
         return list(examples)
+    return [examples[i] for i in sorted(by_hash([example.id for example in examples], of)[:size])]
+
+
+def by_hash(ids: Sequence[str], of: str = "") -> list[int]:
+    """Places of ids in the order of their hashes: the order in which examples come into a subset.
+
+    Args:
+        of: as `evaluation_subset`.
+    """
     salt = f"subset {of} " if of else "subset "
-    ranked = sorted(range(len(examples)), key=lambda i: hashlib.sha256(f"{salt}{examples[i].id}".encode()).digest())
-    return [examples[i] for i in sorted(ranked[:size])]
+    return sorted(range(len(ids)), key=lambda i: hashlib.sha256(f"{salt}{ids[i]}".encode()).digest())
 
 
 def training_sample(examples: Sequence[Example], size: int | None, seed: int, of: str = "") -> list[Example]:

@@ -113,7 +113,7 @@ def card_of(folder: Path, *, repository: str | None = None, base: str | None = N
 
 def _base_runs(folder: Path, result: RunResult) -> list[Path]:
     """The base model's run on the same examples, in the folder around the run's."""
-    wanted = ("task", "task_digest", "protocol", "model", "shots", "eval_size", "eval_ids")
+    wanted = ("task", "task_digest", "protocol", "model", "shots", "eval_size", "eval_ids", "eval_until")
     for path in find_results(folder.absolute().parent):
         if path.resolve() == folder.resolve() or not (path / PREDICTIONS).is_file():
             continue

@@ -42,11 +42,11 @@ CONFIG_TYPES: Mapping[str, tuple[type, ...]] = {
     "model": (str,), "task": (str,), "method": (dict,), "protocol": (str,), "seed": (int,), "shots": (int,), "shot_language": (str,),
     "adapter": (str, type(None)), "task_digest": (str, type(None)), "model_digest": (str, type(None)), "languages": (str, list),
     "train_size": (int, type(None)), "source_languages": (list,), "target_languages": (list,), "target_size": (int, type(None)),
-    "eval_size": (int, type(None)), "eval_ids": (str,), "train": (dict,), "eval": (dict,),
+    "eval_size": (int, type(None)), "eval_ids": (str,), "eval_until": (int, float, type(None)), "train": (dict,), "eval": (dict,),
     "text": (dict,), "runtime": (dict,),
 }  # fmt: skip
 """Of the settings in a result that its readers use."""
-ADDED = {"fertility", "training", "origins", "answers"}
+ADDED = {"fertility", "training", "origins", "answers", "available"}
 """Keys that results of earlier versions lack."""
 
 PREDICTION_COLUMNS = pa.schema(

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polyprefix.calibration.record import CalibrationRecord
+from polyprefix.config import TESTED
 from polyprefix.types import RunResult
 
 OF_THE_TEST = (
-    "task", "task_digest", "protocol", "languages", "eval_size", "eval_ids", "shots", "shot_language", "eval", "text", "runtime",
-    "data_digest",
+    *TESTED, "task", "task_digest", "protocol", "shots", "shot_language", "eval", "text", "runtime", "data_digest",
 )  # fmt: skip
 """Settings that an evaluation has of its own; the others are those of the run that trained the adapter."""
 
@@ -90,6 +90,7 @@ def _with_languages_of(run: Loaded, more: Loaded) -> Loaded:
         scores={**run.result.scores, **{code: more.result.scores[code] for code in added}},
         origins={**more.result.origins, **run.result.origins},
         answers={**more.result.answers, **run.result.answers},
+        available={**more.result.available, **run.result.available},
     )
     rows = more.examples.filter(pc.is_in(more.examples["language"], value_set=pa.array(added, pa.string())))
     return replace(run, result=result, examples=pa.concat_tables([run.examples, rows], promote_options="default"))

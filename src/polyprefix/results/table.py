@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyprefix.calibration.record import CalibrationRecord, read_record
-from polyprefix.config import ADDED_LATER
+from polyprefix.config import ADDED_LATER, TESTED
 from polyprefix.errors import ConfigError, OutputError, nearest
 from polyprefix.names import DEFAULT_PROTOCOL, task_title
 from polyprefix.results.examples import EXAMPLE_COLUMNS, as_frame, examples_of, read_examples
@@ -34,7 +34,7 @@ __all__ = ["BASE_METHOD", "EXAMPLE_COLUMNS", "RUN_COLUMNS", "ResultsTable", "fla
 BASE_METHOD = "none"
 """The method of a base model's run."""
 NOT_OF_THE_SYSTEM = (
-    "task", "protocol", "model", "shots", "seed", "languages", "eval_size", "eval_ids", "eval.", "runtime.", "train.token_budget",
+    *TESTED, "task", "protocol", "model", "shots", "seed", "eval.", "runtime.", "train.token_budget",
     "train.gradient_checkpointing", "train.cache_lower_layers", "train.whole_pass",
 )  # fmt: skip
 """Settings, or the first letters of them, that make no other system: the cell itself, what is averaged over, how it is computed."""

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from polyprefix.atomic import output_errors, write_text
+from polyprefix.data.select import evaluation_subset
 from polyprefix.errors import OutputError
 from polyprefix.results.files import read_predictions, write_predictions
 from polyprefix.types import Example, Prediction
@@ -45,13 +46,14 @@ class Unfinished:
         return self.path / "checkpoint.pt"
 
     def get(self, language: str, examples: Sequence[Example]) -> tuple[list[Prediction], Mapping[str, float]] | None:
-        """The answers to exactly these examples and what they took, if they are there."""
+        """The answers to exactly these examples, or to those of them that were asked, and what they took, if they are there."""
         try:
             figures = json.loads(self._file(language, "json").read_text(encoding="utf-8"))
             predictions, _ = read_predictions(self._file(language, "parquet"))
         except (OSError, ValueError, OutputError):
             return None
-        same = [p.example_id for p in predictions] == [example.id for example in examples]
+        wanted = evaluation_subset(examples, int(figures.get("asked", len(examples))))
+        same = [p.example_id for p in predictions] == [example.id for example in wanted]
         return (predictions, figures) if same else None
 
     def put(self, language: str, predictions: Sequence[Prediction], figures: Mapping[str, float]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from polyprefix import config
+from polyprefix.scoring.stopping import StoppingRule
 from polyprefix.types import Example, Origin, Prediction, Prompt, Score, Split
 
 ENGLISH = config.ENGLISH
@@ -121,9 +122,18 @@ class Task(Protocol):
 
 
 def score_all(
-    task: Task, test: Mapping[str, Sequence[Example]], predictions: Mapping[str, Sequence[Prediction]]
+    task: Task,
+    test: Mapping[str, Sequence[Example]],
+    predictions: Mapping[str, Sequence[Prediction]],
+    rule: StoppingRule | None = None,
+    available: Mapping[str, int] | None = None,
 ) -> dict[str, Mapping[str, Score]]:
     """Language -> metric -> score, where every example has exactly one answer.
+
+    Args:
+        test: the examples that were asked.
+        rule: when asking stopped; None where it did not.
+        available: with a rule, language -> the number of examples that there were to ask.
 
     Raises:
         ValueError: if an example has no answer or several, or an answer belongs to no example: such a score would be over
@@ -137,4 +147,6 @@ def score_all(
             raise ValueError(
                 f"{task.info.name} {language}: {missing} examples without an answer, {extra} answers too many"
             )
+    if rule and available:
+        return {language: rule.score(predictions[language], available[language]) for language in test}
     return {language: task.score(predictions[language]) for language in test}

@@ -1,0 +1,90 @@
+"""Adaptive evaluation: a language is asked until its interval is narrow enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from polyprefix.data.select import by_hash
+from polyprefix.errors import ConfigError
+from polyprefix.scoring.confidence_sequence import ConfidenceSequence
+from polyprefix.types import Example, Prediction, Score
+
+if TYPE_CHECKING:
+    from polyprefix.tasks.base import Task
+
+FIRST_LOOK = 64
+"""Examples before the interval is looked at; after that, each time a quarter more."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoppingRule:
+    """When enough examples of a language were asked.
+
+    They are asked by the smallest hash of their ids, as `eval_size` takes them: the examples that two runs have in common are the first of
+    both.
+    """
+
+    task: Task
+    half_width: float
+    """Of the 95% interval of the main metric, as a share; asking stops where it is no larger."""
+
+    @classmethod
+    def of(cls, task: Task, points: float | None) -> StoppingRule | None:
+        """The rule of the setting `eval_until`; None where every example is asked."""
+        return None if points is None else cls(task, points / 100)
+
+    def ask(
+        self, answers_to: Callable[[Sequence[int]], Sequence[Prediction]], examples: Sequence[Example]
+    ) -> list[Prediction]:
+        """The answers to as many examples as it takes, in the order of the examples.
+
+        Args:
+            answers_to: asks the examples at these places.
+
+        Raises:
+            ConfigError: if the main metric is not a mean over examples.
+        """
+        places = by_hash([example.id for example in examples])
+        found: dict[int, Prediction] = {}
+        sequence = ConfidenceSequence(self.half_width, len(places))
+        while len(found) < len(places) and sequence.half_width > self.half_width:
+            block = places[len(found) : len(found) + max(FIRST_LOOK, len(found) // 4)]
+            found.update(zip(sorted(block), answers_to(sorted(block)), strict=True))
+            if len(found) == len(block):
+                self._require_mean(list(found.values()))
+            sequence.extend([self.task.correctness(found[place]) for place in block])
+        return [found[place] for place in sorted(found)]
+
+    def score(self, predictions: Sequence[Prediction], available: int) -> Mapping[str, Score]:
+        """The task's scores in one language; the interval of the main metric is the one that stopping went by.
+
+        Args:
+            available: the examples that there were to ask.
+        """
+        scores = dict(self.task.score(predictions))
+        metric = self.task.info.metrics[0]
+        sequence = ConfidenceSequence(self.half_width, available)
+        order = by_hash([prediction.example_id for prediction in predictions])
+        sequence.extend([self.task.correctness(predictions[place]) for place in order])
+        return {**scores, metric: replace(scores[metric], ci95=sequence.interval)}
+
+    def _require_mean(self, predictions: Sequence[Prediction]) -> None:
+        mean = sum(map(self.task.correctness, predictions)) / len(predictions)
+        metric = self.task.info.metrics[0]
+        if abs(self.task.score(predictions)[metric].value - mean) > 1e-6:
+            raise ConfigError(
+                f"eval_until: {metric} of {self.task.info.name} is not a mean over examples, so that nobody can say when enough "
+                "were asked; leave eval_until out"
+            )
+
+
+def stopping_note(points: float, available: Mapping[str, int], asked: Mapping[str, Sequence[Example]]) -> str:
+    """What the result says of it."""
+    early = sum(len(asked[code]) < there for code, there in available.items())
+    return (
+        f"Test: each language until its 95% interval is ±{points:g} points or narrower; {early} of {len(available)} languages stopped "
+        f"early, {sum(map(len, asked.values())):,} of {sum(available.values()):,} examples were asked. Intervals of the main metric are "
+        "confidence sequences; those of other metrics, of averages and of differences take the number of examples as fixed beforehand."
+    )
