@@ -34,11 +34,15 @@ METHODS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "lora": ("lora", {}, ("peft-trainer", "peft-trainer-grouped", "trl")),
 }
 """Name -> method, its settings, and who else has it. litgpt can only begin with closed gates; PEFT is compared with gates ajar."""
-EVALUATIONS = {
+EVALUATIONS: dict[str, tuple[str, ...]] = {
     "xnli": ("ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh"),
     "belebele": ("de", "id", "th", "vi"),
+    "sib200": ("th",),
+    "xquad": ("de", "th"),
 }
-"""Task -> languages beside English: 15 and 5 in all."""
+"""Task -> languages beside English. XQuAD's answers are generated, the others' are ranked."""
+WHOLE = {"sib200"}
+"""Of these the whole test set is asked, of the others a part."""
 
 
 def training(
@@ -84,9 +88,9 @@ def run(
             ]  # fmt: skip
         plain = prepare(base(), folder, "none", {})
         for task, docs in documents.items():
-            languages = len({doc.language for doc in docs})
+            languages, kind = len({doc.language for doc in docs}), "" if docs[0].choices else " (generated)"
             work = Workload(
-                name=f"{options.model}, {task} in {languages} languages",
+                name=f"{options.model}, {'all of ' if task in WHOLE else ''}{task} in {languages} languages{kind}",
                 **plain,
                 documents=docs,
                 batch_size=options.batch,
@@ -109,7 +113,7 @@ def run(
         "machine": rounds.machine(),
         "medians": rounds.medians([r for r in found if r["part"] != "check"]),
         "agreement": agreement,
-        "rounds": [{k: v for k, v in r.items() if k != "log_likelihoods"} for r in found],
+        "rounds": [{k: v for k, v in r.items() if k not in ("log_likelihoods", "answers")} for r in found],
     }
 
 
@@ -140,7 +144,8 @@ def main() -> None:
     options = options_from()
     loaded, rows, _ = task_rows(options.model, "xnli", (), 512, 1)
     documents = {
-        task: task_rows(options.model, task, EVALUATIONS[task], 16, options.documents)[2] for task in options.tasks
+        task: task_rows(options.model, task, EVALUATIONS[task], 16, None if task in WHOLE else options.documents)[2]
+        for task in options.tasks
     }
 
     def base() -> Any:

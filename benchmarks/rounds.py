@@ -189,7 +189,7 @@ def same_losses(results: Sequence[dict[str, Any]], tolerance: float = 1e-4) -> l
 
 
 def same_predictions(results: Sequence[dict[str, Any]], tolerance: float = 1e-3) -> list[str]:
-    """The same for the likeliest choices and the log-likelihoods; both sides in one dtype."""
+    """The same for the likeliest choices and the log-likelihoods, or for the answers; both sides in one dtype."""
     chosen = [r for r in results if r["setting"] == "same"]
 
     def equal(a: list[list[float]], b: list[list[float]]) -> bool:
@@ -200,7 +200,9 @@ def same_predictions(results: Sequence[dict[str, Any]], tolerance: float = 1e-3)
             for x, y in zip(p, q, strict=True)
         )
 
-    return _agreement(chosen, "log_likelihoods", equal)
+    ranked = [r for r in chosen if r.get("log_likelihoods")]
+    written = [r for r in chosen if r.get("answers")]
+    return _agreement(ranked, "log_likelihoods", equal) + _agreement(written, "answers", lambda a, b: a == b)
 
 
 def _agreement(results: Sequence[dict[str, Any]], key: str, equal: Any) -> list[str]:

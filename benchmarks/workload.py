@@ -20,6 +20,10 @@ class Document:
     text: str
     """The prompt."""
     choices: tuple[str, ...]
+    """The continuations to rank; empty where the answer is generated."""
+    stop: tuple[str, ...] = ()
+    """A generated answer ends before the first of these strings."""
+    max_new_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +81,17 @@ class Workload:
         values = dict(values)
         rows = tuple(Row(tuple(row["ids"]), tuple(row["target"])) for row in values.pop("rows"))
         documents = tuple(
-            Document(doc["language"], doc["text"], tuple(doc["choices"])) for doc in values.pop("documents")
+            Document(doc["language"], doc["text"], tuple(doc["choices"]), tuple(doc["stop"]), doc["max_new_tokens"])
+            for doc in values.pop("documents")
         )
         return cls(**values, rows=rows, documents=documents)
+
+    def by_language(self) -> list[list[int]]:
+        """Places of the documents of each language: what an evaluation asks in one call."""
+        places: dict[str, list[int]] = {}
+        for place, document in enumerate(self.documents):
+            places.setdefault(document.language, []).append(place)
+        return list(places.values())
 
     def at_own_defaults(self) -> Workload:
         """The same work for contestants at their defaults."""
@@ -87,14 +99,14 @@ class Workload:
 
 
 def task_rows(
-    model: str, task: str, languages: Sequence[str], train: int, each: int
+    model: str, task: str, languages: Sequence[str], train: int, each: int | None
 ) -> tuple[Any, tuple[Row, ...], tuple[Document, ...]]:
     """A task's own prompts, as a run would use them: the base model, training rows in random order, documents by language.
 
     Args:
         model: as `polyprefix run --model`.
         train: training examples.
-        each: test examples of each language.
+        each: test examples of each language; None means the whole test set.
     """
     from polyprefix.adapters import registry as methods
     from polyprefix.config import RunConfig
@@ -114,7 +126,7 @@ def task_rows(
     tokens = tokenise(chosen, load_examples(chosen, config, source), base.tokenizer, base.max_length)
     rows = tuple(Row(item.ids, item.target) for item in tokens.train)
     documents = tuple(
-        Document(language, item.prompt.text, tuple(item.prompt.choices))
+        Document(language, item.prompt.text, item.prompt.choices, item.prompt.stop, item.prompt.max_new_tokens)
         for language, items in tokens.test.items()
         for item in items
     )

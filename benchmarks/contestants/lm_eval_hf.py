@@ -1,8 +1,9 @@
-"""lm-evaluation-harness' Hugging Face backend, asked for the same continuations of the same documents."""
+"""lm-evaluation-harness' Hugging Face backend, asked for the same continuations of the same documents, or to write answers to them."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -10,7 +11,7 @@ from lm_eval.models.huggingface import HFLM
 from transformers import AutoTokenizer
 
 from benchmarks import shapes
-from benchmarks.workload import Workload
+from benchmarks.workload import Document, Workload
 
 
 def evaluate(name: str, work: Workload, started: float) -> dict[str, Any]:
@@ -19,27 +20,41 @@ def evaluate(name: str, work: Workload, started: float) -> dict[str, Any]:
     given = {"dtype": work.dtype, "batch_size": work.batch_size} if same else {"dtype": work.published_dtype}
     model = _random(work) if work.model.startswith(shapes.PREFIX) else _published(work, given)
     loaded = time.time() - started
-    by_language: dict[str, list[int]] = {}
-    for number, doc in enumerate(work.documents):
-        by_language.setdefault(doc.language, []).append(number)
     start = time.perf_counter()
     values: dict[int, list[float]] = {}
-    for numbers in by_language.values():
-        requests = [
-            Instance("loglikelihood", {}, (work.documents[n].text, choice), index)
-            for n in numbers
-            for index, choice in enumerate(work.documents[n].choices)
-        ]
-        answers = iter(model.loglikelihood(requests, disable_tqdm=True))
-        for n in numbers:
-            values[n] = [float(next(answers)[0]) for _ in work.documents[n].choices]
+    answers: dict[int, str] = {}
+    for places in work.by_language():
+        documents = [work.documents[n] for n in places]
+        if documents[0].choices:
+            values.update(zip(places, _ranked(model, documents), strict=True))
+        else:
+            answers.update(zip(places, _written(model, documents), strict=True))
     seconds = time.perf_counter() - start
     return {
         "load_seconds": loaded,
         "seconds": seconds,
-        "examples_per_second": len(values) / seconds,
-        "log_likelihoods": [values[n] for n in range(len(values))],
+        "examples_per_second": len(work.documents) / seconds,
+        "log_likelihoods": [values[n] for n in sorted(values)],
+        "answers": [answers[n] for n in sorted(answers)],
     }
+
+
+def _ranked(model: HFLM, documents: Sequence[Document]) -> list[list[float]]:
+    requests = [
+        Instance("loglikelihood", {}, (doc.text, choice), index)
+        for doc in documents
+        for index, choice in enumerate(doc.choices)
+    ]
+    found = iter(model.loglikelihood(requests, disable_tqdm=True))
+    return [[float(next(found)[0]) for _ in doc.choices] for doc in documents]
+
+
+def _written(model: HFLM, documents: Sequence[Document]) -> list[str]:
+    requests = [
+        Instance("generate_until", {}, (doc.text, {"until": list(doc.stop), "max_gen_toks": doc.max_new_tokens}), index)
+        for index, doc in enumerate(documents)
+    ]
+    return list(model.generate_until(requests, disable_tqdm=True))
 
 
 def _published(work: Workload, given: dict[str, Any]) -> HFLM:

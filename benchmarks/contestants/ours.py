@@ -9,13 +9,14 @@ from typing import Any
 
 from benchmarks import shapes
 from benchmarks.worker import Clock
-from benchmarks.workload import Row, Workload
+from benchmarks.workload import Document, Row, Workload
 from polyprefix.adapters import registry
 from polyprefix.adapters.adapted import AdaptedModel, attach
 from polyprefix.adapters.files import load_adapter
 from polyprefix.config import TrainConfig
 from polyprefix.engine.flop_counter import Work
 from polyprefix.engine.peak import measured_peak
+from polyprefix.evaluation.generation import generate_until
 from polyprefix.evaluation.loglikelihood import loglikelihood
 from polyprefix.models.load import load_model
 from polyprefix.text.tokens import TokenizedPrompt, encode
@@ -54,7 +55,7 @@ def _train(model: AdaptedModel, work: Workload, started: float) -> dict[str, Any
 
 
 def evaluate(name: str, work: Workload, started: float) -> dict[str, Any]:
-    """From prompts as text to a log-likelihood for each choice, language after language."""
+    """From prompts as text to a log-likelihood for each choice or to an answer, language after language."""
     with _model(work) as model:
         return _evaluate(model, work, started)
 
@@ -62,27 +63,33 @@ def evaluate(name: str, work: Workload, started: float) -> dict[str, Any]:
 def _evaluate(model: AdaptedModel, work: Workload, started: float) -> dict[str, Any]:
     loaded = time.time() - started
     counted = Work()
-    by_language: dict[str, list[Prompt]] = {}
-    for number, doc in enumerate(work.documents):
-        by_language.setdefault(doc.language, []).append(
-            Prompt(str(number), doc.language, doc.text, doc.choices[0], doc.choices)
-        )
     start = time.perf_counter()
     values: dict[int, tuple[float, ...]] = {}
-    for prompts in by_language.values():
-        encoded = encode(prompts, model.base.tokenizer, model.base.max_length)
-        for item in loglikelihood(model, encoded, None, work=counted):
-            values[int(item.encoded.prompt.example_id)] = item.log_likelihoods
+    answers: dict[int, str] = {}
+    for places in work.by_language():
+        encoded = encode([_prompt(work.documents[n]) for n in places], model.base.tokenizer, model.base.max_length)
+        if work.documents[places[0]].choices:
+            ranked = loglikelihood(model, encoded, None, work=counted)
+            values.update(zip(places, (item.log_likelihoods for item in ranked), strict=True))
+        else:
+            answers.update(zip(places, generate_until(model, encoded, None, work=counted), strict=True))
     seconds = time.perf_counter() - start
     ceiling = measured_peak(model.device, model.hook.dtype)
     return {
         "load_seconds": loaded,
         "seconds": seconds,
-        "examples_per_second": len(values) / seconds,
-        "log_likelihoods": [values[n] for n in range(len(values))],
+        "examples_per_second": len(work.documents) / seconds,
+        "log_likelihoods": [values[n] for n in sorted(values)],
+        "answers": [answers[n] for n in sorted(answers)],
         "padding_share": counted.padding_share,
         "mfu": counted.flops / seconds / ceiling,
     }
+
+
+def _prompt(doc: Document) -> Prompt:
+    """Read and written as lm-evaluation-harness does."""
+    target = doc.choices[0] if doc.choices else ""
+    return Prompt("", doc.language, doc.text, target, doc.choices, doc.stop, doc.max_new_tokens, verbatim=True)
 
 
 def check(name: str, work: Workload, started: float) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -123,6 +124,15 @@ def test_lm_eval_predicts_the_same(tmp_path: Path, here: None) -> None:
     )
     assert not [r["error"] for r in found if "error" in r]
     assert rounds.same_predictions(found) == ["tiny: log likelihoods of polyprefix and lm-eval: the same"]
+    questions = tuple(Document(doc.language, doc.text, (), ("\n",), 5) for doc in DOCUMENTS)
+    asked = replace(work, documents=questions)
+    written = rounds.alternate(
+        [Entry(name, "evaluate", asked) for name in ("polyprefix", "lm-eval")], 1, say=lambda line: None
+    )
+    assert rounds.same_predictions(written) == ["tiny: answers of polyprefix and lm-eval: the same"]
+    assert len(written[0]["answers"]) == len(questions)
+    written[1]["answers"][0] += "!"
+    assert "DIFFERENT" in rounds.same_predictions(written)[0]
 
 
 def test_the_comparison_and_its_page(tmp_path: Path, here: None, monkeypatch: pytest.MonkeyPatch) -> None:
