@@ -4,7 +4,8 @@ The matrix products of a layer, nearly all of its work, see N tokens and no padd
 sequence, and shorter sequences share a row. Each token attends to the tokens of its own sequence. A sequence may be a tree: branches that
 continue the same tokens and do not see each other, such as a passage, its questions and their choices.
 
-The common prefix of all sequences is stored once, at the start of the row.
+The common prefix of all sequences is stored once, at the start of the row: in training
+a product of its 19 rows by themselves would take a third as long as one of 700.
 """
 
 from __future__ import annotations
