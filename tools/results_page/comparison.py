@@ -25,6 +25,7 @@ from polyprefix.report.charts.averages import costs
 from polyprefix.report.format import ABSENT, percent
 from polyprefix.report.vega import Chart
 from polyprefix.report.view import View
+from polyprefix.statistics.comparisons import PairedComparison
 
 BASE, PREFIX, LORA, FULL = "none", "prefix", "lora", "full"
 PREFIXES = ("soft-prompt", PREFIX, "prefix-projected", "llama-adapter")
@@ -113,11 +114,14 @@ def duels(part: Part, view: View) -> str:
 
 def groups(part: Part, view: View) -> str:
     """By script, family, resources and distance: the average of each method, and the prefix minus LoRA, which is not tested here."""
-    found = [c for c in contrasts(part, view, [(PREFIX, LORA)], "by_group").values() if len(c.languages) >= LEAST]
+    found: dict[tuple[str, ...], PairedComparison] = {}
+    for pair in contrasts(part, view, [(PREFIX, LORA)], "by_group").values():
+        if len(pair.languages) >= LEAST:
+            found.setdefault(tuple(pair.languages), pair)  # the same languages once, by their first name
     if not found:
         return f"**{view.model}.** {NOT_FINISHED}"
     rows = [row("group", "languages", *view.summaries, f"{PREFIX} minus {LORA}"), rule(len(view.summaries) + 2)]
-    for pair in found:
+    for pair in found.values():
         scores = [one.groups.get((pair.grouping, pair.name)) for one in view.summaries.values()]
         means = (percent(score.value) if score else ABSENT for score in scores)
         rows.append(row(f"{pair.grouping}: {pair.name}", str(len(pair.languages)), *means, change(pair.difference)))

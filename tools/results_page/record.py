@@ -26,7 +26,9 @@ def counts(studies: Iterable[Kept]) -> str:
     rows = [row("study", "cells finished", "training and evaluation", "on"), rule(3)]
     for kept in studies:
         study = kept.cells()
-        seconds = [one.seconds for one in table.validation_table(study, kept.books).itertuples()] if kept.finished else []
+        seconds = (
+            [one.seconds for one in table.validation_table(study, kept.books).itertuples()] if kept.finished else []
+        )
         machines = (read_result(kept.folder / config.run_id()).provenance["machine"] for _, config in kept.finished)
         places = Counter(machine.get("gpu", "CPU") for machine in machines)
         where = ", ".join(f"{name} ({n})" for name, n in places.most_common())
@@ -37,12 +39,14 @@ def counts(studies: Iterable[Kept]) -> str:
 
 def again(studies: Iterable[Kept]) -> str:
     """What a second run of some cells gave."""
-    rows = [row("study", "cell", "answers", "the same", "scores"), rule(4)]
+    rows = [row("study", "cells", "answers", "the same", "scores"), rule(4)]
     for kept in studies:
         record = kept.folder.with_name(f"{kept.name}-again.json")
-        for one in json.loads(record.read_text(encoding="utf-8"))["cells"] if record.exists() else ():
-            equal = "equal" if one["scores_equal"] else "not equal"
-            rows.append(row(kept.name, one["run_id"], str(one["answers"]), str(one["same"]), equal))
+        if record.exists():
+            cells = json.loads(record.read_text(encoding="utf-8"))["cells"]
+            answers, same = (str(sum(one[key] for one in cells)) for key in ("answers", "same"))
+            equal = "equal" if all(one["scores_equal"] for one in cells) else "not equal"
+            rows.append(row(kept.name, str(len(cells)), answers, same, equal))
     return "\n".join(rows) if len(rows) > 2 else "Not run."
 
 
