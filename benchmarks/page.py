@@ -92,8 +92,10 @@ def gpu(result: dict[str, Any] | None) -> str:
         "|" + " --- |" * 8,
     ]
     found = {(r["workload"], r["part"], r["contestant"]): r for r in (result or {"medians": []})["medians"]}
-    for shape in SHAPES:
-        for length in LENGTHS if shape != "tiny" else ():
+    measured = {workload.partition(",")[0] for workload, _, _ in found}
+    shapes = [shape for shape in SHAPES if shape != "tiny"]
+    for shape in (one for one in shapes if one in measured):
+        for length in LENGTHS:
             for part, tools in (
                 ("train", ("polyprefix", "peft-trainer-grouped")),
                 ("evaluate", ("polyprefix", "lm-eval")),
@@ -102,7 +104,8 @@ def gpu(result: dict[str, Any] | None) -> str:
                     figures = _gpu_figures(found.get((f"{shape}, {length} tokens", part, tool)))
                     name = "training" if part == "train" else "evaluation"
                     rows.append(f"| {shape} | {length} | {name} | {tool} | {figures} |")
-    return "\n".join(rows)
+    missing = [shape for shape in shapes if shape not in measured]
+    return "\n".join([*rows, *(["", f"{NOT_MEASURED.capitalize()}: {', '.join(missing)}."] if missing else [])])
 
 
 def _gpu_figures(record: dict[str, Any] | None) -> str:

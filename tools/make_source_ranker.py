@@ -34,7 +34,6 @@ from polyprefix.results.table import ResultsTable, read_table
 from polyprefix.scoring.bootstrap import Floats
 from polyprefix.sources.fitted import SHIPPED, FittedRanker, as_dict, fitted, observe
 from polyprefix.sources.ranker import Observed, cells_of, fit, with_measured
-from polyprefix.sources.ranking import advice
 from polyprefix.sources.validation import BASELINES, Figures, Learner, Preference, Validation
 from polyprefix.statistics.transfer import LanguageMean
 
@@ -45,6 +44,8 @@ GRADES = 31
 TREES = {"objective": "lambdarank", "n_estimators": 100, "num_leaves": 16, "min_data_in_leaf": 5, "verbose": -1,
          "random_state": 0, "deterministic": True, "num_threads": 1, "label_gain": list(range(GRADES + 1))}  # fmt: skip
 """LangRank's 100 trees of 16 leaves."""
+BEST = "best on average"
+"""What a ranker has to beat."""
 
 
 def lambdarank(observed: Sequence[Observed], left_out: str) -> Preference:
@@ -96,34 +97,24 @@ def line(name: str, one: Figures) -> str:
 def validation_table(found: FittedRanker) -> str:
     """What the command says of itself, as the page has it."""
     assert found.validation
-    rows = ["| first choice by | points above English | regret, cross-fitted | regret, same items | NDCG@3 |",
-            "| --- | ---: | ---: | ---: | ---: |"]  # fmt: skip
+    rows = ["| first choice by | points above English | above the best on average | regret, cross-fitted | regret, same items | NDCG@3 |",
+            "| --- | ---: | ---: | ---: | ---: | ---: |"]  # fmt: skip
     for name, one in named(found.validation).items():
         cross = "" if one.cross_fitted is None else _mean(one.cross_fitted)
-        cells = (name, _mean(one.gain), cross, _mean(one.regret), f"{one.ndcg.value:.2f}")
+        best = one.minus.get(BEST)
+        cells = (name, _mean(one.gain), _mean(best) if best else "", cross, _mean(one.regret), f"{one.ndcg.value:.2f}")
         rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
+    return "\n".join([*rows, "", best_on_average(found)])
+
+
+def best_on_average(found: FittedRanker) -> str:
+    """The name of the source that a reader without a ranker would take."""
+    measured = found.ranker.measured
+    return f"The source that is the best on average is {languages.get(max(measured, key=lambda code: measured[code])).name}."
 
 
 def _mean(one: LanguageMean) -> str:
     return f"{signed(one.value)} {interval(one.ci95, with_sign=True)}"
-
-
-def advices(found: FittedRanker) -> str:
-    """The sentence of each ranker, of measured and of new candidates."""
-    assert found.validation
-    validation = found.validation
-    baselines = {name: one for name, one in validation.known.items() if name in BASELINES}
-    measured = found.ranker.measured
-    average = languages.get(max(measured, key=lambda code: measured[code])).name
-    lines = []
-    for what, part in (("sources that were measured", validation.known), ("new candidates", validation.new)):
-        lines += [
-            f"- **{name.removeprefix('ranker: ')}**, {what}: {advice(one, baselines, validation.targets, average)}"
-            for name, one in part.items()
-            if name.startswith("ranker: ")
-        ]
-    return "\n".join(lines)
 
 
 def fitted_on(found: FittedRanker) -> str:
@@ -137,7 +128,7 @@ def fitted_on(found: FittedRanker) -> str:
 
 def of_ranker(page: str, found: FittedRanker) -> str:
     """The page with the sections that come from ranker.json."""
-    parts = {"fitted-on": fitted_on(found), "validation": validation_table(found), "advice": advices(found)}
+    parts = {"fitted-on": fitted_on(found), "validation": validation_table(found)}
     for name, text in parts.items():
         page = fill(page, name, text)
     return page
@@ -149,7 +140,9 @@ def of_matrices(page: str, table: ResultsTable, pictures: Path) -> str:
     for view in grid_of(table).views:
         for one in view.transfer:
             sources = next(iter(summary_tables(one)))
-            shown.append(f"**{one.matrix.method}**\n\n{as_markdown(sources)}")
+            table = as_markdown(sources).partition("\n\n")[2]  # the page says once what the figures are
+            targets = len(one.matrix.targets) - len(set(one.matrix.targets) & set(one.matrix.sources))
+            shown.append(f"**{one.matrix.method}**, average over {targets} targets\n\n{table}")
         for chart in (*matrices(view), *source_averages(view)):
             write_text(pictures / f"{chart.name}.svg", on_paper(svg(chart)))
             charts.append(f"![{chart.description}]({pictures.name}/{chart.name}.svg)")

@@ -138,6 +138,10 @@ def test_where_relatives_help_the_ranker_is_better_than_english_and_says_so() ->
     assert known[f"ranker: {LANGUAGES}"].ndcg.value > known["English"].ndcg.value
     text = advice(known[f"ranker: {LANGUAGES}"], {name: known[name] for name in BASELINES}, 23, "Hindi")
     assert text.startswith("The first choice was better than English")
+    unseen = advice(
+        found.validation.new[f"ranker: {LANGUAGES}"], {name: known[name] for name in BASELINES}, 23, "Hindi"
+    )
+    assert "better than English" in unseen and "every baseline" not in unseen  # nothing else chose among new candidates
 
 
 def test_where_nothing_helps_the_command_says_take_english() -> None:

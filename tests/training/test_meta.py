@@ -312,16 +312,3 @@ def test_one_word_and_keys_beside_it() -> None:
     assert override({"train": {"meta": None}}, ("train.meta.order=first",))["train"]["meta"] == {"order": "first"}
     run = registry.resolve(validate(RunConfig, {**RUN, "method": "lora", "train": {"meta": "first"}}, "run"))
     assert run.train.meta == MetaConfig(order="first", inner_rate=registry.kind("lora").defaults.learning_rate)
-
-
-def settings_table() -> str:
-    """Each setting, its default and its meaning, in Markdown."""
-    lines = ["| setting | default | |", "|---|---|---|"]
-    for key, field in MetaConfig.model_fields.items():
-        lines.append(f"| `{key}` | `{field.default}` | {' '.join((field.description or '').split())} |")
-    return "\n".join(lines)
-
-
-def test_the_page_has_all_settings() -> None:
-    page = Path(__file__).parents[2] / "docs" / "meta-learning.md"
-    assert settings_table() in page.read_text(encoding="utf-8"), "print settings_table() of tests.training.test_meta"

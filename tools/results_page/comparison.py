@@ -16,6 +16,7 @@ from tools.results_page.differences import (
     figures,
     tested,
     verdict,
+    written,
 )
 from tools.results_page.kept import Part
 from tools.results_page.words import NOT_FINISHED, english, heading, memory, row, rule, seconds, with_interval
@@ -24,6 +25,7 @@ from polyprefix.report.charts.averages import costs
 from polyprefix.report.format import ABSENT, percent
 from polyprefix.report.vega import Chart
 from polyprefix.report.view import View
+from polyprefix.statistics.comparisons import PairedComparison
 
 BASE, PREFIX, LORA, FULL = "none", "prefix", "lora", "full"
 PREFIXES = ("soft-prompt", PREFIX, "prefix-projected", "llama-adapter")
@@ -54,11 +56,11 @@ def finding(part: Part, view: View) -> str:
             "",
             f"- {best} has the highest average, {means[best]}{among}. The base model has {means[BASE]}.",
             *(
-                f"- {word.capitalize()} {'from' if word == EVEN else 'than'} the base model: {'; '.join(those)}."
+                f"- {word.capitalize()} {'from' if word == EVEN else 'than'} the base model: {', '.join(those)}."
                 for word in VERDICTS
-                if (those := [f"{c.system} ({figures(c)})" for c in gains.values() if verdict(c) == word])
+                if (those := [f"{c.system} (p {written(c.p)})" for c in gains.values() if verdict(c) == word])
             ),
-            f"- Of {verdicts.total()} comparisons of a prefix method with LoRA or full fine-tuning, the prefix is significantly better "
+            f"- In {verdicts.total()} comparisons of a prefix method with LoRA or full fine-tuning, the prefix is significantly better "
             f"in {verdicts[BETTER]}, significantly worse in {verdicts[WORSE]}, and not significantly different in {verdicts[EVEN]}.",
         ]
     )
@@ -112,11 +114,14 @@ def duels(part: Part, view: View) -> str:
 
 def groups(part: Part, view: View) -> str:
     """By script, family, resources and distance: the average of each method, and the prefix minus LoRA, which is not tested here."""
-    found = [c for c in contrasts(part, view, [(PREFIX, LORA)], "by_group").values() if len(c.languages) >= LEAST]
+    found: dict[tuple[str, ...], PairedComparison] = {}
+    for pair in contrasts(part, view, [(PREFIX, LORA)], "by_group").values():
+        if len(pair.languages) >= LEAST:
+            found.setdefault(tuple(pair.languages), pair)  # the same languages once, by their first name
     if not found:
         return f"**{view.model}.** {NOT_FINISHED}"
     rows = [row("group", "languages", *view.summaries, f"{PREFIX} minus {LORA}"), rule(len(view.summaries) + 2)]
-    for pair in found:
+    for pair in found.values():
         scores = [one.groups.get((pair.grouping, pair.name)) for one in view.summaries.values()]
         means = (percent(score.value) if score else ABSENT for score in scores)
         rows.append(row(f"{pair.grouping}: {pair.name}", str(len(pair.languages)), *means, change(pair.difference)))
@@ -149,11 +154,7 @@ def _agreement(part: Part, view: View) -> Iterator[tuple[str, str]]:
     prefixes = sides(view)[0]
     duel = {s: pair for (s, _, _), pair in contrasts(part, view, product(prefixes, [LORA])).items()}
     for method, pair in duel.items():
-        count = f"{view.cells[method].trained:,} against {view.cells[LORA].trained:,} parameters"
-        yield (
-            f"{method} scores higher than LoRA in other languages",
-            f"{words[verdict(pair)]}: {figures(pair)}; {count}",
-        )
+        yield f"{method} scores higher than LoRA in other languages", f"{words[verdict(pair)]}: {figures(pair)}"
     for pair in contrasts(part, view, [(PREFIX, LORA)], "by_group", ["low"]).values():
         number = f"{len(pair.languages)} languages"
         yield f"{PREFIX} helps where resources are low", f"{words[verdict(pair)]}: {figures(pair)}; {number}"

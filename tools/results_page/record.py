@@ -22,34 +22,31 @@ GPU = "h100"
 
 
 def counts(studies: Iterable[Kept]) -> str:
-    """How many cells of each part are finished, what they took, and where."""
-    rows = [row("part", "cells finished", "training and evaluation", "on"), rule(3)]
+    """How many cells of each study are finished, what they took, and where."""
+    rows = [row("study", "cells finished", "training and evaluation", "on"), rule(3)]
     for kept in studies:
         study = kept.cells()
-        every, done = Counter(cell.part for cell in study), Counter[str]()
-        time = dict.fromkeys((cell.part for cell in study), 0.0)
-        places: dict[str, Counter[str]] = {}
-        for one in table.validation_table(study, kept.books).itertuples() if kept.finished else ():
-            done[one.part] += 1
-            time[one.part] += one.seconds
-        for cell, config in kept.finished:
-            machine = read_result(kept.folder / config.run_id()).provenance["machine"]
-            places.setdefault(cell.part, Counter())[machine.get("gpu", "CPU")] += 1
-        for part in every:
-            where = ", ".join(f"{name} ({n})" for name, n in places.get(part, Counter()).most_common())
-            finished = f"all {every[part]}" if done[part] == every[part] else f"{done[part]} of {every[part]}"
-            rows.append(row(f"{kept.name}: {part}", finished, duration(time[part]), where))
+        seconds = (
+            [one.seconds for one in table.validation_table(study, kept.books).itertuples()] if kept.finished else []
+        )
+        machines = (read_result(kept.folder / config.run_id()).provenance["machine"] for _, config in kept.finished)
+        places = Counter(machine.get("gpu", "CPU") for machine in machines)
+        where = ", ".join(f"{name} ({n})" for name, n in places.most_common())
+        finished = f"all {len(study)}" if len(seconds) == len(study) else f"{len(seconds)} of {len(study)}"
+        rows.append(row(kept.name, finished, duration(sum(seconds)), where))
     return "\n".join(rows)
 
 
 def again(studies: Iterable[Kept]) -> str:
     """What a second run of some cells gave."""
-    rows = [row("study", "cell", "answers", "the same", "scores"), rule(4)]
+    rows = [row("study", "cells", "answers", "the same", "scores"), rule(4)]
     for kept in studies:
         record = kept.folder.with_name(f"{kept.name}-again.json")
-        for one in json.loads(record.read_text(encoding="utf-8"))["cells"] if record.exists() else ():
-            equal = "equal" if one["scores_equal"] else "not equal"
-            rows.append(row(kept.name, one["run_id"], str(one["answers"]), str(one["same"]), equal))
+        if record.exists():
+            cells = json.loads(record.read_text(encoding="utf-8"))["cells"]
+            answers, same = (str(sum(one[key] for one in cells)) for key in ("answers", "same"))
+            equal = "equal" if all(one["scores_equal"] for one in cells) else "not equal"
+            rows.append(row(kept.name, str(len(cells)), answers, same, equal))
     return "\n".join(rows) if len(rows) > 2 else "Not run."
 
 

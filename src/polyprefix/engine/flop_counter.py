@@ -1,12 +1,13 @@
 """How much work a run was, counted and not timed: tokens, padding, forward passes, useful floating-point operations.
 
 Useful are the products that real tokens need in the layers that they really cross; padding, masked attention and recomputation are not.
+Sliding windows are not deducted.
 
     forward    sum over layers (2 W N + 4 H K q) + 2 D V A; what layers below l gave may be kept (training.activation_cache): they count once
     backward   sum over layers from l on (2 W N + 8 H K q) - 2 Q N + 2 D V A + 2 (trained weights) N
 
-N tokens, A positions with a head, q pairs of a token and something it sees, W weights in the matrices of a layer, l the lowest layer that is
-adapted, Q its weights from the input to queries, keys and values: that input needs no gradient, unless what comes before it is trained.
+N tokens, A positions with a head, q pairs of a token and something it sees (itself and those before it in its text, the common prefix, the
+virtual tokens), D width, V vocabulary, H heads, K head size, W weights in the matrices of a layer, l the lowest layer that is adapted, Q its weights from the input to queries, keys and values: that input needs no gradient, unless what comes before it is trained.
 What a prefix computes for itself - P virtual tokens a pass - is left out.
 """
 

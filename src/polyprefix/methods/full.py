@@ -1,4 +1,7 @@
-"""Full fine-tuning: every weight is trained, in float32. The upper line in cost, and not always in transfer."""
+"""Full fine-tuning: every weight is trained, in float32, tied ones once. The upper line in cost, and not always in transfer.
+
+Without embeddings, languages that the training data never shows keep theirs. It cannot share a base, nor train quantised weights.
+"""
 
 from __future__ import annotations
 

@@ -11,6 +11,14 @@ The published forms differ in the gate, and `variant` sets them by name:
     litgpt                g, one a head, layers 2-
     before-study          tanh(g), one a head, top 30 layers       code of the first author of arXiv 2510.24619, older than the study
     before-study-ungated  g = 1, nothing of it trained, top 30     its ungated form: projected prefixes with a softmax of their own
+
+Of `before-study` is known: 10 tokens in the top 30 of 32 layers of width 4,096, which are 1,228,800 numbers; hidden vectors through the
+frozen W_k and W_v without rotation; a softmax of its own behind a tanh gate, and a form without the gate; AdamW with betas 0.9 and 0.95,
+weight decay 0.02, linear warm-up and decay, a peak rate of 3e-3. Inferred: one gate a head, as in `original-training` (the 960 gates are
+not part of the number above), gates that start at 0, and that this is the method of the study at all, whose 1.23M it gives.
+
+It costs a second, short attention in its layers. It cannot be written as a prefix, since its softmax is separate. With a gate it learns no
+prompt in the very first step: what stands behind a closed gate has no gradient.
 """
 
 from __future__ import annotations

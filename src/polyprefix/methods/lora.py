@@ -1,6 +1,9 @@
 """LoRA: a trained low-rank product beside chosen weights. arXiv 2106.09685; DoRA 2402.09353; rsLoRA 2312.03732. Through PEFT.
 
-W x + (alpha / r) B A x,  A [r, in] random, B [out, r] zero: training begins at the base model          r (in + out) a weight
+W x + (alpha / r) B A x,  A [r, in] random, B [out, r] zero: training begins at the base model    r (in + out) a weight, with DoRA + out
+
+Merged into float32 weights for evaluation, where rounding is 1e-7; beside half-precision and quantised weights it stays apart. It cannot
+share a base model with another adapter in the same process, since it changes the base's own modules.
 """
 
 from __future__ import annotations

@@ -10,7 +10,13 @@ With other sizes of values than of keys (latent attention), or other heads in ea
 
 The MLP is a training aid: it is folded to raw keys and values when the adapter is saved. Keys are kept with the rotary phase of
 positions -P..-1, text starts at 0. Values start from real text that the frozen model has read at those positions, so that a prefix begins
-as an ordinary context and not as noise: N(0, 1) keys take softmax mass from the text at once (docs/methods.md).
+as an ordinary context and not as noise: N(0, 1) keys take softmax mass from the text at once; `init: random` draws them at the scale of
+that text.
+
+`projected` has D numbers a token and layer where `raw` has 2 G K. Without grouped keys that is half as many, and a restriction to what the
+layer's projections can make; with them it is usually more. Biases, key norm and rotary embedding are the layer's own.
+
+It cannot be converted to a soft prompt. `mlp` needs keys and values of one size, which latent attention does not have.
 """
 
 from __future__ import annotations

@@ -1,13 +1,20 @@
 """Soft prompt: trained embeddings before the text. arXiv 2104.08691 (prompt tuning).
 
 E [P, D] at positions -P..-1; the frozen model runs over them once per step, and its keys and values are the prefix of every
-example in the batch. That equals putting E in front of each example, at 1/B of the cost.                              P D parameters
+example in the batch. That equals putting E in front of each example, as long as the whole fits a sliding window, at 1/B of the cost.
+Gradients run back through all layers of that pass.                                                                     P D parameters
 
     encoded: r    the first P_e = r P rows of E are start + MLP(table), one MLP for all of them; the others are parameters
                                                                                     P_e D + 2 h D + h + D + (P - P_e) D
 
 With r = 1 that is the prompt of a cross-prompt encoder, between 0 and 1 a dual soft prompt (arXiv 2508.10352; an encoder as in P-tuning,
-arXiv 2103.10385). The encoder is a training aid: the table that it gives is what is saved.
+arXiv 2103.10385). The encoder is a training aid: the table that it gives is what is saved. There it has 20 tokens, on an encoder model
+(XLM-R), and several typologically diverse source languages (`--source-languages`). Known from its abstract: the encoder that all encoded
+tokens go through, and the dual prompt. Chosen here: depth and tanh of the MLP, the start at real text, encoded tokens first, and the
+learning rate of 0.01, which no sweep has chosen.
+
+It cannot act on some layers only, nor say more than P input embeddings can. It depends much on its start and its learning rate: PEFT's own
+comparison of methods (GSM8K, Llama 3.2 3B) has 200 tokens between .057 and .343 by these alone.
 """
 
 from __future__ import annotations

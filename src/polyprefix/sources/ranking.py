@@ -130,8 +130,11 @@ def advice(figures: Figures, baselines: Mapping[str, Figures], targets: int, ave
         )
         take = _named(best, average) if better else "English"
         return f"The first choice was not significantly better than English: {ours} {over}{other}. Take {take} unless you can measure."
-    if against is None or best == "English" or against.ci95[0] > 0:
+    if best != "English" and against is None:  # new candidates: no other baseline chooses among them
+        return f"The first choice was better than English: {ours} {over}. It was compared with no other baseline."
+    if best == "English" or (against and against.ci95[0] > 0):
         return f"The first choice was better than English: {ours} {over}, and better than every baseline."
+    assert against
     return (
         f"The first choice was better than English: {ours} {over}, but not significantly better than {_named(best, average)} "
         f"({signed(against.value)} {interval(against.ci95, with_sign=True)})."

@@ -6,7 +6,14 @@ alone, without the emoji itself.
 
 An item is one emoji in every language. Its hash decides its split, so no item is in training and in test, in any language. Names that a
 reader of English alone could recognise are left out, as in `terms`. So are flags, whose names are those of countries, and what would give a
-test item a near copy in training: men and women beside a person, skin tones, clock faces and keycaps. `tools/emoji_data.py` makes the data.
+test item a near copy in training: men and women beside a person, skin tones, clock faces and keycaps. A name that two emoji
+of a language share is left out where their groups differ, and else kept once. `tools/emoji_data.py` makes the data from two packages of npm.
+
+Languages   all with at least 200 test items and ten in each group, but Greenlandic, where four names in five are Danish
+Metric      accuracy; macro F1 beside it, because groups differ in size
+Baselines   the most frequent group, and logistic regressions on the character n-grams and on the words of the English training names
+Prompt      chosen on validation items of four languages with the base model: with `Group:` in place of `is a kind of`, Gemma 3 270M stayed
+            at the most frequent group; CLDR's keywords beside the name helped no language clearly and are not shown
 """
 
 from __future__ import annotations

@@ -10,8 +10,10 @@ Splits    test 5,010 rows a language (1,670 a label), validation 2,490 a languag
           premises of validation, the same ones in all languages.
 Shots     validation, in all languages.
 Prompt    one English template in all languages, instruction first, so that its keys and values are computed once.
-Deviates  from the source, which fine-tunes a classifier on sentence pairs, and from lm-evaluation-harness, whose xnli
-          scores the validation split with whole translated sentences as choices. Their figures are not these.
+Metric    accuracy; macro F1 over the three labels beside it.
+Deviates  from the source, which fine-tunes a classifier on sentence pairs; from lm-evaluation-harness, whose xnli scores the
+          validation split with whole translated sentences as choices; and from lighteval, which leaves the neutral class out.
+          Their figures are not comparable with these, nor with published results on XNLI's test split.
 
 Rows are parallel: row i is the same pair in every language, so `test-17` is one item with fifteen translations.
 """

@@ -5,11 +5,13 @@ Source    google/xquad on the Hugging Face Hub; M. Artetxe et al., On the Cross-
 Licence   CC BY-SA 4.0, both.
 Texts     English is SQuAD's; the other languages translated from it by professional translators.
 Splits    test 1,190 rows a language (the source calls it validation). Train and validation: SQuAD's 87,599 English
-          training rows, parted by article, for SQuAD's own validation split is where XQuAD comes from.
+          training rows; 5% of the articles, by the hash of their titles, are for validation. SQuAD's own validation
+          split is where XQuAD comes from, and is not used.
 Shots     English validation; the source has no development data of its own.
 Cut       the end of a context that is too long for a model; in training, never the answer.
 Prompt    one English template in all languages, instruction first; the answer is written, up to a line break.
-Metric    F1 and exact match as SQuAD v1.1 computes them; both again with regard to the language (scoring.normalise).
+Metric    F1 and exact match as SQuAD v1.1 computes them; both again with regard to the language (scoring.normalise). Each
+          is the best over the accepted answers. In Chinese and Thai, SQuAD's F1 says little more than exact match.
 Deviates  from the source, which predicts the span's ends with an encoder; from lm-evaluation-harness, which translates
           the scaffold; and from XTREME only in the second pair of metrics, which it lacks.
 

@@ -8,7 +8,8 @@ Answer    at most 256 tokens, up to the word for the question, `</s>` or `<|im_e
 Metric    exact match of text, in lower case and without ASCII punctuation, minus signs among it:
           `exact_match,flexible-extract`, the last number in ASCII digits (a run of `$0-9.,` of two characters or more
           counts as one, so a lone `..` can be it), and `exact_match,remove_whitespace`, the whole answer.
-Deviates  from the benchmark in having no few-shot examples and no chain of thought. Digits of other scripts are never found.
+Deviates  from the benchmark in having no few-shot examples and no chain of thought: the variants `mgsm_en_cot` and
+          `mgsm_native_cot`, which ask for steps, are not here. Digits of other scripts are never found; -7 is 7 and 1.5 is 15.
 """
 
 from __future__ import annotations
