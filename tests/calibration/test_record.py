@@ -45,6 +45,32 @@ def test_what_is_written_is_read(
     assert read_record(folder) == record
 
 
+WORDINGS = st.dictionaries(st.sampled_from(["swh_Latn", "tha_Thai", "urd_Arab"]), st.sampled_from([-1.0, -2.0]))
+
+
+@given(WORDINGS, WORDINGS)
+def test_what_all_languages_have_is_written_once(
+    tmp_path_factory: pytest.TempPathFactory, tested: dict[str, float], said: dict[str, float]
+) -> None:
+    folder = tmp_path_factory.mktemp("run")
+    record = CalibrationRecord(
+        ("yes", "no"), {code: LabelPrior(3, (0.5, 0.5)) for code in tested},
+        {code: ((value, -1.0),) for code, value in said.items()}, {code: (value, -1.0) for code, value in said.items()},
+    )  # fmt: skip
+    write_record(folder, record)
+    assert read_record(folder) == record
+    rows = json.loads((folder / CALIBRATION).read_text())["premise"]
+    once = len(said) > 1 and said.keys() == tested.keys() and len(set(said.values())) == 1
+    assert len(rows) == (1 if once else len(said))
+
+
+def test_a_record_of_version_1_is_read(tmp_path: Path) -> None:
+    write_record(tmp_path, RECORD)
+    path = tmp_path / CALIBRATION
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 1}))
+    assert read_record(tmp_path) == RECORD
+
+
 def test_a_folder_without_one_has_none(tmp_path: Path) -> None:
     assert read_record(tmp_path) is None
 
@@ -52,7 +78,7 @@ def test_a_folder_without_one_has_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"schema_version": 2}, "schema_version is 2"),
+        ({"schema_version": 3}, "schema_version is 3"),
         ({"labels": 3}, "malformed"),
         ({"priors": {"swh_Latn": {"n": 3, "mean": [1.0]}}}, "expected 2 finite numbers"),
         ({"priors": {"swh_Latn": {"n": 3, "mean": [1.0, 0.0]}}}, "not positive"),

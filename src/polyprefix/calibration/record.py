@@ -2,11 +2,12 @@
 
 | key              | holds                                                                                                  |
 |------------------|--------------------------------------------------------------------------------------------------------|
-| `schema_version` | 1                                                                                                      |
+| `schema_version` | 2; files of version 1 have every language by itself                                                    |
 | `labels`         | the answers to choose from, in the order of all log-likelihoods                                        |
 | `priors`         | language -> `n` test texts, and the `mean` probability of each label over them: no answers are used     |
-| `content_free`   | language -> log-likelihoods of the labels after each content-free input                                |
-| `premise`        | language -> log-likelihoods of the labels after the words that every prompt ends with                  |
+| `content_free`   | language -> log-likelihoods of the labels after each content-free input; `*` stands for every language  |
+|                  | of `priors` where all have the same, as they do where a task has one wording                           |
+| `premise`        | language or `*` -> log-likelihoods of the labels after the words that every prompt ends with           |
 | `validation`     | in the source languages: `log_likelihoods` of each text, `targets`, the places of the right labels, and |
 |                  | `languages`; a record without languages is of one, which the run's settings say                        |
 
@@ -16,7 +17,7 @@ Log-likelihoods are in nats. What was not measured is empty, and runs of earlier
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,9 @@ from polyprefix.safe_files import read_json
 from polyprefix.scoring.bootstrap import Floats
 
 CALIBRATION = "calibration.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+EVERY = "*"
+"""In place of the languages that all have the same."""
 
 Row = tuple[float, ...]
 
@@ -94,7 +97,10 @@ def write_record(folder: Path, record: CalibrationRecord) -> None:
     Raises:
         OutputError: if the folder cannot be written.
     """
-    write_text(folder / CALIBRATION, json.dumps(asdict(record), ensure_ascii=False, allow_nan=False) + "\n")
+    values = asdict(record)
+    for key in ("content_free", "premise"):
+        values[key] = _once(values[key], record.priors)
+    write_text(folder / CALIBRATION, json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_record(folder: Path) -> CalibrationRecord | None:
@@ -111,9 +117,9 @@ def read_record(folder: Path) -> CalibrationRecord | None:
     except (OSError, ValueError) as error:
         raise OutputError(f"{path}: damaged or unreadable ({error}); run it again, or delete the file") from None
     version = values.get("schema_version") if isinstance(values, dict) else None
-    if version != SCHEMA_VERSION:
+    if version not in (1, SCHEMA_VERSION):
         raise OutputError(
-            f"{path}: schema_version is {version}, this version reads {SCHEMA_VERSION}; use the version that wrote it"
+            f"{path}: schema_version is {version}, this version reads 1 and {SCHEMA_VERSION}; use the version that wrote it"
         )
     try:
         return _record(values)
@@ -141,9 +147,23 @@ def _record(values: Mapping[str, Any]) -> CalibrationRecord:
     return CalibrationRecord(
         labels,
         priors,
-        {str(code): _rows(rows, K) for code, rows in values["content_free"].items()},
-        {str(code): _rows([row], K)[0] for code, row in values["premise"].items()},
+        {code: _rows(rows, K) for code, rows in _of_each(values["content_free"], priors).items()},
+        {code: _rows([row], K)[0] for code, row in _of_each(values["premise"], priors).items()},
         validation,
+    )
+
+
+def _once(by_language: Mapping[str, Any], languages: Iterable[str]) -> Mapping[str, Any]:
+    """One value for all these languages, where they and no others have it."""
+    first = next(iter(by_language.values()), None)
+    same = by_language.keys() == set(languages) and all(value == first for value in by_language.values())
+    return {EVERY: first} if same and len(by_language) > 1 else by_language
+
+
+def _of_each(kept: Mapping[str, Any], languages: Iterable[str]) -> Mapping[str, Any]:
+    """The value of each language."""
+    return (
+        dict.fromkeys(languages, kept[EVERY]) if EVERY in kept else {str(code): value for code, value in kept.items()}
     )
 
 
