@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -92,6 +92,22 @@ class Workload:
         for place, document in enumerate(self.documents):
             places.setdefault(document.language, []).append(place)
         return list(places.values())
+
+    def evaluated(self, found: Mapping[int, Sequence[float] | str], loaded: float, seconds: float) -> dict[str, Any]:
+        """The result of an evaluation.
+
+        Args:
+            found: place of a document -> log-likelihoods of its choices, or its answer.
+            loaded, seconds: until the model was there, and from then on.
+        """
+        in_order = [found[place] for place in range(len(self.documents))]
+        return {
+            "load_seconds": loaded,
+            "seconds": seconds,
+            "examples_per_second": len(in_order) / seconds,
+            "log_likelihoods": [one for one in in_order if not isinstance(one, str)],
+            "answers": [one for one in in_order if isinstance(one, str)],
+        }
 
     def at_own_defaults(self) -> Workload:
         """The same work for contestants at their defaults."""

@@ -21,22 +21,12 @@ def evaluate(name: str, work: Workload, started: float) -> dict[str, Any]:
     model = _random(work) if work.model.startswith(shapes.PREFIX) else _published(work, given)
     loaded = time.time() - started
     start = time.perf_counter()
-    values: dict[int, list[float]] = {}
-    answers: dict[int, str] = {}
+    found: dict[int, Sequence[float] | str] = {}
     for places in work.by_language():
         documents = [work.documents[n] for n in places]
-        if documents[0].choices:
-            values.update(zip(places, _ranked(model, documents), strict=True))
-        else:
-            answers.update(zip(places, _written(model, documents), strict=True))
-    seconds = time.perf_counter() - start
-    return {
-        "load_seconds": loaded,
-        "seconds": seconds,
-        "examples_per_second": len(work.documents) / seconds,
-        "log_likelihoods": [values[n] for n in sorted(values)],
-        "answers": [answers[n] for n in sorted(answers)],
-    }
+        answers = _ranked(model, documents) if documents[0].choices else _written(model, documents)
+        found.update(zip(places, answers, strict=True))
+    return work.evaluated(found, loaded, time.perf_counter() - start)
 
 
 def _ranked(model: HFLM, documents: Sequence[Document]) -> list[list[float]]:

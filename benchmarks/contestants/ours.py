@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,23 +64,18 @@ def _evaluate(model: AdaptedModel, work: Workload, started: float) -> dict[str, 
     loaded = time.time() - started
     counted = Work()
     start = time.perf_counter()
-    values: dict[int, tuple[float, ...]] = {}
-    answers: dict[int, str] = {}
+    found: dict[int, Sequence[float] | str] = {}
     for places in work.by_language():
         encoded = encode([_prompt(work.documents[n]) for n in places], model.base.tokenizer, model.base.max_length)
         if work.documents[places[0]].choices:
             ranked = loglikelihood(model, encoded, None, work=counted)
-            values.update(zip(places, (item.log_likelihoods for item in ranked), strict=True))
+            found.update(zip(places, (item.log_likelihoods for item in ranked), strict=True))
         else:
-            answers.update(zip(places, generate_until(model, encoded, None, work=counted), strict=True))
+            found.update(zip(places, generate_until(model, encoded, None, work=counted), strict=True))
     seconds = time.perf_counter() - start
     ceiling = measured_peak(model.device, model.hook.dtype)
     return {
-        "load_seconds": loaded,
-        "seconds": seconds,
-        "examples_per_second": len(work.documents) / seconds,
-        "log_likelihoods": [values[n] for n in sorted(values)],
-        "answers": [answers[n] for n in sorted(answers)],
+        **work.evaluated(found, loaded, seconds),
         "padding_share": counted.padding_share,
         "mfu": counted.flops / seconds / ceiling,
     }
