@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -48,7 +50,18 @@ CONFIGS = {**LENGTH_DEPENDENT, **DEFAULTS}
 
 
 def tiny_copy(kind: str) -> BaseModel | str:
-    """The architecture with the byte tokenizer, or why there is none: it cannot be built tiny, or is refused by name."""
+    """The architecture with the byte tokenizer, or why there is none: it cannot be built tiny, or is refused by name.
+
+    A copy of its own for each caller, of one that is built and probed once a process.
+    """
+    found = _built(kind)
+    if isinstance(found, str):
+        return found
+    return BaseModel(found.name, copy.deepcopy(found.model), found.tokenizer, found.identity)
+
+
+@cache
+def _built(kind: str) -> BaseModel | str:
     try:
         model = _model(CONFIGS[kind](), "sdpa")
     except Exception as error:  # a config of parts, or one whose sizes depend on each other in ways of its own

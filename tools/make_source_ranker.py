@@ -34,7 +34,7 @@ from polyprefix.results.table import ResultsTable, read_table
 from polyprefix.scoring.bootstrap import Floats
 from polyprefix.sources.fitted import SHIPPED, FittedRanker, as_dict, fitted, observe
 from polyprefix.sources.ranker import Observed, cells_of, fit, with_measured
-from polyprefix.sources.validation import BASELINES, Figures, Learner, Preference, Validation
+from polyprefix.sources.validation import Figures, Learner, Preference, Validation
 from polyprefix.statistics.transfer import LanguageMean
 
 OUT = ROOT / "src" / "polyprefix" / "sources" / SHIPPED

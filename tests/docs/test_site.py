@@ -11,11 +11,13 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from html import unescape
 from pathlib import Path
 
 import click
 import pytest
 from tests.docs.pages import ROOT
+from tools.docs_headers import MARK, header
 
 import polyprefix
 from polyprefix.cli import command
@@ -71,6 +73,17 @@ def test_every_public_name_has_its_place(site: Path) -> None:
     html = (site / "api.html").read_text(encoding="utf-8")
     for name in polyprefix.__all__:
         assert f'id="polyprefix.{name}"' in html, name
+
+
+def test_a_page_shows_the_headers_that_it_names(site: Path) -> None:
+    """Law: what a module says of itself is on the page, in its own lines."""
+    marks = [
+        (page.stem, file) for page in (ROOT / "docs").glob("*.md") for file in MARK.findall(page.read_text("utf-8"))
+    ]
+    assert len(marks) > 20
+    pages = {name: (site / f"{name}.html").read_text(encoding="utf-8") for name in {name for name, _ in marks}}
+    shown = {name: unescape(re.sub("<[^>]+>", "", page)) for name, page in pages.items()}
+    assert not [mark for mark in marks if header(mark[1]) not in shown[mark[0]]]
 
 
 def test_pages_ask_no_other_server(site: Path) -> None:

@@ -1,13 +1,11 @@
-"""What each process of tests/engine/test_processes.py runs: twenty steps of every method on a tiny model.
-
-python parallel.py OUT.json
-"""
+"""What each process of tests/engine/test_processes.py runs: twenty steps of every method on a tiny model."""
 
 from __future__ import annotations
 
 import json
-import sys
+import os
 import tempfile
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -68,19 +66,32 @@ def fit(method: str, place: Path) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def work(rank: int, count: int, port: int, sharded: bool, out: Path, errors: Path) -> None:
+    """Be one of `count` processes.
+
+    Args:
+        rank: which one; the first one writes.
+        port: of this machine, where they meet.
+        out: a JSON file of what was found for each method.
+        errors: where a traceback goes.
+    """
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(processes().agree(folder))
-        found = {}
-        for method in METHODS:
-            (place / method).mkdir(exist_ok=True)
-            found[method] = fit(method, place / method)
-        processes().agree(None)
-        if processes().main:
-            Path(sys.argv[1]).write_text(json.dumps(found))
-        processes().agree(None)
-
-
-if __name__ == "__main__":
-    main()
+    os.environ |= {
+        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count),
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+        "ACCELERATE_USE_CPU": "true", "ACCELERATE_USE_FSDP": str(sharded).lower(),
+    }  # fmt: skip
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(processes().agree(folder))
+            found = {}
+            for method in METHODS:
+                (place / method).mkdir(exist_ok=True)
+                found[method] = fit(method, place / method)
+            processes().agree(None)
+            if processes().main:
+                out.write_text(json.dumps(found))
+            processes().agree(None)
+    except BaseException:
+        errors.write_text(traceback.format_exc())
+        raise

@@ -1,44 +1,52 @@
 """Law: two processes, replicated or sharded, compute what one does: losses, gradients, answers, and the adapter that is saved.
 
-They are started by torch's launcher, which accelerate's own calls on GPUs (on CPUs it would call MPI), and speak gloo.
+They find each other by the variables that torch's launcher sets (accelerate calls it on GPUs; on CPUs it would call MPI), and speak gloo.
+They are forked by a server that has imported torch once, in place of five interpreters and two launchers that each import it.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
+import multiprocessing
+import socket
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.parallel import METHODS, STEPS
+from tests.engine.parallel import METHODS, STEPS, work
 
 ROOT = Path(__file__).parents[2]
-WORKER = Path(__file__).with_name("parallel.py")
 KINDS = ("one process", "replicated", "sharded")
 
 
 def launch(kind: str, out: Path) -> dict[str, Any]:
-    words = [sys.executable, str(WORKER), str(out)]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *filter(None, sys.path)))),
-        "OMP_NUM_THREADS": "1",
-    }
-    if kind != "one process":
-        words[1:1] = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-        environment |= {"ACCELERATE_USE_CPU": "true", "ACCELERATE_USE_FSDP": str(kind == "sharded").lower()}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300, cwd=ROOT)
-    assert done.returncode == 0, done.stderr[-3000:]
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["tests.engine.parallel"])
+    count = 1 if kind == "one process" else 2
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    workers = [
+        server.Process(target=work, args=(rank, count, port, kind == "sharded", out, out.with_suffix(f".{rank}")))
+        for rank in range(count)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(300)
+    errors = [path.read_text() for path in sorted(out.parent.glob(f"{out.stem}.[01]"))]
+    assert [worker.exitcode for worker in workers] == [0] * count, errors
     return dict(json.loads(out.read_text()))
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("processes")
-    return {kind: launch(kind, folder / f"{kind}.json") for kind in KINDS}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [str(ROOT), *sys.path])  # of the server, which imports `tests`
+        patch.setenv("OMP_NUM_THREADS", "1")
+        return {kind: launch(kind, folder / f"{kind}.json") for kind in KINDS}
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -79,8 +79,9 @@ class Kept:
     _parts: dict[tuple[tuple[str, ...], bool], Part | None] = field(default_factory=dict)
 
     @classmethod
+    @cache
     def of(cls, name: str) -> Kept:
-        """The kept runs of a study of this repository."""
+        """The kept runs of a study of this repository, read once."""
         return cls(name, STUDIES / "results" / name)
 
     @property

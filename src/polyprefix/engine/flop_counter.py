@@ -7,7 +7,8 @@ Sliding windows are not deducted.
     backward   sum over layers from l on (2 W N + 8 H K q) - 2 Q N + 2 D V A + 2 (trained weights) N
 
 N tokens, A positions with a head, q pairs of a token and something it sees (itself and those before it in its text, the common prefix, the
-virtual tokens), D width, V vocabulary, H heads, K head size, W weights in the matrices of a layer, l the lowest layer that is adapted, Q its weights from the input to queries, keys and values: that input needs no gradient, unless what comes before it is trained.
+virtual tokens), D width, V vocabulary, H heads, K head size, W weights in the matrices of a layer, l the lowest layer that is adapted, Q its
+weights from the input to queries, keys and values: that input needs no gradient, unless what comes before it is trained.
 What a prefix computes for itself - P virtual tokens a pass - is left out.
 """
 
