@@ -1,4 +1,4 @@
-"""Law: the manifest of docs/deploy.md is a RayService as KubeRay's definition has it (`ray.io/v1` of KubeRay 1.7), and what it mounts is there.
+"""Law: the manifest of docs/deploy.md is a RayService as KubeRay's definition has it (`ray.io/v1`, KubeRay 1.7), and what it mounts is there.
 
 The definition is a megabyte; below are the names of the fields at the places that the manifest uses, and which of them are required.
 """
