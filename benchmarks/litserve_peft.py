@@ -79,7 +79,7 @@ class Choose(litserve.LitAPI):
 
     @torch.inference_mode()
     def _ranked(self, texts: list[str]) -> list[dict[str, Any]]:
-        from polyprefix.data.files import Row
+        from polyprefix.data.table import Row
         from polyprefix.prediction.rows import examples_of
 
         [name] = self.task.info.inputs
