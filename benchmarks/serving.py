@@ -161,6 +161,7 @@ def measure(
             begun = time.monotonic()
             ask(list(texts))
             found["offline"].append({"texts_per_second": len(texts) / (time.monotonic() - begun)})
+            print("offline", json.dumps(found["offline"][-1]), file=sys.stderr, flush=True)
             for name, server in servers.items():
                 part = texts if server is service else texts[: max(8, len(texts) // 4)]
                 for key, figures in loads(server, adapters, part):

@@ -119,6 +119,12 @@ class Process:
         found: int = json.loads(self.ask("/health")[1])["waiting"]
         return found
 
+    def settle(self, open_files: int) -> None:
+        """Wait until it has nothing to do and no more files open than that, for a minute at most."""
+        begun = time.monotonic()
+        while (self.waiting() or self.open_files() > open_files + 2) and time.monotonic() - begun < 60:
+            time.sleep(0.1)
+
     def said(self) -> str:
         """What it has written to standard error."""
         self._said.seek(0)

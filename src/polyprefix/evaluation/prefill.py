@@ -31,7 +31,7 @@ def prefill(
     width = max(len(text.ids) for text in texts)
     if width == 0:
         return None, []
-    groups = group_by_common_prefix([text.ids for text in texts], [text.size for text in texts], budget)
+    groups = group_by_common_prefix([text.trunk for text in texts], [text.size for text in texts], budget)
     trees = [TokenTree.joined([texts[i] for i in group]) for group in groups]
     index = torch.zeros(len(prompts), width, dtype=torch.long)
     parts, end = [], 0

@@ -36,11 +36,10 @@ class TokenTree(NamedTuple):
         return cls(trunk[:common], (), [cls.joined([tree for _, tree in run]) for _, run in runs])
 
     @property
-    def trunk(self) -> Sequence[int]:
+    def trunk(self) -> tuple[int, ...]:
         """What other trees may have in common with this one: `ids`, and all tokens of a single continuation that go through the model."""
-        if len(self.continuations) != 1:
-            return self.ids
-        return (*self.ids, *self.continuations[0][:-1])
+        inside = self.continuations[0][:-1] if len(self.continuations) == 1 else ()
+        return (*self.ids, *inside)
 
     def _without(self, count: int) -> TokenTree:
         """What is left after the first tokens of the trunk."""

@@ -79,7 +79,7 @@ def padding_share(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> f
 
 
 def group_by_common_prefix(
-    rows: Sequence[Sequence[int]],
+    rows: Sequence[tuple[int, ...]],
     sizes: Sequence[int],
     most: int,
     *,
