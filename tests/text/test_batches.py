@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyprefix.engine.batch import SIMILAR
-from polyprefix.prefix.token_tree import shared_length
+from polyprefix.prefix.token_tree import common_length
 from polyprefix.text.batches import DEAR, LEAST_COMMON, by_token_budget, group_by_common_prefix, padding_share, steps
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=200)
@@ -77,9 +77,9 @@ def test_texts_that_begin_alike_stand_together_as_cheaply_as_any_division_allows
         def cost(groups: list[list[int]], rows: Any = rows, sizes: list[int] = sizes, most: int = most) -> float:
             total = 0.0
             for group in groups:
-                common = min(shared_length(rows[group[0]], rows[n]) for n in group) if len(group) > 1 else 0
+                common = min(common_length(rows[group[0]], rows[n]) for n in group) if len(group) > 1 else 0
                 in_order = [rows[n] for n in group]
-                tokens = sum(sizes[n] for n in group) - sum(map(shared_length, in_order, in_order[1:]))
+                tokens = sum(sizes[n] for n in group) - sum(map(common_length, in_order, in_order[1:]))
                 if len(group) > 1 and (common < LEAST_COMMON or tokens > most):
                     return math.inf
                 total += tokens + tokens**2 / DEAR

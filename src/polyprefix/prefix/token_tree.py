@@ -30,7 +30,7 @@ class TokenTree(NamedTuple):
         if len(trees) == 1:
             return trees[0]
         trunk = trees[0].trunk
-        common = shared_length(trunk, trees[-1].trunk)  # in that order, all others lie between these two
+        common = common_length(trunk, trees[-1].trunk)  # in that order, all others lie between these two
         rests = [tree._without(common) for tree in trees]
         runs = groupby(enumerate(rests), key=lambda numbered: _next_token(*numbered))
         return cls(trunk[:common], (), [cls.joined([tree for _, tree in run]) for _, run in runs])
@@ -110,10 +110,10 @@ class TokenTree(NamedTuple):
             end += branch.size
 
 
-def shared_length(first: Sequence[int], second: Sequence[int]) -> int:
+def common_length(first: Sequence[int], second: Sequence[int]) -> int:
     """How many tokens both begin with.
 
-    >>> shared_length((1, 2, 3), (1, 2, 4, 5)), shared_length((1, 2), (1, 2, 4))
+    >>> common_length((1, 2, 3), (1, 2, 4, 5)), common_length((1, 2), (1, 2, 4))
     (2, 2)
     """
     limit = min(len(first), len(second))
@@ -121,6 +121,6 @@ def shared_length(first: Sequence[int], second: Sequence[int]) -> int:
 
 
 def _next_token(number: int, tree: TokenTree) -> int:
-    """The token that a tree begins with; trees that have none are told apart by their number."""
+    """The token that a tree begins with; each tree that has none has a number of its own."""
     trunk = tree.trunk
     return trunk[0] if trunk else -1 - number

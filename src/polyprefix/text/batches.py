@@ -14,7 +14,7 @@ import random
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from polyprefix.prefix.token_tree import shared_length
+from polyprefix.prefix.token_tree import common_length
 
 LEAST_COMMON = 8
 """Tokens; a shorter common prefix is chance, and sharing it does not pay for a wider row."""
@@ -103,7 +103,7 @@ def group_by_common_prefix(
     [[0, 2], [1]]
     """
     order = sorted(range(len(rows)), key=lambda n: rows[n])
-    common = [0, *(shared_length(rows[a], rows[b]) for a, b in pairwise(order))]
+    common = [0, *(common_length(rows[a], rows[b]) for a, b in pairwise(order))]
     best = [(0.0, 0)]
     """For the first k texts in order: the least cost, and where the last of their groups begins."""
     for k in range(1, len(order) + 1):
