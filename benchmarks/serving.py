@@ -2,8 +2,9 @@
 
 Each round measures in turn, so that what else the machine does meets all of them: offline prediction with the first run; the service with 1,
 8 and 64 clients that each ask one text at a time of the first run; and 64 clients that ask all runs in turn. Requests are those of
-`/v1/predict` with everything that it answers by default: recognised language, calibration, what was measured. With --litserve, 64 clients
-also ask the same adapters as PEFT folders behind LitServe (benchmarks/litserve_peft.py; pip install litserve).
+`/v1/predict` with everything that it answers by default: recognised language, calibration, what was measured. With --litserve WAY:DTYPE, as
+often as wanted, the same clients also ask the same adapters as PEFT folders behind LitServe (benchmarks/litserve_peft.py; pip install
+litserve).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
@@ -105,8 +106,8 @@ def ours(runs: Sequence[str], port: int) -> Server:
     return Server(command, port, "/v1/predict", "/v1/models")
 
 
-def litserve_with_peft(folders: Mapping[str, Path], port: int, place: Path) -> Server:
-    """The same adapters as PEFT folders behind LitServe."""
+def litserve_with_peft(folders: Mapping[str, Path], setting: str, port: int, place: Path) -> Server:
+    """The same adapters as PEFT folders behind LitServe, WAY:DTYPE of `benchmarks.litserve_peft`."""
     from polyprefix.adapters.files import load_adapter
     from polyprefix.adapters.formats import export_adapter
     from polyprefix.adapters.saved import read_settings
@@ -114,7 +115,10 @@ def litserve_with_peft(folders: Mapping[str, Path], port: int, place: Path) -> S
 
     saved = [read_settings(folder) for folder in folders.values()]
     [name] = {one["base"]["name"] for one in saved}
+    way, _, dtype = setting.partition(":")
     for adapter, folder in folders.items():
+        if (place / adapter).exists():
+            continue
         export_adapter(load_adapter(load_model(name), folder), "peft", place / adapter)
     words = [f"{adapter}={place / adapter}" for adapter in folders]
     command = [
@@ -122,15 +126,18 @@ def litserve_with_peft(folders: Mapping[str, Path], port: int, place: Path) -> S
         "-m",
         "benchmarks.litserve_peft",
         str(port),
+        way,
         name,
-        "auto",
+        dtype or "auto",
         str(next(iter(folders.values()))),
         *words,
     ]
     return Server(command, port, "/predict", "/health")
 
 
-def measure(runs: Sequence[str], texts: Sequence[str], rounds: int, port: int, litserve: bool) -> dict[str, Any]:
+def measure(
+    runs: Sequence[str], texts: Sequence[str], rounds: int, port: int, litserve: Sequence[str]
+) -> dict[str, Any]:
     """All figures, a list of one a round each."""
     from polyprefix.prediction import Predictor
     from polyprefix.serving.adapters import named
@@ -144,25 +151,33 @@ def measure(runs: Sequence[str], texts: Sequence[str], rounds: int, port: int, l
         ends.callback(service.end)
         service.load(adapters, texts[: 4 * len(adapters)], 4)
         found: dict[str, Any] = {"seconds_to_first_answer": service.seconds_to_answer, "offline": [], "memory_mb": []}
-        other = litserve_with_peft(folders, port + 1, Path(place)) if litserve else None
-        if other:
+        servers = {"service": service}
+        for number, setting in enumerate(litserve, start=1):
+            other = litserve_with_peft(folders, setting, port + number, Path(place))
             ends.callback(other.end)
             other.load(adapters, texts[: len(adapters)], 4)
+            servers[f"LitServe with PEFT, {setting}"] = other
         for _ in range(rounds):
             begun = time.monotonic()
             ask(list(texts))
             found["offline"].append({"texts_per_second": len(texts) / (time.monotonic() - begun)})
-            for clients in CLIENTS:
-                few = texts[: max(32, len(texts) * min(clients, 8) // 8)]
-                found.setdefault(f"one adapter, {clients} clients", []).append(service.load(adapters[:1], few, clients))
-            all_of_them = f"{len(adapters)} adapters, {CLIENTS[-1]} clients"
-            found.setdefault(all_of_them, []).append(service.load(adapters, texts, CLIENTS[-1]))
-            if other:
-                print(json.dumps(found), file=sys.stderr, flush=True)  # what is there, should the rest not come
-                name = f"LitServe with PEFT, {all_of_them}"
-                found.setdefault(name, []).append(other.load(adapters, texts[: len(texts) // 4], CLIENTS[-1]))
+            print("offline", json.dumps(found["offline"][-1]), file=sys.stderr, flush=True)
+            for name, server in servers.items():
+                part = texts if server is service else texts[: max(8, len(texts) // 4)]
+                for key, figures in loads(server, adapters, part):
+                    found.setdefault(f"{name}, {key}", []).append(figures)
+                    print(name, key, json.dumps(figures), file=sys.stderr, flush=True)  # should the rest not come
             found["memory_mb"].append(service.memory_mb())
     return found
+
+
+def loads(server: Server, adapters: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[str, dict[str, float]]]:
+    """What one server does under each load; fewer clients ask fewer texts, since they take longer."""
+    for clients in CLIENTS:
+        few = texts[: max(8, len(texts) * min(clients, 8) // 8)]
+        yield f"one adapter, {clients} clients", server.load(adapters[:1], few, clients)
+    if len(adapters) > 1:
+        yield f"{len(adapters)} adapters, {CLIENTS[-1]} clients", server.load(adapters, texts, CLIENTS[-1])
 
 
 def main() -> None:
@@ -173,7 +188,7 @@ def main() -> None:
     parser.add_argument("--column", required=True)
     parser.add_argument("--count", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--litserve", action="store_true", help="also measure LitServe with PEFT")
+    parser.add_argument("--litserve", action="append", default=[], metavar="WAY:DTYPE", help="plain or careful")
     parser.add_argument("--port", type=int, default=8123)
     given = parser.parse_args()
     import pandas as pd

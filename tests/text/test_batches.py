@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyprefix.engine.batch import SIMILAR
+from polyprefix.prefix.token_tree import common_length
 from polyprefix.text.batches import DEAR, LEAST_COMMON, by_token_budget, group_by_common_prefix, padding_share, steps
-from polyprefix.text.tokens import common_prefix_length
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=200)
 
@@ -77,20 +77,20 @@ def test_texts_that_begin_alike_stand_together_as_cheaply_as_any_division_allows
         def cost(groups: list[list[int]], rows: Any = rows, sizes: list[int] = sizes, most: int = most) -> float:
             total = 0.0
             for group in groups:
-                common = common_prefix_length([rows[n] for n in group]) if len(group) > 1 else 0
-                tokens = sum(sizes[n] for n in group) - (len(group) - 1) * common
+                common = min(common_length(rows[group[0]], rows[n]) for n in group) if len(group) > 1 else 0
+                in_order = [rows[n] for n in group]
+                tokens = sum(sizes[n] for n in group) - sum(map(common_length, in_order, in_order[1:]))
                 if len(group) > 1 and (common < LEAST_COMMON or tokens > most):
                     return math.inf
                 total += tokens + tokens**2 / DEAR
             return total
 
         found = group_by_common_prefix(rows, sizes, most)
-        assert sorted(n for _, group in found for n in group) == list(range(len(rows)))
-        for common, group in found:
-            assert len({rows[n][:common] for n in group}) == 1 and all(len(rows[n]) > common for n in group)
+        assert sorted(n for group in found for n in group) == list(range(len(rows)))
+        assert all([rows[n] for n in group] == sorted(rows[n] for n in group) for group in found)
         divisions = [
             [order[a:b] for a, b in pairwise([0, *cuts, len(order)])]
             for count in range(len(order))
             for cuts in combinations(range(1, len(order)), count)
         ]
-        assert cost([group for _, group in found]) == pytest.approx(min(map(cost, divisions)))
+        assert cost(found) == pytest.approx(min(map(cost, divisions)))

@@ -104,17 +104,19 @@ def _packed(
     ids = list(common_prefix)
     targets = _Targets()
 
-    def add(tree: TokenTree) -> None:
+    def add(tree: TokenTree, before: Sequence[int]) -> None:
+        path = [*before, *range(len(ids), len(ids) + len(tree.ids))]
         ids.extend(tree.ids)
-        last = len(ids) - 1
+        first = len(path) - tree.scored
+        scored = [ids[place] for place in path[first:]]
         for tokens in tree.continuations:
-            targets.add(tokens, last, len(ids))
+            targets.add([*scored, *tokens], [*path[first - 1 :], *range(len(ids), len(ids) + len(tokens) - 1)])
             ids.extend(tokens[:-1])
         for branch in tree.branches:
-            add(branch)
+            add(branch, path)
 
     for tree in trees:
-        add(tree)
+        add(tree, range(len(common_prefix)))
     packed = Packed.of(trees, device, len(common_prefix), owners, starts)
     return replace(targets.batch(torch.tensor([ids], device=device), None, packed), owners=packed.owners)
 
@@ -124,8 +126,8 @@ def _padded(rows: Sequence[tuple[Sequence[int], Sequence[int]]], model: AdaptedM
     ids, mask = pad_left(inputs, model.base.tokenizer.pad_token_id, model.device)
     targets = _Targets()
     for number, (_, tokens) in enumerate(rows, start=1):
-        first = number * ids.shape[1] - len(tokens)
-        targets.add(tokens, first, first + 1)
+        end = number * ids.shape[1]
+        targets.add(tokens, range(end - len(tokens), end))
     return targets.batch(ids, mask, None)
 
 
@@ -140,10 +142,9 @@ class _Targets:
         self.continuation_id: list[int] = []
         self.continuations = 0
 
-    def add(self, tokens: Sequence[int], last: int, start: int) -> None:
-        """A continuation whose first token is predicted by the token at `last`, and whose own tokens stand from `start` on."""
-        for number, token in enumerate(tokens):
-            position = last if number == 0 else start + number - 1
+    def add(self, tokens: Sequence[int], predicted_at: Sequence[int]) -> None:
+        """A continuation, and the flat index of the token that predicts each of its tokens."""
+        for token, position in zip(tokens, predicted_at, strict=True):
             self.position_index.append(self.logit_positions.setdefault(position, len(self.logit_positions)))
             self.labels.append(token)
             self.continuation_id.append(self.continuations)

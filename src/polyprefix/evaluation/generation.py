@@ -271,7 +271,7 @@ def _lengths(model: AdaptedModel, prompts: Sequence[tuple[int, ...]], new: int, 
     """Of each prompt with its answer; prompts that begin alike count as long as the longest of them and so stay together."""
     lengths = [len(prompt) + new for prompt in prompts]
     if model.hook.supports_packing():
-        for _, group in group_by_common_prefix(prompts, lengths, budget):
+        for group in group_by_common_prefix(prompts, lengths, budget):
             for i in group:
                 lengths[i] = max(len(prompts[j]) for j in group) + new
     return lengths

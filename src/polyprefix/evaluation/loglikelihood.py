@@ -222,8 +222,8 @@ def _score(
         starts: of each owner, the position of the first token.
     """
     groups = _groups(model, rests, budget, owners)
-    trees = [TokenTree.joined([rests[i] for i in group], common) for common, group in groups]
-    whose = [owners[group[0]] for _, group in groups] if owners else []
+    trees = [TokenTree.joined([rests[i] for i in group]) for group in groups]
+    whose = [owners[group[0]] for group in groups] if owners else []
     ranked: dict[int, tuple[Scored, ...]] = {}
 
     def rank(rows: list[int]) -> list[list[Scored]]:
@@ -235,11 +235,11 @@ def _score(
         values = list(zip(sums, inputs.are_greedy(logits) if greedy else [False] * len(sums), strict=True))
         if meter is not None:
             meter.count(chosen, inputs.input_ids.numel())
-        return [[values.pop(0) for _ in rests[i].continuations] for n in rows for i in groups[n][1]]
+        return [[values.pop(0) for _ in rests[i].continuations] for n in rows for i in groups[n]]
 
     sizes = [tree.size for tree in trees]
     for rows, values in memory.retry_on_oom(_batches(model, trees, sizes, budget), rank, sizes, model.device):
-        done = [i for n in rows for i in groups[n][1]]
+        done = [i for n in rows for i in groups[n]]
         for i, found in zip(done, values, strict=True):
             if not all(math.isfinite(value) for value, _ in found):
                 prompt = encoded[i].prompt
@@ -252,16 +252,18 @@ def _score(
 
 def _groups(
     model: AdaptedModel, trees: Sequence[TokenTree], budget: int, owners: Sequence[int] = ()
-) -> list[tuple[int, list[int]]]:
-    """Prompts of one owner that begin alike: the length of what they share, and their places."""
+) -> list[list[int]]:
+    """The places of prompts of one owner that begin alike."""
     if not model.hook.supports_packing():
-        return [(0, [n]) for n in range(len(trees))]
-    groups = []
-    owners = owners or [0] * len(trees)
+        return [[n] for n in range(len(trees))]
+    groups: list[list[int]] = []
+    owners, most = owners or [0] * len(trees), most_positions(model.model)
     for owner in sorted(set(owners)):
         places = [n for n in range(len(trees)) if owners[n] == owner]
-        ids, sizes = [tuple(trees[n].ids) for n in places], [trees[n].size for n in places]
-        groups += [(common, [places[n] for n in group]) for common, group in group_by_common_prefix(ids, sizes, budget)]
+        trunks, sizes = [trees[n].trunk for n in places], [trees[n].size for n in places]
+        answers = [trees[n].logit_positions for n in places]
+        found = group_by_common_prefix(trunks, sizes, budget, answers=answers, most_answers=most)
+        groups += [[places[n] for n in group] for group in found]
     return groups
 
 

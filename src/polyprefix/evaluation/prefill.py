@@ -31,8 +31,8 @@ def prefill(
     width = max(len(text.ids) for text in texts)
     if width == 0:
         return None, []
-    groups = group_by_common_prefix(prompts, list(map(len, prompts)), budget)
-    trees = [TokenTree.joined([texts[i] for i in group], common) for common, group in groups]
+    groups = group_by_common_prefix([text.trunk for text in texts], [text.size for text in texts], budget)
+    trees = [TokenTree.joined([texts[i] for i in group]) for group in groups]
     index = torch.zeros(len(prompts), width, dtype=torch.long)
     parts, end = [], 0
     for rows in by_token_budget([tree.size for tree in trees], budget):
@@ -43,14 +43,10 @@ def prefill(
                     inputs.input_ids, start=prefix.common_length, before=prefix.kv, packed=inputs.packed
                 )
             )
-        for common, group in (groups[row] for row in rows):
-            trunk = list(range(end, end + common))
-            end += common
-            for i in group:
-                own = len(texts[i].ids) - common
-                places = [*trunk, *range(end, end + own)]
+        for row in rows:
+            for i, places in zip(groups[row], trees[row].paths(end), strict=True):
                 index[i, width - len(places) :] = torch.tensor(places, dtype=torch.long)
-                end += own
+            end += trees[row].size
     index = index.to(model.device)
     cache = DynamicCache(config=model.config)
     for layer in parts[0].joined:

@@ -142,7 +142,7 @@ class PolyprefixLM(TemplateLM):
     ) -> list[tuple[float, bool]]:
         """(log-likelihood, whether greedy generation writes it) of each continuation."""
         pairs = [(tuple(context), tuple(continuation)) for _, context, continuation in requests]
-        with tqdm(disable=disable_tqdm, desc="log-likelihoods of contexts") as bar:
+        with tqdm(disable=disable_tqdm, desc="log-likelihoods") as bar:
 
             def progress(count: int) -> Any:
                 bar.reset(count)

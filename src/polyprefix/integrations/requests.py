@@ -1,7 +1,7 @@
 """What evaluation tools ask of a model, in tokens: log-likelihoods of continuations, and greedy answers. Their model classes wrap it.
 
-Requests with one context become one prompt with several choices, prompts that begin alike are computed once, rows are packed, and the head is
-computed where a continuation is predicted.
+What requests begin with is computed once, be it of the context or of the continuation: tasks such as XNLI have no context, and their
+continuations are whole sentences. Rows are packed, and the head is computed where a continuation is predicted.
 """
 
 from __future__ import annotations
@@ -51,26 +51,20 @@ class RequestEngine:
 
         Args:
             pairs: (context, continuation); a context that does not fit loses its beginning.
-            progress: given the number of different contexts, what is called with how many more are done.
+            progress: given the number of different requests, what is called with how many more are done.
 
         Raises:
             ConfigError: if a continuation is empty, or alone longer than the model reads.
         """
         pairs = [self._shortened(context, continuation) for context, continuation in pairs]
-        choices: dict[Tokens, dict[Tokens, None]] = {}
-        for context, continuation in pairs:
-            choices.setdefault(context, {})[continuation] = None
+        numbers = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
         prompts = [
-            TokenizedPrompt(_prompt(number), context, next(iter(found)), tuple(found))
-            for number, (context, found) in enumerate(choices.items())
+            TokenizedPrompt(_prompt(number), context, continuation, (continuation,))
+            for (context, continuation), number in numbers.items()
         ]
         ranked = loglikelihood(self.adapted, prompts, self._budget, progress(len(prompts)), greedy=True)
-        values = {
-            (one.encoded.ids, choice): (value, greedy)
-            for one in ranked
-            for choice, value, greedy in zip(one.encoded.choices, one.log_likelihoods, one.greedy, strict=True)
-        }
-        return [values[pair] for pair in pairs]
+        answers = [(one.log_likelihoods[0], one.greedy[0]) for one in ranked]
+        return [answers[numbers[pair]] for pair in pairs]
 
     def _shortened(self, context: Tokens, continuation: Tokens) -> tuple[Tokens, Tokens]:
         """A context without the beginning that does not fit; the last token of the continuation is not read."""

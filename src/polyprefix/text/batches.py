@@ -14,7 +14,7 @@ import random
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from polyprefix.text.tokens import common_prefix_length
+from polyprefix.prefix.token_tree import common_length
 
 LEAST_COMMON = 8
 """Tokens; a shorter common prefix is chance, and sharing it does not pay for a wider row."""
@@ -79,33 +79,42 @@ def padding_share(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> f
 
 
 def group_by_common_prefix(
-    rows: Sequence[tuple[int, ...]], sizes: Sequence[int], most: int
-) -> list[tuple[int, list[int]]]:
-    """Sequences grouped by common prefix, as the length of the prefix and the indices of the sequences.
+    rows: Sequence[tuple[int, ...]],
+    sizes: Sequence[int],
+    most: int,
+    *,
+    answers: Sequence[int] = (),
+    most_answers: int | None = None,
+) -> list[list[int]]:
+    """Indices of sequences that begin alike, each group in the lexicographic order of its sequences.
 
-    Among all ways to divide the texts in their lexicographic order, the one with the fewest tokens to compute, attention over wider rows
-    reckoned in. A text that has nothing in common with another stands alone.
+    Among all ways to divide the texts in that order, the one with the fewest tokens to compute where tokens that several begin with are
+    computed once (`TokenTree.joined`), attention over wider rows reckoned in. A text that has nothing in common with another stands alone.
 
     Args:
-        rows: the tokens of each text, without its continuations.
+        rows: the tokens of each text that others may have in common with it.
         sizes: tokens of each text with its continuations.
         most: tokens of texts together at most.
+        answers: positions of each text at which the head is needed; by default one.
+        most_answers: such positions of texts together at most.
 
     >>> passage = tuple(range(100))
     >>> group_by_common_prefix([(*passage, 7), (5, 6), (*passage, 8, 9)], [101, 2, 102], most=4096)
-    [(100, [0, 2]), (0, [1])]
+    [[0, 2], [1]]
     """
     order = sorted(range(len(rows)), key=lambda n: rows[n])
-    common = [0, *(common_prefix_length([rows[a], rows[b]]) for a, b in pairwise(order))]
+    common = [0, *(common_length(rows[a], rows[b]) for a, b in pairwise(order))]
     best = [(0.0, 0)]
     """For the first k texts in order: the least cost, and where the last of their groups begins."""
     for k in range(1, len(order) + 1):
         found = []
-        prefix_length, total = len(rows[order[k - 1]]), 0
+        prefix_length, tokens, heads = len(rows[order[k - 1]]), 0, 0
         for first in range(k - 1, max(-1, k - 1 - MOST_TOGETHER), -1):
-            total += sizes[order[first]]
-            tokens = total - (k - 1 - first) * prefix_length
-            if first < k - 1 and tokens > most:
+            shared = common[first + 1] if first < k - 1 else 0
+            tokens += sizes[order[first]] - shared
+            heads += answers[order[first]] if answers else 1
+            fits = tokens <= most and (most_answers is None or min(heads, tokens) <= most_answers)
+            if first < k - 1 and not fits:
                 break
             found.append((best[first][0] + tokens + tokens**2 / DEAR, first))
             prefix_length = min(prefix_length, common[first])
@@ -115,7 +124,6 @@ def group_by_common_prefix(
     groups, k = [], len(order)
     while k:
         first = best[k][1]
-        prefix_length = min(common[first + 1 : k], default=0)
-        groups.append((prefix_length, sorted(order[first:k])))
+        groups.append(order[first:k])
         k = first
-    return sorted(groups, key=lambda group: group[1])
+    return sorted(groups, key=min)

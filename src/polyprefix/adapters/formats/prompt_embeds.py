@@ -1,7 +1,7 @@
 """A soft prompt as prompt embeddings, which vLLM takes in place of token ids (its `--enable-prompt-embeds`).
 
 vLLM has no slot for a learned prompt: each request carries the prompt's embeddings followed by those of its text. The
-files hold the prompt's part and say how to join the two. Written after vLLM's documentation; not tested against vLLM.
+files hold the prompt's part and say how to join the two. Tried with vLLM 0.32 on the CPU.
 """
 
 from __future__ import annotations
@@ -59,5 +59,5 @@ def _usage(model: AdaptedModel, prompt: torch.Tensor) -> dict[str, Any]:
             "server: 'prompt_embeds' of a completion request is base64 of what torch.save writes for embeds",
         ],
         "note": "Embeddings as they enter the first layer, after the scaling that some models apply (Gemma); "
-        "the text with its special tokens, begin-of-text first. Not tested against vLLM.",
+        "the text with its special tokens, begin-of-text first. Tried with vLLM 0.32, not in one batch with prompts of token ids.",
     }
