@@ -48,14 +48,17 @@ def budgets(kept: Kept) -> str:
         pair = pairs.get((at.get(PREFIX, ""), at.get(LORA, "")))
         rows.append(row(str(budget.sentences), f"{budget.passes:g}", str(budget.steps), *averages, tested(pair)))
     base = next(name for name, cell in view.cells.items() if not cell.trained)
-    return "\n".join([heading(view), "", *rows, "", f"The base model: {with_interval(view.summaries[base].score)}.", "", *_learned(view, found, methods)])
+    alone = f"The base model: {with_interval(view.summaries[base].score)}."
+    return "\n".join([heading(view), "", *rows, "", alone, "", *_learned(view, found, methods)])
 
 
 def _learned(view: View, found: Mapping[Budget, Mapping[str, str]], methods: list[str]) -> Iterator[str]:
     """English test scores of the same runs."""
     yield from (row("English, %", *(f"{b.sentences} x {b.passes:g}" for b in found)), rule(len(found)))
     for method in methods:
-        yield row(method, *(english(view.summaries[at[method]].english) if method in at else "" for at in found.values()))
+        yield row(
+            method, *(english(view.summaries[at[method]].english) if method in at else "" for at in found.values())
+        )
 
 
 def by_budget(view: View) -> dict[Budget, dict[str, str]]:
@@ -79,12 +82,13 @@ def curves(kept: Kept) -> list[Chart]:
     for budget, at in by_budget(view).items():
         for method, name in at.items():
             score = view.summaries[name].score
-            points.append({"method": f"{method}, {budget.sentences} sentences", "setting": budget.steps, **percentages(score), "score": score})
+            line = f"{method}, {budget.sentences} sentences"
+            points.append({"method": line, "setting": budget.steps, **percentages(score), "score": score})
     names = sorted({str(point["method"]) for point in points})
     label = (
         "budgets", "Other languages over optimiser steps",
-        f"Lines: {view.metric} on average over {view.setting.others_called}, with 95% intervals, over the optimiser steps of training on a logarithmic axis; "
-        "one line for each method and number of training sentences.",
+        f"Lines: {view.metric} on average over {view.setting.others_called}, with 95% intervals, over the optimiser steps of training "
+        "on a logarithmic axis; one line for each method and number of training sentences.",
     )  # fmt: skip
     x = "optimiser steps", True, "setting", lambda p: str(p["setting"])
     return [line_chart(names, label, x, points, (view.metric, view.setting.others_called))]
