@@ -66,7 +66,7 @@ def point(model: str, axis: str, size: int, seed: int = 0) -> dict[str, float]:
 def _computed(model: str, axis: str, size: int, rng: random.Random) -> float:
     """Seconds of the engine."""
     from polyprefix.adapters import registry
-    from polyprefix.adapters.adapted import attach
+    from polyprefix.adapters.attach import attach
     from polyprefix.evaluation.loglikelihood import loglikelihood, loglikelihood_mixed
     from polyprefix.models.load import load_model
     from polyprefix.text.tokens import TokenizedPrompt

@@ -21,7 +21,8 @@ from unittest import mock
 from benchmarks.rounds import ROOT, machine
 from benchmarks.workload import Document, Row, task_rows
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.config import TrainConfig
 from polyprefix.engine import batch as tensors
 from polyprefix.engine import memory
@@ -59,7 +60,7 @@ def _nothing_shared(model: AdaptedModel) -> Iterator[None]:
 def _all_alone(model: AdaptedModel) -> Iterator[None]:
     """No text stands with others that begin like it."""
     with mock.patch.object(
-        predict, "group_by_common_prefix", lambda rows, *limits: [(0, [n]) for n in range(len(rows))]
+        predict, "group_by_common_prefix", lambda rows, *limits, **answers: [[n] for n in range(len(rows))]
     ):
         yield
 

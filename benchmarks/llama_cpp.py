@@ -144,7 +144,7 @@ def measure(run: str, gguf: Path, languages: Sequence[str], count: int, threads:
         if is_prefix:
             with torch.no_grad(), adapted.hook.using(None):
                 from polyprefix.adapters import registry
-                from polyprefix.adapters.adapted import attach
+                from polyprefix.adapters.attach import attach
 
                 base = attach(adapted.base, registry.build({"name": "none"}))
                 mine = [one.log_likelihoods for one in loglikelihood(base, encoded, None)]

@@ -27,7 +27,7 @@ def make_adapters(place: Path) -> dict[str, Path]:
     import torch
 
     from polyprefix.adapters import registry
-    from polyprefix.adapters.adapted import attach
+    from polyprefix.adapters.attach import attach
     from polyprefix.adapters.files import save_adapter
     from polyprefix.models.load import load_model
     from polyprefix.testing.tiny import tiny_model, tiny_tokenizer

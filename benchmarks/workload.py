@@ -161,7 +161,7 @@ def prepare(base: Any, folder: Path, method: str, settings: dict[str, Any], *, a
     import torch
 
     from polyprefix.adapters import registry
-    from polyprefix.adapters.adapted import attach
+    from polyprefix.adapters.attach import attach
     from polyprefix.adapters.files import save_adapter
     from polyprefix.adapters.formats import to_peft
     from polyprefix.errors import AdapterError

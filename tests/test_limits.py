@@ -85,7 +85,7 @@ def _nested(path: str, number: float) -> dict[str, Any]:
 def test_every_seed_in_the_range_is_a_seed_everywhere(seed: int) -> None:
     import torch
 
-    from polyprefix.adapters.adapted import attach
+    from polyprefix.adapters.attach import attach
     from polyprefix.testing.tiny import tiny_base
 
     base = tiny_base("llama-gqa-tied")

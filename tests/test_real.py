@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.attach import attach
 from polyprefix.config import RunConfig
 from polyprefix.models.load import BaseModel, load_model
 from polyprefix.recipe import run

@@ -16,6 +16,7 @@ from polyprefix.data.select import evaluation_subset
 from polyprefix.engine.memory import MOST
 from polyprefix.errors import DataError
 from polyprefix.models import embedded, gguf
+from polyprefix.prefix import TokenTree
 from polyprefix.study.lengths import COLUMNS, FILE, measure
 from polyprefix.tasks import registry
 from polyprefix.tasks.base import Source, Task
@@ -54,9 +55,9 @@ def beginnings(task: Task, examples: Sequence[Example], tokenizer: Any) -> tuple
     shared = common_prefix_length(ids)
     own = [tuple(row[shared:]) for row in ids]
     groups = group_by_common_prefix(own, list(map(len, own)), MOST["cpu", False])
-    saved = sum(common * (len(group) - 1) for common, group in groups)
-    together = sum(len(group) ** 2 for _, group in groups) / len(own)
-    return round(together, 2), round(saved / max(1, sum(map(len, own))), 3)
+    computed = sum(TokenTree.joined([TokenTree(own[n]) for n in group]).size for group in groups)
+    together = sum(len(group) ** 2 for group in groups) / len(own)
+    return round(together, 2), round(1 - computed / max(1, sum(map(len, own))), 3)
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ from benchmarks import shapes
 from benchmarks.worker import Clock
 from benchmarks.workload import Document, Row, Workload
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.files import load_adapter
 from polyprefix.config import TrainConfig
 from polyprefix.engine.flop_counter import Work

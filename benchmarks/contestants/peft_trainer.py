@@ -20,7 +20,7 @@ from benchmarks import shapes
 from benchmarks.worker import Clock
 from benchmarks.workload import Workload
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.formats import to_peft
 
 DEFAULT_BATCH = TrainingArguments(output_dir=tempfile.gettempdir(), use_cpu=True).per_device_train_batch_size

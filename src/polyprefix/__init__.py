@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from polyprefix.adapters.adapted import AdaptedModel, attach
+    from polyprefix.adapters.adapted import AdaptedModel
+    from polyprefix.adapters.attach import attach
     from polyprefix.adapters.files import save_adapter
     from polyprefix.adapters.formats import from_peft, to_peft
     from polyprefix.api.comparison import compare, load_results
@@ -53,7 +54,7 @@ _HOMES = {
     "SourceRanking": "sources.ranking",
     "Task": "tasks._frames",
     "TrainingRecord": "api.training",
-    "attach": "adapters.adapted",
+    "attach": "adapters.attach",
     "calibrations": "api.verdicts",
     "compare": "api.comparison",
     "evaluate": "api.evaluation",

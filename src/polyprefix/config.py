@@ -64,7 +64,7 @@ def _points(value: Any) -> Any:
         return None
     try:
         points = float(value.removeprefix("±") if isinstance(value, str) else value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         points = math.nan
     if isinstance(value, bool) or not 0 < points <= 50:
         raise ValueError("expected points above 0 and up to 50, such as 2 or ±2")
@@ -293,7 +293,7 @@ class RunConfig(Settings):
     """Which examples those are: the `same` ids in every language, or `disjoint` subsets. Disjoint subsets cover more examples and reduce
     the variance of averages over languages (docs/statistics.md). Source languages have ten times as many: transfer gaps are measured
     from them."""
-    eval_until: Annotated[float | None, BeforeValidator(_points)] = None
+    eval_until: Annotated[Annotated[float, Field(gt=0, le=50)] | None, BeforeValidator(_points)] = None
     """Points, such as 2 or ±2: a language is asked, by smallest hash, until the 95% interval of its main metric is no wider than this on
     each side, and keeps that interval, which is valid at any stopping time (docs/statistics.md). None asks every example."""
     shots: int = Field(default=0, ge=0, le=1000)

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from polyprefix.adapters import registry as methods
-from polyprefix.adapters.adapted import AdaptedModel, attach, is_changed
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach, is_changed
 from polyprefix.adapters.files import load_adapter, save_adapter
 from polyprefix.calibration.record import CalibrationRecord, Validation, write_record
 from polyprefix.config import RunConfig

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.errors import ConfigError, ModelError
 from polyprefix.models.load import BaseModel
 from polyprefix.testing.tiny import tiny_base, tokens

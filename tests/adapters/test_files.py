@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from polyprefix.adapters import files, registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.files import SETTINGS, TENSORS, load_adapter, read_settings, save_adapter
 from polyprefix.errors import AdapterError, OutputError, UserError
 from polyprefix.testing.tiny import tiny_base, tokens

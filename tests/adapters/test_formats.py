@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.formats import FORMATS, export_adapter, import_adapter
 from polyprefix.errors import AdapterError, ConfigError
 from polyprefix.testing.tiny import tiny_base, tiny_model, tokens

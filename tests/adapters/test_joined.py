@@ -12,7 +12,8 @@ from torch import Tensor
 
 import polyprefix as pp
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.files import load_adapter, save_adapter
 from polyprefix.errors import AdapterError, ModelError
 from polyprefix.models.load import BaseModel

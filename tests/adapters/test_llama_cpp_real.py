@@ -12,7 +12,8 @@ import torch
 
 from benchmarks.llama_cpp import Server
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.formats import export_adapter
 from polyprefix.models.load import load_model
 

@@ -26,7 +26,8 @@ from peft import (
 from safetensors.torch import load_file, save_file
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.files import load_adapter, save_adapter
 from polyprefix.adapters.formats.peft import from_peft, to_peft
 from polyprefix.errors import AdapterError

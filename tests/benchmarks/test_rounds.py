@@ -15,7 +15,7 @@ from benchmarks import compare, gpu, growth, levers, page, rounds, worker
 from benchmarks.rounds import Entry
 from benchmarks.workload import Document, Row, Workload, prepare
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.attach import attach
 from polyprefix.testing.tiny import tiny_base
 
 ROWS = tuple(Row(tuple(range(4, 9 + n)), (50 + n % 3,)) for n in range(8))

@@ -13,7 +13,7 @@ import torch
 from tests.training.test_loop import examples
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.files import load_adapter, save_adapter
 from polyprefix.config import RunConfig, TrainConfig
 from polyprefix.engine.processes import processes

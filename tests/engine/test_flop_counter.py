@@ -11,7 +11,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.config import TrainConfig
 from polyprefix.engine.flop_counter import Work, WorkSizes
 from polyprefix.evaluation.loglikelihood import loglikelihood

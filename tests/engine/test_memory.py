@@ -9,7 +9,8 @@ import torch
 from tests.engine.test_flop_counter import rows
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.config import TrainConfig
 from polyprefix.engine import memory
 from polyprefix.engine.memory import bytes_per_token, out_of_memory, retry_on_oom, token_budget

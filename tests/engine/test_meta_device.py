@@ -16,7 +16,7 @@ from tests.engine.meta_step import Kernel, Watch, facts_of, fused, on_meta
 from transformers import AutoConfig
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.registry import resolve
 from polyprefix.config import RunConfig
 from polyprefix.settings import validate

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.attach import attach
 from polyprefix.engine.flop_counter import Work
 from polyprefix.evaluation.generation import cut, generate_until
 from polyprefix.testing.tiny import tiny_base, tiny_tokenizer

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.attach import attach
 from polyprefix.engine.flop_counter import Work
 from polyprefix.evaluation.loglikelihood import loglikelihood
 from polyprefix.prefix import TokenTree

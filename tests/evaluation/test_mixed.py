@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.evaluation.generation import generate_until, generate_until_mixed
 from polyprefix.evaluation.loglikelihood import loglikelihood, loglikelihood_mixed
 from polyprefix.models.share import sharing_weights

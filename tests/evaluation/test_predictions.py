@@ -8,7 +8,7 @@ import pytest
 from tests.training.test_loop import examples
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.attach import attach
 from polyprefix.evaluation.predictions import predict
 from polyprefix.progress import Silent
 from polyprefix.results.unfinished import Unfinished

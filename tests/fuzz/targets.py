@@ -176,7 +176,7 @@ def _base() -> Any:
 
 @cache
 def _saved(root: Path) -> tuple[Path, Path]:
-    from polyprefix.adapters.adapted import attach
+    from polyprefix.adapters.attach import attach
     from polyprefix.adapters.files import save_adapter
     from polyprefix.adapters.formats import to_peft
 

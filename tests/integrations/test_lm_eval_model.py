@@ -13,7 +13,8 @@ import torch
 from tests.tasks.lm_eval import harness
 
 from polyprefix.adapters import registry as methods
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.files import save_adapter
 from polyprefix.errors import ConfigError, UserError
 from polyprefix.evaluation import loglikelihood

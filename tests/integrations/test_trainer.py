@@ -16,7 +16,8 @@ from torch.utils.data import SequentialSampler
 from transformers import DataCollatorWithFlattening, Trainer, TrainerCallback, TrainingArguments
 
 from polyprefix.adapters import registry as methods
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.files import load_adapter
 from polyprefix.config import RunConfig
 from polyprefix.errors import ModelError

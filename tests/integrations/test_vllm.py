@@ -24,7 +24,8 @@ from tests.adapters.test_exports import adapted
 from transformers import Qwen2Config
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.formats import export_adapter
 from polyprefix.models.load import load_model
 from polyprefix.testing import tiny

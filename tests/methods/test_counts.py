@@ -16,7 +16,7 @@ from peft import inject_adapter_in_model
 from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, MistralConfig
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.attach import attach
 from polyprefix.engine.flop_counter import WorkSizes
 from polyprefix.methods.base import Adapter, Start
 from polyprefix.methods.llama_adapter import GatedPrompts

@@ -9,7 +9,8 @@ import torch
 from tests.methods.test_contract import ARCHITECTURES, VARIANTS, every
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.errors import ModelError
 from polyprefix.models.load import BaseModel
 from polyprefix.prefix.attention import STATE

@@ -17,7 +17,8 @@ from tests.methods.test_contract import VARIANTS
 from transformers import AutoModelForCausalLM, Gemma3Config, SiglipVisionConfig
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.files import load_adapter, save_adapter
 from polyprefix.errors import ConfigError, ModelError, UserError
 from polyprefix.models.load import BaseModel, identify

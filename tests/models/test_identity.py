@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.files import load_adapter, save_adapter
 from polyprefix.adapters.registry import build
 from polyprefix.config import RunConfig

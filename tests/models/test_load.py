@@ -19,7 +19,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.registry import build
 from polyprefix.errors import ConfigError, ModelError
 from polyprefix.models import embedded, load

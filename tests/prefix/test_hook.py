@@ -29,7 +29,7 @@ from transformers import (
 )
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.attach import attach
 from polyprefix.errors import ModelError
 from polyprefix.prefix import AttentionHook, KVPrefix, LayerKV
 from polyprefix.testing.tiny import CONFIGS, SHAPE, tiny_base, tiny_model, tokens

@@ -16,7 +16,8 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, GptOssConfig, Llama4TextConfig
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.errors import ModelError
 from polyprefix.evaluation.generation import generate_until
 from polyprefix.evaluation.loglikelihood import loglikelihood

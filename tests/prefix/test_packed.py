@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.prefix import AttentionHook, Packed, TokenTree
 from polyprefix.prefix.packed import rows_of
 from polyprefix.testing.tiny import CONFIGS, EAGER, tiny_base, tiny_model, tokens

@@ -14,7 +14,7 @@ import torch
 
 import polyprefix as pp
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.files import save_adapter
 from polyprefix.config import RunConfig, ServeConfig
 from polyprefix.models.load import load_model

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.registry import build
 from polyprefix.config import RunConfig
 from polyprefix.evaluation.loglikelihood import loglikelihood

@@ -19,7 +19,8 @@ from tests.training.test_loop import examples
 from torch import Tensor
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.config import RunConfig, TrainConfig
 from polyprefix.engine.flop_counter import decoder_layers
 from polyprefix.engine.processes import Processes

@@ -12,7 +12,7 @@ from tests.training.test_loop import examples
 from torch import Tensor
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import attach
+from polyprefix.adapters.attach import attach
 from polyprefix.config import RunConfig, TrainConfig
 from polyprefix.progress import Silent
 from polyprefix.results.log import JsonlLog, read_jsonl

@@ -12,7 +12,8 @@ from tests.training.test_loop import examples
 from torch import Tensor
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.config import RunConfig, TrainConfig
 from polyprefix.evaluation.loglikelihood import Ranked
 from polyprefix.progress import Silent

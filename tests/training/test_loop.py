@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.config import RunConfig, TrainConfig
 from polyprefix.errors import TrainingError
 from polyprefix.progress import Silent

@@ -13,7 +13,8 @@ from tests.engine.interruption import stopped_after
 from torch import Tensor
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.config import MetaConfig, RunConfig, TrainConfig
 from polyprefix.engine.processes import Processes
 from polyprefix.errors import ConfigError

@@ -13,7 +13,8 @@ from tests.engine.interruption import stopped_after
 from tests.training.test_loop import examples
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.config import RunConfig, TrainConfig
 from polyprefix.errors import ConfigError
 from polyprefix.progress import Silent

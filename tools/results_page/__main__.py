@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import argparse
 
+from tools.results_page.budgets import curves
 from tools.results_page.comparison import charts
 from tools.results_page.kept import Kept, Part
-from tools.results_page.sections import COMPARISON, METHODS, PAGES
+from tools.results_page.sections import BUDGETS, COMPARISON, METHODS, PAGES
 
 from benchmarks.page import fill
 from benchmarks.rounds import ROOT
@@ -44,7 +45,7 @@ def write() -> None:
         path.write_text(filled(page, path.read_text(encoding="utf-8")), encoding="utf-8")
     if whole := compared():
         write_page(whole.grid, REPORT)
-        for chart in charts(whole):
+        for chart in (*charts(whole), *curves(Kept.of(BUDGETS))):
             REPORT.with_name(f"{chart.name}.svg").write_text(on_paper(svg(chart)), encoding="utf-8")
 
 

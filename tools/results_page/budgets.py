@@ -31,7 +31,7 @@ class Budget:
         return round(self.passes * -(-self.sentences // 16))
 
 
-def budgets(kept: Kept) -> str:
+def table(kept: Kept) -> str:
     """A row for each budget: every method's averages, and prefix tuning minus LoRA, corrected over all budgets."""
     part = kept.part(*PARTS)
     if part is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tools.results_page import findings, quickstart, rates
+from tools.results_page import budgets, findings, quickstart, rates
 from tools.results_page.ablations import ablation, shots
 from tools.results_page.comparison import (
     BASE,
@@ -26,9 +26,9 @@ from tools.results_page.record import again, counts, not_run
 
 from polyprefix.study.grid import MAIN
 
-METHODS, EMOJI, TRANSFER, BEYOND_ENGLISH = "methods", "emoji", "transfer", "beyond-english"
+METHODS, EMOJI, TRANSFER, BEYOND_ENGLISH, BUDGETS = "methods", "emoji", "transfer", "beyond-english", "budgets"
 RATES, DEFAULTS, SMALL = "rates", "defaults", "small"
-STUDIES = (METHODS, EMOJI, TRANSFER, BEYOND_ENGLISH, RATES, DEFAULTS, SMALL)
+STUDIES = (METHODS, EMOJI, TRANSFER, BEYOND_ENGLISH, BUDGETS, RATES, DEFAULTS, SMALL)
 COMPARISON = (MAIN, "others", "all-linear")
 """The parts of the study of methods that compare them; the others are about lengths, rates and averages."""
 ABLATIONS = {"prefix-length": "prefix (length=16)", "layers": "prefix (layers=all)", "raw-or-projected": PREFIX}
@@ -64,6 +64,7 @@ def results() -> dict[str, str]:
         "transfer": findings.sources(kept[TRANSFER], view),
         "few-shot": findings.few_shot(kept[TRANSFER]),
         "more-than-english": findings.more_than_english(kept[BEYOND_ENGLISH], kept[EMOJI]),
+        "budgets": budgets.table(kept[BUDGETS]),
         "emoji": "\n\n".join(f"{averages(one)}\n\n{findings.baselines(one)}" for one in emoji.views),
         "emoji-duels": "\n\n".join(duels(emoji, one) for one in emoji.views),
         "averaged": findings.averaged(kept[EMOJI]),

@@ -7,24 +7,21 @@ never enter the KV cache. Positions: learned prefix -P..-1, common prefix 0..S-1
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import StoppingCriteriaList
-from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from polyprefix.adapters.original import ATTACHED, Attachments, Original
+from polyprefix.adapters.original import Attachments
+from polyprefix.adapters.regimes import generate_in_regimes, logits_by_regime
 from polyprefix.errors import ModelError
-from polyprefix.methods.base import Adapter, Method, Start
+from polyprefix.methods.base import Adapter, Method
 from polyprefix.models.head import keep_contiguous, only_at
 from polyprefix.models.load import BaseModel
 from polyprefix.prefix import AttentionHook, KVPrefix, Packed, packing
-
-NEUTRAL_TEXT = "Read the following text carefully and answer the question about it.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +231,8 @@ class AdaptedModel(nn.Module):
         lengths = [before + length for length in lengths]
         if packed is None and len({self.hook.lengths.regime(length) for length in lengths}) > 1:
             rows = (input_ids, attention_mask, position_ids)
-            return self._apart(
-                rows, lengths, common_prefix, plain=not (prefix or kwargs or logit_positions is not None)
+            return logits_by_regime(
+                self, rows, lengths, common_prefix, plain=not (prefix or kwargs or logit_positions is not None)
             )
         texts = (
             packed.lengths if packed is not None else input_ids if input_ids is not None else kwargs["inputs_embeds"]
@@ -274,26 +271,6 @@ class AdaptedModel(nn.Module):
         ends = torch.nn.functional.pad(position_ids.diff() != 1, (0, 1), value=True)
         return sorted({int(n) for n in (position_ids[ends] + 1).tolist()})
 
-    def _apart(
-        self, rows: tuple[Any, ...], lengths: Sequence[int], common_prefix: Tensor | None, *, plain: bool
-    ) -> CausalLMOutputWithPast:
-        """Logits of padded rows whose rotary phases differ, one regime at a time."""
-        ids, mask, positions = rows
-        if not plain or ids is None or mask is None or len(positions) != len(ids):
-            raise ValueError(
-                f"rows of {min(lengths)} to {max(lengths)} tokens: the rotary phases of {self.base.name} depend on the length, "
-                f"so that rows on both sides of {self.hook.lengths.rope.switches[0]} tokens need passes of their own"
-            )
-        shared = 0 if common_prefix is None else common_prefix.numel()
-        regimes = [self.hook.lengths.regime(shared + int(n)) for n in (positions.amax(-1) + 1).tolist()]
-        logits: Tensor | None = None
-        for regime in sorted(set(regimes)):
-            chosen = torch.tensor([n for n, own in enumerate(regimes) if own == regime], device=ids.device)
-            part = self(ids[chosen], mask[chosen], positions[chosen], common_prefix=common_prefix)
-            logits = part.logits.new_zeros(*ids.shape, part.logits.shape[-1]) if logits is None else logits
-            logits = logits.index_copy(0, chosen, part.logits)
-        return CausalLMOutputWithPast(logits=logits)
-
     @torch.no_grad()
     def generate(
         self,
@@ -326,8 +303,8 @@ class AdaptedModel(nn.Module):
         if len(regimes) > 1:
             if prefix and before:
                 raise ValueError("a computed common prefix cannot precede answers whose rotary phases change")
-            return self._generate_in_regimes(
-                input_ids, attention_mask, common_prefix, **{**kwargs, "max_new_tokens": new}
+            return generate_in_regimes(
+                self, input_ids, attention_mask, common_prefix, **{**kwargs, "max_new_tokens": new}
             )
         prefix = prefix or self.compute_prefix(common_prefix, length)
         positions = positions + prefix.common_length
@@ -335,45 +312,6 @@ class AdaptedModel(nn.Module):
             return self.model.generate(
                 input_ids=input_ids, attention_mask=attention_mask, position_ids=positions, **kwargs
             )
-
-    def _generate_in_regimes(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        common_prefix: Tensor | None,
-        max_new_tokens: int,
-        **kwargs: Any,
-    ) -> Tensor:
-        """Each row alone, read anew whenever its rotary phases change; [B, T + new], padded on the right."""
-        kwargs.pop("past_key_values", None)
-        settings = copy.copy(kwargs.pop("generation_config", None) or self.model.generation_config)
-        if max(kwargs.get("num_beams") or 1, getattr(settings, "num_beams", None) or 1) > 1:
-            raise ValueError(
-                "beams cannot go on where rotary phases change: give max_new_tokens that stay below, or one beam"
-            )
-        criteria = kwargs.get("stopping_criteria") or StoppingCriteriaList()
-        ends = settings.eos_token_id
-        ends = set(ends if isinstance(ends, list) else [ends])
-        shared = 0 if common_prefix is None else common_prefix.numel()
-        written: list[Tensor] = []
-        for row, mask in zip(input_ids, attention_mask, strict=True):
-            ids = row[mask.bool()][None]
-            start, left = ids.shape[1], max_new_tokens
-            while left:
-                now = shared + ids.shape[1]
-                run = next(
-                    (k for k in range(1, left) if self.hook.lengths.regime(now + k) != self.hook.lengths.regime(now)),
-                    left,
-                )
-                settings.max_new_tokens = run
-                ids = self.generate(ids, common_prefix=common_prefix, generation_config=settings, **kwargs)
-                left = max_new_tokens - (ids.shape[1] - start)
-                over = shared + ids.shape[1] < now + run or int(ids[0, -1]) in ends
-                if over or any(bool(ended) for criterion in criteria for ended in criterion(ids, None)):
-                    break
-            written.append(ids[0, start:])
-        new = nn.utils.rnn.pad_sequence(written, batch_first=True, padding_value=self.base.tokenizer.pad_token_id)
-        return torch.cat([input_ids, new], 1)
 
     def trainable(self) -> list[tuple[str, nn.Parameter]]:
         """The parameters that training moves, by name."""
@@ -386,76 +324,6 @@ class AdaptedModel(nn.Module):
             "trainable": sum(p.numel() for _, p in self.trainable()),
             "total": sum(p.numel() for p in self.model.parameters()) + own,
         }
-
-
-def attach(
-    base: BaseModel,
-    method: Method | Sequence[AdaptedModel],
-    *,
-    init_text: str | None = None,
-    seed: int = 0,
-    restorable: bool = True,
-) -> AdaptedModel:
-    """Give a base model a new adapter, or the prefixes of several adapters that were trained apart as one.
-
-    What changes in the caller's transformers model, all of it undone by `AdaptedModel.detach`: its attention implementation runs inside
-    ours, the head takes a faster path, no weight but the adapter's has `requires_grad`, and training sets its mode. LoRA puts PEFT's
-    layers in place of linear ones, and full fine-tuning casts the weights to float32 and trains them.
-
-    Several adapters may be attached to one model, but for methods that change the model itself: those want it alone.
-
-    Args:
-        base: from `load_model` or `wrap_model`; its weights stay as they are unless the method changes them.
-        method: settings such as `PrefixTuning(length=10, layers="top:16")`. Or adapters of this model, `[language, task]`, whose prefixes
-            stand before the text together (`polyprefix.adapters.joined`); the other arguments then say nothing.
-        init_text: real text to start from where the method's own `init_text` is not set.
-        seed: of random initial values.
-        restorable: keep what `detach` needs. For methods that train the base model's own weights that is a copy of them, so
-            4 bytes a parameter for weights in float32, and the old weights, 2 bytes a parameter, for weights in bfloat16.
-
-    Raises:
-        ModelError: if the architecture cannot be served, or if an earlier adapter changed the base model.
-        ConfigError: if the settings do not fit the model.
-        AdapterError: if adapters are given that cannot be joined.
-    """
-    if not isinstance(method, Method):
-        from polyprefix.adapters.joined import join
-
-        return join(base, method)
-    if earlier := is_changed(base):
-        raise ModelError(
-            f"{base.name} was changed by an earlier '{earlier}' adapter: detach it, or load the model again"
-        )
-    before = Original(base.model)
-    attachments = Attachments.on(base.model)
-    if method.changes_base and attachments and (others := attachments.others()):
-        raise ModelError(
-            f"{base.name} has {others} other adapter{'s' * (others > 1)}, which '{method.name}' would change with the model: detach first"
-        )
-    attachments = attachments or Attachments(before)
-    with before.restored_on_failure():
-        base.model.requires_grad_(False)
-        hook = AttentionHook.of(base.model)
-        if method.trains_base_weights and restorable:
-            attachments.original.keep_weights()
-        adapter = method.build(base, hook, Start(init_text or NEUTRAL_TEXT, seed))
-        adapted = AdaptedModel(base, method, adapter, restorable=restorable or not method.trains_base_weights)
-        base.model.__dict__[ATTACHED] = attachments
-    attachments.adapters.add(adapted)
-    if method.changes_base:
-        mark_changed(base, method.name)
-    return adapted
-
-
-def mark_changed(base: BaseModel, by: str) -> None:
-    """Say that the base model's own modules are no longer what was loaded."""
-    base.model.__dict__["_polyprefix_changed_by"] = by
-
-
-def is_changed(base: BaseModel) -> str | None:
-    """The method whose adapter altered the base model's own modules, so that it can serve no other; None if none did."""
-    name: str | None = base.model.__dict__.get("_polyprefix_changed_by")
-    return name
 
 
 def _checkpoints(model: Any) -> bool:

@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.saved import FORMAT, SETTINGS, TENSORS, find_adapter, read_settings
 from polyprefix.atomic import output_errors, write_text, writing
 from polyprefix.errors import AdapterError, ConfigError, first_line

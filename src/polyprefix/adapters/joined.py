@@ -9,21 +9,34 @@ was trained. That is a raw prefix of P_a + P_b tokens: it is trained, saved, eva
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from polyprefix.adapters.adapted import AdaptedModel, attach
 from polyprefix.config import ENGLISH
 from polyprefix.errors import AdapterError
 from polyprefix.methods.prefix_tuning import PrefixTuning, RawPrefix
 from polyprefix.models.load import BaseModel
 from polyprefix.prefix import KVPrefix
 
+if TYPE_CHECKING:
+    from polyprefix.adapters.adapted import AdaptedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Several prefixes as one, not attached yet."""
+
+    method: PrefixTuning
+    prefix: RawPrefix
+    learned: Mapping[str, Any] | None
+    """The task of the last part (`AdaptedModel.learned`)."""
+
 
 @torch.no_grad()
-def join(base: BaseModel, parts: Sequence[AdaptedModel]) -> AdaptedModel:
-    """Attach the prefixes of other adapters of this base model as one; the others stay as they are.
+def join(base: BaseModel, parts: Sequence[AdaptedModel]) -> Joined:
+    """The prefixes of other adapters of this base model as one; the others stay as they are.
 
     Args:
         parts: in the order of their tokens. The last one says which task the whole was trained on.
@@ -31,7 +44,7 @@ def join(base: BaseModel, parts: Sequence[AdaptedModel]) -> AdaptedModel:
     Raises:
         AdapterError: if the parts are fewer than two or of another base model, or one of them is not keys and values in one softmax
             with the text, of the same number in each of its layers.
-        ModelError: as `attach`.
+        ModelError: if a part was detached.
     """
     if len(parts) < 2:
         raise AdapterError(f"{len(parts)} adapters to join; give two or more")
@@ -48,10 +61,8 @@ def join(base: BaseModel, parts: Sequence[AdaptedModel]) -> AdaptedModel:
         whole = whole.then(prefix)
     length = sum(next(iter(prefix.joined.values())).length for prefix in prefixes)
     chosen = "all" if layers == list(range(parts[0].hook.layers)) else ",".join(map(str, layers))
-    adapted = attach(base, PrefixTuning(length=length, layers=chosen))
-    adapted.adapter.load_tensors(RawPrefix(dict(whole.joined)).tensors())
-    adapted.learned = _learned([part.learned for part in parts])
-    return adapted
+    learned = _learned([part.learned for part in parts])
+    return Joined(PrefixTuning(length=length, layers=chosen), RawPrefix(dict(whole.joined)), learned)
 
 
 def _prefix(base: BaseModel, part: AdaptedModel) -> KVPrefix:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyprefix.adapters import registry as methods
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.config import RunConfig
 from polyprefix.data.hub import hub_from_environment
 from polyprefix.errors import ConfigError

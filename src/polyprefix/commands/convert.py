@@ -45,7 +45,7 @@ def export(adapters: tuple[Path, ...], form: str, out: Path, model: str | None, 
     trained_on = [read_settings(folder)["base"]["name"] for folder in folders]
     name = model or trained_on[0]
     with loading():
-        from polyprefix.adapters.adapted import attach
+        from polyprefix.adapters.attach import attach
         from polyprefix.adapters.files import load_adapter
         from polyprefix.models.load import load_model
         from polyprefix.models.locate import check_name

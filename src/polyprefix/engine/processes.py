@@ -24,7 +24,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from polyprefix.adapters.adapted import AdaptedModel, mark_changed
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import mark_changed
 from polyprefix.models.sharded import whole
 
 Value = TypeVar("Value")

@@ -18,7 +18,8 @@ import torch
 from transformers import Trainer, TrainerCallback
 
 from polyprefix import languages as table
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.api.evaluation import test_inputs
 from polyprefix.api.loading import load_task
 from polyprefix.api.result import SCORE_COLUMNS

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.registry import build
 from polyprefix.adapters.saved import SETTINGS, find_adapter, read_settings
 from polyprefix.api.loading import is_peft, load_adapter

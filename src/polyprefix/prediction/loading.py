@@ -41,7 +41,7 @@ def load_adapted(
         base_run: whether it is the run of a base model, which has no adapter.
         model: the base model, loaded or by name; None means the name that the adapter was trained with.
     """
-    from polyprefix.adapters.adapted import attach
+    from polyprefix.adapters.attach import attach
     from polyprefix.adapters.files import load_adapter
     from polyprefix.adapters.registry import build
     from polyprefix.models.load import load_model

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from polyprefix.adapters import registry
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.files import load_adapter, save_adapter
 from polyprefix.methods.base import Method
 from polyprefix.testing.tiny import tiny_base, tokens

@@ -18,7 +18,8 @@ from tests.tasks.lm_eval import harness
 from tests.tasks.rows import SOURCE
 
 from polyprefix.adapters import registry as methods
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.evaluation.generation import generate_until
 from polyprefix.evaluation.loglikelihood import loglikelihood
 from polyprefix.models.load import load_model

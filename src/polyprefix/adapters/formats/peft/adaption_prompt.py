@@ -13,7 +13,8 @@ import torch
 from peft import AdaptionPromptConfig
 from torch import Tensor
 
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.formats.peft.files import Saved
 from polyprefix.errors import AdapterError
 from polyprefix.methods.llama_adapter import LlamaAdapter

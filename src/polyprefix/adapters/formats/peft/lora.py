@@ -9,7 +9,8 @@ from __future__ import annotations
 from peft import LoraConfig
 from torch import Tensor, nn
 
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.formats.peft.files import CONFIG, Saved
 from polyprefix.errors import AdapterError, ConfigError
 from polyprefix.methods.lora import LoRA

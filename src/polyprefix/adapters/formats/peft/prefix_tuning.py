@@ -10,7 +10,8 @@ from __future__ import annotations
 import torch
 from peft import PrefixTuningConfig
 
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.formats.peft.files import Saved, only_tensor
 from polyprefix.adapters.formats.windows import warn_of_window
 from polyprefix.errors import AdapterError

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from peft import PromptTuningConfig
 
-from polyprefix.adapters.adapted import AdaptedModel, attach
+from polyprefix.adapters.adapted import AdaptedModel
+from polyprefix.adapters.attach import attach
 from polyprefix.adapters.formats.peft.files import Saved, only_tensor
 from polyprefix.adapters.formats.windows import warn_of_window
 from polyprefix.methods.soft_prompt import SoftPrompt
