@@ -113,7 +113,7 @@ def run(
         "machine": rounds.machine(),
         "medians": rounds.medians([r for r in found if r["part"] != "check"]),
         "agreement": agreement,
-        "rounds": [{k: v for k, v in r.items() if k not in ("log_likelihoods", "answers")} for r in found],
+        "rounds": rounds.without_answers(found),
     }
 
 

@@ -17,7 +17,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rounds import ROOT, Entry, in_one_process, machine, medians, same_losses, same_predictions, step_count
+from benchmarks.rounds import (
+    ROOT,
+    Entry,
+    in_one_process,
+    machine,
+    medians,
+    same_losses,
+    same_predictions,
+    step_count,
+    without_answers,
+)
 from benchmarks.shapes import PREFIX, SHAPES
 from benchmarks.workload import Document, Row, Workload
 
@@ -63,14 +73,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             entries += [Entry(name, "evaluate", evaluated) for name in ("polyprefix", "lm-eval")]
         found += in_one_process(entries, options.rounds, limit=options.limit)
     tolerance = 1e-4 if options.dtype == "float32" else 2e-2
-    result = {
+    result: dict[str, Any] = {
         "machine": machine(options.device),
         "medians": medians([r for r in found if r["part"] != "check"]),
         "agreement": [
             *same_losses([r for r in found if r["part"] == "check"], tolerance),
             *same_predictions([r for r in found if r["part"] == "evaluate"], tolerance),
         ],
-        "rounds": [{k: v for k, v in r.items() if k != "log_likelihoods"} for r in found],
+        "rounds": without_answers(found),
     }
     for line in (*result["agreement"], *lines(result["medians"])):
         print(line)

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,8 @@ def _computed(model: str, axis: str, size: int, rng: random.Random) -> float:
     from polyprefix.types import Prompt
 
     base = load_model(model, dtype="float32")
-    vocabulary = min(base.model.get_input_embeddings().weight.shape[0], 30_000)
+    embeddings: Any = base.model.get_input_embeddings()
+    vocabulary = min(embeddings.weight.shape[0], 30_000)
     length = size if axis == "text" else 48
 
     def text() -> TokenizedPrompt:
@@ -145,7 +146,7 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float | None:
     return sum((x - mean_x) * (y - mean_y) for x, y in pairs) / spread if spread else None
 
 
-def measure(model: str, axes: dict[str, Sequence[int]], repeats: int) -> dict[str, Any]:
+def measure(model: str, axes: Mapping[str, Sequence[int]], repeats: int) -> dict[str, Any]:
     """All points, each the median of `repeats` processes, in random order."""
     jobs = [(axis, size) for axis, sizes in axes.items() for size in sizes for _ in range(repeats)]
     random.Random(0).shuffle(jobs)

@@ -54,7 +54,7 @@ def contestants(model: str, dtype: str, batch_size: int, folder: Path) -> dict[t
     from polyprefix.models.load import load_model
 
     there = prepare(load_model(model, dtype="float32"), folder, "prefix", PREFIX)
-    given = {"pretrained": there["model"], "dtype": dtype}
+    given: dict[str, Any] = {"pretrained": there["model"], "dtype": dtype}
     theirs = {**given, "device": "cpu", "batch_size": batch_size}
     return {
         ("polyprefix", "base"): PolyprefixLM(**given),

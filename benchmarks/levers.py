@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -78,7 +79,7 @@ def _head_everywhere(model: AdaptedModel) -> Iterator[None]:
 
 
 @contextmanager
-def _budget(tokens: int) -> Iterator[None]:
+def _budget(tokens: int, model: AdaptedModel) -> Iterator[None]:
     with mock.patch.dict(memory.MOST, dict.fromkeys(memory.MOST, tokens)):
         yield
 
@@ -93,10 +94,7 @@ LEVERS = (
     Lever("no padding", _no_packing),
     Lever("head only at answers", _head_everywhere),
     Lever("what texts share once a pass", _nothing_shared),
-    *(
-        Lever(f"a pass of {tokens} tokens at most", lambda model, tokens=tokens: _budget(tokens))
-        for tokens in (512, 1024, 2048)
-    ),
+    *(Lever(f"a pass of {tokens} tokens at most", partial(_budget, tokens)) for tokens in (512, 1024, 2048)),
 )
 BEGINNINGS = Lever("what some texts begin with once", _all_alone)
 """In evaluation alone: the texts of a training step are drawn at random."""

@@ -49,7 +49,7 @@ class Choose(litserve.LitAPI):
         for other in others:
             self.model.load_adapter(adapters[other], adapter_name=other)
 
-    def decode_request(self, request, **kwargs: Any) -> tuple[str, str]:
+    def decode_request(self, request, **kwargs: Any) -> tuple[str, str]:  # type: ignore[no-untyped-def]
         """Adapter and text. LitServe gives the JSON of a body to a parameter that has no annotation."""
         return request["adapter"], request["inputs"][0]
 

@@ -183,6 +183,11 @@ def medians(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return records
 
 
+def without_answers(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is kept of each round: figures alone."""
+    return [{k: v for k, v in result.items() if k not in ("log_likelihoods", "answers")} for result in results]
+
+
 def same_losses(results: Sequence[dict[str, Any]], tolerance: float = 1e-4) -> list[str]:
     """For each workload, who else has our loss on the first batch, and who has another."""
     return _agreement(results, "loss", lambda a, b: abs(a - b) <= tolerance * max(1.0, abs(a)))

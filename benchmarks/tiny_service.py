@@ -40,7 +40,7 @@ def make_adapters(place: Path) -> dict[str, Path]:
         adapted = attach(load_model(str(model), dtype="float32"), registry.build({"name": name, **given}), seed=seed)
         with torch.no_grad():
             for _, parameter in adapted.trainable():
-                parameter += 0.05 * torch.randn(parameter.shape)
+                parameter.add_(0.05 * torch.randn(parameter.shape))
         task = {"name": "mgsm" if name == "writer" else "sib200", "protocol": "default"}
         found[name] = save_adapter(adapted, place / name, task=task)
     return found

@@ -125,7 +125,7 @@ def task_rows(
         each: test examples of each language; None means the whole test set.
     """
     from polyprefix.adapters import registry as methods
-    from polyprefix.config import RunConfig
+    from polyprefix.config import RunConfig, TrainConfig
     from polyprefix.data.hub import hub_from_environment
     from polyprefix.models.load import load_model
     from polyprefix.tasks import registry as tasks
@@ -134,7 +134,7 @@ def task_rows(
 
     config = methods.resolve(
         RunConfig(model=model, task=task, languages=tuple(languages), train_size=train, eval_size=each,
-                  train={"steps": 1, "validation_size": 0})
+                  train=TrainConfig(steps=1, validation_size=0))
     )  # fmt: skip
     source = Source(hub_from_environment(None))
     chosen = tasks.get(task)
@@ -149,7 +149,7 @@ def task_rows(
     return base, rows, documents
 
 
-def prepare(base: Any, folder: Path, method: str, settings: dict[str, Any], *, ajar: bool = False) -> dict[str, str]:
+def prepare(base: Any, folder: Path, method: str, settings: dict[str, Any], *, ajar: bool = False) -> dict[str, Any]:
     """Write the model, and an initial adapter in both formats where PEFT has it.
 
     Args:

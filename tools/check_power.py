@@ -53,10 +53,11 @@ def simulate(
     ids = design.pool if design.disjoint else n
     present = random.random((L, ids)).argsort(axis=1).argsort(axis=1) < n
     half = ItemComponents(*(x / 2 for x in (found.pair.item, found.pair.cell, found.pair.residual)))
-    rest = found.base.item - half.item, found.base.cell - half.cell, found.base.residual - half.residual
+    base = found.base.item - half.item, found.base.cell - half.cell, found.base.residual - half.residual
     shared = np.sqrt(found.shared) * random.normal(size=(S, 1, 1))
     values = np.empty((K + 1, S, L, ids))
-    values[0] = _items(random, *(max(0.0, x) for x in rest), L, ids)
+    item, cell, residual = (max(0.0, x) for x in base)
+    values[0] = _items(random, item, cell, residual, L, ids)
     for m in range(1, K + 1):
         scale = unstable if m == 1 else 1.0
         own = np.sqrt(found.seed) * random.normal(size=(S, 1, 1))

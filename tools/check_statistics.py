@@ -109,7 +109,7 @@ def tally(
         gap = np.zeros((systems, languages))
         gap[1, 0], gap[1, 1:] = 1, -1 / (languages - 1)
         low, high = contrast(answers, gap).ci95
-        counts.count("gap", low <= np.sum(gap * truth) <= high)
+        counts.count("gap", bool(low <= np.sum(gap * truth) <= high))
         if gain == 0 and (seeds > 1 or seed_sd == 0):  # else the one seed's effect is a true difference
             by_language = min(adjust([claim.p for claim in found.values()], "fdr_bh"))
             counts.count("false: any language", by_language < 0.05)

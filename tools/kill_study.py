@@ -39,7 +39,7 @@ def run_for(words: list[str], seconds: float) -> int | None:
 
 def contents(out: Path) -> dict[str, tuple[object, ...]]:
     """Run -> what must not depend on interruptions; fails where a file does not parse."""
-    found = {}
+    found: dict[str, tuple[object, ...]] = {}
     for folder in find_results(out) if out.exists() else []:
         adapter = folder / "adapter" / "adapter.safetensors"
         digest = hashlib.sha256(adapter.read_bytes()).hexdigest() if adapter.exists() else None

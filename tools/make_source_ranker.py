@@ -140,9 +140,9 @@ def of_matrices(page: str, table: ResultsTable, pictures: Path) -> str:
     for view in grid_of(table).views:
         for one in view.transfer:
             sources = next(iter(summary_tables(one)))
-            table = as_markdown(sources).partition("\n\n")[2]  # the page says once what the figures are
+            written = as_markdown(sources).partition("\n\n")[2]  # the page says once what the figures are
             targets = len(one.matrix.targets) - len(set(one.matrix.targets) & set(one.matrix.sources))
-            shown.append(f"**{one.matrix.method}**, average over {targets} targets\n\n{table}")
+            shown.append(f"**{one.matrix.method}**, average over {targets} targets\n\n{written}")
         for chart in (*matrices(view), *source_averages(view)):
             write_text(pictures / f"{chart.name}.svg", on_paper(svg(chart)))
             charts.append(f"![{chart.description}]({pictures.name}/{chart.name}.svg)")

@@ -32,7 +32,7 @@ def rows(name: str, task: Task, source: Source, tokenizers: dict[str, Any]) -> I
     for split in ("train", "test"):
         for language in task.languages() if split == "test" else (ENGLISH,):
             try:
-                examples = task.examples(split, language, source)  # type: ignore[arg-type]
+                examples = task.examples(split, language, source)
             except DataError as error:
                 print(f"{name} {split} {language}: left out ({error})")
                 continue

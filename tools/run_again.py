@@ -13,6 +13,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -45,7 +46,7 @@ def main() -> int:
     done = finished(cells(read_study(given.study), str(given.study)), Bookkeeping(given.out))
     configs = {config.run_id(): config for cell, config in done if cell.part != TUNE}
     drawn = random.Random(given.seed).sample(sorted(configs), given.cells)
-    records = []
+    records: list[dict[str, Any]] = []
     for run_id in drawn:
         before = given.out / run_id
         threads = read_result(before).provenance["machine"].get("threads")

@@ -90,8 +90,8 @@ def loaded(work: Workload) -> Any:
     if work.model.startswith(shapes.PREFIX):
         return _random(work)
     dtype = getattr(torch, work.dtype if work.setting == "same" else work.published_dtype)
-    model = AutoModelForCausalLM.from_pretrained(work.model, dtype=dtype).to(work.device)
-    return _adapted(model, work.peft)
+    model: Any = AutoModelForCausalLM.from_pretrained(work.model, dtype=dtype)
+    return _adapted(model.to(work.device), work.peft)
 
 
 def check(name: str, work: Workload, started: float) -> dict[str, Any]:

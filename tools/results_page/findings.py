@@ -137,8 +137,10 @@ def more_than_english(kept: Kept, emoji: Kept) -> str:
     parts.append((averages, _averages(averages.views[0]) if averages else {}))
     rows, pairs = [], []
     for part, wanted in parts:
-        for (system, baseline, _), pair in uncorrected(part, part.views[0], wanted.items()).items() if part else ():
-            view = part.views[0]
+        if part is None:
+            continue
+        view = part.views[0]
+        for (system, baseline, _), pair in uncorrected(part, view, wanted.items()).items():
             seeds = set(view.cells[system].seeds) & set(view.cells[baseline].seeds)
             scores = percent(pair.score), percent(pair.baseline_score)
             rows.append((f"{view.task}: {system} - {baseline}", str(len(view.compared)), str(len(seeds)), *scores))
