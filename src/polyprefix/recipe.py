@@ -35,10 +35,10 @@ from polyprefix.results.folder import RunFolder, finished_folder, require_same
 from polyprefix.results.log import JsonlLog
 from polyprefix.results.provenance import made_by, provenance
 from polyprefix.results.trained_once import TrainedOnce, any_trained
-from polyprefix.scoring.stopping import StoppingRule, stopping_note
+from polyprefix.scoring.stopping import stopping_note
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks._source_languages import languages_learned
-from polyprefix.tasks.base import Source, Task, score_all
+from polyprefix.tasks.base import Source, Task, score_all, stopping_rule
 from polyprefix.text.fertility import fertilities
 from polyprefix.text.prepare import Examples, Tokens, load_examples, tokenise
 from polyprefix.training.checkpoint import Checkpoint
@@ -218,7 +218,7 @@ def run_on(
 
     answers = predict(
         model, examples.test, tokens.test, config.eval.token_budget, reporter, f"test {method.name}", folder.unfinished,
-        task.score, StoppingRule.of(task, config.eval_until),
+        task.score, stopping_rule(task, config.eval_until),
     )  # fmt: skip
     record = label_priors(inputs, config, model, answers, report, reporter)
     if not group.main:
@@ -292,7 +292,7 @@ def result_of(
     task, examples, base = inputs.task, inputs.examples, inputs.base
     flat = [p for items in answers.predictions.values() for p in items]
     checks, told = answer_checks(task, answers)
-    rule = StoppingRule.of(task, config.eval_until)
+    rule = stopping_rule(task, config.eval_until)
     available = {code: len(rows) for code, rows in examples.test.items()} if rule else {}
     stopped = [stopping_note(config.eval_until, available, answers.asked)] if config.eval_until else []
     written = [note for note in [ignored_note(base.model)] if note and not all(p.log_likelihoods for p in flat)]

@@ -25,7 +25,7 @@ from polyprefix.scoring.metrics import accuracy, macro_f1
 from polyprefix.scoring.stopping import StoppingRule
 from polyprefix.settings import validate
 from polyprefix.tasks import registry
-from polyprefix.tasks.base import Task
+from polyprefix.tasks.base import Task, stopping_rule
 from polyprefix.types import Example, Prediction
 
 EXAMPLES = [Example(str(n), "eng_Latn", {"text": str(n)}, ("a", "b"), ("a",)) for n in range(3000)]
@@ -59,7 +59,7 @@ def rule(points: float, *, of_mean: bool = True) -> StoppingRule:
         return float(prediction.prediction in prediction.references)
 
     info = SimpleNamespace(name="toy", metrics=("main", "other"))
-    found = StoppingRule.of(cast(Task, SimpleNamespace(info=info, score=score, correctness=correct)), points)
+    found = stopping_rule(cast(Task, SimpleNamespace(info=info, score=score, correctness=correct)), points)
     assert found is not None
     return found
 
@@ -77,7 +77,7 @@ def test_asks_the_first_by_hash_until_it_is_narrow_enough(share: int, points: in
     scores = asking.score(predictions, size)
     low, high = scores["main"].ci95
     assert low <= scores["main"].value <= high and scores["main"].n == len(ids)
-    assert scores["other"] == asking.task.score(predictions)["other"]
+    assert scores["other"] == asking.scores(predictions)["other"]
     if len(ids) < size:
         assert (high - low) / 2 <= points / 100 + 1e-9
     if len(oracle.looks) > 1:

@@ -20,11 +20,10 @@ from polyprefix.methods.none import NoAdapter
 from polyprefix.models.load import BaseModel
 from polyprefix.progress import interactive
 from polyprefix.recipe import Inputs, label_priors, result_of, tokens_for
-from polyprefix.scoring.stopping import StoppingRule
 from polyprefix.settings import validate
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks._source_languages import languages_of_adapter
-from polyprefix.tasks.base import Source, Task
+from polyprefix.tasks.base import Source, Task, stopping_rule
 from polyprefix.text.prepare import load_examples
 from polyprefix.training.report import TrainReport
 
@@ -91,7 +90,7 @@ def _evaluate(adapted: AdaptedModel, task: Task, given: dict[str, Any], hub: Pat
         title,
         None,
         task.score,
-        StoppingRule.of(task, config.eval_until),
+        stopping_rule(task, config.eval_until),
     )
     report = record.report if record else TrainReport()
     result = result_of(inputs, as_read, adapted, report, answers, None)

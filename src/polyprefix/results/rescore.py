@@ -8,8 +8,7 @@ from pathlib import Path
 
 from polyprefix.errors import OutputError
 from polyprefix.results.files import PREDICTIONS, read_predictions, read_result
-from polyprefix.scoring.stopping import StoppingRule
-from polyprefix.tasks.base import Task
+from polyprefix.tasks.base import Task, stopping_rule
 from polyprefix.types import Prediction, Score
 
 
@@ -33,7 +32,7 @@ def rescore(folder: Path, task: Task) -> dict[str, Mapping[str, Score]]:
                 f"{task.correctness(prediction)} computed again; run it again"
             )
         answers[prediction.language].append(prediction)
-    rule = StoppingRule.of(task, result.config.get("eval_until"))
+    rule = stopping_rule(task, result.config.get("eval_until"))
     scores = {
         language: rule.score(items, result.available[language]) if rule else task.score(items)
         for language, items in answers.items()

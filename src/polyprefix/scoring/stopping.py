@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from polyprefix.data.select import by_hash
 from polyprefix.errors import ConfigError
 from polyprefix.scoring.confidence_sequence import ConfidenceSequence
 from polyprefix.types import Example, Prediction, Score
-
-if TYPE_CHECKING:
-    from polyprefix.tasks.base import Task
 
 FIRST_LOOK = 64
 """Examples before the interval is looked at; after that, each time a quarter more."""
@@ -26,14 +22,16 @@ class StoppingRule:
     both.
     """
 
-    task: Task
+    task: str
+    """Its name."""
+    metric: str
+    """The main one."""
+    scores: Callable[[Sequence[Prediction]], Mapping[str, Score]]
+    """Of the predictions of one language."""
+    correctness: Callable[[Prediction], float]
+    """The main metric of a single prediction, between 0 and 1."""
     half_width: float
     """Of the 95% interval of the main metric, as a share; asking stops where it is no larger."""
-
-    @classmethod
-    def of(cls, task: Task, points: float | None) -> StoppingRule | None:
-        """The rule of the setting `eval_until`; None where every example is asked."""
-        return None if points is None else cls(task, points / 100)
 
     def ask(
         self, answers_to: Callable[[Sequence[int]], Sequence[Prediction]], examples: Sequence[Example]
@@ -54,7 +52,7 @@ class StoppingRule:
             found.update(zip(sorted(block), answers_to(sorted(block)), strict=True))
             if len(found) == len(block):
                 self._require_mean(list(found.values()))
-            sequence.extend([self.task.correctness(found[place]) for place in block])
+            sequence.extend([self.correctness(found[place]) for place in block])
         return [found[place] for place in sorted(found)]
 
     def score(self, predictions: Sequence[Prediction], available: int) -> Mapping[str, Score]:
@@ -63,19 +61,17 @@ class StoppingRule:
         Args:
             available: the examples that there were to ask.
         """
-        scores = dict(self.task.score(predictions))
-        metric = self.task.info.metrics[0]
+        scores = self.scores(predictions)
         sequence = ConfidenceSequence(self.half_width, available)
         order = by_hash([prediction.example_id for prediction in predictions])
-        sequence.extend([self.task.correctness(predictions[place]) for place in order])
-        return {**scores, metric: replace(scores[metric], ci95=sequence.interval)}
+        sequence.extend([self.correctness(predictions[place]) for place in order])
+        return {**scores, self.metric: replace(scores[self.metric], ci95=sequence.interval)}
 
     def _require_mean(self, predictions: Sequence[Prediction]) -> None:
-        mean = sum(map(self.task.correctness, predictions)) / len(predictions)
-        metric = self.task.info.metrics[0]
-        if abs(self.task.score(predictions)[metric].value - mean) > 1e-6:
+        mean = sum(map(self.correctness, predictions)) / len(predictions)
+        if abs(self.scores(predictions)[self.metric].value - mean) > 1e-6:
             raise ConfigError(
-                f"eval_until: {metric} of {self.task.info.name} is not a mean over examples, so that nobody can say when enough "
+                f"eval_until: {self.metric} of {self.task} is not a mean over examples, so that nobody can say when enough "
                 "were asked; leave eval_until out"
             )
 

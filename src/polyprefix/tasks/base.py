@@ -121,6 +121,13 @@ class Task(Protocol):
         return self.examples("validation", language, source)
 
 
+def stopping_rule(task: Task, points: float | None) -> StoppingRule | None:
+    """The rule of the setting `eval_until`; None where every example is asked."""
+    if points is None:
+        return None
+    return StoppingRule(task.info.name, task.info.metrics[0], task.score, task.correctness, points / 100)
+
+
 def score_all(
     task: Task,
     test: Mapping[str, Sequence[Example]],
