@@ -25,10 +25,25 @@ LANGUAGES = {"xnli": ("en", "sw", "th", "ar"), "belebele": ("eng_Latn", "swh_Lat
 PREFIX = {"length": 16}
 
 
+def on_rows(config: dict[str, Any], rows: Any) -> Any:
+    """A task of the harness with these rows as its documents.
+
+    Args:
+        config: of its file.
+    """
+    from lm_eval.api.task import ConfigurableTask
+
+    config["custom_dataset"] = lambda **_: defaultdict(lambda: rows)
+    if isinstance(config.get("process_results"), str):  # of xquad: needs a module that transformers 5 lacks
+        del config["process_results"]
+    for metric in config["metric_list"]:
+        metric.pop("hf_evaluate", None)  # would be fetched; the same name without it is the harness's own
+    return ConfigurableTask(config=config)
+
+
 def requests_of(task: str, language: str, count: int) -> list[Any]:
     """The requests of a task's first documents, as the harness makes them."""
     import lm_eval
-    from lm_eval.api.task import ConfigurableTask
     from lm_eval.tasks._yaml_loader import load_yaml
 
     from polyprefix.data.hub import hub_from_environment, load_rows
@@ -37,10 +52,7 @@ def requests_of(task: str, language: str, count: int) -> list[Any]:
     config = load_yaml(file, resolve_func=False)
     split = config.get("test_split") or config["validation_split"]
     rows = load_rows(config["dataset_path"], config["dataset_name"], split, hub_from_environment(None))
-    config["custom_dataset"] = lambda **_: defaultdict(lambda: rows.select(range(count)))
-    for metric in config["metric_list"]:
-        metric.pop("hf_evaluate", None)  # would be fetched
-    made = ConfigurableTask(config=config)
+    made = on_rows(config, rows.select(range(count)))
     made.build_all_requests(rank=0, world_size=1)
     found: list[Any] = made.instances
     return found

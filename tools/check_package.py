@@ -10,6 +10,7 @@ extra. What PyPI serves as torch on Linux is a CUDA build of several GB; --torch
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
@@ -79,10 +80,18 @@ def build(out: Path) -> tuple[Path, Path]:
     return next(dist.glob("*.whl")), next(dist.glob("*.tar.gz"))
 
 
+def _bound(line: str) -> tuple[str, str]:
+    """Package and oldest version of a dependency."""
+    found = re.fullmatch(r"([\w-]+)>=([\d.]+)", line)
+    if not found:
+        raise SystemExit(f"pyproject.toml: '{line}': expected NAME>=VERSION")
+    return found[1], found[2]
+
+
 def versions(name: str, torch: str | None) -> list[str]:
     """What pip is asked for beside the package."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    bounds = dict(line.split(">=") for line in project["dependencies"])
+    bounds = dict(map(_bound, project["dependencies"]))
     wanted = {package: f"=={bounds[package]}" if name == "oldest" else f">={bounds[package]}" for package in BOUNDED}
     return [f"{package}{f'=={torch}' if torch and package == 'torch' else wanted[package]}" for package in BOUNDED]
 

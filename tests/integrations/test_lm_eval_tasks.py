@@ -4,7 +4,6 @@ scores of the harness's own backend. Task files are the harness's, documents are
 
 from __future__ import annotations
 
-from collections import defaultdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 import pytest
 from tests.integrations.test_lm_eval_model import PASSAGES, adapted_of, ours, theirs
 from tests.tasks.lm_eval import harness
+
+from benchmarks.harness import on_rows
 
 lm_eval = pytest.importorskip("lm_eval", reason=harness.REASON)
 SW, TH, AR, EN = (PASSAGES[code] for code in ("swh_Latn", "tha_Thai", "arb_Arab", "eng_Latn"))
@@ -45,7 +46,6 @@ TASKS = {shape: dict(zip(files, LANGUAGES, strict=False)) for shape, files in FI
 @cache
 def task_of(file: str) -> Any:
     from datasets import Dataset
-    from lm_eval.api.task import ConfigurableTask
     from lm_eval.tasks._yaml_loader import load_yaml
 
     passage = next(files[file] for files in TASKS.values() if file in files)
@@ -53,13 +53,9 @@ def task_of(file: str) -> Any:
         [{**chosen(passage, n), "question": "cause"} if "xcopa" in file else chosen(passage, n) for n in range(3)]
     )
     config = load_yaml(Path(lm_eval.__file__).parent / "tasks" / f"{file}.yaml", resolve_func=True)
-    config["custom_dataset"] = lambda **_: defaultdict(lambda: rows)
     if config["output_type"] == "generate_until":
         config["generation_kwargs"]["max_gen_toks"] = 8
-    for metric in config["metric_list"]:
-        metric.pop("hf_evaluate", None)  # would be fetched
-    made = ConfigurableTask(config=config)
-    return made
+    return on_rows(config, rows)
 
 
 @pytest.mark.parametrize("method", ["base", "prefix"])

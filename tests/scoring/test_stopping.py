@@ -93,23 +93,17 @@ def test_a_metric_that_is_no_mean_is_refused_after_the_first_look() -> None:
     assert len(oracle.asked) == 64
 
 
+def emoji(model: Path, size: int, points: Any) -> RunConfig:
+    """A run on the names of emojis, of which there are 1,580 a language."""
+    given = {"task": "emoji", "method": "none", "languages": ["en", "sw"], "runtime": {"dtype": "float32"}}
+    return validate(RunConfig, {**given, "model": str(model), "eval_size": size, "eval_until": points}, "run")
+
+
 @pytest.fixture(scope="module")
-def folders(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
-    """Points -> a run on the names of emojis, of which there are 1,580 a language."""
+def folders(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Path]:
+    """Points -> a finished run."""
     out = tmp_path_factory.mktemp("runs")
-    common = {
-        "model": str(tiny_folder),
-        "task": "emoji",
-        "method": "none",
-        "languages": ["en", "sw"],
-        "eval_size": 300,
-        "runtime": {"dtype": "float32"},
-    }
-    runs = {
-        points: run(validate(RunConfig, {**common, "eval_until": points}, "run"), out=out)
-        for points in ("±4.5", 25.0, None)
-    }
-    return {points: folder for points, (folder,) in runs.items()}
+    return {points: run(emoji(tiny_folder, 300, points), out=out)[0] for points in ("±4.5", 25.0, None)}
 
 
 def test_a_run_says_how_many_it_asked_and_gives_its_scores_again(folders: dict[Any, Path]) -> None:
@@ -145,15 +139,7 @@ def test_comparisons_are_on_common_examples(folders: dict[Any, Path]) -> None:
 
 def test_asked_again_after_an_interruption(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A language that was stopped early and is finished is not asked again."""
-    settings_ = {
-        "model": str(tiny_folder),
-        "task": "emoji",
-        "method": "none",
-        "languages": ["en", "sw"],
-        "eval_size": 200,
-        "eval_until": 14,
-    }
-    config = validate(RunConfig, settings_, "run")
+    config = emoji(tiny_folder, 200, 14)
     (once,) = run(config, out=tmp_path / "once")
     asked: list[int] = []
     true = StoppingRule.ask

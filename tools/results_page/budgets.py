@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from tools.results_page.comparison import LORA, PREFIX
 from tools.results_page.differences import contrasts, tested
 from tools.results_page.kept import Kept, Part
 from tools.results_page.words import NOT_FINISHED, english, heading, row, rule, with_interval
 
+from polyprefix.config import TrainConfig
 from polyprefix.report.charts.lines import line_chart
 from polyprefix.report.charts.parts import Row, percentages
 from polyprefix.report.vega import Chart
 from polyprefix.report.view import View
+from polyprefix.study.grid import MAIN
 
-PARTS = ("main", "learned", "full")
-PREFIX, LORA = "prefix", "lora"
+PARTS = (MAIN, "learned", "full")
 
 
 @dataclass(frozen=True, order=True)
@@ -27,8 +29,8 @@ class Budget:
 
     @property
     def steps(self) -> int:
-        """Optimiser steps of 16 sentences."""
-        return round(self.passes * -(-self.sentences // 16))
+        """Optimiser steps, of the default number of sentences each."""
+        return TrainConfig(epochs=self.passes).total_steps(self.sentences)
 
 
 def table(kept: Kept) -> str:
@@ -49,10 +51,10 @@ def table(kept: Kept) -> str:
         rows.append(row(str(budget.sentences), f"{budget.passes:g}", str(budget.steps), *averages, tested(pair)))
     base = next(name for name, cell in view.cells.items() if not cell.trained)
     alone = f"The base model: {with_interval(view.summaries[base].score)}."
-    return "\n".join([heading(view), "", *rows, "", alone, "", *_learned(view, found, methods)])
+    return "\n".join([heading(view), "", *rows, "", alone, "", *_english(view, found, methods)])
 
 
-def _learned(view: View, found: Mapping[Budget, Mapping[str, str]], methods: list[str]) -> Iterator[str]:
+def _english(view: View, found: Mapping[Budget, Mapping[str, str]], methods: list[str]) -> Iterator[str]:
     """English test scores of the same runs."""
     yield from (row("English, %", *(f"{b.sentences} x {b.passes:g}" for b in found)), rule(len(found)))
     for method in methods:

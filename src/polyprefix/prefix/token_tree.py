@@ -66,9 +66,8 @@ class TokenTree(NamedTuple):
     def _positions(self) -> tuple[int, int]:
         """Of these, those inside the tree, and how many of the tokens right before it."""
         inside = sum(len(tokens) - 1 for tokens in self.continuations)
-        reach = (
-            self.scored + 1 if self.continuations else 0
-        )  # the tokens at the end of the path to here that predict one
+        # how many tokens at the end of the path to here predict one
+        reach = self.scored + 1 if self.continuations else 0
         for branch in self.branches:
             own, before = branch._positions()
             inside, reach = inside + own, max(reach, before)

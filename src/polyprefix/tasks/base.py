@@ -154,6 +154,7 @@ def score_all(
             raise ValueError(
                 f"{task.info.name} {language}: {missing} examples without an answer, {extra} answers too many"
             )
-    if rule and available:
-        return {language: rule.score(predictions[language], available[language]) for language in test}
-    return {language: task.score(predictions[language]) for language in test}
+    if rule is None:
+        return {language: task.score(predictions[language]) for language in test}
+    there = available or {}
+    return {language: rule.score(predictions[language], there[language]) for language in test}

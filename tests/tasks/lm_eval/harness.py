@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections import defaultdict
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 from tests.tasks.rows import SOURCE
 
+from benchmarks.harness import on_rows
 from polyprefix.data.hub import MissingDataError, load_rows
 from polyprefix.tasks import belebele, mgsm, sib200, xnli, xquad
 
@@ -46,8 +46,6 @@ def task(name: str, language: str, chosen: tuple[int, ...] | None = None) -> Any
     Args:
         chosen: which documents, by row; None for all.
     """
-    from lm_eval.api.task import ConfigurableTask
-
     _remember_templates()
     config = _config(name, language)
     split = config.get("test_split") or config["validation_split"]
@@ -56,12 +54,7 @@ def task(name: str, language: str, chosen: tuple[int, ...] | None = None) -> Any
     except MissingDataError:  # where ours reads another selection of rows, and says so
         pytest.skip(f"the mirror has no {name} in {language}")
     documents = rows if chosen is None else rows.select(chosen)
-    config["custom_dataset"] = lambda **_: defaultdict(lambda: documents)
-    if isinstance(config.get("process_results"), str):  # of xquad: needs a module that transformers 5 lacks
-        del config["process_results"]
-    for metric in config["metric_list"]:
-        metric.pop("hf_evaluate", None)  # would be fetched; the same name without it is the harness's own
-    made = ConfigurableTask(config=config)
+    made = on_rows(config, documents)
     made.build_all_requests(rank=0, world_size=1)
     return made
 
