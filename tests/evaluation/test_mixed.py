@@ -102,6 +102,18 @@ def test_what_prompts_begin_with_is_part_of_the_prefix() -> None:
     assert {begin for _, begin in asked} == {common, ()} and asked.count((0, common)) == 1
 
 
+@pytest.mark.parametrize("place", range(len(METHODS)))
+def test_requests_to_one_adapter_that_begin_alike_share_its_prefix(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No row has a copy of its own, and answers are those of each request alone."""
+    models, common = adapters("gemma3"), (9, 8, 7)
+    items = [replace(item, ids=(common + item.ids)[:7]) for item in prompts(12, seed=4)]
+    items = [replace(item, choices=tuple(choice[:1] for choice in item.choices[:2])) for item in items]
+    wanted = [loglikelihood(models[place], [item], None)[0] for item in items]
+    monkeypatch.setattr(MixedPrefix, "rows", lambda *_: pytest.fail("a copy for each row"))
+    close(loglikelihood_mixed(models, items, [place] * 12, None, begins=[common] * len(models)), wanted)
+    close(loglikelihood_mixed(models, items, [place] * 12, 32, begins=[common] * len(models)), wanted)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_any_company(seed: int) -> None:
     """Any subset of adapters in any order, one of them alone too."""

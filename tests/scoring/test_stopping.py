@@ -86,6 +86,18 @@ def test_asks_the_first_by_hash_until_it_is_narrow_enough(share: int, points: in
         assert (high - low) / 2 > points / 100 - 1e-9
 
 
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 100), st.integers(1, 20), st.integers(1, 600), st.integers(0, 10**6))
+def test_a_warning_beforehand_is_true(share: int, points: int, size: int, seed: int) -> None:
+    """Where nothing can be saved, nothing is, whatever the answers; else something is where all are right."""
+    random, chosen = Random(seed), rule(points)
+    said = chosen.warning({"eng_Latn": size})
+    right = [random.random() < share / 100 for _ in range(size)] if said else [True] * size
+    oracle = Oracle(right)
+    chosen.ask(oracle, EXAMPLES[:size])
+    assert (len(oracle.asked) == size) == (said is not None)
+
+
 def test_a_metric_that_is_no_mean_is_refused_after_the_first_look() -> None:
     oracle = Oracle([n % 3 > 0 for n in range(3000)])
     with pytest.raises(ConfigError, match=r"main of toy is not a mean over examples.*leave eval_until out"):

@@ -17,10 +17,13 @@ from typing import Any
 import pytest
 from tests.serving.conftest import METHODS, Service, settings
 
+from polyprefix.calibration import questions
+from polyprefix.calibration.temperature import fit_temperature
 from polyprefix.config import PredictConfig, RuntimeConfig
 from polyprefix.errors import AdapterError, ConfigError
 from polyprefix.prediction import Predictor
 from polyprefix.results.files import read_result
+from polyprefix.serving import adapters
 from polyprefix.serving.adapters import Served, load, named
 
 TEXTS = [
@@ -105,6 +108,32 @@ def test_what_was_measured_stands_beside_the_answer(service: Service, run: Path)
     assert other["measured"] == {**dict.fromkeys(other["measured"]), "status": "never tested"}, (
         "an adapter without a run"
     )
+
+
+def test_a_temperature_is_fitted_once_a_language_and_not_once_a_request(
+    served: list[Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search over all validation texts takes longer than a short answer."""
+    [one] = [one for one in served if one.name == "run"]
+    fitted: list[int] = []
+    monkeypatch.setattr(one.predictor, "_priors", {})
+    monkeypatch.setattr(questions, "fit_temperature", lambda *given: fitted.append(1) or fit_temperature(*given))
+    found = [one.prior(code) for code in ("deu_Latn", "swh_Latn") * 5]
+    assert len(fitted) == 2 and all(prior is found[n % 2] for n, prior in enumerate(found))
+
+
+def test_the_thread_that_loads_ends_and_leaves_no_workers(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers of OpenMP that stay behind would make every pass of the engine slower (`serving.adapters.load`)."""
+    threads: list[threading.Thread] = []
+    load_here = adapters._load
+    monkeypatch.setattr(
+        adapters, "_load", lambda *given: (threads.append(threading.current_thread()), load_here(*given))[1]
+    )
+    load(named([f"prefix={folders['prefix']}"]), settings())
+    [thread] = threads
+    assert thread is not threading.current_thread() and not thread.is_alive()
 
 
 def test_models_health_metrics_and_description(service: Service, run: Path) -> None:

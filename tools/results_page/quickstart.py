@@ -71,6 +71,6 @@ def _machine(shown: RunView) -> str:
     memory = max(run["cost"]["peak_memory_bytes"] for run in runs)
     threads = runs[0]["provenance"]["machine"]["threads"]
     return (
-        f"Run `{shown.run_id}`, one seed, {threads} CPU thread{'' if threads == 1 else 's'} beside other work: {duration(seconds)} of "
+        f"Run `{shown.run_id}`, one seed, {threads} CPU thread{'' if threads == 1 else 's'}: {duration(seconds)} of "
         f"computing, {size(memory)} of memory."
     )

@@ -24,10 +24,13 @@ DATA = {
     ("sib200", 200): "SIB-200, 200 rows",
     ("terms", None): "terms",
     ("emoji", None): "emoji",
+    ("xnli", 3000): "XNLI, 3,000 rows",
 }
 """(task, training size) -> what a table calls the data."""
-SETS = ("SIB-200, 701 rows", "emoji", "terms")
+SETS = ("SIB-200, 701 rows", "SIB-200, 200 rows", "emoji", "terms", "XNLI, 3,000 rows")
 """Those on which rates were swept."""
+BEFORE = "before"
+"""The part of the study of defaults that does what the first version did."""
 
 
 @dataclass(frozen=True)
@@ -85,17 +88,18 @@ class Run:
 
 
 def swept(studies: Iterable[Kept]) -> Iterator[Run]:
-    """The runs that try learning rates at full length: those that tune a study, and all of the study of rates."""
+    """The runs that try rates at full length: those that tune a study, and the trained ones of the studies of rates and benchmarks."""
     for kept in studies:
         for cell, config in kept.finished:
-            if cell.part == TUNE or kept.name == "rates":
+            if cell.part == TUNE or (kept.name in ("rates", "benchmarks") and config.method["name"] != "none"):
                 yield Run(cell.labels["method"], config, kept.folder / config.run_id())
 
 
-def defaults(kept: Kept) -> Iterator[Run]:
-    """The runs in which nothing is set but the data."""
+def defaults(kept: Kept, *, before: bool = False) -> Iterator[Run]:
+    """The runs in which nothing is set but the data; or those that do what the first version did with nothing set."""
     for cell, config in kept.finished:
-        yield Run(cell.labels["method"], config, kept.folder / config.run_id())
+        if (cell.part == BEFORE) == before:
+            yield Run(cell.labels["method"], config, kept.folder / config.run_id())
 
 
 def curves(runs: Iterable[Run]) -> str:
@@ -119,20 +123,34 @@ def _cell(runs: list[Run]) -> str:
     return "<br>".join(texts) or ABSENT
 
 
-def beside_the_best(chosen: Iterable[Run], runs: Iterable[Run]) -> str:
-    """What a method's defaults reach and cost, and what the best rate of the sweep reaches on the same data."""
+def beside_the_best(chosen: Iterable[Run], before: Iterable[Run], runs: Iterable[Run]) -> str:
+    """What a method's defaults reach and cost, what the first version's did, and what the best rate of the sweep reaches on the same data."""
     tried: dict[tuple[str, str | None], list[Run]] = defaultdict(list)
     for run in runs:
         tried[run.method, run.data].append(run)
-    columns = ("data", "steps, kept", "training", "English test", "validation", "best of the sweep", "difference")
+    earlier = {(run.method, run.data): run for run in before}
+    columns = (
+        "data", "steps, kept", "training", "English test", "before", "validation", "before", "best of the sweep", "difference"
+    )  # fmt: skip
     rows = [row("method", *columns), rule(len(columns))]
     for run in sorted((run for run in chosen if run.data), key=lambda run: list(DATA.values()).index(run.data or "")):
         best = max(tried[run.method, run.data], key=lambda one: one.last, default=None)
+        old = earlier.get((run.method, run.data))
         steps = f"{run.training['steps']}, {run.training['kept_step']}"
-        test = ABSENT if run.english is None else percent(run.english)
         seconds = duration(run.result.cost["train_seconds"])
-        mine = f"{percent(run.kept[1])}, {run.kept[0]:.2f}"
-        other = f"{best.rate:g}: {percent(best.last[1])}, {best.last[0]:.2f}" if best else ABSENT
+        other = f"{best.rate:g}: {_said(best.last)}" if best else ABSENT
         change = f"{100 * (run.kept[1] - best.last[1]):+.1f}" if best else ABSENT
-        rows.append(row(run.method, str(run.data), steps, seconds, test, mine, other, change))
+        validation = _said(old.kept) if old else ABSENT
+        rows.append(
+            row(run.method, str(run.data), steps, seconds, _test(run), _test(old), _said(run.kept), validation, other, change)
+        )  # fmt: skip
     return "\n".join(rows)
+
+
+def _said(validated: tuple[float, float]) -> str:
+    log_likelihood, accuracy = validated
+    return f"{percent(accuracy)}, {log_likelihood:.2f}"
+
+
+def _test(run: Run | None) -> str:
+    return ABSENT if run is None or run.english is None else percent(run.english)

@@ -23,14 +23,17 @@ from tools.results_page.comparison import (
 from tools.results_page.kept import Kept
 from tools.results_page.models import agreement_of_models, interaction_tests, mixed
 from tools.results_page.record import again, counts, not_run
+from tools.results_page.words import NOT_FINISHED
 
 from polyprefix.study.grid import MAIN
 
 METHODS, EMOJI, TRANSFER, BEYOND_ENGLISH, BUDGETS = "methods", "emoji", "transfer", "beyond-english", "budgets"
-RATES, DEFAULTS, SMALL = "rates", "defaults", "small"
-STUDIES = (METHODS, EMOJI, TRANSFER, BEYOND_ENGLISH, BUDGETS, RATES, DEFAULTS, SMALL)
+RATES, DEFAULTS, SMALL, BENCHMARKS = "rates", "defaults", "small", "benchmarks"
+STUDIES = (METHODS, EMOJI, TRANSFER, BEYOND_ENGLISH, BUDGETS, BENCHMARKS, RATES, DEFAULTS, SMALL)
 COMPARISON = (MAIN, "others", "all-linear")
 """The parts of the study of methods that compare them; the others are about lengths, rates and averages."""
+BENCHMARK_TASKS = ("xnli",)
+"""Parts of the study of benchmarks that were run."""
 ABLATIONS = {"prefix-length": "prefix (length=16)", "layers": "prefix (layers=all)", "raw-or-projected": PREFIX}
 """Part of the study of short budgets -> the variant that others are compared with."""
 
@@ -65,6 +68,7 @@ def results() -> dict[str, str]:
         "few-shot": findings.few_shot(kept[TRANSFER]),
         "more-than-english": findings.more_than_english(kept[BEYOND_ENGLISH], kept[EMOJI]),
         "budgets": budgets.table(kept[BUDGETS]),
+        **benchmarks(kept[BENCHMARKS]),
         "emoji": "\n\n".join(f"{averages(one)}\n\n{findings.baselines(one)}" for one in emoji.views),
         "emoji-duels": "\n\n".join(duels(emoji, one) for one in emoji.views),
         "averaged": findings.averaged(kept[EMOJI]),
@@ -79,6 +83,16 @@ def results() -> dict[str, str]:
     return found | {name: ablation(kept[SMALL].part(name), usual) for name, usual in ABLATIONS.items()}
 
 
+def benchmarks(kept: Kept) -> dict[str, str]:
+    """Each benchmark of the source study: averages, and what is different."""
+    found = {}
+    for task in BENCHMARK_TASKS:
+        part = kept.part(task)
+        found[task] = NOT_FINISHED if part is None else averages(part.views[0])
+        found[f"{task}-duels"] = NOT_FINISHED if part is None else duels(part, part.views[0])
+    return found
+
+
 def readme() -> dict[str, str]:
     """Sections of README.md."""
     part = Kept.of(METHODS).part(*COMPARISON)
@@ -87,10 +101,11 @@ def readme() -> dict[str, str]:
 
 def training() -> dict[str, str]:
     """Sections of docs/training.md."""
-    swept = tuple(rates.swept(Kept.of(name) for name in (METHODS, EMOJI, RATES)))
+    swept = tuple(rates.swept(Kept.of(name) for name in (METHODS, EMOJI, RATES, BENCHMARKS)))
+    kept = Kept.of(DEFAULTS)
     return {
         "rates": rates.curves(swept),
-        "defaults": rates.beside_the_best(rates.defaults(Kept.of(DEFAULTS)), swept),
+        "defaults": rates.beside_the_best(rates.defaults(kept), rates.defaults(kept, before=True), swept),
     }
 
 

@@ -115,16 +115,21 @@ def loglikelihood_mixed(
         ]
         there = sorted(set(keys))
         own = [(prefixes or partial(_prefix_of, models))(owner, longest, begin) for owner, begin in there]
-        mixed, regime = MixedPrefix.of(own, model.hook.heads), model.hook.lengths.regime(longest or 0)
-
-        def prefix_of(inputs: tensors.Batch, mixed: MixedPrefix = mixed, regime: int = regime) -> ComputedPrefix:
-            return ComputedPrefix(mixed.rows(inputs.owners), 0, regime)
-
-        places = [there.index(key) for key in keys]
-        starts = [len(begin) for _, begin in there] if shares else []
+        regime = model.hook.lengths.regime(longest or 0)
         trees = [TokenTree(item.ids[len(begin) :], item.choices) for item, (_, begin) in zip(items, keys, strict=True)]
         budget = memory.token_budget(model, token_budget, training=False)
-        values = _score(model, items, trees, budget, prefix_of, places, starts)
+        if len(there) == 1:  # one prefix for all rows, which no row needs a copy of
+            only = ComputedPrefix(own[0], len(there[0][1]), regime)
+            values = _score(model, items, trees, budget, lambda _, only=only: only)
+        else:
+            mixed = MixedPrefix.of(own, model.hook.heads)
+
+            def prefix_of(inputs: tensors.Batch, mixed: MixedPrefix = mixed, regime: int = regime) -> ComputedPrefix:
+                return ComputedPrefix(mixed.rows(inputs.owners), 0, regime)
+
+            places = [there.index(key) for key in keys]
+            starts = [len(begin) for _, begin in there] if shares else []
+            values = _score(model, items, trees, budget, prefix_of, places, starts)
         ranked.update(zip(rows, values, strict=True))
     return _of_prompts(encoded, scored, ranked)
 

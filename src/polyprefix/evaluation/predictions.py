@@ -69,6 +69,8 @@ def predict(
     Several processes share the languages; where layers are sharded they must work together, and all answer everything.
     """
     group, found, last = processes(), dict[str, tuple[list[Prediction], Figures]](), ""
+    if rule and (warning := rule.warning({code: len(rows) for code, rows in test.items()})):
+        reporter.say(warning)
     with reporter.phase(title, sum(map(len, encoded.values()))) as bar:
         for number, (language, items) in enumerate(encoded.items()):
             if not group.sharded and number % group.count != group.rank:

@@ -86,6 +86,7 @@ class Predictor:
         }  # fmt: skip
         """What was asked for beside the adapter, as plain values."""
         self._where = where
+        self._priors: dict[tuple[str, str], QuestionPrior] = {}
         self._shots = "" if task else str(kept.get("shots", ""))
         # no training says whether the choices of another task had an end
         self._end: str | None = None if task or base_run else str(kept.get("end", ""))
@@ -152,6 +153,11 @@ class Predictor:
             )
         if calibration == "none":
             return None
+        if (calibration, code) not in self._priors:  # its temperature is a search over all validation texts
+            self._priors[calibration, code] = self._question_prior(calibration, code)
+        return self._priors[calibration, code]
+
+    def _question_prior(self, calibration: str, code: str) -> QuestionPrior:
         labels = self.task.info.labels
         if not labels:
             raise ConfigError(

@@ -48,7 +48,7 @@ class StoppingRule:
         found: dict[int, Prediction] = {}
         sequence = ConfidenceSequence(self.half_width, len(places))
         while len(found) < len(places) and sequence.half_width > self.half_width:
-            block = places[len(found) : len(found) + max(FIRST_LOOK, len(found) // 4)]
+            block = places[len(found) : len(found) + _next_look(len(found))]
             found.update(zip(sorted(block), answers_to(sorted(block)), strict=True))
             if len(found) == len(block):
                 self._require_mean(list(found.values()))
@@ -67,6 +67,28 @@ class StoppingRule:
         sequence.extend([self.correctness(predictions[place]) for place in order])
         return {**scores, self.metric: replace(scores[self.metric], ci95=sequence.interval)}
 
+    def warning(self, available: Mapping[str, int]) -> str | None:
+        """What is said beforehand where nothing can be saved; None where something may be.
+
+        Args:
+            available: language -> the examples that there are.
+        """
+        if not available or any(self._may_stop_early(there) for there in set(available.values())):
+            return None
+        return (
+            f"eval_until: no interval can be as narrow as ±{100 * self.half_width:g} points before all examples of a language are asked "
+            f"({max(available.values()):,} at most); give a larger number, or leave it out"
+        )
+
+    def _may_stop_early(self, available: int) -> bool:
+        """Whether asking would stop early if all answers were right, where the interval narrows soonest."""
+        sequence, asked = ConfidenceSequence(self.half_width, available), 0
+        while asked < available and sequence.half_width > self.half_width:
+            look = min(_next_look(asked), available - asked)
+            sequence.extend([1.0] * look)
+            asked += look
+        return asked < available
+
     def _require_mean(self, predictions: Sequence[Prediction]) -> None:
         mean = sum(map(self.correctness, predictions)) / len(predictions)
         if abs(self.scores(predictions)[self.metric].value - mean) > 1e-6:
@@ -74,6 +96,11 @@ class StoppingRule:
                 f"eval_until: {self.metric} of {self.task} is not a mean over examples, so that nobody can say when enough "
                 "were asked; leave eval_until out"
             )
+
+
+def _next_look(asked: int) -> int:
+    """How many examples are asked before the interval is looked at again."""
+    return max(FIRST_LOOK, asked // 4)
 
 
 def stopping_note(points: float, available: Mapping[str, int], asked: Mapping[str, Sequence[Example]]) -> str:

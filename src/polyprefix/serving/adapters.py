@@ -7,6 +7,7 @@ of the modules over the same weights; one that trains the weights gets weights o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -123,6 +124,13 @@ def load(folders: dict[str, Path], settings: PredictConfig, model: str | None = 
         AdapterError: if they were trained on different base models, or one is damaged.
         ModelError: if the base model cannot be loaded.
     """
+    # Each thread that computes has OpenMP workers of its own. Where those are more than the processors, GNU's OpenMP no longer lets them wait
+    # awake, and every pass of the engine takes a quarter longer: so the thread that loads ends here, and its workers with it.
+    with ThreadPoolExecutor(1, "polyprefix-load") as thread:
+        return thread.submit(_load, folders, settings, model).result()
+
+
+def _load(folders: dict[str, Path], settings: PredictConfig, model: str | None) -> list[Served]:
     saved = {name: base_run_of(folder) or read_settings(folder) for name, folder in folders.items()}
     bases = {name: settings["base"]["name"] for name, settings in saved.items()}
     first = next(iter(bases))

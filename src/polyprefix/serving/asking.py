@@ -28,6 +28,10 @@ from polyprefix.serving.schemas import LanguageOfInput, MeasuredInLanguage, Pred
 from polyprefix.text.tokens import TokenizedPrompt
 from polyprefix.types import Example, Prediction
 
+AT_ONCE = 2_000
+"""Characters of a request that are read in the loop of events, within two milliseconds; a thread would take the interpreter from the engine for
+longer than that."""
+
 
 class UnknownAdapterError(UserError):
     """A name that no adapter has."""
@@ -59,9 +63,12 @@ class Desk:
             QueueFullError, ClosedError, LateError: if it cannot be answered now.
         """
         one = self.adapter(request.adapter)
-        examples, languages, encoded = await asyncio.to_thread(self._prepared, one, request)
+        if sum(len(str(given)) for given in request.inputs) <= AT_ONCE:
+            examples, languages, encoded = self._prepared(one, request)
+        else:
+            examples, languages, encoded = await asyncio.to_thread(self._prepared, one, request)
         answers = await self.answers(one, encoded)
-        return await asyncio.to_thread(self._shown, one, request, examples, languages, encoded, answers)
+        return self._shown(one, request, examples, languages, encoded, answers)
 
     async def answers(self, one: Served, encoded: Sequence[TokenizedPrompt]) -> list[Answer]:
         """The engine's answers; if nobody waits for them any more, they are not computed.

@@ -1,0 +1,39 @@
+"""Law: docs/performance.md says what benchmarks/results hold, and the README the same."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarks import page
+
+README = page.ROOT / "README.md"
+QUOTED = {
+    "training a prefix, CPU": ("gemma-3-270m, XNLI, prefix", "peft-trainer"),
+    "evaluation of 15 languages, CPU": ("gemma-3-270m, xnli in 15 languages", "lm-eval"),
+}
+"""The beginning of a row of the README -> the measurement, and the tool it is compared with."""
+
+
+def test_the_page_is_made_from_the_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "charts", lambda folder, *_: iter([folder / "comparison.svg"]))
+    again = shutil.copy(page.PAGE, tmp_path / page.PAGE.name)
+    page.write(again, page.RESULTS, tmp_path)
+    assert again.read_text(encoding="utf-8") == page.PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("start", QUOTED)
+def test_the_readme_quotes_them(start: str) -> None:
+    workload, tool = QUOTED[start]
+    result = json.loads((page.RESULTS / "compare-gemma-3-270m.json").read_text(encoding="utf-8"))
+    speed = {
+        one["contestant"]: one["examples_per_second"]["median"]
+        for one in result["medians"]
+        if one["workload"] == workload
+    }
+    times = speed["polyprefix"] / speed[tool]
+    [line] = [line for line in README.read_text(encoding="utf-8").splitlines() if line.startswith(f"| {start}")]
+    assert f" {1 / times:.2f} ({times:.1f} times slower) " in line
