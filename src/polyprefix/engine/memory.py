@@ -19,8 +19,8 @@ SHARE = 0.5
 """Of the free memory; the rest is for what the estimate leaves out."""
 LEAST = 256
 MOST = {("cpu", True): 4096, ("cpu", False): 4096, ("cuda", True): 32768, ("cuda", False): 65536}
-"""(device, training) -> tokens beyond which a pass is no faster. On a CPU longer ones are slower: malloc takes each activation of 32 MiB and more
-anew from the system, page by page (Gemma 3 270M in bfloat16: 8,192 tokens take 1.3 times as long as twice 4,096)."""
+"""(device, training) -> tokens beyond which a pass is no faster. On a CPU longer ones are slower: malloc takes each activation of 32 MiB and
+more anew from the system, page by page (Gemma 3 270M in bfloat16: 8,192 tokens take 1.3 times as long as twice 4,096)."""
 WRITING = 4
 """Times as many tokens where answers are written: every further token reads all weights, whatever the number of rows."""
 Result = TypeVar("Result")

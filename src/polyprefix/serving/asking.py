@@ -29,8 +29,8 @@ from polyprefix.text.tokens import TokenizedPrompt
 from polyprefix.types import Example, Prediction
 
 AT_ONCE = 2_000
-"""Characters of a request that are read in the loop of events, within two milliseconds; a thread would take the interpreter from the engine for
-longer than that."""
+"""Characters of a request that are read in the event loop, in about two milliseconds; a thread would take the interpreter from the engine
+for longer than that."""
 
 
 class UnknownAdapterError(UserError):
