@@ -291,6 +291,30 @@ def test_accepted_requests_are_answered_when_it_ends(served: list[Served]) -> No
     assert not service.thread.is_alive() and not service.engine._thread.is_alive()
 
 
+def test_a_pass_waits_for_clients_that_were_just_answered_and_for_nobody_else(served: list[Served]) -> None:
+    from polyprefix.serving.engine import COMPANY, Engine
+
+    engine, [item] = Engine(served, queue=100), served[0].predictor.encode(_examples(served[0], ["Timu"]))
+    begun = time.monotonic()
+    alone = engine.submit(0, [item], 60)
+    assert alone.result(30) and engine._expected == 1, "one prompt was answered, none waits"
+    assert engine._until - begun <= (1 + COMPANY) * (time.monotonic() - begun), "a tenth of the pass at most"
+    engine._expected, engine._until, passes = 3, time.monotonic() + 60, engine.passes
+    two = [engine.submit(0, [item], 60) for _ in range(2)]
+    time.sleep(0.2)
+    assert not any(future.done() for future in two) and engine.waiting == 2
+    three = [*two, engine.submit(1, [item], 60)]
+    assert all(future.result(30) for future in three)
+    while engine.busy:
+        time.sleep(0.01)
+    assert engine.passes == passes + 1
+    engine._expected, engine._until = 2, time.monotonic() + 0.2
+    assert engine.submit(0, [item], 60).result(30), "nobody came: it is answered alone"
+    engine._expected, engine._until = 9, time.monotonic() + 60
+    last = engine.submit(0, [item], 60)
+    assert engine.close(30) and last.result(0), "what ends waits for nobody"
+
+
 def test_one_bad_request_does_not_spoil_its_company(served: list[Served]) -> None:
     from polyprefix.serving.engine import Engine
 

@@ -1,7 +1,8 @@
 """The batching queue: requests of all adapters wait in one line, and one thread answers as many as fit into a forward pass together.
 
-While a pass runs, requests gather; the next pass takes them all. Nothing waits for company, so that a request that is alone is answered at
-once, and under load passes are full. Which requests share a pass changes no answer (polyprefix.prefix.mixed).
+While a pass runs, requests gather; the next pass takes them all. Clients that were just answered mostly ask again: for them the next pass
+waits a little, a tenth of the time of the last one at most, for one pass of many takes less than two of half as many. A request that is
+alone is answered at once. Which requests share a pass changes no answer (polyprefix.prefix.mixed).
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ Answer = tuple[float, ...] | Written
 """Log-likelihoods of the choices, or what was written."""
 Watch = Callable[[int, str], bool]
 """Is told the stable beginning of the answer to the prompt of that number while it is written; whether it still wants the rest."""
+COMPANY = 0.1
+"""Share of the time of a pass that the next one waits at most for clients that were just answered."""
 RATE_MEMORY = 0.9
 """Weight of earlier passes in the rate of answers."""
 
@@ -103,6 +106,8 @@ class Engine:
         self._changed = threading.Condition()
         self._closed = False
         self._seconds_per_prompt = 0.05
+        self._expected, self._until = 0, 0.0
+        """Prompts that the clients of now have when all ask again, and the time until which a pass waits for them."""
         self._prefixes: dict[tuple[int, int, tuple[int, ...]], KVPrefix] = {}
         self._thread = threading.Thread(target=self._run, name="polyprefix-engine", daemon=True)
         self._thread.start()
@@ -149,7 +154,9 @@ class Engine:
             self.busy = True
             self._answer(jobs)
             self.busy = False
-            each = (time.monotonic() - begun) / max(1, count)
+            seconds = time.monotonic() - begun
+            self._expected, self._until = count + self.waiting, begun + (1 + COMPANY) * seconds
+            each = seconds / max(1, count)
             self._seconds_per_prompt = RATE_MEMORY * self._seconds_per_prompt + (1 - RATE_MEMORY) * each
             self.passes += 1
 
@@ -158,6 +165,8 @@ class Engine:
         with self._changed:
             while not self._jobs and not self._closed:
                 self._changed.wait()
+            while self.waiting < self._expected and not self._closed and (left := self._until - time.monotonic()) > 0:
+                self._changed.wait(left)
             jobs: list[Job] = []
             tokens = 0
             while self._jobs and (not jobs or tokens + self._jobs[0].tokens <= self._pass_tokens):
