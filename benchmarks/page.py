@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,16 +157,22 @@ def growth(result: dict[str, Any] | None) -> str:
     return "\n".join([*rows, "", *charts])
 
 
-def machine(results: Sequence[dict[str, Any]]) -> str:
-    """Where and with what, once for each machine."""
-    lines = []
-    for result in results:
+def machine(results: Mapping[str, dict[str, Any] | None]) -> str:
+    """Where and with what, once for each machine.
+
+    Args:
+        results: what was measured -> its result.
+    """
+    measured: dict[str, list[str]] = {}
+    for name, result in results.items():
+        if result is None:
+            continue
         m = result["machine"]
-        packages = ", ".join(f"{name} {version}" for name, version in m["packages"].items())
+        packages = ", ".join(f"{package} {version}" for package, version in m["packages"].items())
         device = f"{m['gpu']}, {m['processor']}" if m["gpu"] else m["processor"]
-        where = f"{device}, {m['cores']} cores, {m['threads']} threads; Python {m['python']}; {packages}"
-        lines.append(f"- {where}; {m['time'][:10]}")
-    return "\n".join(dict.fromkeys(lines)) or NOT_MEASURED
+        where = f"{device}, {m['cores']} cores, {m['threads']} threads; Python {m['python']}; {packages}; {m['time'][:10]}"
+        measured.setdefault(where, []).append(name)
+    return "\n".join(f"- {', '.join(names)}: {where}" for where, names in measured.items()) or NOT_MEASURED
 
 
 def charts(folder: Path, compared: Sequence[dict[str, Any]], grown: dict[str, Any] | None) -> Iterator[Path]:
@@ -233,7 +239,8 @@ def write(page: Path, results: Path, pictures: Path) -> None:
     text = fill(text, "levers", levers(ablated))
     text = fill(text, "gpu", gpu(on_gpu))
     text = fill(text, "growth", growth(grown))
-    text = fill(text, "machine", machine([r for r in (*compared, ablated, grown, on_gpu) if r]))
+    others = {"levers": ablated, "growth": grown, "GPU": on_gpu}
+    text = fill(text, "machine", machine({r["model"]: r for r in compared} | others))
     page.write_text(text, encoding="utf-8")
 
 

@@ -118,18 +118,14 @@ def loglikelihood_mixed(
         regime = model.hook.lengths.regime(longest or 0)
         trees = [TokenTree(item.ids[len(begin) :], item.choices) for item, (_, begin) in zip(items, keys, strict=True)]
         budget = memory.token_budget(model, token_budget, training=False)
-        if len(there) == 1:  # one prefix for all rows, which no row needs a copy of
-            only = ComputedPrefix(own[0], len(there[0][1]), regime)
-            values = _score(model, items, trees, budget, lambda _, only=only: only)
+        if len(there) == 1:  # one prefix for all rows, of which no row needs a copy
+            [kv], [(_, begin)] = own, there
+            values = _score(model, items, trees, budget, partial(_always, ComputedPrefix(kv, len(begin), regime)))
         else:
-            mixed = MixedPrefix.of(own, model.hook.heads)
-
-            def prefix_of(inputs: tensors.Batch, mixed: MixedPrefix = mixed, regime: int = regime) -> ComputedPrefix:
-                return ComputedPrefix(mixed.rows(inputs.owners), 0, regime)
-
+            rows_of = partial(_mixed, MixedPrefix.of(own, model.hook.heads), regime)
             places = [there.index(key) for key in keys]
             starts = [len(begin) for _, begin in there] if shares else []
-            values = _score(model, items, trees, budget, prefix_of, places, starts)
+            values = _score(model, items, trees, budget, rows_of, places, starts)
         ranked.update(zip(rows, values, strict=True))
     return _of_prompts(encoded, scored, ranked)
 
@@ -141,6 +137,16 @@ with."""
 
 def _prefix_of(models: Sequence[AdaptedModel], owner: int, length: int | None, begin: tuple[int, ...]) -> KVPrefix:
     return models[owner].compute_prefix(torch.tensor(begin, dtype=torch.long), length).kv
+
+
+def _always(prefix: ComputedPrefix, _: tensors.Batch) -> ComputedPrefix:
+    """The same for every batch."""
+    return prefix
+
+
+def _mixed(prefixes: MixedPrefix, regime: int, inputs: tensors.Batch) -> ComputedPrefix:
+    """To each row of a batch its own."""
+    return ComputedPrefix(prefixes.rows(inputs.owners), 0, regime)
 
 
 def _begin(item: TokenizedPrompt, begin: tuple[int, ...]) -> tuple[int, ...]:
@@ -200,7 +206,9 @@ def _log_likelihoods(
         meter = Meter(model, common_length)
         budget = memory.token_budget(model, token_budget, training=False)
         rests = [TokenTree(item.ids[common_length:], item.choices) for item in encoded]
-        found = _score(model, encoded, rests, budget, lambda _: prefix, meter=meter, advance=advance, greedy=greedy)
+        found = _score(
+            model, encoded, rests, budget, partial(_always, prefix), meter=meter, advance=advance, greedy=greedy
+        )
     if work is not None:
         work += meter.work
     return found
