@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -64,6 +65,18 @@ def test_a_folder_loads_frozen_in_eval_mode(tmp_path: Path, kind: str) -> None:
     assert base.max_length == 256
     assert base.identity.architecture == type(base.model).__name__
     assert base.identity.revision is None
+
+
+@pytest.mark.parametrize("given", [None, "7"])
+def test_compiled_products_are_bounded_unless_the_environment_says_how_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None
+) -> None:
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    monkeypatch.setenv(name, given or "")
+    if given is None:
+        monkeypatch.delenv(name)
+    load_model(saved(tmp_path / "m", "gemma3"))
+    assert os.environ[name] == given or (given is None and int(os.environ[name]) <= 128)
 
 
 def test_padding_token_comes_from_the_end_token_and_nothing_is_resized(tmp_path: Path) -> None:

@@ -20,7 +20,13 @@ from polyprefix.models.identity import ModelIdentity, identify
 from polyprefix.models.locate import Place, advice, locate
 from polyprefix.models.quantized import choose_quantization
 from polyprefix.models.quiet import quiet_transformers
-from polyprefix.models.runtime import choose_attention, choose_device, choose_dtype, compute_deterministically
+from polyprefix.models.runtime import (
+    bound_compiled_products,
+    choose_attention,
+    choose_device,
+    choose_dtype,
+    compute_deterministically,
+)
 from polyprefix.network import hub_answers
 from polyprefix.safe_files import read_json
 
@@ -78,6 +84,7 @@ def load_model(
         ConfigError: if the machine has no such device, or the model cannot use that attention.
         OutputError: if a GGUF file has to be converted and the cache cannot be written.
     """
+    bound_compiled_products()
     on = choose_device(device)
     if deterministic and on.startswith("cuda"):
         compute_deterministically()

@@ -8,6 +8,8 @@ from typing import Any
 from polyprefix.errors import ConfigError, nearest
 
 DTYPES = ("auto", "float32", "bfloat16")
+COMPILED_PRODUCTS = 128
+"""That oneDNN keeps."""
 ATTENTION = ("auto", "sdpa", "eager", "flex_attention")
 
 
@@ -42,6 +44,16 @@ def gpu_name(device: str) -> str | None:
     import torch
 
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else None
+
+
+def bound_compiled_products() -> None:
+    """Have oneDNN keep fewer of the products of matrices that it compiles for a processor.
+
+    It compiles one for each number of tokens, up to a megabyte each in bfloat16, and keeps 1,024: a process whose passes differ in length,
+    as those of a service do, grows by a gigabyte. A pass needs about ten, and another one of the same length is rare. A number that is set
+    in the environment is left alone; where oneDNN was used before, nothing changes.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(COMPILED_PRODUCTS))
 
 
 def compute_deterministically() -> None:
