@@ -170,7 +170,9 @@ def machine(results: Mapping[str, dict[str, Any] | None]) -> str:
         m = result["machine"]
         packages = ", ".join(f"{package} {version}" for package, version in m["packages"].items())
         device = f"{m['gpu']}, {m['processor']}" if m["gpu"] else m["processor"]
-        where = f"{device}, {m['cores']} cores, {m['threads']} threads; Python {m['python']}; {packages}; {m['time'][:10]}"
+        where = (
+            f"{device}, {m['cores']} cores, {m['threads']} threads; Python {m['python']}; {packages}; {m['time'][:10]}"
+        )
         measured.setdefault(where, []).append(name)
     return "\n".join(f"- {', '.join(names)}: {where}" for where, names in measured.items()) or NOT_MEASURED
 
