@@ -145,7 +145,9 @@ def test_the_comparison_and_its_page(tmp_path: Path, here: None, monkeypatch: py
     assert "the same" in result["agreement"][0] and result["machine"]["packages"]["torch"]
     table = page.comparison([result], "same")
     assert "peft-trainer" in table and "times" in table and page.comparison([], "own") == page.NOT_MEASURED
-    assert "%" in page.ceiling([result]) and page.machine([result]).startswith("- ")
+    assert "%" in page.ceiling([result]) and page.machine({"growth": result, "levers": result, "GPU": None}).startswith(
+        "- growth, levers: "
+    )
 
 
 def test_the_gpu_benchmark_on_the_cpu(here: None) -> None:
