@@ -21,8 +21,8 @@ LEAST = 256
 MOST = {("cpu", True): 4096, ("cpu", False): 4096, ("cuda", True): 32768, ("cuda", False): 65536}
 """(device, training) -> tokens beyond which a pass is no faster. On a CPU longer ones are slower: malloc takes each activation of 32 MiB and
 more anew from the system, page by page (Gemma 3 270M in bfloat16: 8,192 tokens take 1.3 times as long as twice 4,096)."""
-WRITING = 4
-"""Times as many tokens where answers are written: every further token reads all weights, whatever the number of rows."""
+WRITING = {"cpu": 8, "cuda": 4}
+"""Device -> times as many tokens where answers are written: every further token reads all weights, whatever the number of rows."""
 Result = TypeVar("Result")
 
 
@@ -39,7 +39,7 @@ def token_budget(model: AdaptedModel, wanted: int | None, *, training: bool, sha
 def _budget(model: AdaptedModel, wanted: int | None, training: bool) -> int:
     if wanted is not None:
         return wanted
-    most = MOST["cuda" if model.device.type == "cuda" else "cpu", training]
+    most = MOST[_kind(model), training]
     return _fitting(model, most, bytes_per_token(model, training=training))
 
 
@@ -47,10 +47,15 @@ def writing_budget(model: AdaptedModel, wanted: int | None) -> int:
     """Tokens of prompts whose answers are written together: as wanted, else more than of one pass, if memory holds their keys and values."""
     if wanted is not None:
         return wanted
-    most = WRITING * MOST["cuda" if model.device.type == "cuda" else "cpu", False]
+    most = WRITING[_kind(model)] * MOST[_kind(model), False]
     shape = ModelShape.of(model.model)
     kept = 2 * shape.L * shape.G * shape.K * model.hook.dtype.itemsize
     return _fitting(model, most, 2 * kept)  # growing copies them
+
+
+def _kind(model: AdaptedModel) -> str:
+    """Of device: one that is no CUDA GPU is taken for a processor."""
+    return "cuda" if model.device.type == "cuda" else "cpu"
 
 
 def _fitting(model: AdaptedModel, most: int, each: int) -> int:

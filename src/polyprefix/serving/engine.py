@@ -107,7 +107,7 @@ class Engine:
         self._closed = False
         self._seconds_per_prompt = 0.05
         self._expected, self._until = 0, 0.0
-        """Prompts that the clients of now have when all ask again, and the time until which a pass waits for them."""
+        """Requests that there are when all clients of now ask again, and the time until which a pass waits for them."""
         self._prefixes: dict[tuple[int, int, tuple[int, ...]], KVPrefix] = {}
         self._thread = threading.Thread(target=self._run, name="polyprefix-engine", daemon=True)
         self._thread.start()
@@ -155,7 +155,7 @@ class Engine:
             self._answer(jobs)
             self.busy = False
             seconds = time.monotonic() - begun
-            self._expected, self._until = count + self.waiting, begun + (1 + COMPANY) * seconds
+            self._expected, self._until = len(jobs) + len(self._jobs), begun + (1 + COMPANY) * seconds
             each = seconds / max(1, count)
             self._seconds_per_prompt = RATE_MEMORY * self._seconds_per_prompt + (1 - RATE_MEMORY) * each
             self.passes += 1
@@ -165,7 +165,9 @@ class Engine:
         with self._changed:
             while not self._jobs and not self._closed:
                 self._changed.wait()
-            while self.waiting < self._expected and not self._closed and (left := self._until - time.monotonic()) > 0:
+            while (
+                len(self._jobs) < self._expected and not self._closed and (left := self._until - time.monotonic()) > 0
+            ):
                 self._changed.wait(left)
             jobs: list[Job] = []
             tokens = 0
