@@ -194,9 +194,9 @@ def main() -> None:
     import pandas as pd
 
     there = pd.read_csv(given.texts)[given.column].astype(str).tolist()
-    texts = [
-        f"{n} {there[n % len(there)]}" for n in range(given.count)
-    ]  # no two begin alike, so that none is computed for another
+    texts = list(dict.fromkeys(there))[: given.count]
+    if len(texts) < given.count:  # what is asked twice would be computed once
+        parser.error(f"{given.texts}: {len(texts)} different texts, --count asks {given.count}; give a longer file")
     print(
         json.dumps(
             {"machine": machine(), **measure(given.runs, texts, given.rounds, given.port, given.litserve)}, indent=1

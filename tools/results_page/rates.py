@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from tools.results_page.kept import Kept
@@ -29,8 +30,8 @@ DATA = {
 """(task, training size) -> what a table calls the data."""
 SETS = ("SIB-200, 701 rows", "SIB-200, 200 rows", "emoji", "terms", "XNLI, 3,000 rows")
 """Those on which rates were swept."""
-BEFORE = "before"
-"""The part of the study of defaults that does what the first version did."""
+BEFORE = ("before", "before-xnli")
+"""The parts of the study of defaults that do what the first version did."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,12 @@ class Run:
         rate = self.config.train.learning_rate
         assert isinstance(rate, float), self.config
         return rate
+
+    @property
+    def settings(self) -> str:
+        """What it is a repetition of: everything of training but the seed and what is validated."""
+        train = self.config.train
+        return repr((self.data, self.config.method, train.learning_rate, train.batch_size, train.epochs, train.steps))
 
     @cached_property
     def result(self) -> RunResult:
@@ -95,10 +102,17 @@ def swept(studies: Iterable[Kept]) -> Iterator[Run]:
                 yield Run(cell.labels["method"], config, kept.folder / config.run_id())
 
 
+def compared(kept: Kept) -> Iterator[Run]:
+    """The trained runs of a study's comparison."""
+    for cell, config in kept.finished:
+        if cell.part != TUNE and config.method["name"] != "none":
+            yield Run(cell.labels["method"], config, kept.folder / config.run_id())
+
+
 def defaults(kept: Kept, *, before: bool = False) -> Iterator[Run]:
     """The runs in which nothing is set but the data; or those that do what the first version did with nothing set."""
     for cell, config in kept.finished:
-        if (cell.part == BEFORE) == before:
+        if (cell.part in BEFORE) == before:
             yield Run(cell.labels["method"], config, kept.folder / config.run_id())
 
 
@@ -123,14 +137,26 @@ def _cell(runs: list[Run]) -> str:
     return "<br>".join(texts) or ABSENT
 
 
-def beside_the_best(chosen: Iterable[Run], before: Iterable[Run], runs: Iterable[Run]) -> str:
-    """What a method's defaults reach and cost, what the first version's did, and what the best rate of the sweep reaches on the same data."""
+def beside_the_best(chosen: Iterable[Run], before: Iterable[Run], runs: Sequence[Run], final: Iterable[Run]) -> str:
+    """What a method's defaults reach and cost, what the first version's did, and what the best rate of the sweep reaches on the same data.
+
+    Args:
+        chosen: runs of the defaults.
+        before: of the first version's defaults.
+        runs: of the sweep.
+        final: others with settings of the sweep. Their English tests stand for those of sweeps that tested a few examples.
+    """
     tried: dict[tuple[str, str | None], list[Run]] = defaultdict(list)
     for run in runs:
         tried[run.method, run.data].append(run)
+    tested: dict[str, list[float]] = defaultdict(list)
+    for run in {run.folder: run for run in (*runs, *final)}.values():
+        if run.english is not None:
+            tested[run.settings].append(run.english)
     earlier = {(run.method, run.data): run for run in before}
     columns = (
-        "data", "steps, kept", "training", "English test", "before", "validation", "before", "best of the sweep", "difference"
+        "data", "steps, kept", "training", "English test", "before", "sweep", "validation", "before", "sweep", "rate of the sweep",
+        "test, validation minus sweep",
     )  # fmt: skip
     rows = [row("method", *columns), rule(len(columns))]
     for run in sorted((run for run in chosen if run.data), key=lambda run: list(DATA.values()).index(run.data or "")):
@@ -138,11 +164,15 @@ def beside_the_best(chosen: Iterable[Run], before: Iterable[Run], runs: Iterable
         old = earlier.get((run.method, run.data))
         steps = f"{run.training['steps']}, {run.training['kept_step']}"
         seconds = duration(run.result.cost["train_seconds"])
-        other = f"{best.rate:g}: {_said(best.last)}" if best else ABSENT
-        change = f"{100 * (run.kept[1] - best.last[1]):+.1f}" if best else ABSENT
-        validation = _said(old.kept) if old else ABSENT
+        tests = tested.get(best.settings, []) if best else []
         rows.append(
-            row(run.method, str(run.data), steps, seconds, _test(run), _test(old), _said(run.kept), validation, other, change)
+            row(
+                run.method, str(run.data), steps, seconds, _test(run.english), _test(old.english if old else None),
+                f"{_test(fmean(tests))} ({len(tests)})" if tests else ABSENT,
+                _said(run.kept), _said(old.kept) if old else ABSENT, _said(best.last) if best else ABSENT,
+                f"{best.rate:g}" if best else ABSENT,
+                f"{_change(run.english, fmean(tests) if tests else None)}, {_change(run.kept[1], best.last[1] if best else None)}",
+            )
         )  # fmt: skip
     return "\n".join(rows)
 
@@ -152,5 +182,9 @@ def _said(validated: tuple[float, float]) -> str:
     return f"{percent(accuracy)}, {log_likelihood:.2f}"
 
 
-def _test(run: Run | None) -> str:
-    return ABSENT if run is None or run.english is None else percent(run.english)
+def _test(accuracy: float | None) -> str:
+    return ABSENT if accuracy is None else percent(accuracy)
+
+
+def _change(value: float | None, other: float | None) -> str:
+    return ABSENT if value is None or other is None else f"{100 * (value - other):+.1f}"

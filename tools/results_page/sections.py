@@ -105,7 +105,9 @@ def training() -> dict[str, str]:
     kept = Kept.of(DEFAULTS)
     return {
         "rates": rates.curves(swept),
-        "defaults": rates.beside_the_best(rates.defaults(kept), rates.defaults(kept, before=True), swept),
+        "defaults": rates.beside_the_best(
+            rates.defaults(kept), rates.defaults(kept, before=True), swept, rates.compared(Kept.of(METHODS))
+        ),
     }
 
 

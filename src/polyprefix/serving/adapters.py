@@ -6,6 +6,7 @@ of the modules over the same weights; one that trains the weights gets weights o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -124,6 +125,7 @@ def load(folders: dict[str, Path], settings: PredictConfig, model: str | None = 
         AdapterError: if they were trained on different base models, or one is damaged.
         ModelError: if the base model cannot be loaded.
     """
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # requests are short, and the cores are the engine's
     # Each thread that computes has OpenMP workers of its own. Where those are more than the processors, GNU's OpenMP no longer lets them wait
     # awake, and every pass of the engine takes a quarter longer: so the thread that loads ends here, and its workers with it.
     with ThreadPoolExecutor(1, "polyprefix-load") as thread:

@@ -1,8 +1,8 @@
 """The batching queue: requests of all adapters wait in one line, and one thread answers as many as fit into a forward pass together.
 
-While a pass runs, requests gather; the next pass takes them all. Clients that were just answered mostly ask again: for them the next pass
-waits a little, a tenth of the time of the last one at most, for one pass of many takes less than two of half as many. A request that is
-alone is answered at once. Which requests share a pass changes no answer (polyprefix.prefix.mixed).
+While a pass runs, requests gather; the next pass takes as many as fit. Clients that were just answered mostly ask again: for them a pass
+that is not full waits a little, a tenth of the time of the last one at most, for one pass of many takes less than two of half as many. A
+request that is alone is answered at once. Which requests share a pass changes no answer (polyprefix.prefix.mixed).
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ Watch = Callable[[int, str], bool]
 """Is told the stable beginning of the answer to the prompt of that number while it is written; whether it still wants the rest."""
 COMPANY = 0.1
 """Share of the time of a pass that the next one waits at most for clients that were just answered."""
+CHOOSING_ON_CPU = 1_280
+"""Tokens of the questions with choices that a CPU answers together: thirty sentences, of which more would save no time, so that of sixty-four
+clients half are read while the others are answered. Written answers take all that fit, since each step reads all weights."""
 RATE_MEMORY = 0.9
 """Weight of earlier passes in the rate of answers."""
 
@@ -66,15 +69,12 @@ class Job:
     adapter: int
     """The place of the adapter."""
     items: Sequence[TokenizedPrompt]
+    tokens: int
+    """That go through the model."""
     deadline: float
     """By `time.monotonic()`."""
     watch: Watch | None = None
     future: Future[list[Answer]] = field(default_factory=Future)
-
-    @property
-    def tokens(self) -> int:
-        """That go through the model."""
-        return sum(item.length for item in self.items)
 
 
 class Engine:
@@ -88,7 +88,8 @@ class Engine:
         Args:
             served: the adapters.
             queue: prompts that wait at most.
-            pass_tokens: tokens of the prompts that are taken together; None means as many as one forward pass holds.
+            pass_tokens: tokens of the prompts that are taken together; None means as many as one forward pass holds, and on a CPU fewer
+                of those with choices.
             token_budget: of one forward pass.
         """
         from polyprefix.engine.memory import token_budget as fitting
@@ -101,8 +102,12 @@ class Engine:
         self.busy = False
         """Whether a batch is being answered."""
         self._most, self._budget = queue, token_budget
-        self._pass_tokens = pass_tokens or fitting(served[0].model, token_budget, training=False)
+        fit = fitting(served[0].model, token_budget, training=False)
+        self._writing = pass_tokens or fit
+        self._choosing = pass_tokens or (min(fit, CHOOSING_ON_CPU) if served[0].model.device.type == "cpu" else fit)
         self._jobs: deque[Job] = deque()
+        self._tokens = 0
+        """Of the requests in the queue."""
         self._changed = threading.Condition()
         self._closed = False
         self._seconds_per_prompt = 0.05
@@ -129,7 +134,9 @@ class Engine:
             QueueFullError: if there is no room.
             ClosedError: after `close`.
         """
-        job = Job(adapter, items, time.monotonic() + seconds, watch)
+        begun = len(self.served[adapter].begin)  # the prefix holds these
+        tokens = sum(max(1, item.tree_size - begun) for item in items)
+        job = Job(adapter, items, tokens, time.monotonic() + seconds, watch)
         with self._changed:
             if self._closed:
                 raise ClosedError("the service is shutting down")
@@ -137,6 +144,7 @@ class Engine:
                 raise QueueFullError(max(1, round(self.waiting * self._seconds_per_prompt)))
             self._jobs.append(job)
             self.waiting += len(items)
+            self._tokens += tokens
             self._changed.notify()
         return job.future
 
@@ -166,17 +174,25 @@ class Engine:
             while not self._jobs and not self._closed:
                 self._changed.wait()
             while (
-                len(self._jobs) < self._expected and not self._closed and (left := self._until - time.monotonic()) > 0
+                len(self._jobs) < self._expected
+                and self._tokens < self._room()
+                and not self._closed
+                and (left := self._until - time.monotonic()) > 0
             ):
                 self._changed.wait(left)
             jobs: list[Job] = []
-            tokens = 0
-            while self._jobs and (not jobs or tokens + self._jobs[0].tokens <= self._pass_tokens):
+            tokens, room = 0, self._room()
+            while self._jobs and (not jobs or tokens + self._jobs[0].tokens <= room):
                 job = self._jobs.popleft()
                 self.waiting -= len(job.items)
+                self._tokens -= job.tokens
                 tokens += job.tokens
                 jobs.append(job)
             return jobs
+
+    def _room(self) -> int:
+        """Tokens of the requests that are taken together, by what the first asks."""
+        return self._choosing if self._jobs and self._jobs[0].items[0].choices else self._writing
 
     def _answer(self, jobs: Sequence[Job]) -> None:
         """Answer requests; one that fails with others is asked by itself, so that it fails alone."""
