@@ -1,6 +1,7 @@
 """The service under what a service meets: python -m benchmarks.load_test, or make load-test. About three minutes.
 
-On a tiny random model with adapters of several methods, so that requests and not the model take the time:
+On a tiny random model with adapters of several methods, so that requests and not the model take the time. With --runs NAME=FOLDER ..., on
+the runs of a real model that answer single texts with choices, and the mixed requests alone (a quarter of an hour on two cores).
 
     mixed       requests of every kind by many clients: none fails, no object stays, and memory does not grow
     malformed   drawn requests that nobody should send: never a 5xx or a traceback, and the next good one is answered
@@ -23,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -66,7 +67,20 @@ def drawn(random_: random.Random) -> tuple[str, Any]:
     return random_.choices(kinds, (8, 4, 1, 1, 2))[0]
 
 
-def mixed(service: Process, requests: int, clients: int = 16) -> dict[str, Any]:
+def asked_of(runs: Sequence[str]) -> Callable[[random.Random], tuple[str, Any]]:
+    """Draws questions to these runs alone: a text or two of different lengths, with and without a language."""
+
+    def draw(random_: random.Random) -> tuple[str, Any]:
+        texts = [" ".join(random_.choices(TEXTS, k=random_.randint(1, 4))) for _ in range(random_.choice((1, 1, 1, 2)))]
+        body = {"adapter": random_.choice(runs), "inputs": [f"{text} {random_.randrange(10**6)}" for text in texts]}
+        return "/v1/predict", body | ({"language": "sw", "calibration": "none"} if random_.random() < 0.3 else {})
+
+    return draw
+
+
+def mixed(
+    service: Process, requests: int, clients: int = 16, draw: Callable[[random.Random], tuple[str, Any]] = drawn
+) -> dict[str, Any]:
     """Requests of every kind; what the service holds is counted after each quarter of them, while it has nothing to do."""
     statuses, held = Counter[int](), []
     begun, open_files = time.monotonic(), service.open_files()
@@ -76,7 +90,7 @@ def mixed(service: Process, requests: int, clients: int = 16) -> dict[str, Any]:
         def client(numbers: Iterator[int] = numbers) -> None:
             connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
             for n in numbers:
-                path, body = drawn(random.Random(n))
+                path, body = draw(random.Random(n))
                 status, content = service.ask(path, body, connection)
                 bad = status != 200 or (body and body.get("stream") and not content.endswith(b"data: [DONE]\n\n"))
                 statuses[status if not bad or status != 200 else 0] += 1
@@ -217,12 +231,19 @@ def measure(requests: int, bad: int, leavers: int) -> dict[str, Any]:
     return found
 
 
+def failures_of_mixed(found: dict[str, Any]) -> list[str]:
+    """What is not as it must be of the mixed requests."""
+    parts = {
+        "mixed: requests failed": set(found["statuses"]) != {200},
+        "mixed: objects stay": found["objects_per_request"] > OBJECTS,
+        "mixed: memory grew": found["memory_growth"] > GROWTH,
+    }
+    return [name for name, wrong in parts.items() if wrong]
+
+
 def failures(found: dict[str, Any]) -> list[str]:
     """What is not as it must be."""
     parts = {
-        "mixed: requests failed": set(found["mixed"]["statuses"]) != {200},
-        "mixed: objects stay": found["mixed"]["objects_per_request"] > OBJECTS,
-        "mixed: memory grew": found["mixed"]["memory_growth"] > GROWTH,
         "malformed: failed": bool(found["malformed"]["failed"]),
         "vanish: something waits, or is left open": bool(
             found["vanish"]["waiting"] or found["vanish"]["open_files"][1] > found["vanish"]["open_files"][0] + 2
@@ -231,7 +252,7 @@ def failures(found: dict[str, Any]) -> list[str]:
         "sigterm: a request was broken": bool(found["sigterm"]["broken"]),
         "a traceback": any(found[part]["tracebacks"] for part in ("malformed", "vanish", "sigterm")),
     }
-    return [name for name, wrong in parts.items() if wrong]
+    return failures_of_mixed(found["mixed"]) + [name for name, wrong in parts.items() if wrong]
 
 
 def main() -> None:
@@ -240,7 +261,18 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--malformed", type=int, default=2_000)
     parser.add_argument("--leavers", type=int, default=300)
+    parser.add_argument("--runs", nargs="+", metavar="NAME=FOLDER", help="of a real model; the mixed requests alone")
+    parser.add_argument("--dtype", default="bfloat16", help="of the real model")
     given = parser.parse_args()
+    if given.runs:
+        adapters = {name: Path(folder).resolve() for name, _, folder in (run.partition("=") for run in given.runs)}
+        service = Process(adapters, free_port(), given.dtype)
+        part = mixed(service, given.requests, draw=asked_of(list(adapters)))
+        service.end()
+        print(json.dumps({"machine": machine(), "mixed": part}, indent=1))
+        if wrong := failures_of_mixed(part):
+            sys.exit("; ".join(wrong))
+        return
     found = measure(given.requests, given.malformed, given.leavers)
     print(json.dumps({"machine": machine(), **found}, indent=1))
     if wrong := failures(found):

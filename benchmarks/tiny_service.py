@@ -49,8 +49,9 @@ def make_adapters(place: Path) -> dict[str, Path]:
 class Process:
     """`polyprefix serve` on some port."""
 
-    def __init__(self, adapters: dict[str, Path], port: int) -> None:
+    def __init__(self, adapters: dict[str, Path], port: int, dtype: str = "float32") -> None:
         begun = time.monotonic()
+        self._first = next(iter(adapters))
         self._place = tempfile.TemporaryDirectory()  # as long as the process
         self._counts = Path(self._place.name, "counts.jsonl")
         runs = [f"{name}={folder}" for name, folder in adapters.items()]
@@ -64,7 +65,7 @@ class Process:
             "--port",
             str(port),
             "--set",
-            "runtime.dtype=float32",
+            f"runtime.dtype={dtype}",
         ]
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115  as long as the process
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -79,7 +80,7 @@ class Process:
     def answers(self) -> bool:
         """Whether a good request is answered."""
         try:
-            return self.ask("/v1/predict", {"adapter": "prefix", "inputs": ["Timu yashinda fainali"]})[0] == 200
+            return self.ask("/v1/predict", {"adapter": self._first, "inputs": ["Timu yashinda fainali"]})[0] == 200
         except OSError:
             return False
 

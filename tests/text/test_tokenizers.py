@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from transformers import PreTrainedTokenizerFast
 from polyprefix.config import RunConfig
 from polyprefix.errors import DataError, UserError
 from polyprefix.recipe import run
-from polyprefix.testing.tiny import tiny_model
-from polyprefix.text.tokens import encode
+from polyprefix.testing.tiny import tiny_model, tiny_tokenizer
+from polyprefix.text.tokens import _rows, encode
 from polyprefix.types import Prompt
 
 
@@ -42,6 +43,27 @@ TOKENIZERS: dict[str, Any] = {
     "letters": letters,
     "more tokens than embeddings": lambda: words(*(f"w{n}" for n in range(400)), "sport", "money", eos_token="<eos>"),
 }
+
+
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.parametrize("kind", [*TOKENIZERS, "bytes"])
+def test_ids_are_those_that_the_tokenizer_gives_when_it_is_called(kind: str, special: bool) -> None:
+    """Also of one that was saved with truncation and padding, which a call without them ignores."""
+    tokenizer = tiny_tokenizer() if kind == "bytes" else TOKENIZERS[kind]()
+    tokenizer.split_special_tokens = special
+    texts = ["what is sport", "", "money <eos> money </s> what what what", "ราคา 🙂"]
+    wanted = copy.deepcopy(tokenizer)(texts)["input_ids"]
+    tokenizer.backend_tokenizer.enable_truncation(2)
+    tokenizer.backend_tokenizer.enable_padding(length=9)
+    assert _rows(tokenizer, texts) == wanted and max(map(len, wanted)) > 2
+
+
+def test_a_tokenizer_with_a_way_of_its_own_is_called() -> None:
+    class Own(PreTrainedTokenizerFast):
+        def __call__(self, texts: Any, **given: Any) -> Any:
+            return {"input_ids": [[7]] * len(texts)}
+
+    assert _rows(Own(tokenizer_object=letters().backend_tokenizer), ["a", "b"]) == [[7], [7]]
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
