@@ -62,6 +62,10 @@ class LabelAnswers:
     """The language of validation where the record does not say it."""
     ids: Mapping[str, Any] = field(default_factory=dict)
     """Language -> ids of the examples, `[N]`."""
+    _priors: dict[Calibration, dict[str, Floats]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _temperatures: dict[Calibration | None, float | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @cached_property
     def means(self) -> Mapping[str, Floats]:
@@ -70,6 +74,11 @@ class LabelAnswers:
 
     def priors(self, calibration: Calibration) -> dict[str, Floats]:
         """Language -> the prior that is divided out, `[K]`; a language for which it is not known is absent."""
+        if calibration not in self._priors:
+            self._priors[calibration] = self._computed(calibration)
+        return self._priors[calibration]
+
+    def _computed(self, calibration: Calibration) -> dict[str, Floats]:
         K, codes = len(self.labels), tuple(self.log_likelihoods)
         if calibration == "batch-unshrunken":
             return dict(self.means)
@@ -102,8 +111,10 @@ class LabelAnswers:
 
     def temperature(self, calibration: Calibration | None) -> float | None:
         """The temperature of validation after the same calibration, or of raw answers; None where validation was not kept."""
-        kept = self._validation(calibration)
-        return fit_temperature(*kept) if kept else None
+        if calibration not in self._temperatures:
+            kept = self._validation(calibration)
+            self._temperatures[calibration] = fit_temperature(*kept) if kept else None
+        return self._temperatures[calibration]
 
     def validation(self, calibration: Calibration | None) -> tuple[Floats, Places] | None:
         """Log-probabilities `[N, K]` of validation as those of `calibrated` with temperature, or raw, and the right labels; None
@@ -112,7 +123,9 @@ class LabelAnswers:
         if kept is None:
             return None
         scores, targets = kept
-        return probabilities.log_softmax(scores / (fit_temperature(scores, targets) if calibration else 1.0)), targets
+        return probabilities.log_softmax(
+            scores / ((self.temperature(calibration) if calibration else None) or 1.0)
+        ), targets
 
     def _validation(self, calibration: Calibration | None) -> tuple[Floats, Places] | None:
         """Before any temperature. The prior of a source language is that of the same calibration, of its own validation texts for `batch`."""

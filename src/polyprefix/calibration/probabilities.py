@@ -68,7 +68,10 @@ def pooled(priors: Sequence[Floats]) -> Floats:
 
 def of_other_languages(means: Mapping[str, Floats]) -> dict[str, Floats]:
     """Language -> the pooled prior of all others; a language without others is absent."""
-    return {code: pooled([m for other, m in means.items() if other != code]) for code in means if len(means) > 1}
+    if len(means) < 2:
+        return {}
+    whole = np.sum(list(means.values()), axis=0)
+    return {code: np.maximum((whole - mean) / (len(means) - 1), LEAST) for code, mean in means.items()}
 
 
 def shrunken(log_likelihoods_NK: Floats, reference_K: Floats) -> Floats:

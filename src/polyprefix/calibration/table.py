@@ -6,7 +6,7 @@ the other. Raw scores and answers stay as the runs have them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,11 +56,24 @@ def with_calibration(table: ResultsTable, calibration: Calibration) -> ResultsTa
     Raises:
         ConfigError: if there is no such run.
     """
-    answers, notes = answers_by_run(table)
+    return calibrated_table(table, *answers_by_run(table), calibration)
+
+
+def calibrated_table(
+    table: ResultsTable, answers: Mapping[str, LabelAnswers], notes: Sequence[str], calibration: Calibration
+) -> ResultsTable:
+    """The same, from what `answers_by_run` found.
+
+    Raises:
+        ConfigError: if there is no such run.
+    """
     done = {
         run: frame for run, one in answers.items() if (frame := _calibrated(table, run, one, calibration)) is not None
     }
-    notes += [f"{run}: not calibrated, the run kept no {calibration} scores" for run in answers if run not in done]
+    notes = [
+        *notes,
+        *(f"{run}: not calibrated, the run kept no {calibration} scores" for run in answers if run not in done),
+    ]
     if not done:
         first = f" ({notes[0]})" if notes else ""
         raise ConfigError(f"calibration '{calibration}': no run can be calibrated so{first}; leave the option out")

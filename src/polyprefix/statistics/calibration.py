@@ -13,7 +13,7 @@ from polyprefix import languages
 from polyprefix.calibration.answers import Calibration, LabelAnswers, check_calibration
 from polyprefix.calibration.measures import Bin, Reliability, answers_of, curve, reliability
 from polyprefix.calibration.probabilities import log_softmax
-from polyprefix.calibration.table import answers_by_run, with_calibration
+from polyprefix.calibration.table import answers_by_run, calibrated_table, with_calibration
 from polyprefix.errors import ConfigError
 from polyprefix.results.table import ResultsTable
 from polyprefix.scoring.bootstrap import Floats
@@ -173,15 +173,15 @@ def setting_calibrations(setting: Setting, calibration: Calibration) -> tuple[Sy
     mine = setting.runs.index
     part = replace(table, runs=table.runs.loc[mine], examples=table.examples[table.examples["run_id"].isin(mine)])
     try:
-        done = with_calibration(part, calibration)
+        answers, notes = answers_by_run(part)
+        done = calibrated_table(part, answers, notes, calibration)
     except ConfigError:
         return ()
     raw = replace(done, runs=done.runs.assign(metric=part.runs.loc[done.runs.index, "metric"]))
-    answers, _ = answers_by_run(raw)
     examples = dict(list(done.examples.groupby("run_id", sort=False)))
     found = []
     for system, runs in setting.systems.items():
-        if all(run in answers for run in runs):
+        if all(run in examples for run in runs):
             mine = pd.concat([examples[run] for run in runs])  # looked through for each system: only its own examples
             before, after = (
                 replace(setting, systems={system: runs}, table=replace(table, examples=mine)) for table in (raw, done)
