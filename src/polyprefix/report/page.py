@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -104,7 +105,9 @@ def title(grid: Grid) -> str:
     return f"Transfer from {many}"
 
 
+@cache
 def _environment() -> Environment:
+    """Its templates are compiled once a process."""
     environment = Environment(
         loader=PackageLoader("polyprefix.report"),
         autoescape=lambda name: name is None or not name.endswith((".js", ".css")),
