@@ -129,7 +129,10 @@ def load_inputs(config: RunConfig, source: Source, earlier: Inputs | None = None
     base = None if base and is_changed(base) else base
     earlier = same = None
     if base is None:
-        gc.collect()
+        if (
+            tokenised_for is not None
+        ):  # an earlier model may hang in a cycle; else there is nothing to free, and looking takes half a second
+            gc.collect()
         base = load_model(config.model, **_loading(config))
     if tokens is None or base.identity != tokenised_for:
         tokens = tokens_for(base, task, examples, config)

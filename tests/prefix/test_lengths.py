@@ -56,7 +56,8 @@ def item(ids: tuple[int, ...], choices: tuple[tuple[int, ...], ...] = ()) -> Tok
 
 def alone(model: AdaptedModel, ids: tuple[int, ...]) -> Tensor:
     """Logits [T, V] of one text that nothing came before and nothing stands beside."""
-    fresh = copy.deepcopy(model)
+    same = (model.model.config, model.base.tokenizer)  # which no pass changes
+    fresh = copy.deepcopy(model, {id(one): one for one in same})
     with torch.no_grad():
         return fresh(torch.tensor([ids])).logits[0]
 
