@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.docs.pages import ROOT
 from tests.study.studies import write
 
 import polyprefix.study.worker as attempt
@@ -37,6 +38,17 @@ def test_a_study_from_file_to_page(polyprefix: Command, file: Path, tmp_path: Pa
     assert status == 0 and "prefix" in printed and (out / "report.html").is_file(), err
     status, printed, err = polyprefix("study", "run", file, "--out", out)
     assert status == 0 and "0 run, 3 there already" in printed
+
+
+def test_a_plan_says_how_many_of_its_cells_have_no_estimate(polyprefix: Command, tmp_path: Path) -> None:
+    """A task of one's own, whose lengths nobody measured: no time is not a time of nothing."""
+    shutil.copytree(ROOT / "examples" / "things", tmp_path / "things")
+    grid = {"model": "gemma-3-270m", "method": "prefix", "languages": []}
+    file = write(tmp_path, base=grid, axes={"task": [str(tmp_path / "things")]})
+    assert "1 cells, 1 of unknown time; 0 do not fit" in polyprefix("study", "plan", file)[1].replace("\n", " ")
+    file = write(tmp_path, base=grid, axes={"task": [str(tmp_path / "things"), "terms"]})
+    printed = polyprefix("study", "plan", file, "--device", "h100")[1].replace("\n", " ")
+    assert "one after the other on h100, 1 of unknown time" in printed
 
 
 def test_kept_runs_are_the_runs_without_adapters_and_texts(polyprefix: Command, file: Path, tmp_path: Path) -> None:

@@ -12,14 +12,15 @@ from rich.table import Table
 
 from polyprefix.progress import duration
 from polyprefix.report.format import size
-from polyprefix.study.plan import Check, Plan
-from polyprefix.study.plan_power import PowerPlan
-from polyprefix.study.power import Design
 from polyprefix.study.status import Status
 from polyprefix.terminal import console as safe_console
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from polyprefix.study.plan import Check, Plan
+    from polyprefix.study.plan_power import PowerPlan
+    from polyprefix.study.power import Design
 
 STATES = ("done", "running", "failed", "diverged", "undecided", "to do")
 
@@ -67,9 +68,10 @@ def show_plan(found: Plan, checks: Sequence[Check], console: Console | None = No
         table.add_row(row.part, cell_name(row.labels), str(row.count), *figures, answer)
     console.print(table)
     cells, misfits = sum(row.count for row in found.rows), sum(row.count for row in found.rows if not row.fits)
-    console.print(
-        f"{cells} cells, {duration(found.seconds)} one after the other on {found.device.name}; {misfits} do not fit as they are"
-    )
+    unknown = sum(row.count for row in found.rows if row.cost is None)
+    known = f"{duration(found.seconds)} one after the other on {found.device.name}" if unknown < cells else ""
+    takes = ", ".join(filter(None, [known, f"{unknown} of unknown time" if unknown else ""]))
+    console.print(f"{cells} cells, {takes}; {misfits} do not fit as they are")
     for quantity in ("time", "memory"):
         errors = [check.error for check in checks if check.quantity == quantity]
         if errors:

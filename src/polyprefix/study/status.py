@@ -108,7 +108,7 @@ def _left(finished: Sequence[tuple[RunConfig, float]], unfinished: Sequence[RunC
 
 def _counted(config: RunConfig) -> float | None:
     """Seconds by counting, on a processor of no particular speed."""
-    from polyprefix.study.estimate import estimate  # brings torch along, which a study that is complete does not need
+    from polyprefix.study.estimate import estimate  # which a study that is complete does not need
 
     try:
         cost = estimate(config, SOME_PROCESSOR)
