@@ -131,7 +131,7 @@ def load_inputs(config: RunConfig, source: Source, earlier: Inputs | None = None
     if base is None:
         if (
             tokenised_for is not None
-        ):  # an earlier model may hang in a cycle; else there is nothing to free, and looking takes half a second
+        ):  # an earlier model may hang in a cycle; else nothing is to be freed, and looking takes long
             gc.collect()
         base = load_model(config.model, **_loading(config))
     if tokens is None or base.identity != tokenised_for:

@@ -123,9 +123,8 @@ class LabelAnswers:
         if kept is None:
             return None
         scores, targets = kept
-        return probabilities.log_softmax(
-            scores / ((self.temperature(calibration) if calibration else None) or 1.0)
-        ), targets
+        T = (self.temperature(calibration) if calibration else None) or 1.0
+        return probabilities.log_softmax(scores / T), targets
 
     def _validation(self, calibration: Calibration | None) -> tuple[Floats, Places] | None:
         """Before any temperature. The prior of a source language is that of the same calibration, of its own validation texts for `batch`."""
