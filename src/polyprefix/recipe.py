@@ -129,9 +129,8 @@ def load_inputs(config: RunConfig, source: Source, earlier: Inputs | None = None
     base = None if base and is_changed(base) else base
     earlier = same = None
     if base is None:
-        if (
-            tokenised_for is not None
-        ):  # an earlier model may hang in a cycle; else nothing is to be freed, and looking takes long
+        # an earlier model may hang in a cycle; else nothing is to be freed, and looking takes half a second
+        if tokenised_for is not None:
             gc.collect()
         base = load_model(config.model, **_loading(config))
     if tokens is None or base.identity != tokenised_for:
