@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from unittest import mock
 
 import pytest
 import torch
+from tokenizers import Tokenizer, decoders, models
+from transformers import PreTrainedTokenizerFast
 
 from polyprefix.adapters import registry
 from polyprefix.adapters.attach import attach
 from polyprefix.engine.flop_counter import Work
-from polyprefix.evaluation.generation import cut, generate_until
+from polyprefix.evaluation.generation import _Written, cut, generate_until
 from polyprefix.testing.tiny import tiny_base, tiny_tokenizer
 from polyprefix.text.tokens import encode
 from polyprefix.types import Prompt
@@ -37,6 +40,36 @@ def test_answers_are_the_greedy_continuation(kind: str, method: str, budget: int
             if ids[-1] == tokenizer.eos_token_id:
                 break
         assert answer == cut(tokenizer.decode(ids[len(row.ids) :], skip_special_tokens=True), ("e",))
+
+
+@pytest.mark.parametrize(
+    "stops", [("e",), ("\n\n",), ("ab a", "b"), (" ",), ("ä",), ("的。",), ("0123456789" * 4,)], ids=repr
+)
+def test_a_row_has_ended_when_its_last_token_completes_a_stop_string(stops: tuple[str, ...]) -> None:
+    """By the whole text before and after that token; of letters of several bytes, only the last one completes them."""
+    tokenizer, random_ = tiny_tokenizer(), random.Random(repr(stops))
+    parts = [*stops, *"".join(stops), "x", "é", " ", "a", "b"]
+    ends, completed = _Written(tokenizer, stops), 0
+    for _ in range(20):
+        ids = tokenizer("".join(random_.choices(parts, k=12)), add_special_tokens=False)["input_ids"]
+        for n in range(1, len(ids) + 1):
+            before, after = (tokenizer.decode(ids[:m]) for m in (n - 1, n))
+            wanted = any(after.count(stop) > before.count(stop) for stop in stops)
+            assert ends(torch.tensor([ids[:n], ids[:n]]), torch.empty(0)).tolist() == [wanted, wanted], after
+            completed += wanted
+    assert completed > 2
+
+
+def test_a_space_that_a_token_loses_alone_ends_a_row() -> None:
+    tokenizer = Tokenizer(models.WordLevel({"▁a": 0, "b": 1}, unk_token="b"))
+    tokenizer.decoder = decoders.Metaspace()
+    ends = _Written(PreTrainedTokenizerFast(tokenizer_object=tokenizer), (" ",))
+    assert tokenizer.decode([0]) == "a" and tokenizer.decode([0, 0]) == "a a"
+    assert [ends(torch.tensor([ids]), torch.empty(0)).tolist() for ids in ([0], [0, 1], [0, 0])] == [
+        [False],
+        [False],
+        [True],
+    ]
 
 
 @pytest.mark.parametrize("kind", ["llama-gqa-tied", "gemma3"])
