@@ -318,7 +318,8 @@ def test_a_pass_waits_for_clients_that_were_just_answered_and_for_nobody_else(se
     engine._expected, engine._until = 2, time.monotonic() + 0.2
     assert engine.submit(0, [item], 60).result(30), "nobody came: it is answered alone"
     after_pass(3)
-    engine._expected, engine._until, engine._choosing = 99, time.monotonic() + 60, 2 * item.tree_size
+    new = max(1, item.tree_size - len(served[0].begin))
+    engine._expected, engine._until, engine._choosing = 99, time.monotonic() + 60, 4 * new
     full = [engine.submit(0, [item] * 2, 60) for _ in range(2)]
     assert all(future.result(30) for future in full), "what fills a pass waits for nobody"
     engine._expected, engine._until = 9, time.monotonic() + 60
