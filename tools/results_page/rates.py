@@ -31,6 +31,8 @@ DATA = {
 """(task, training size) -> what a table calls the data."""
 SETS = ("SIB-200, 701 rows", "SIB-200, 200 rows", "emoji", "terms", "the guide's task", "XNLI, 3,000 rows")
 """Those on which rates were swept."""
+CLOSE = 0.02
+"""How far below the best of the sweep the defaults should be at most."""
 BEFORE = ("before", "before-xnli", "before-things")
 """The parts of the study of defaults that do what the first version did."""
 
@@ -159,13 +161,17 @@ def beside_the_best(chosen: Iterable[Run], before: Iterable[Run], runs: Sequence
         "data", "steps, kept", "training", "English test", "before", "sweep", "validation", "before", "sweep", "rate of the sweep",
         "test, validation minus sweep",
     )  # fmt: skip
-    rows = [row("method", *columns), rule(len(columns))]
+    rows, below = [row("method", *columns), rule(len(columns))], []
     for run in sorted((run for run in chosen if run.data), key=lambda run: list(DATA.values()).index(run.data or "")):
         best = max(tried[run.method, run.data], key=lambda one: one.last, default=None)
         old = earlier.get((run.method, run.data))
         steps = f"{run.training['steps']}, {run.training['kept_step']}"
-        seconds = duration(run.result.cost["train_seconds"])
+        gpu = run.result.provenance["machine"].get("gpu")
+        on = gpu.split()[-1] if gpu else "CPU"
+        seconds = f"{duration(run.result.cost['train_seconds'])}, {on}"
         tests = tested.get(best.settings, []) if best else []
+        if tests and run.english is not None and (less := fmean(tests) - run.english) > CLOSE:
+            below.append(f"{run.method} on {run.data} ({percent(less)})")
         rows.append(
             row(
                 run.method, str(run.data), steps, seconds, _test(run.english), _test(old.english if old else None),
@@ -175,7 +181,10 @@ def beside_the_best(chosen: Iterable[Run], before: Iterable[Run], runs: Sequence
                 f"{_change(run.english, fmean(tests) if tests else None)}, {_change(run.kept[1], best.last[1] if best else None)}",
             )
         )  # fmt: skip
-    return "\n".join(rows)
+    most = (
+        f"More than {100 * CLOSE:.0f} points below their sweep on English test examples: {', '.join(below) or 'none'}."
+    )
+    return "\n".join([*rows, "", most])
 
 
 def _said(validated: tuple[float, float]) -> str:
