@@ -97,26 +97,27 @@ class Run:
         return score.value if score and score.n >= 100 else None
 
 
+def _runs(kept: Kept) -> Iterator[tuple[str, Run]]:
+    """The part of the study and the run, of every trained one that is finished."""
+    for cell, config in kept.finished:
+        if config.method["name"] != "none":
+            yield cell.part, Run(cell.labels["method"], config, kept.folder / config.run_id())
+
+
 def swept(studies: Iterable[Kept]) -> Iterator[Run]:
-    """The runs that try rates at full length: those that tune a study, and the trained ones of the studies of rates and benchmarks."""
+    """The runs that try rates at full length: those that tune a study, and all of the studies of rates and benchmarks."""
     for kept in studies:
-        for cell, config in kept.finished:
-            if cell.part == TUNE or (kept.name in ("rates", "benchmarks") and config.method["name"] != "none"):
-                yield Run(cell.labels["method"], config, kept.folder / config.run_id())
+        yield from (run for part, run in _runs(kept) if part == TUNE or kept.name in ("rates", "benchmarks"))
 
 
 def compared(kept: Kept) -> Iterator[Run]:
-    """The trained runs of a study's comparison."""
-    for cell, config in kept.finished:
-        if cell.part != TUNE and config.method["name"] != "none":
-            yield Run(cell.labels["method"], config, kept.folder / config.run_id())
+    """The runs of a study's comparison."""
+    return (run for part, run in _runs(kept) if part != TUNE)
 
 
 def defaults(kept: Kept, *, before: bool = False) -> Iterator[Run]:
     """The runs in which nothing is set but the data; or those that do what the first version did with nothing set."""
-    for cell, config in kept.finished:
-        if (cell.part in BEFORE) == before:
-            yield Run(cell.labels["method"], config, kept.folder / config.run_id())
+    return (run for part, run in _runs(kept) if (part in BEFORE) == before)
 
 
 def curves(runs: Iterable[Run]) -> str:
@@ -153,7 +154,7 @@ def beside_the_best(chosen: Iterable[Run], before: Iterable[Run], runs: Sequence
     for run in runs:
         tried[run.method, run.data].append(run)
     tested: dict[str, list[float]] = defaultdict(list)
-    for run in {run.folder: run for run in (*runs, *final)}.values():
+    for run in (*runs, *final):
         if run.english is not None:
             tested[run.settings].append(run.english)
     earlier = {(run.method, run.data): run for run in before}
@@ -170,15 +171,16 @@ def beside_the_best(chosen: Iterable[Run], before: Iterable[Run], runs: Sequence
         on = gpu.split()[-1] if gpu else "CPU"
         seconds = f"{duration(run.result.cost['train_seconds'])}, {on}"
         tests = tested.get(best.settings, []) if best else []
-        if tests and run.english is not None and (less := fmean(tests) - run.english) > CLOSE:
+        reached = fmean(tests) if tests else None
+        if reached is not None and run.english is not None and (less := reached - run.english) > CLOSE:
             below.append(f"{run.method} on {run.data} ({percent(less)})")
         rows.append(
             row(
                 run.method, str(run.data), steps, seconds, _test(run.english), _test(old.english if old else None),
-                f"{_test(fmean(tests))} ({len(tests)})" if tests else ABSENT,
+                f"{_test(reached)} ({len(tests)})" if tests else ABSENT,
                 _said(run.kept), _said(old.kept) if old else ABSENT, _said(best.last) if best else ABSENT,
                 f"{best.rate:g}" if best else ABSENT,
-                f"{_change(run.english, fmean(tests) if tests else None)}, {_change(run.kept[1], best.last[1] if best else None)}",
+                f"{_change(run.english, reached)}, {_change(run.kept[1], best.last[1] if best else None)}",
             )
         )  # fmt: skip
     most = (

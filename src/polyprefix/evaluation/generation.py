@@ -255,7 +255,7 @@ class _Written(StoppingCriteria):
         if token not in self._completing:
             text = self.tokenizer.decode([token])
             unclear = not text or INCOMPLETE in text  # a part of a character, or white space that is dropped alone
-            self._completing[token] = unclear or any(stop[-1] in text or stop[-1] == " " for stop in self.stops)
+            self._completing[token] = unclear or any(stop.endswith(" ") or stop[-1:] in text for stop in self.stops)
         return self._completing[token]
 
     def _count(self, row: list[int]) -> int:
