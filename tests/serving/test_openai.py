@@ -77,7 +77,7 @@ def test_the_first_piece_comes_before_the_last_is_written(client: openai.OpenAI,
     next(iter(stream))
     first = time.monotonic() - begun
     stream.close()
-    while service.engine.busy:
+    while service.engine.line.busy:
         time.sleep(0.005)
     left = time.monotonic() - begun
     begun = time.monotonic()

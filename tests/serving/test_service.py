@@ -25,6 +25,7 @@ from polyprefix.prediction import Predictor
 from polyprefix.results.files import read_result
 from polyprefix.serving import adapters
 from polyprefix.serving.adapters import Served, load, named
+from polyprefix.serving.engine import Engine
 
 TEXTS = [
     "Timu yashinda fainali",
@@ -73,10 +74,10 @@ def test_company_changes_no_answer(service: Service) -> None:
         (name, text): predict(service, name, [text], calibration="none")[0] for name in CHOOSING for text in TEXTS
     }
     asked = [(draw.choice(CHOOSING), draw.sample(TEXTS, draw.randint(1, 4))) for _ in range(120)]
-    before = service.engine.passes
+    before = service.engine.line.passes
     with ThreadPoolExecutor(24) as pool:
         answers = list(pool.map(lambda pair: predict(service, pair[0], pair[1], calibration="none"), asked))
-    assert service.engine.passes - before < len(asked), "requests shared passes"
+    assert service.engine.line.passes - before < len(asked), "requests shared passes"
     for (name, texts), found in zip(asked, answers, strict=True):
         for text, one in zip(texts, found, strict=True):
             assert one["prediction"] == wanted[name, text]["prediction"]
@@ -238,9 +239,9 @@ class Slow:
         self.go = threading.Event()
         real = service.engine._answer
 
-        def answer(jobs: Any) -> None:
+        def answer(jobs: Any, lane: int) -> None:
             assert self.go.wait(30)
-            real(jobs)
+            real(jobs, lane)
 
         service.engine._answer = answer
 
@@ -250,11 +251,11 @@ def test_a_full_queue_says_when_to_come_back(served: list[Served]) -> None:
     slow, url = Slow(service), f"{service.url}/v1/predict"
     with ThreadPoolExecutor(8) as pool:
         first = pool.submit(predict, service, "run", ["a"])
-        while service.engine.waiting or not service.engine._thread.is_alive():
+        while service.engine.line.waiting or not service.engine.alive:
             time.sleep(0.01)
         time.sleep(0.1)
         waiting = pool.submit(predict, service, "run", ["b", "c", "d"])
-        while service.engine.waiting < 3:
+        while service.engine.line.waiting < 3:
             time.sleep(0.01)
         status, headers, told = call(url, {"adapter": "run", "inputs": ["e", "f"]})
         assert status == 429 and int(headers["retry-after"]) >= 1 and "full" in told["error"]["message"]
@@ -288,48 +289,35 @@ def test_accepted_requests_are_answered_when_it_ends(served: list[Served]) -> No
         slow.go.set()
         assert all(len(one.result()) == 1 for one in asked)
     service.thread.join(20)
-    assert not service.thread.is_alive() and not service.engine._thread.is_alive()
+    assert not service.thread.is_alive() and not service.engine.alive
 
 
-def test_a_pass_waits_for_clients_that_were_just_answered_and_for_nobody_else(served: list[Served]) -> None:
-    from polyprefix.serving.engine import COMPANY, Engine
+def test_adapters_that_leave_the_weights_alone_are_answered_side_by_side(served: list[Served]) -> None:
+    """Passes of two lanes at the same time give the answers of one after the other; others have the model for themselves."""
+    engine, draw = Engine(served, queue=1000), random.Random(3)
+    places = [n for n, one in enumerate(served) if not one.generates]
+    items = {n: served[n].predictor.encode(_examples(served[n], TEXTS)) for n in places}
+    wanted = {(n, k): engine.submit(n, [items[n][k]], 60).result(30)[0] for n in places for k in range(len(TEXTS))}
+    kinds = {type(served[n].predictor.adapted.method).__name__: bool(served[n].beside) for n in places}
+    assert kinds == {
+        "PrefixTuning": True, "SoftPrompt": True, "LlamaAdapter": True, "LoRA": False, "FullFineTuning": False
+    }  # fmt: skip
+    together, real = [0], engine._answer
 
-    engine, [item] = Engine(served, queue=100), served[0].predictor.encode(_examples(served[0], ["Timu"]))
+    def answer(jobs: Any, lane: int) -> None:
+        together.append(len(engine.line._running))
+        real(jobs, lane)
 
-    def after_pass(number: int) -> None:
-        """What a pass leaves for the next one is there when it is counted, which is after its answers."""
-        end = time.monotonic() + 30
-        while engine.passes < number and time.monotonic() < end:
-            time.sleep(0.005)
-        assert engine.passes == number
-
-    begun = time.monotonic()
-    assert engine.submit(0, [item] * 4, 60).result(30)
-    after_pass(1)
-    assert engine._expected == 1, "one client was answered, with several inputs, and none waits"
-    assert engine._until - begun <= (1 + COMPANY) * (time.monotonic() - begun), "a tenth of the pass at most"
-    engine._expected, engine._until = 3, time.monotonic() + 60
-    two = [engine.submit(0, [item], 60) for _ in range(2)]
-    time.sleep(0.2)
-    assert not any(future.done() for future in two) and engine.waiting == 2
-    three = [*two, engine.submit(1, [item], 60)]
-    assert all(future.result(30) for future in three)
-    after_pass(2)
-    engine._expected, engine._until = 2, time.monotonic() + 0.2
-    assert engine.submit(0, [item], 60).result(30), "nobody came: it is answered alone"
-    after_pass(3)
-    new = max(1, item.tree_size - len(served[0].begin))
-    engine._expected, engine._until, engine._choosing = 99, time.monotonic() + 60, 4 * new
-    full = [engine.submit(0, [item] * 2, 60) for _ in range(2)]
-    assert all(future.result(30) for future in full), "what fills a pass waits for nobody"
-    engine._expected, engine._until = 9, time.monotonic() + 60
-    last = engine.submit(0, [item], 60)
-    assert engine.close(30) and last.result(0), "what ends waits for nobody"
+    engine._answer = answer  # type: ignore[method-assign]
+    asked = [(draw.choice(places), draw.randrange(len(TEXTS))) for _ in range(300)]
+    futures = [engine.submit(n, [items[n][k]], 60) for n, k in asked]
+    for (n, k), future in zip(asked, futures, strict=True):
+        assert future.result(60)[0] == pytest.approx(wanted[n, k], rel=1e-5), served[n].name
+    assert max(together) == 2, "two passes ran at the same time"
+    assert engine.close(30)
 
 
 def test_one_bad_request_does_not_spoil_its_company(served: list[Served]) -> None:
-    from polyprefix.serving.engine import Engine
-
     engine = Engine(served, queue=100)
     one = served[0]
     good = one.predictor.encode(_examples(one, ["Timu", "Bei"]))

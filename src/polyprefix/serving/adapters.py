@@ -43,6 +43,9 @@ class Served:
     """What requests call it."""
     predictor: Predictor
     measured: Measured
+    beside: tuple[AdaptedModel, ...] = ()
+    """Models of the same weights without an adapter, for forward passes beside those of `model`, which are given its prefix; none where
+    the adapter changes the weights."""
 
     @property
     def model(self) -> AdaptedModel:
@@ -113,13 +116,16 @@ def named(runs: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def load(folders: dict[str, Path], settings: PredictConfig, model: str | None = None) -> list[Served]:
+def load(
+    folders: dict[str, Path], settings: PredictConfig, model: str | None = None, side_by_side: int | None = None
+) -> list[Served]:
     """Load adapters onto one base model.
 
     Args:
         folders: name -> folder of an adapter, or of the run of a base model.
         settings: where and in which precision the model runs.
         model: the base model, where it is not found under the name that the adapters were trained with.
+        side_by_side: forward passes that may run at the same time; None means two on a processor with two threads or more, else one.
 
     Raises:
         AdapterError: if they were trained on different base models, or one is damaged.
@@ -129,10 +135,12 @@ def load(folders: dict[str, Path], settings: PredictConfig, model: str | None = 
     # Each thread that computes has OpenMP workers of its own. Where those are more than the processors, GNU's OpenMP no longer lets them wait
     # awake, and every pass of the engine takes a quarter longer: so the thread that loads ends here, and its workers with it.
     with ThreadPoolExecutor(1, "polyprefix-load") as thread:
-        return thread.submit(_load, folders, settings, model).result()
+        return thread.submit(_load, folders, settings, model, side_by_side).result()
 
 
-def _load(folders: dict[str, Path], settings: PredictConfig, model: str | None) -> list[Served]:
+def _load(
+    folders: dict[str, Path], settings: PredictConfig, model: str | None, side_by_side: int | None
+) -> list[Served]:
     saved = {name: base_run_of(folder) or read_settings(folder) for name, folder in folders.items()}
     bases = {name: settings["base"]["name"] for name, settings in saved.items()}
     first = next(iter(bases))
@@ -141,6 +149,7 @@ def _load(folders: dict[str, Path], settings: PredictConfig, model: str | None) 
             raise AdapterError(
                 f"{folders[name]}: trained on {base}, and '{first}' on {bases[first]}; serve each base model by a process of its own"
             )
+    from polyprefix.adapters.attach import attach
     from polyprefix.models.load import load_model
     from polyprefix.models.share import sharing_weights
 
@@ -151,10 +160,27 @@ def _load(folders: dict[str, Path], settings: PredictConfig, model: str | None) 
     for name, kind in kinds.items():  # copies are made before anything is attached
         if kind.changes_base:
             models[name] = load_model(source, **runtime) if kind.trains_base_weights else sharing_weights(base)
-    return [_served(name, folder, models.get(name, base), settings) for name, folder in folders.items()]
+    spare = _passes_at_a_time(base) - 1 if side_by_side is None else side_by_side - 1
+    copies = [sharing_weights(base) for _ in range(spare)] if len(models) < len(folders) else []
+    beside = tuple(attach(copy, registry.build({"name": "none"})).eval() for copy in copies)
+    return [
+        _served(name, folder, models.get(name, base), settings, () if name in models else beside)
+        for name, folder in folders.items()
+    ]
 
 
-def _served(name: str, folder: Path, base: BaseModel, settings: PredictConfig) -> Served:
+def _passes_at_a_time(base: BaseModel) -> int:
+    """Two on a processor where each has a thread; more were not measured. A GPU computes one after the other anyway."""
+    import torch
+
+    # only OpenMP counts the threads of each caller by itself
+    several = torch.get_num_threads() > 1 and torch.backends.openmp.is_available()
+    return 2 if base.model.device.type == "cpu" and several else 1
+
+
+def _served(
+    name: str, folder: Path, base: BaseModel, settings: PredictConfig, beside: tuple[AdaptedModel, ...]
+) -> Served:
     predictor = Predictor(folder, model=base, settings=settings)
     info = predictor.task.info
     if not info.inputs:
@@ -167,6 +193,6 @@ def _served(name: str, folder: Path, base: BaseModel, settings: PredictConfig) -
         raise AdapterError(str(error)) from None
     predictor.adapted.eval()
     predictor.adapted.adapter.merge()
-    found = Served(name, predictor, Measured.of(folder, info.metrics[0], info.chance))
+    found = Served(name, predictor, Measured.of(folder, info.metrics[0], info.chance), beside)
     _ = found.begin  # now, since a tokenizer serves one thread at a time
     return found

@@ -19,8 +19,9 @@ from polyprefix.languages import get
 from polyprefix.serving import openai, page
 from polyprefix.serving.adapters import Served
 from polyprefix.serving.asking import Desk, UnknownAdapterError
-from polyprefix.serving.engine import ClosedError, Engine, LateError, QueueFullError, said
+from polyprefix.serving.engine import Engine, said
 from polyprefix.serving.guard import App, Guard, problem
+from polyprefix.serving.job import ClosedError, LateError, QueueFullError
 from polyprefix.serving.metrics import CONTENT_TYPE, Metrics
 from polyprefix.serving.schemas import (
     AdapterCard,
@@ -97,7 +98,7 @@ def _routes(app: FastAPI, desk: Desk, metrics: Metrics) -> None:
     @app.get("/health")
     async def health() -> Health:
         """Whether the service answers."""
-        return Health(adapters=len(desk.served), waiting=desk.engine.waiting)
+        return Health(adapters=len(desk.served), waiting=desk.engine.line.waiting)
 
     @app.get("/metrics", response_class=Response)
     async def figures() -> Response:

@@ -22,7 +22,8 @@ from polyprefix.prediction.rows import (
     shown_answer,
 )
 from polyprefix.serving.adapters import Served
-from polyprefix.serving.engine import Answer, Engine, LateError, Written
+from polyprefix.serving.engine import Engine
+from polyprefix.serving.job import Answer, LateError, Written
 from polyprefix.serving.measured import Spoken, spoken
 from polyprefix.serving.schemas import LanguageOfInput, MeasuredInLanguage, PredictAnswer, PredictRequest
 from polyprefix.text.tokens import TokenizedPrompt

@@ -23,9 +23,9 @@ class Metrics:
             "polyprefix_request_seconds", "From request to answer.", ("path",), buckets=SECONDS, registry=self.registry
         )
         waiting = Gauge("polyprefix_waiting_inputs", "Inputs in the queue.", registry=self.registry)
-        waiting.set_function(lambda: float(engine.waiting))
+        waiting.set_function(lambda: float(engine.line.waiting))
         passes = Gauge("polyprefix_passes", "Batches that were taken from the queue.", registry=self.registry)
-        passes.set_function(lambda: float(engine.passes))
+        passes.set_function(lambda: float(engine.line.passes))
 
     def text(self) -> bytes:
         """All of them, in Prometheus' text format."""

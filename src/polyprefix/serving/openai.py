@@ -27,7 +27,8 @@ from polyprefix.errors import ConfigError, DataError
 from polyprefix.prediction.rows import examples_of
 from polyprefix.serving.adapters import Served
 from polyprefix.serving.asking import Desk
-from polyprefix.serving.engine import ClosedError, LateError, Written, said
+from polyprefix.serving.engine import said
+from polyprefix.serving.job import ClosedError, LateError, Written
 from polyprefix.serving.schemas import Asked
 from polyprefix.text.tokens import TokenizedPrompt, encode
 from polyprefix.types import Prompt
