@@ -1,6 +1,9 @@
-"""Law: a method is a file of its folder; settings are strict and recorded in full, and the same run has the same id."""
+"""Law: a method is a folder of `methods`; settings are strict, known without torch and recorded in full, and the same run has the same id."""
 
 from __future__ import annotations
+
+import subprocess
+import sys
 
 import pytest
 
@@ -23,6 +26,17 @@ def test_each_says_what_it_is(name: str) -> None:
     assert kind.title and kind.source and kind.__doc__
     assert all(field.description for field in kind.model_fields.values()), "each setting says what it means"
     assert (kind.defaults.learning_rate > 0) == (name != "none")
+
+
+def test_settings_are_known_without_torch() -> None:
+    """What lists methods, checks a configuration or plans a study has no model to load."""
+    code = (
+        "import sys; from polyprefix.adapters import registry; from polyprefix.config import RunConfig\n"
+        "for name in registry.names(): registry.resolve(RunConfig(model='m', task='terms', method=name))\n"
+        "print(sorted({'torch', 'transformers', 'peft'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("name", registry.names())

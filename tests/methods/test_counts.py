@@ -18,10 +18,12 @@ from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, Mi
 from polyprefix.adapters import registry
 from polyprefix.adapters.attach import attach
 from polyprefix.engine.flop_counter import WorkSizes
-from polyprefix.methods.base import Adapter, Start
-from polyprefix.methods.llama_adapter import GatedPrompts
-from polyprefix.methods.prefix_tuning import MLPPrefix, ProjectedPrefix, RawPrefix
-from polyprefix.methods.soft_prompt import EncodedPrompt, PromptTable
+from polyprefix.methods.adapter import Adapter
+from polyprefix.methods.base import Start
+from polyprefix.methods.llama_adapter.adapter import GatedPrompts
+from polyprefix.methods.lora.targets import peft_config
+from polyprefix.methods.prefix_tuning.adapter import MLPPrefix, ProjectedPrefix, RawPrefix
+from polyprefix.methods.soft_prompt.adapter import EncodedPrompt, PromptTable
 from polyprefix.prefix import LayerKV, parse_layers
 from polyprefix.testing.tiny import tiny_base
 
@@ -91,7 +93,7 @@ def real(shape: str, settings: dict[str, Any]) -> int:
     method: Any = registry.build(settings)
     if method.name == "lora":
         model = new_model(shape)
-        inject_adapter_in_model(method.peft_config(model), model)
+        inject_adapter_in_model(peft_config(method, model), model)
         return sum(p.numel() for name, p in model.named_parameters() if "lora_" in name)
     model = model_of(shape)
     if method.name == "full":

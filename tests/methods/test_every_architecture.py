@@ -173,7 +173,7 @@ def test_lora_that_fails_half_way_leaves_no_layer_behind(monkeypatch: pytest.Mon
         inject_adapter_in_model(config, model)
         raise ValueError("the second half")
 
-    monkeypatch.setattr("polyprefix.methods.lora.inject_adapter_in_model", fail)
+    monkeypatch.setattr("polyprefix.methods.lora.adapter.inject_adapter_in_model", fail)
     with pytest.raises(ConfigError, match="the second half"):
         attach(base, registry.build({"name": "lora"}))
     assert state(base.model) == before

@@ -1,6 +1,6 @@
 """Scaled text: the keys and values of real text before the input, each head's values times a trained factor.
 
-    [K_text, g * V_text]  before the text, g [L, G] from 1: training begins at the frozen text          L G parameters
+[K_text, g * V_text]  before the text, g [L, G] from 1: training begins at the frozen text          L G parameters
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults, tokens_of_length
+from polyprefix.methods.adapter import Adapter, tokens_of_length
+from polyprefix.methods.base import Method, Start, TrainDefaults
 from polyprefix.models.load import BaseModel
 from polyprefix.models.shape import ModelShape
 from polyprefix.prefix import AttentionHook, KVPrefix
@@ -55,7 +56,9 @@ class Factors(Adapter):
         with torch.no_grad():
             text = hook.compute_kv(input_ids=self.ids, start=-self.ids.shape[1])
         scaled = {
-            layer: LayerKV(kv.keys, kv.values * self.factors[layer].to(kv.values.dtype).view(1, -1, 1, 1))  # [1, G, P, K]
+            layer: LayerKV(
+                kv.keys, kv.values * self.factors[layer].to(kv.values.dtype).view(1, -1, 1, 1)
+            )  # [1, G, P, K]
             for layer, kv in text.joined.items()
         }
         return KVPrefix(scaled)

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from polyprefix.adapters.original import Attachments
 from polyprefix.adapters.regimes import generate_in_regimes, logits_by_regime
 from polyprefix.errors import ModelError
-from polyprefix.methods.base import Adapter, Method
+from polyprefix.methods.adapter import Adapter
+from polyprefix.methods.base import Method
 from polyprefix.models.head import keep_contiguous, only_at
 from polyprefix.models.load import BaseModel
 from polyprefix.prefix import AttentionHook, KVPrefix, Packed, packing

@@ -16,7 +16,8 @@ import torch
 
 from polyprefix.config import ENGLISH
 from polyprefix.errors import AdapterError
-from polyprefix.methods.prefix_tuning import PrefixTuning, RawPrefix
+from polyprefix.methods.prefix_tuning import PrefixTuning
+from polyprefix.methods.prefix_tuning.adapter import RawPrefix
 from polyprefix.models.load import BaseModel
 from polyprefix.prefix import KVPrefix
 

@@ -1,35 +1,29 @@
-"""The methods by name: each file of this folder that defines `METHOD`, and those of plugins (docs/plugins.md)."""
+"""The methods by name: each file or folder of `methods` that defines `METHOD`, and those of plugins (docs/plugins.md). Without torch."""
 
 from __future__ import annotations
 
-import ast
 import importlib
-import importlib.util
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from polyprefix import methods, plugins
 from polyprefix.config import RunConfig, TrainConfig
 from polyprefix.errors import ConfigError, nearest
-from polyprefix.settings import Settings, validate
-
-if TYPE_CHECKING:  # torch is not needed to know the names
-    from polyprefix.methods.base import Method
+from polyprefix.methods.base import Method
+from polyprefix.settings import validate
 
 FILES = {"prefix_tuning": "prefix"}
 """Files whose name is not their method's."""
-SUPPORT = ("base",)
+SUPPORT = ("base", "adapter", "encoder")
+"""Files that are no method."""
 
 
 def modules() -> dict[str, str]:
     """Method name -> module name, without importing any."""
     found = [m.name for m in pkgutil.iter_modules(methods.__path__)]
-    return {FILES.get(m, m.replace("_", "-")): m for m in found if m not in SUPPORT and not m.startswith("_")}
+    return {FILES.get(m, m.replace("_", "-")): m for m in found if m not in SUPPORT}
 
 
 def names() -> tuple[str, ...]:
@@ -59,8 +53,6 @@ def _plugin(name: str) -> type[Method] | None:
     entry = plugins.found(plugins.METHODS).get(name)
     if entry is None or name in modules():
         return None
-    from polyprefix.methods.base import Method
-
     method = plugins.load(entry)
     if not (isinstance(method, type) and issubclass(method, Method) and getattr(method, "name", None) == name):
         raise ConfigError(
@@ -94,38 +86,6 @@ def build(settings: Mapping[str, Any]) -> Method:
             f"'method.name' is {settings.get('name')!r}: expected a method's name, {nearest('', names())}"
         )
     return validate(kind(settings["name"]), values, f"method '{settings['name']}'")
-
-
-def check_settings(settings: Mapping[str, Any]) -> None:
-    """Check the settings of a method without loading torch: its fields are read from its file, and nothing else of it is run.
-
-    What two settings mean together is left to `build`.
-
-    Raises:
-        ConfigError: as `build`.
-    """
-    name = settings.get("name")
-    if not isinstance(name, str):
-        raise ConfigError(f"'method.name' is {name!r}: expected a method's name, {nearest(str(name), names())}")
-    if _plugin(name) is not None:
-        build(settings)
-        return
-    module = check(name)
-    spec = importlib.util.find_spec(module)
-    tree = ast.parse(Path(str(spec and spec.origin)).read_text(encoding="utf-8"))
-    named = next(n.value.id for n in tree.body if isinstance(n, ast.Assign) and isinstance(n.value, ast.Name)
-                 and any(isinstance(t, ast.Name) and t.id == "METHOD" for t in n.targets))  # fmt: skip
-    fields = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == named)
-    fields.bases, fields.decorator_list = [ast.Name("Settings", ast.Load())], []
-    fields.body = [
-        n for n in fields.body if isinstance(n, ast.AnnAssign) and "ClassVar" not in ast.unparse(n.annotation)
-    ]
-    fields.body = fields.body or [ast.Pass()]
-    known: dict[str, Any] = {"Settings": Settings, "Field": Field, "Literal": Literal, "Any": Any, "__name__": module}
-    source = ast.fix_missing_locations(ast.Module([fields], []))
-    exec(compile(source, module, "exec", dont_inherit=True), known)  # with annotations that are types
-    kind: type[Settings] = known[named]
-    validate(kind, {key: value for key, value in settings.items() if key != "name"}, f"method '{name}'")
 
 
 def resolve(config: RunConfig) -> RunConfig:

@@ -174,7 +174,7 @@ def checked(settings: dict[str, Any], hub: Path | None) -> RunConfig:
         trained_languages(config, task)
     languages = choose_languages(task, config)
     choose_shot_languages(task, languages, config)
-    methods.check_settings(config.method)
+    methods.build(config.method)
     check_name(config.model)
     hub_from_environment(hub)
     check_files(task, config, languages)

@@ -1,1 +1,4 @@
-"""Ways to adapt a model: one file a method. Read `base`, then `prefix_tuning`."""
+"""Ways to adapt a model: one folder a method, its settings in `__init__` and what is trained in `adapter`.
+
+Read `base`, `adapter`, then `prefix_tuning`.
+"""

@@ -1,23 +1,24 @@
-"""What a method is. One method is one file in this folder that defines `METHOD`; the registry and the contract test find it there.
+"""What a method is. One method is one file or folder here that defines `METHOD`; the registry and the contract test find it there.
 
-A method is its settings (frozen, strict). `build` makes the adapter: the trainable part, a torch module that says, once per forward
-pass, which keys and values precede the text. Nothing outside this folder asks which method runs.
+A method is its settings (frozen, strict), and they are known without torch: what reads a configuration, lists methods or plans a study has
+no model. `build` makes the adapter (polyprefix.methods.adapter), the trainable part. Nothing outside this folder asks which method runs.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor, nn
-from transformers import PreTrainedModel
-
-from polyprefix.models.head import embedding_table
-from polyprefix.models.load import BaseModel
-from polyprefix.prefix import AttentionHook, KVPrefix
 from polyprefix.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from polyprefix.methods.adapter import Adapter
+    from polyprefix.models.load import BaseModel
+    from polyprefix.prefix import AttentionHook
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Start:
 
     def generator(self) -> torch.Generator:
         """The same random numbers for the same seed, on every device."""
+        import torch
+
         return torch.Generator().manual_seed(self.seed)
 
 
@@ -58,45 +61,6 @@ class Footprint:
     """The lowest layer that needs gradients."""
     trains_base: bool = False
     """Whether the base's own weights are trained, in float32."""
-
-
-class Adapter(nn.Module):
-    """The trainable part of an adapted model. Its own tensors are float32, whatever the base's precision."""
-
-    def prefix(self, hook: AttentionHook) -> KVPrefix | None:
-        """The prefix at positions -P..-1, with gradients; computed once per forward pass."""
-        return None
-
-    def tensors(self) -> dict[str, Tensor]:
-        """What is saved, by name."""
-        return {name: tensor.detach() for name, tensor in self.state_dict().items()}
-
-    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Take over saved tensors.
-
-        Raises:
-            RuntimeError: if names or shapes differ.
-        """
-        self.load_state_dict(tensors)
-
-    def trainable(self) -> list[tuple[str, nn.Parameter]]:
-        """The parameters that training moves."""
-        return [(name, p) for name, p in self.named_parameters() if p.requires_grad]
-
-    def saved_as(self, method: Method) -> Method:
-        """The settings that the saved tensors belong to; another parametrisation may be folded away."""
-        return method
-
-    def merge(self) -> None:
-        """Fold the adapter into the base's weights for inference, where that is exact to rounding."""
-
-    def unmerge(self) -> None:
-        """Undo `merge`."""
-
-    @property
-    def merged(self) -> bool:
-        """Whether it is folded in now."""
-        return False
 
 
 class Method(Settings):
@@ -135,11 +99,3 @@ class Method(Settings):
     @abstractmethod
     def parameters(self, model: PreTrainedModel) -> int:
         """The number of trained parameters by closed formula; the model may be on the meta device."""
-
-
-def tokens_of_length(base: BaseModel, text: str, length: int) -> Tensor:
-    """Exactly `length` tokens of a text, repeated as often as needed, [1, P]."""
-    known = base.vocabulary
-    ids = [token for token in base.tokenizer(text, add_special_tokens=False)["input_ids"] if token < known] or [0]
-    repeated = (ids * (length // len(ids) + 1))[:length]
-    return torch.tensor([repeated], device=embedding_table(base.model).device)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from transformers import PreTrainedModel
+from polyprefix.methods.base import Method, Start, TrainDefaults
 
-from polyprefix.methods.base import Adapter, Method, Start, TrainDefaults
-from polyprefix.models.load import BaseModel
-from polyprefix.prefix import AttentionHook
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from polyprefix.methods.adapter import Adapter
+    from polyprefix.models.load import BaseModel
+    from polyprefix.prefix import AttentionHook
 
 
 class NoAdapter(Method):
@@ -21,6 +24,8 @@ class NoAdapter(Method):
 
     def build(self, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
         """An adapter without parameters."""
+        from polyprefix.methods.adapter import Adapter
+
         return Adapter()
 
     def parameters(self, model: PreTrainedModel) -> int:

@@ -17,7 +17,7 @@ from polyprefix.adapters.adapted import AdaptedModel
 from polyprefix.adapters.formats.windows import warn_of_window
 from polyprefix.atomic import output_errors, write_text, writing
 from polyprefix.errors import AdapterError
-from polyprefix.methods.soft_prompt import EncodedPrompt, PromptTable
+from polyprefix.methods.soft_prompt.adapter import EncodedPrompt, PromptTable
 
 TENSOR, USAGE = "prompt_embeds.pt", "prompt_embeds.json"
 

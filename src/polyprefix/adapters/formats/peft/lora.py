@@ -14,6 +14,7 @@ from polyprefix.adapters.attach import attach
 from polyprefix.adapters.formats.peft.files import CONFIG, Saved
 from polyprefix.errors import AdapterError, ConfigError
 from polyprefix.methods.lora import LoRA
+from polyprefix.methods.lora.targets import peft_config
 from polyprefix.models.load import BaseModel
 from polyprefix.settings import validate
 
@@ -34,7 +35,7 @@ MATRICES = {"lora_A.weight", "lora_B.weight", "lora_magnitude_vector"}
 def export(model: AdaptedModel) -> Saved:
     """The same tensors, under the names that PEFT's own model gives them."""
     assert isinstance(model.method, LoRA)
-    config = model.method.peft_config(model.model)
+    config = peft_config(model.method, model.model)
     return Saved(config.to_dict(), {PLACE + name: tensor for name, tensor in model.adapter.tensors().items()})
 
 

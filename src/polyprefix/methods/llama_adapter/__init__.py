@@ -24,17 +24,18 @@ prompt in the very first step: what stands behind a closed gate has no gradient.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
-from transformers import PreTrainedModel
 
-from polyprefix.methods.base import Adapter, Footprint, Method, Start, TrainDefaults, tokens_of_length
-from polyprefix.models.head import embedding_table
-from polyprefix.models.load import BaseModel
-from polyprefix.prefix import AttentionHook, GatedKV, KVPrefix, layer_shapes, parse_layers
+from polyprefix.methods.base import Footprint, Method, Start, TrainDefaults
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from polyprefix.methods.adapter import Adapter
+    from polyprefix.models.load import BaseModel
+    from polyprefix.prefix import AttentionHook
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "original-training": {"gate": "head", "tanh": True},
@@ -89,53 +90,36 @@ class LlamaAdapter(Method):
         Raises:
             ConfigError: if `layers` does not fit the model.
         """
-        layers = parse_layers(self.layers, hook.layers)
-        ids = tokens_of_length(base, self.init_text or start.text, self.length)
-        states = {i: s.float() for i, s in hook.hidden(ids, start=-self.length).items() if i in layers}
-        if self.init == "random":
-            generator = start.generator()
-            states = {i: torch.randn(s.shape, generator=generator).to(s.device) * s.std() for i, s in states.items()}
-        gates = {i: self._gates(hook.heads(i)) for i in layers}
-        return GatedPrompts(states, gates, self.tanh)
+        from polyprefix.methods.llama_adapter.adapter import build
 
-    def _gates(self, heads: int) -> int:
-        """Of a layer with so many query heads."""
+        return build(self, base, hook, start)
+
+    def gates(self, heads: int) -> int:
+        """The number of gates of a layer with so many query heads."""
         return {"head": heads, "layer": 1, "none": 0}[self.gate]
 
     def footprint(self, layers: int) -> Footprint:
         """Virtual tokens in the chosen layers."""
+        from polyprefix.prefix import parse_layers
+
         return Footprint(self.length, lowest_layer=min(parse_layers(self.layers, layers)))
 
     def stored_bytes(self, model: PreTrainedModel, itemsize: int) -> int:
         """The output of the second softmax, in each adapted layer."""
+        from polyprefix.prefix import layer_shapes, parse_layers
+
         shapes = layer_shapes(model)
         layers = [shapes[i] for i in parse_layers(self.layers, len(shapes))]
         return sum(layer.query_heads * layer.values for layer in layers) * itemsize
 
     def parameters(self, model: PreTrainedModel) -> int:
         """Layers times (P D + gates)."""
+        from polyprefix.models.head import embedding_table
+        from polyprefix.prefix import layer_shapes, parse_layers
+
         shapes, width = layer_shapes(model), embedding_table(model).shape[1]
         layers = [shapes[i] for i in parse_layers(self.layers, len(shapes))]
-        return sum(self.length * width + self._gates(layer.query_heads) for layer in layers)
-
-
-class GatedPrompts(Adapter):
-    """Prompts [1, P, D] and gates [H] or [1], a layer each; a layer without gates has one that is 1."""
-
-    def __init__(self, states: dict[int, Tensor], gates: dict[int, int], tanh: bool) -> None:
-        super().__init__()
-        self.tanh = tanh
-        self.prompts = nn.ParameterDict({str(i): nn.Parameter(s.clone()) for i, s in states.items()})
-        self.gates = nn.ParameterDict(
-            {str(i): nn.Parameter(torch.zeros(n, device=states[i].device)) for i, n in gates.items() if n}
-        )
-
-    def prefix(self, hook: AttentionHook) -> KVPrefix:
-        """Keys without rotary phase: every token is at position 0, where rotary embedding is the identity."""
-        length = next(iter(self.prompts.values())).shape[1]
-        kv = hook.project({int(i): p for i, p in self.prompts.items()}, [0] * length)
-        gates = {int(i): torch.tanh(g) if self.tanh else g for i, g in self.gates.items()}
-        return KVPrefix(gated={i: GatedKV(kv[i], gates.get(i, kv[i].values.new_ones(1))) for i in kv})
+        return sum(self.length * width + self.gates(layer.query_heads) for layer in layers)
 
 
 METHOD = LlamaAdapter

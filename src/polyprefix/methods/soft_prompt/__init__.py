@@ -20,19 +20,18 @@ comparison of methods (GSM8K, Llama 3.2 3B) has 200 tokens between .057 and .343
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
-from transformers import PreTrainedModel
 
-from polyprefix.methods._encoder import Encoder, encoder_parameters
-from polyprefix.methods.base import Adapter, Footprint, Method, Start, TrainDefaults, tokens_of_length
-from polyprefix.models.head import embedding_table
-from polyprefix.models.load import BaseModel
-from polyprefix.models.shape import ModelShape
-from polyprefix.prefix import AttentionHook, KVPrefix
+from polyprefix.methods.base import Footprint, Method, Start, TrainDefaults
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from polyprefix.methods.adapter import Adapter
+    from polyprefix.models.load import BaseModel
+    from polyprefix.prefix import AttentionHook
 
 
 class SoftPrompt(Method):
@@ -61,20 +60,9 @@ class SoftPrompt(Method):
 
     def build(self, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
         """The table with its initial values."""
-        embed = base.model.get_input_embeddings()
-        table = embedding_table(base.model)
-        sampled = torch.randint(table.shape[0], (1, max(self.length, 1024)), generator=start.generator())
-        with torch.no_grad():  # through the module, which may scale (Gemma)
-            vocabulary = embed(sampled.to(table.device)).float()
-            if self.init == "text":
-                values = embed(tokens_of_length(base, self.init_text or start.text, self.length)).float()
-            elif self.init == "vocabulary":
-                values = vocabulary[:, : self.length]
-            else:
-                shape = (1, self.length, vocabulary.shape[-1])
-                values = torch.randn(shape, generator=start.generator()).to(vocabulary.device) * vocabulary.std()
-        count = self.encoded_tokens()
-        return EncodedPrompt(values, count, self.encoder_hidden, start) if count else PromptTable(values)
+        from polyprefix.methods.soft_prompt.adapter import build
+
+        return build(self, base, start)
 
     def encoded_tokens(self) -> int:
         """P_e: the share rounded to whole tokens, at least one where it is not 0."""
@@ -86,50 +74,12 @@ class SoftPrompt(Method):
 
     def parameters(self, model: PreTrainedModel) -> int:
         """See the formulas on top of the file."""
+        from polyprefix.methods.encoder import encoder_parameters
+        from polyprefix.models.shape import ModelShape
+
         width, encoded = ModelShape.of(model).D, self.encoded_tokens()
         through = encoder_parameters(encoded, width, self.encoder_hidden, width) if encoded else 0
         return through + (self.length - encoded) * width
-
-
-class PromptTable(Adapter):
-    """E, [1, P, D]."""
-
-    def __init__(self, table: Tensor) -> None:
-        super().__init__()
-        self.table = nn.Parameter(table.clone())
-
-    def prefix(self, hook: AttentionHook) -> KVPrefix:
-        """The keys and values that the frozen model makes of E at positions -P..-1."""
-        return hook.compute_kv(inputs_embeds=self.table.to(hook.dtype), start=-self.table.shape[1])
-
-
-class EncodedPrompt(Adapter):
-    """Rows of E from a shared encoder, then rows that are parameters, [1, P - P_e, D]."""
-
-    def __init__(self, table: Tensor, encoded: int, hidden: int, start: Start) -> None:
-        super().__init__()
-        self.encoder = Encoder(table[0, :encoded], table.shape[-1], hidden, start.generator())
-        free = table[:, encoded:]
-        self.free = nn.Parameter(free.clone()) if free.numel() else None
-
-    def table(self) -> Tensor:
-        """E, [1, P, D]."""
-        encoded = self.encoder()[None]
-        return encoded if self.free is None else torch.cat([encoded, self.free], 1)
-
-    def prefix(self, hook: AttentionHook) -> KVPrefix:
-        """That of the table."""
-        table = self.table()
-        return hook.compute_kv(inputs_embeds=table.to(hook.dtype), start=-table.shape[1])
-
-    @torch.no_grad()
-    def tensors(self) -> dict[str, Tensor]:
-        """Folded to the table of a soft prompt."""
-        return {"table": self.table()}
-
-    def saved_as(self, method: Method) -> Method:
-        """A soft prompt without an encoder."""
-        return method.model_copy(update={"encoded": 0.0})
 
 
 METHOD = SoftPrompt
