@@ -63,7 +63,9 @@ def check(found: Waiting, *, status: int, modules: int, megabytes: float, torch:
     assert found.modules <= modules and found.read <= megabytes * 1e6, found
 
 
-@pytest.mark.parametrize(("what", "modules", "megabytes"), [("tasks", 540, 12), ("languages", 260, 5), ("methods", 540, 12)])
+@pytest.mark.parametrize(
+    ("what", "modules", "megabytes"), [("tasks", 540, 12), ("languages", 260, 5), ("methods", 540, 12)]
+)
 def test_list(tmp_path: Path, what: str, modules: int, megabytes: float) -> None:
     found = waiting("list", what, cache=tmp_path)
     check(found, status=0, modules=modules, megabytes=megabytes, torch=False)

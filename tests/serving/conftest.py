@@ -67,7 +67,7 @@ def settings(**serve: Any) -> ServeConfig:
 
 @pytest.fixture(scope="session")
 def served(folders: dict[str, Path]) -> list[Served]:
-    return load(named([f"{name}={folder}" for name, folder in folders.items()]), settings(), side_by_side=2)
+    return load(named([f"{name}={folder}" for name, folder in folders.items()]), settings(), concurrent_passes=2)
 
 
 class Service:

@@ -239,9 +239,9 @@ class Slow:
         self.go = threading.Event()
         real = service.engine._answer
 
-        def answer(jobs: Any, lane: int) -> None:
+        def answer(jobs: Any, worker: int) -> None:
             assert self.go.wait(30)
-            real(jobs, lane)
+            real(jobs, worker)
 
         service.engine._answer = answer
 
@@ -293,20 +293,20 @@ def test_accepted_requests_are_answered_when_it_ends(served: list[Served]) -> No
 
 
 def test_adapters_that_leave_the_weights_alone_are_answered_side_by_side(served: list[Served]) -> None:
-    """Passes of two lanes at the same time give the answers of one after the other; others have the model for themselves."""
+    """Passes of two workers at the same time give the answers of one after the other; others have the model for themselves."""
     engine, draw = Engine(served, queue=1000), random.Random(3)
     places = [n for n, one in enumerate(served) if not one.generates]
     items = {n: served[n].predictor.encode(_examples(served[n], TEXTS)) for n in places}
     wanted = {(n, k): engine.submit(n, [items[n][k]], 60).result(30)[0] for n in places for k in range(len(TEXTS))}
-    kinds = {type(served[n].predictor.adapted.method).__name__: bool(served[n].beside) for n in places}
+    kinds = {type(served[n].predictor.adapted.method).__name__: bool(served[n].copies) for n in places}
     assert kinds == {
         "PrefixTuning": True, "SoftPrompt": True, "LlamaAdapter": True, "LoRA": False, "FullFineTuning": False
     }  # fmt: skip
     together, real = [0], engine._answer
 
-    def answer(jobs: Any, lane: int) -> None:
+    def answer(jobs: Any, worker: int) -> None:
         together.append(len(engine.line._running))
-        real(jobs, lane)
+        real(jobs, worker)
 
     engine._answer = answer  # type: ignore[method-assign]
     asked = [(draw.choice(places), draw.randrange(len(TEXTS))) for _ in range(300)]

@@ -43,7 +43,7 @@ class Served:
     """What requests call it."""
     predictor: Predictor
     measured: Measured
-    beside: tuple[AdaptedModel, ...] = ()
+    copies: tuple[AdaptedModel, ...] = ()
     """Models of the same weights without an adapter, for forward passes beside those of `model`, which are given its prefix; none where
     the adapter changes the weights."""
 
@@ -117,7 +117,7 @@ def named(runs: Sequence[str]) -> dict[str, Path]:
 
 
 def load(
-    folders: dict[str, Path], settings: PredictConfig, model: str | None = None, side_by_side: int | None = None
+    folders: dict[str, Path], settings: PredictConfig, model: str | None = None, concurrent_passes: int | None = None
 ) -> list[Served]:
     """Load adapters onto one base model.
 
@@ -125,7 +125,7 @@ def load(
         folders: name -> folder of an adapter, or of the run of a base model.
         settings: where and in which precision the model runs.
         model: the base model, where it is not found under the name that the adapters were trained with.
-        side_by_side: forward passes that may run at the same time; None means two on a processor with two threads or more, else one.
+        concurrent_passes: forward passes that may run at the same time; None means two on a processor with two threads or more, else one.
 
     Raises:
         AdapterError: if they were trained on different base models, or one is damaged.
@@ -135,41 +135,41 @@ def load(
     # Each thread that computes has OpenMP workers of its own. Where those are more than the processors, GNU's OpenMP no longer lets them wait
     # awake, and every pass of the engine takes a quarter longer: so the thread that loads ends here, and its workers with it.
     with ThreadPoolExecutor(1, "polyprefix-load") as thread:
-        return thread.submit(_load, folders, settings, model, side_by_side).result()
+        return thread.submit(_load, folders, settings, model, concurrent_passes).result()
 
 
 def _load(
-    folders: dict[str, Path], settings: PredictConfig, model: str | None, side_by_side: int | None
+    folders: dict[str, Path], settings: PredictConfig, model: str | None, concurrent_passes: int | None
 ) -> list[Served]:
     saved = {name: base_run_of(folder) or read_settings(folder) for name, folder in folders.items()}
-    bases = {name: settings["base"]["name"] for name, settings in saved.items()}
-    first = next(iter(bases))
-    for name, base in bases.items():
-        if base != bases[first] and model is None:
+    names = {name: settings["base"]["name"] for name, settings in saved.items()}
+    first = next(iter(names))
+    for name, base in names.items():
+        if base != names[first] and model is None:
             raise AdapterError(
-                f"{folders[name]}: trained on {base}, and '{first}' on {bases[first]}; serve each base model by a process of its own"
+                f"{folders[name]}: trained on {base}, and '{first}' on {names[first]}; serve each base model by a process of its own"
             )
     from polyprefix.adapters.attach import attach
     from polyprefix.models.load import load_model
     from polyprefix.models.share import sharing_weights
 
-    runtime, source = settings.runtime.model_dump(), model or bases[first]
+    runtime, source = settings.runtime.model_dump(), model or names[first]
     base = load_model(source, **runtime)
     kinds = {name: type(registry.build(settings["method"])) for name, settings in saved.items()}
     models: dict[str, BaseModel] = {}
     for name, kind in kinds.items():  # copies are made before anything is attached
         if kind.changes_base:
             models[name] = load_model(source, **runtime) if kind.trains_base_weights else sharing_weights(base)
-    spare = _passes_at_a_time(base) - 1 if side_by_side is None else side_by_side - 1
-    copies = [sharing_weights(base) for _ in range(spare)] if len(models) < len(folders) else []
-    beside = tuple(attach(copy, registry.build({"name": "none"})).eval() for copy in copies)
+    passes = _concurrent_passes(base) if concurrent_passes is None else concurrent_passes
+    bases = [sharing_weights(base) for _ in range(passes - 1)] if len(models) < len(folders) else []
+    copies = tuple(attach(copy, registry.build({"name": "none"})).eval() for copy in bases)
     return [
-        _served(name, folder, models.get(name, base), settings, () if name in models else beside)
+        _served(name, folder, models.get(name, base), settings, () if name in models else copies)
         for name, folder in folders.items()
     ]
 
 
-def _passes_at_a_time(base: BaseModel) -> int:
+def _concurrent_passes(base: BaseModel) -> int:
     """Two on a processor where each has a thread; more were not measured. A GPU computes one after the other anyway."""
     import torch
 
@@ -179,7 +179,7 @@ def _passes_at_a_time(base: BaseModel) -> int:
 
 
 def _served(
-    name: str, folder: Path, base: BaseModel, settings: PredictConfig, beside: tuple[AdaptedModel, ...]
+    name: str, folder: Path, base: BaseModel, settings: PredictConfig, copies: tuple[AdaptedModel, ...]
 ) -> Served:
     predictor = Predictor(folder, model=base, settings=settings)
     info = predictor.task.info
@@ -193,6 +193,6 @@ def _served(
         raise AdapterError(str(error)) from None
     predictor.adapted.eval()
     predictor.adapted.adapter.merge()
-    found = Served(name, predictor, Measured.of(folder, info.metrics[0], info.chance), beside)
+    found = Served(name, predictor, Measured.of(folder, info.metrics[0], info.chance), copies)
     _ = found.begin  # now, since a tokenizer serves one thread at a time
     return found

@@ -51,28 +51,28 @@ class Engine:
 
         self.served = served
         self._budget = token_budget
-        lanes = 1 + max(len(one.beside) for one in served)
-        self.line = Line(queue, lanes)
+        workers = 1 + max(len(one.copies) for one in served)
+        self.line = Line(queue, workers)
         fit = fitting(served[0].model, token_budget, training=False)
         on_cpu = served[0].model.device.type == "cpu"
         self._writing = pass_tokens or fit
-        self._choosing = pass_tokens or (min(fit, CHOOSING_ON_CPU // lanes) if on_cpu else fit)
-        self._threads = torch.get_num_threads(), max(1, torch.get_num_threads() // lanes)
+        self._choosing = pass_tokens or (min(fit, CHOOSING_ON_CPU // workers) if on_cpu else fit)
+        self._thread_counts = torch.get_num_threads(), max(1, torch.get_num_threads() // workers)
         """Of a pass that runs alone, and of one that runs beside others."""
         self._computing = threading.RLock()
         """Held while the adapters' own models compute: one does at a time."""
         self._prefixes: dict[tuple[int, int, tuple[int, ...]], KVPrefix] = {}
-        self._lanes = [
-            threading.Thread(target=self._run, args=(lane,), name=f"polyprefix-engine-{lane}", daemon=True)
-            for lane in range(lanes)
+        self._workers = [
+            threading.Thread(target=self._run, args=(worker,), name=f"polyprefix-engine-{worker}", daemon=True)
+            for worker in range(workers)
         ]
-        for thread in self._lanes:
+        for thread in self._workers:
             thread.start()
 
     @property
     def alive(self) -> bool:
         """Whether it still answers."""
-        return any(thread.is_alive() for thread in self._lanes)
+        return any(thread.is_alive() for thread in self._workers)
 
     def submit(
         self, adapter: int, items: Sequence[TokenizedPrompt], seconds: float, watch: Watch | None = None
@@ -97,7 +97,7 @@ class Engine:
         job = Job(
             adapter, items, sum(max(1, item.tree_size - begun) for item in items), time.monotonic() + seconds, watch,
             group=(id(one.model.model), chosen, alone), most=self._choosing if chosen else self._writing,
-            beside=chosen and bool(one.beside),
+            concurrent=chosen and bool(one.copies),
         )  # fmt: skip
         self.line.put(job)
         return job.future
@@ -106,21 +106,21 @@ class Engine:
         """Answer what waits, take nothing new, and end the threads; whether all was answered in time."""
         self.line.close()
         end = None if seconds is None else time.monotonic() + seconds
-        for thread in self._lanes:
+        for thread in self._workers:
             thread.join(None if end is None else max(0, end - time.monotonic()))
         return not self.alive
 
-    def _run(self, lane: int) -> None:
+    def _run(self, worker: int) -> None:
         import torch
 
-        while (taken := self.line.take(lane)) is not None:
-            wanted = self._threads[taken.beside]
+        while (taken := self.line.take(worker)) is not None:
+            wanted = self._thread_counts[taken.concurrent]
             if torch.get_num_threads() != wanted:
                 torch.set_num_threads(wanted)  # of this thread
-            self._answer(taken.jobs, lane)
-            self.line.done(lane, taken)
+            self._answer(taken.jobs, worker)
+            self.line.done(worker, taken)
 
-    def _answer(self, jobs: Sequence[Job], lane: int) -> None:
+    def _answer(self, jobs: Sequence[Job], worker: int) -> None:
         """Answer requests of one group; one that fails with others is asked by itself, so that it fails alone."""
         wanted = []
         for job in jobs:
@@ -132,22 +132,22 @@ class Engine:
         if not wanted:
             return
         try:
-            self._answer_together(wanted, lane)
+            self._answer_together(wanted, worker)
         except Exception as error:
             for job in wanted:
-                self._alone(job, lane, error if len(wanted) == 1 else None)
+                self._alone(job, worker, error if len(wanted) == 1 else None)
 
-    def _alone(self, job: Job, lane: int, error: Exception | None) -> None:
+    def _alone(self, job: Job, worker: int, error: Exception | None) -> None:
         if error is None:
             try:
-                self._answer_together([job], lane)
+                self._answer_together([job], worker)
             except Exception as own:
                 error = own
             else:
                 return
         job.future.set_exception(error)
 
-    def _answer_together(self, jobs: Sequence[Job], lane: int) -> None:
+    def _answer_together(self, jobs: Sequence[Job], worker: int) -> None:
         from polyprefix.evaluation.generation import generate_until_mixed
         from polyprefix.evaluation.loglikelihood import loglikelihood_mixed
 
@@ -160,8 +160,8 @@ class Engine:
 
         begins = [self.served[adapter].begin for adapter in there]
         answers: list[Answer]
-        with self._computing if lane == 0 else nullcontext():
-            models = self._models(there, lane)
+        with self._computing if worker == 0 else nullcontext():
+            models = self._models(there, worker)
             if items[0].choices:
                 ranked = loglikelihood_mixed(models, items, owners, self._budget, prefix, begins)
                 answers = [one.log_likelihoods for one in ranked]
@@ -175,11 +175,11 @@ class Engine:
         for job in jobs:
             job.future.set_result([next(left) for _ in job.items])
 
-    def _models(self, adapters: Sequence[int], lane: int) -> list[AdaptedModel]:
-        """Of each adapter, the model whose forward passes a lane computes."""
-        if lane == 0:
+    def _models(self, adapters: Sequence[int], worker: int) -> list[AdaptedModel]:
+        """Of each adapter, the model whose forward passes a worker computes."""
+        if worker == 0:
             return [self.served[adapter].model for adapter in adapters]
-        return [self.served[adapter].beside[lane - 1] for adapter in adapters]
+        return [self.served[adapter].copies[worker - 1] for adapter in adapters]
 
     def _prefix(self, adapter: int, length: int | None, begin: tuple[int, ...]) -> KVPrefix:
         """The prefix of an adapter and of what its prompts begin with, computed once for each regime of rotary phases."""

@@ -56,6 +56,6 @@ class Job:
     """Requests of one group may share a pass."""
     most: int | None = None
     """Tokens of a pass of this group at most; None means any number."""
-    beside: bool = False
+    concurrent: bool = False
     """Whether passes of this group may run side by side."""
     future: Future[list[Answer]] = field(default_factory=Future)

@@ -29,7 +29,7 @@ class Taken:
     """The requests of one pass."""
 
     jobs: list[Job]
-    beside: bool
+    concurrent: bool
     """Whether other passes may run at the same time, so that it has its share of the threads alone."""
     begun: float
     """By `time.monotonic()`."""
@@ -37,7 +37,7 @@ class Taken:
 
 @dataclass(slots=True)
 class Company:
-    """What a pass left for the next one of its lane."""
+    """What a pass left for the next one of its worker."""
 
     clients: int = 0
     """That there are when all of now ask again."""
@@ -46,22 +46,22 @@ class Company:
 
 
 class Line:
-    """The requests that wait. A lane is a thread that answers one pass after the other; passes that run alone belong to the first."""
+    """The requests that wait. A worker is a thread that answers one pass after the other; passes that run alone belong to the first."""
 
-    def __init__(self, most: int, lanes: int = 1) -> None:
+    def __init__(self, most: int, workers: int = 1) -> None:
         """An empty line.
 
         Args:
             most: prompts that wait at most.
-            lanes: passes that may run side by side.
+            workers: passes that may run side by side.
         """
         self.passes = 0
         """That were answered."""
         self.waiting = 0
         """Prompts in the line."""
-        self.company = [Company() for _ in range(lanes)]
-        """Of each lane."""
-        self._most, self._lanes = most, lanes
+        self.company = [Company() for _ in range(workers)]
+        """Of each worker."""
+        self._most, self._workers = most, workers
         self._jobs: deque[Job] = deque()
         self._running: list[Taken] = []
         self._changed = threading.Condition()
@@ -95,25 +95,25 @@ class Line:
             self._closed = True
             self._changed.notify_all()
 
-    def take(self, lane: int) -> Taken | None:
-        """The requests of the next pass of a lane, in their order; None when the line is closed and empty."""
+    def take(self, worker: int) -> Taken | None:
+        """The requests of the next pass of a worker, in their order; None when the line is closed and empty."""
         with self._changed:
             while self._jobs or not self._closed:
-                patience = self._patience(lane) if self._jobs else None
+                patience = self._patience(worker) if self._jobs else None
                 if patience == 0:
-                    return self._taken(lane)
+                    return self._taken(worker)
                 self._changed.wait(patience)
             return None
 
-    def done(self, lane: int, taken: Taken) -> None:
+    def done(self, worker: int, taken: Taken) -> None:
         """Say that a pass is over."""
         with self._changed:
             now = time.monotonic()
             self._running = [other for other in self._running if other is not taken]
             seconds, prompts = now - taken.begun, sum(len(job.items) for job in taken.jobs)
             clients = len(taken.jobs) + len(self._jobs) + self._under_way()
-            self.company[lane] = Company(clients, now + COMPANY * seconds)
-            each = seconds / max(1, prompts) / (self._lanes if taken.beside else 1)
+            self.company[worker] = Company(clients, now + COMPANY * seconds)
+            each = seconds / max(1, prompts) / (self._workers if taken.concurrent else 1)
             self._seconds_per_prompt = RATE_MEMORY * self._seconds_per_prompt + (1 - RATE_MEMORY) * each
             self.passes += 1
             self._changed.notify_all()
@@ -121,22 +121,22 @@ class Line:
     def _under_way(self) -> int:
         return sum(len(other.jobs) for other in self._running)
 
-    def _patience(self, lane: int) -> float | None:
-        """Seconds that a lane still waits for company, 0 if its pass begins now; None if other passes have to end first."""
-        if any(not other.beside for other in self._running):
+    def _patience(self, worker: int) -> float | None:
+        """Seconds that a worker still waits for company, 0 if its pass begins now; None if other passes have to end first."""
+        if any(not other.concurrent for other in self._running):
             return None
-        beside = self._side_by_side()
-        if not beside and (lane or self._running):
+        concurrent = self._is_concurrent()
+        if not concurrent and (worker or self._running):
             return None
-        company = self.company[lane]
-        wanted = math.ceil(company.clients / self._lanes) if self._running else company.clients
+        company = self.company[worker]
+        wanted = math.ceil(company.clients / self._workers) if self._running else company.clients
         if self._closed or len(self._jobs) >= wanted or self._full():
             return 0
         return max(0, company.until - time.monotonic())
 
-    def _side_by_side(self) -> bool:
+    def _is_concurrent(self) -> bool:
         """Whether the next pass may run beside others: one request alone has all threads for itself."""
-        return self._lanes > 1 and self._jobs[0].beside and (len(self._jobs) > 1 or bool(self._running))
+        return self._workers > 1 and self._jobs[0].concurrent and (len(self._jobs) > 1 or bool(self._running))
 
     def _full(self) -> bool:
         """Whether what waits fills a pass."""
@@ -145,12 +145,12 @@ class Line:
             return False
         return sum(job.tokens for job in self._jobs if job.group == first.group) >= first.most
 
-    def _taken(self, lane: int) -> Taken:
-        """The first request, and those of its group that fit in their order; side by side, the share of one lane."""
-        first, beside, company = self._jobs[0], self._side_by_side(), self.company[lane]
-        share = math.ceil((len(self._jobs) + self._under_way()) / self._lanes)
+    def _taken(self, worker: int) -> Taken:
+        """The first request, and those of its group that fit in their order; side by side, the share of one worker."""
+        first, concurrent, company = self._jobs[0], self._is_concurrent(), self.company[worker]
+        share = math.ceil((len(self._jobs) + self._under_way()) / self._workers)
         if time.monotonic() < company.until:
-            share = max(share, math.ceil(company.clients / self._lanes))
+            share = max(share, math.ceil(company.clients / self._workers))
         jobs: list[Job] = []
         tokens, left = 0, deque[Job]()
         while self._jobs:
@@ -159,13 +159,13 @@ class Line:
                 left.append(job)
                 continue
             fits = not jobs or first.most is None or tokens + job.tokens <= first.most
-            if not fits or (beside and len(jobs) >= share):
+            if not fits or (concurrent and len(jobs) >= share):
                 self._jobs.appendleft(job)
                 break
             tokens += job.tokens
             jobs.append(job)
         self._jobs.extendleft(reversed(left))
         self.waiting -= sum(len(job.items) for job in jobs)
-        taken = Taken(jobs, beside, time.monotonic())
+        taken = Taken(jobs, concurrent, time.monotonic())
         self._running.append(taken)
         return taken

@@ -1,4 +1,4 @@
-"""Which weights LoRA stands beside, and how many numbers that trains."""
+"""The weights that LoRA updates, and how many parameters that trains."""
 
 from __future__ import annotations
 
