@@ -23,7 +23,7 @@ package: $(VENV)/bin/python
 	$(BIN)/python -m tools.check_package $(PACKAGE)
 
 load-test: $(VENV)/.tested
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.load_test
+	OMP_NUM_THREADS=2 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.load_test
 
 .PHONY: fuzz load-test package quickstart test check compare docs bench bench-gpu clean
 

@@ -10,7 +10,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from polyprefix.report import format as figures
 from polyprefix.report.answers import answers_table
 from polyprefix.report.charts import task_charts, together, view_charts
 from polyprefix.report.charts.averages import SHOWN_GROUPS
+from polyprefix.report.drawing import Drawing, drawing
 from polyprefix.report.examples import examples
 from polyprefix.report.findings import finding, in_short, overall
 from polyprefix.report.grid import Grid
@@ -44,14 +44,6 @@ DARK = {
 """The colours of charts on a dark page; `vega.PAPER` has those on a light one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """A chart that is ready to stand in a page."""
-
-    chart: vega.Chart
-    svg: Markup
-
-
 def write_page(grid: Grid, path: Path, *, texts: bool = True) -> None:
     """Write the report of a grid, whole or not at all; missing folders are made.
 
@@ -66,28 +58,30 @@ def write_page(grid: Grid, path: Path, *, texts: bool = True) -> None:
     whole, views = overall(grid), grid.views
     environment = _environment()
     script = environment.get_template("report.js").render()
-    page = environment.get_template("report.html.j2").render(
-        grid=grid,
-        views=views,
-        answers={(v.task, v.model): table for v in views if (table := answers_table(v))},
-        labels={(v.task, v.model): table for v in views if (table := labels_table(v, v.base_and_shown))},
-        opened=fullest(grid),
-        finding=finding(grid, whole),
-        in_short=in_short(grid, whole),
-        cost={(v.task, v.model): first.cost(v) for v in views},
-        adapter={(v.task, v.model): first.adapter(v) for v in views},
-        title=title(grid),
-        together=[_drawing(chart) for chart in together(grid, whole)],
-        comparisons=sum(len(view.differences) for view in views),
-        charts={(v.task, v.model): [_drawing(chart) for chart in view_charts(grid, v)] for v in views},
-        across={task: [_drawing(chart) for chart in task_charts(grid, task)] for task in grid.tasks},
-        examples=examples(grid, texts),
-        texts=texts,
-        common=_common(grid),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        dark=DARK,
-    )
+    with drawing(len(views)) as draw:
+        page = environment.get_template("report.html.j2").render(
+            # first, since they are drawn while the rest is computed
+            charts={(v.task, v.model): [draw(chart) for chart in view_charts(grid, v)] for v in views},
+            across={task: [draw(chart) for chart in task_charts(grid, task)] for task in grid.tasks},
+            together=[draw(chart) for chart in together(grid, whole)],
+            grid=grid,
+            views=views,
+            answers={(v.task, v.model): table for v in views if (table := answers_table(v))},
+            labels={(v.task, v.model): table for v in views if (table := labels_table(v, v.base_and_shown))},
+            opened=fullest(grid),
+            finding=finding(grid, whole),
+            in_short=in_short(grid, whole),
+            cost={(v.task, v.model): first.cost(v) for v in views},
+            adapter={(v.task, v.model): first.adapter(v) for v in views},
+            title=title(grid),
+            comparisons=sum(len(view.differences) for view in views),
+            examples=examples(grid, texts),
+            texts=texts,
+            common=_common(grid),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            dark=DARK,
+        )
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, page)
@@ -119,7 +113,7 @@ def _environment() -> Environment:
     for helper in (
         figures.percent, figures.signed, figures.interval, figures.p_value, duration, figures.costs, figures.trained_share,
         shade, limits, reach, first.by_name,
-        group_names, across_seeds, facts, settings, by_level, by_language, sentence, summary_tables,
+        inline, group_names, across_seeds, facts, settings, by_level, by_language, sentence, summary_tables,
     ):  # fmt: skip
         environment.globals[helper.__name__] = helper
     environment.tests["match_prefix"] = lambda name, prefix: name.startswith(prefix + "-")
@@ -137,16 +131,16 @@ def _environment() -> Environment:
     return environment
 
 
-def _drawing(chart: vega.Chart) -> Drawing:
-    """The chart with its own ids, and nothing for a screen reader inside: its title and table say what it shows."""
+def inline(drawing: Drawing) -> Markup:
+    """The drawing with ids of its own, and nothing for a screen reader inside: its title and table say what it shows."""
+    chart = drawing.chart
     silent = r' (?:role="graphics-[a-z]+"|aria-[a-z]+="[^"]*")'
 
     def adapted(tag: re.Match[str]) -> str:
         return re.sub(r'(\bid="|url\(#)(\w+)', rf"\g<1>{chart.name}-\g<2>", re.sub(silent, "", tag[0]))
 
-    drawing = re.sub("<[^>]*>", adapted, vega.svg(chart))
-    label = Markup('<svg role="img" aria-label="{}"').format(chart.description)
-    return Drawing(chart, label + Markup(drawing[len("<svg") :]))
+    svg = re.sub("<[^>]*>", adapted, drawing.svg())
+    return Markup('<svg role="img" aria-label="{}"').format(chart.description) + Markup(svg[len("<svg") :])
 
 
 def _common(grid: Grid) -> Path | None:

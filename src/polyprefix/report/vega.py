@@ -85,15 +85,20 @@ def svg(chart: Chart, width: float | None = None) -> str:
         width: in points, of the whole drawing: that of a column or a page. A chart of one panel is drawn anew with small type; one of several
             is made smaller. None leaves the size of a page of the report.
     """
+    if width is None or not isinstance(chart.spec.get("width"), int):
+        drawing = drawn(chart.spec)
+    else:
+        fitted = {"width": width, "autosize": {"type": "fit-x", "contains": "padding"}}
+        drawing = drawn(_narrow(chart.spec) | fitted, _SMALL)
+    return drawing if width is None else _wide(drawing, width)
+
+
+def drawn(spec: Spec, config: Spec = _CONFIG) -> str:
+    """A specification as SVG."""
     import vl_convert
 
-    spec = {**chart.spec, "config": _CONFIG}
-    if width is not None and isinstance(chart.spec.get("width"), int):
-        spec = _narrow(spec) | {"width": width, "autosize": {"type": "fit-x", "contains": "padding"}, "config": _SMALL}
     # no base URL is allowed: a chart holds its data, and a word in it that looks like an address is never followed
-    drawing: str = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
-    drawing = _slim(drawing)
-    return drawing if width is None else _wide(drawing, width)
+    return _slim(vl_convert.vegalite_to_svg({**spec, "config": config}, allowed_base_urls=[]))
 
 
 def _slim(drawing: str) -> str:
