@@ -102,6 +102,12 @@ def test_workers_share_what_waits_and_one_request_has_all_threads() -> None:
     line.company[1] = Company()
     third = take(line, 1)
     assert third.concurrent and len(third.jobs) == 1, "beside the pass of the other worker"
+    line = Line(most=100, workers=2)
+    line.put(job())
+    for _ in range(9):
+        line.put(job("written", concurrent=False))
+    first = take(line, 0)
+    assert not first.concurrent and len(first.jobs) == 1, "nothing that waits may run beside it"
 
 
 def test_a_pass_waits_for_clients_that_were_just_answered_and_for_nobody_else() -> None:

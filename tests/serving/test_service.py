@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tests.serving.conftest import METHODS, Service, settings
 
 from polyprefix.calibration import questions
 from polyprefix.calibration.temperature import fit_temperature
 from polyprefix.config import PredictConfig, RuntimeConfig
 from polyprefix.errors import AdapterError, ConfigError
+from polyprefix.models.load import load_model
 from polyprefix.prediction import Predictor
 from polyprefix.results.files import read_result
 from polyprefix.serving import adapters
@@ -315,6 +317,17 @@ def test_adapters_that_leave_the_weights_alone_are_answered_side_by_side(served:
         assert future.result(60)[0] == pytest.approx(wanted[n, k], rel=1e-5), served[n].name
     assert max(together) == 2, "two passes ran at the same time"
     assert engine.close(30)
+
+
+@pytest.mark.parametrize(
+    ("threads", "attention", "passes"), [(1, "sdpa", 1), (2, "sdpa", 2), (16, "eager", 2), (16, "flex_attention", 1)]
+)
+def test_two_passes_at_a_time_where_threads_and_attention_allow_them(
+    threads: int, attention: str, passes: int, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    base = load_model(str(tiny_folder), attention=attention)
+    assert adapters._concurrent_passes(base) == passes
 
 
 def test_one_bad_request_does_not_spoil_its_company(served: list[Served]) -> None:

@@ -173,9 +173,10 @@ def _concurrent_passes(base: BaseModel) -> int:
     """Two on a processor where each has a thread; more were not measured. A GPU computes one after the other anyway."""
     import torch
 
-    # only OpenMP counts the threads of each caller by itself
+    # only OpenMP counts the threads of each caller by itself, and flex attention is compiled, which two threads may not do at once
     several = torch.get_num_threads() > 1 and torch.backends.openmp.is_available()
-    return 2 if base.model.device.type == "cpu" and several else 1
+    compiles = base.model.config._attn_implementation.endswith("flex_attention")
+    return 2 if base.model.device.type == "cpu" and several and not compiles else 1
 
 
 def _served(

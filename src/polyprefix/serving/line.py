@@ -136,7 +136,11 @@ class Line:
 
     def _is_concurrent(self) -> bool:
         """Whether the next pass may run beside others: one request alone has all threads for itself."""
-        return self._workers > 1 and self._jobs[0].concurrent and (len(self._jobs) > 1 or bool(self._running))
+        return self._workers > 1 and self._jobs[0].concurrent and (self._shareable() > 1 or bool(self._running))
+
+    def _shareable(self) -> int:
+        """Requests that wait and may run side by side."""
+        return sum(job.concurrent for job in self._jobs)
 
     def _full(self) -> bool:
         """Whether what waits fills a pass."""
@@ -148,7 +152,7 @@ class Line:
     def _taken(self, worker: int) -> Taken:
         """The first request, and those of its group that fit in their order; side by side, the share of one worker."""
         first, concurrent, company = self._jobs[0], self._is_concurrent(), self.company[worker]
-        share = math.ceil((len(self._jobs) + self._under_way()) / self._workers)
+        share = math.ceil((self._shareable() + self._under_way()) / self._workers)
         if time.monotonic() < company.until:
             share = max(share, math.ceil(company.clients / self._workers))
         jobs: list[Job] = []
