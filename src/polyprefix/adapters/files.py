@@ -45,7 +45,7 @@ def save_adapter(
         OutputError: if the folder cannot be written.
     """
     folder = Path(path)
-    method = model.adapter.saved_as(model.method)
+    method = model.method.saved_as()
     settings = {
         "format": FORMAT,
         "method": {"name": method.name, **method.model_dump(mode="json")},

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from polyprefix.config.common import ENGLISH
 from polyprefix.names import DEFAULT_PROTOCOL
-
-if TYPE_CHECKING:
-    from polyprefix.config.run import RunConfig
 
 ADDED_LATER: Mapping[str, tuple[Any, ...]] = {
     "protocol": (DEFAULT_PROTOCOL,), "eval_ids": ("same",), "model_digest": (None,), "adapter_digest": (None,),
@@ -28,13 +26,16 @@ EARLIER_STEPS = 60
 """What the first version filled in for `steps` where `epochs` decide."""
 
 
-def identity(config: RunConfig) -> dict[str, Any]:
-    """What decides the outcome of the run.
+def identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the outcome of a run.
 
     A setting that came after the first version is part of it only where it differs from what was done before, so that adding one
     changes no id. Content identifies a model and a task where it is known, not their place.
+
+    Args:
+        config: all settings of the run as plain values.
     """
-    settings = config.model_dump(mode="json")
+    settings = copy.deepcopy(dict(config))
     for path, before in ADDED_LATER.items():
         *sections, key = path.split(".")
         place = settings[sections[0]] if sections else settings
@@ -49,9 +50,9 @@ def identity(config: RunConfig) -> dict[str, Any]:
     if "eval_ids" in settings:
         settings["eval_ids"] = "spread"  # its name in the first version
     del settings["runtime"]["allow_pickle"]  # the same weights, whatever holds them
-    if config.model_digest:
-        settings["model"] = Path(config.model).name
-    if config.task_digest:
+    if config["model_digest"]:
+        settings["model"] = Path(config["model"]).name
+    if config["task_digest"]:
         del settings["task"]
     return settings
 

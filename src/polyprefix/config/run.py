@@ -140,8 +140,11 @@ class RunConfig(Settings):
         task = slug(task_name(self.task))
         if self.protocol != DEFAULT_PROTOCOL:
             task += f"-{self.protocol}"
-        return f"{task}-{self.method['name']}-{model}-s{self.seed}-{digest(identity(self), 8)}"
+        return f"{task}-{self.method['name']}-{model}-s{self.seed}-{digest(self._identity(), 8)}"
 
     def training_id(self) -> str:
         """Equal for runs that train the same adapter and differ at most in what they test it on."""
-        return digest({key: value for key, value in identity(self).items() if key not in TESTED}, 16)
+        return digest({key: value for key, value in self._identity().items() if key not in TESTED}, 16)
+
+    def _identity(self) -> dict[str, Any]:
+        return identity(self.model_dump(mode="json"))

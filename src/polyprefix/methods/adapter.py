@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from polyprefix.methods.base import Method
 from polyprefix.models.head import embedding_table
 from polyprefix.models.load import BaseModel
 from polyprefix.prefix import AttentionHook, KVPrefix
@@ -33,10 +32,6 @@ class Adapter(nn.Module):
     def trainable(self) -> list[tuple[str, nn.Parameter]]:
         """The parameters that training moves."""
         return [(name, p) for name, p in self.named_parameters() if p.requires_grad]
-
-    def saved_as(self, method: Method) -> Method:
-        """The settings that the saved tensors belong to; another parametrisation may be folded away."""
-        return method
 
     def merge(self) -> None:
         """Fold the adapter into the base's weights for inference, where that is exact to rounding."""

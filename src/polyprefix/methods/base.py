@@ -79,6 +79,10 @@ class Method(Settings):
         """The defaults for these settings, where a variant wants others than its method."""
         return self.defaults
 
+    def saved_as(self) -> Method:
+        """The settings that saved tensors belong to; another parametrisation may be folded away (`Adapter.tensors`)."""
+        return self
+
     @abstractmethod
     def build(self, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
         """A new adapter with its initial values."""

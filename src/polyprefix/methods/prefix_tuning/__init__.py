@@ -60,6 +60,10 @@ class PrefixTuning(Method):
         """Hidden states want smaller steps than keys and values; the MLP was not tried."""
         return self.defaults if self.parametrization == "raw" else TrainDefaults(learning_rate=1e-2)
 
+    def saved_as(self) -> Method:
+        """Raw keys and values in place of the MLP that makes them."""
+        return self.model_copy(update={"parametrization": "raw"}) if self.parametrization == "mlp" else self
+
     def build(self, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
         """The adapter of the chosen parametrisation.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from polyprefix.methods.adapter import Adapter, tokens_of_length
-from polyprefix.methods.base import Method, Start
+from polyprefix.methods.base import Start
 from polyprefix.methods.encoder import Encoder
 from polyprefix.models.load import BaseModel
 from polyprefix.prefix import AttentionHook, KVPrefix, LayerKV, parse_layers
@@ -101,7 +101,3 @@ class MLPPrefix(Adapter):
     def tensors(self) -> dict[str, Tensor]:
         """Folded to the names and shapes of a raw prefix."""
         return RawPrefix(self.folded()).tensors()
-
-    def saved_as(self, method: Method) -> Method:
-        """Raw keys and values."""
-        return method.model_copy(update={"parametrization": "raw"})

@@ -58,6 +58,10 @@ class SoftPrompt(Method):
         """An encoder's weights want smaller steps than embeddings."""
         return replace(self.defaults, learning_rate=1e-2) if self.encoded else self.defaults
 
+    def saved_as(self) -> Method:
+        """A soft prompt without an encoder."""
+        return self.model_copy(update={"encoded": 0.0}) if self.encoded else self
+
     def build(self, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
         """The table with its initial values."""
         from polyprefix.methods.soft_prompt.adapter import build

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from polyprefix.methods.adapter import Adapter, tokens_of_length
-from polyprefix.methods.base import Method, Start
+from polyprefix.methods.base import Start
 from polyprefix.methods.encoder import Encoder
 from polyprefix.models.head import embedding_table
 from polyprefix.models.load import BaseModel
@@ -71,7 +71,3 @@ class EncodedPrompt(Adapter):
     def tensors(self) -> dict[str, Tensor]:
         """Folded to the table of a soft prompt."""
         return {"table": self.table()}
-
-    def saved_as(self, method: Method) -> Method:
-        """A soft prompt without an encoder."""
-        return method.model_copy(update={"encoded": 0.0})
