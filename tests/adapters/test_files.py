@@ -15,6 +15,7 @@ from polyprefix.adapters.adapted import AdaptedModel
 from polyprefix.adapters.attach import attach
 from polyprefix.adapters.files import SETTINGS, TENSORS, load_adapter, read_settings, save_adapter
 from polyprefix.errors import AdapterError, OutputError, UserError
+from polyprefix.prefix import AttentionHook
 from polyprefix.testing.tiny import tiny_base, tokens
 
 KIND = "llama-gqa-tied"
@@ -51,6 +52,43 @@ def test_an_mlp_is_saved_as_the_keys_and_values_it_makes(tmp_path: Path) -> None
     settings = read_settings(tmp_path)
     assert (settings["method"]["parametrization"], settings["trained_as"]["parametrization"]) == ("raw", "mlp")
     assert set(load_file(tmp_path / TENSORS)) == {f"{kv}.{i}" for kv in ("keys", "values") for i in range(3)}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"name": "prefix", "layers": "0,2"}, {"name": "prefix", "init": "random"},
+        {"name": "prefix", "parametrization": "projected"}, {"name": "prefix", "parametrization": "mlp"},
+        {"name": "soft-prompt"}, {"name": "soft-prompt", "encoded": 0.5}, {"name": "llama-adapter", "layers": "1-"},
+        {"name": "llama-adapter", "gate": "none", "init": "random"}, {"name": "lora"}, {"name": "full"},
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["llama-gqa-tied", "gemma3", "gpt-neox"])
+def test_the_model_computes_nothing_for_an_adapter_that_is_loaded(
+    settings: dict[str, object], kind: str, tmp_path: Path
+) -> None:
+    """Initial values that saved ones replace would cost a pass through all weights for each adapter of a service."""
+    if kind == "gpt-neox" and settings["name"] == "lora":
+        settings = {**settings, "targets": ["query_key_value"]}
+    model = attach(tiny_base(kind), registry.build(settings))
+    with torch.no_grad():
+        for _, parameter in model.trainable():
+            parameter += 0.1 * torch.randn_like(parameter)
+    ids = tokens(2, 6)
+    wanted = model.eval()(ids).logits
+    save_adapter(model, tmp_path)
+    base, calls = tiny_base(kind), []
+    AttentionHook.of(base.model)  # a model is looked at once
+    watch = base.model.get_input_embeddings().register_forward_hook(lambda *_: calls.append("embeddings"))
+    layers = [
+        m.register_forward_hook(lambda *_: calls.append("attention")) for m in AttentionHook.of(base.model).modules
+    ]
+    loaded = load_adapter(base, tmp_path)
+    for one in (watch, *layers):
+        one.remove()
+    assert "attention" not in calls
+    assert torch.allclose(loaded.eval()(ids).logits, wanted, atol=1e-5)
 
 
 def test_another_base_is_refused_unless_forced(saved: Path) -> None:

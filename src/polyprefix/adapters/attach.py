@@ -22,6 +22,7 @@ def attach(
     init_text: str | None = None,
     seed: int = 0,
     restorable: bool = True,
+    empty: bool = False,
 ) -> AdaptedModel:
     """Give a base model a new adapter, or the prefixes of several adapters that were trained apart as one.
 
@@ -39,6 +40,7 @@ def attach(
         seed: of random initial values.
         restorable: keep what `detach` needs. For methods that train the base model's own weights that is a copy of them, so
             4 bytes a parameter for weights in float32, and the old weights, 2 bytes a parameter, for weights in bfloat16.
+        empty: make no initial values, since saved ones are loaded next: the model then computes nothing.
 
     Raises:
         ModelError: if the architecture cannot be served, or if an earlier adapter changed the base model.
@@ -47,7 +49,7 @@ def attach(
     """
     if not isinstance(method, Method):
         joined = join(base, method)
-        adapted = attach(base, joined.method)
+        adapted = attach(base, joined.method, empty=True)
         adapted.adapter.load_tensors(joined.prefix.tensors())
         adapted.learned = joined.learned
         return adapted
@@ -67,7 +69,7 @@ def attach(
         hook = AttentionHook.of(base.model)
         if method.trains_base_weights and restorable:
             attachments.original.keep_weights()
-        adapter = method.build(base, hook, Start(init_text or NEUTRAL_TEXT, seed))
+        adapter = method.build(base, hook, Start(init_text or NEUTRAL_TEXT, seed, empty))
         adapted = AdaptedModel(base, method, adapter, restorable=restorable or not method.trains_base_weights)
         base.model.__dict__[ATTACHED] = attachments
     attachments.adapters.add(adapted)

@@ -94,7 +94,7 @@ def load_adapter(base: BaseModel, path: str | Path, *, force: bool = False, rest
         require_regular(folder / TENSORS)
     except OSError as error:
         raise AdapterError(f"{folder / TENSORS}: cannot be read ({error.strerror}); export it again") from None
-    model = attach(base, method, restorable=restorable)
+    model = attach(base, method, restorable=restorable, empty=True)
     model.learned = settings.get("task")
     try:
         model.adapter.load_tensors({name: t.to(model.device) for name, t in load_file(folder / TENSORS).items()})

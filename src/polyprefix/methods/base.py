@@ -41,6 +41,8 @@ class Start:
     text: str
     """Real text, by default the task's own instruction."""
     seed: int = 0
+    empty: bool = False
+    """Whether values are loaded next: zeros of the right shape are then enough, and the model need not read the text."""
 
     def generator(self) -> torch.Generator:
         """The same random numbers for the same seed, on every device."""

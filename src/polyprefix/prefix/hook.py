@@ -122,6 +122,11 @@ class AttentionHook:
         """Where the input embeddings live."""
         return embedding_table(self.model).device
 
+    def device_of(self, layer: int) -> torch.device:
+        """Where a layer computes; where its weights are not there until they are needed, where the embeddings live."""
+        device = next((p.device for p in self.modules[layer].parameters()), self.device)
+        return self.device if device.type == "meta" else device
+
     @property
     def dtype(self) -> torch.dtype:
         """Precision of the hidden states."""

@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 def build(method: LlamaAdapter, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
     """Prompts with their initial values, and closed gates."""
     layers = parse_layers(method.layers, hook.layers)
-    ids = tokens_of_length(base, method.init_text or start.text, method.length)
-    states = {i: s.float() for i, s in hook.hidden(ids, start=-method.length).items() if i in layers}
-    if method.init == "random":
-        generator = start.generator()
-        states = {i: torch.randn(s.shape, generator=generator).to(s.device) * s.std() for i, s in states.items()}
+    if start.empty:
+        states = {
+            i: torch.zeros(1, method.length, hook.width, dtype=torch.float32, device=hook.device_of(i)) for i in layers
+        }
+    else:
+        ids = tokens_of_length(base, method.init_text or start.text, method.length)
+        states = {i: s.float() for i, s in hook.hidden(ids, start=-method.length).items() if i in layers}
+        if method.init == "random":
+            generator = start.generator()
+            states = {i: torch.randn(s.shape, generator=generator).to(s.device) * s.std() for i, s in states.items()}
     gates = {i: method.gates(hook.heads(i)) for i in layers}
     return GatedPrompts(states, gates, method.tanh)
 

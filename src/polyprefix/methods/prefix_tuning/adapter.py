@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 def build(method: PrefixTuning, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
     """The adapter of the chosen parametrisation, with its initial values."""
     layers = parse_layers(method.layers, hook.layers)
+    if start.empty:
+        return _empty(method, hook, layers, start)
     ids = tokens_of_length(base, method.init_text or start.text, method.length)
     if method.parametrization == "projected":
         states = hook.hidden(ids, start=-method.length)
@@ -33,6 +36,25 @@ def build(method: PrefixTuning, base: BaseModel, hook: AttentionHook, start: Sta
         )
         for i in layers
     }
+    return RawPrefix(values) if method.parametrization == "raw" else MLPPrefix(values, method.hidden, start)
+
+
+def _empty(method: PrefixTuning, hook: AttentionHook, layers: Sequence[int], start: Start) -> Adapter:
+    """Zeros of the shapes that the parametrisation has."""
+    if method.parametrization == "projected":
+        return ProjectedPrefix(
+            {
+                i: torch.zeros(1, method.length, hook.width, dtype=torch.float32, device=hook.device_of(i))
+                for i in layers
+            }
+        )
+    values = {}
+    for i in layers:
+        groups, *sizes = hook.kv_shape(i)
+        keys, own = (
+            torch.zeros(1, groups, method.length, size, dtype=torch.float32, device=hook.device_of(i)) for size in sizes
+        )
+        values[i] = LayerKV(keys, own)
     return RawPrefix(values) if method.parametrization == "raw" else MLPPrefix(values, method.hidden, start)
 
 

@@ -77,7 +77,7 @@ def load(base: BaseModel, saved: Saved) -> AdaptedModel:
         raise saved.misfit(f"{wrong} of shape {found.get(wrong)}", f"{expected.get(wrong)} {place}")
     _refuse_unlike_peft(hook, tensors[f"prompts.{top[0]}"])
     settings = {"length": length, "layers": f"top:{count}", "variant": "peft", "init": "random"}
-    model = attach(base, LlamaAdapter.model_validate(settings))
+    model = attach(base, LlamaAdapter.model_validate(settings), empty=True)
     model.adapter.load_tensors(tensors)
     return model
 

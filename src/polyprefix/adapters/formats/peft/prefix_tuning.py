@@ -64,7 +64,7 @@ def load(base: BaseModel, saved: Saved) -> AdaptedModel:
         raise saved.misfit(f"a prefix of shape {list(table.shape)}", f"{list(expected)} for {base.name}")
     warn_of_window(hook, P, "PEFT")
     pairs = table.view(P, hook.layers, 2, G, K).permute(1, 2, 3, 0, 4).to(hook.device)  # [L, 2, G, P, K]
-    model = attach(base, PrefixTuning(length=P, init="random"))
+    model = attach(base, PrefixTuning(length=P, init="random"), empty=True)
     tensors = {f"keys.{i}": rotate(pair[0][None], -P, hook, i) for i, pair in enumerate(pairs)}
     model.adapter.load_tensors(tensors | {f"values.{i}": pair[1][None] for i, pair in enumerate(pairs)})
     return model
