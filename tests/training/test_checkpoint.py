@@ -31,7 +31,7 @@ METHODS: dict[str, dict[str, Any]] = {
 @pytest.fixture(params=["of a given length", "in cycles"])
 def length(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Nine steps at most: three passes, or cycles of three, three and three steps."""
-    monkeypatch.setattr("polyprefix.config.FIRST_CYCLE", (3, 3))
+    monkeypatch.setattr("polyprefix.config.train.FIRST_CYCLE", (3, 3))
     return {"epochs": 3, "validations": 3} if request.param == "of a given length" else {"max_steps": 9}
 
 

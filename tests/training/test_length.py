@@ -57,8 +57,8 @@ def fit(
     monkeypatch: pytest.MonkeyPatch, **settings: Any
 ) -> tuple[AdaptedModel, list[dict[str, Any]], TrainReport, list[dict[str, Tensor]]]:
     """A training with small cycles, its log and report, and the weights at each validation."""
-    monkeypatch.setattr("polyprefix.config.FIRST_CYCLE", (3, 512))
-    monkeypatch.setattr("polyprefix.config.FIRST_PASSES", 1)
+    monkeypatch.setattr("polyprefix.config.train.FIRST_CYCLE", (3, 512))
+    monkeypatch.setattr("polyprefix.config.train.FIRST_PASSES", 1)
     method = {"name": "prefix", "length": 4}
     values = {"batch_size": 8, "learning_rate": 0.3, **settings}
     run = registry.resolve(RunConfig(model="tiny", task="none", method=method, seed=1, train=TrainConfig(**values)))
