@@ -25,6 +25,7 @@ FLOORS = (
         "network",
         "atomic",
         "interruption",
+        "processors",
         "progress",
         "yaml12",
         "safe_files",

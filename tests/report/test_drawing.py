@@ -78,14 +78,14 @@ def test_nothing_is_imported_from_the_folder_of_the_user(tmp_path: Path, monkeyp
 def test_no_second_process_where_it_does_not_pay_or_cannot_be_started(
     views: int, processors: int, program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drawing, "_processors", lambda: processors)
+    monkeypatch.setattr(drawing, "usable_processors", lambda: processors)
     monkeypatch.setattr(sys, "executable", program)
     with drawing.drawing(views) as draw:
         assert draw is Drawing
 
 
 def test_a_second_process_for_many_charts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawing, "_processors", lambda: 2)
+    monkeypatch.setattr(drawing, "usable_processors", lambda: 2)
     with drawing.drawing(5) as draw:
         one = draw(charts(1)[0])
         assert one._drawn is not None and one.svg() == vega.svg(charts(1)[0])

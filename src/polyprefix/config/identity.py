@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from collections.abc import Mapping
@@ -35,7 +34,7 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         config: all settings of the run as plain values.
     """
-    settings = copy.deepcopy(dict(config))
+    settings = {key: dict(value) if isinstance(value, Mapping) else value for key, value in config.items()}
     for path, before in ADDED_LATER.items():
         *sections, key = path.split(".")
         place = settings[sections[0]] if sections else settings

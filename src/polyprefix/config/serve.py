@@ -27,8 +27,8 @@ class ServeLimits(Settings):
     connections: int = Field(default=1024, ge=1, le=1_000_000)
     """Open at a time; a request on another one is answered with 503."""
     pass_tokens: int | None = Field(default=None, ge=16, le=MOST_TOKENS)
-    """Tokens of requests that are answered together; None means as many as one forward pass holds, and on a CPU 1,280 of questions with
-    choices."""
+    """Tokens of requests that are answered in one forward pass; None means as many as it holds, and on a CPU 1,280 of questions with choices
+    over the passes that run at a time."""
     new_tokens: int = Field(default=512, ge=1, le=100_000)
     """Of a generated answer at most, where a request asks for a number."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -43,6 +45,11 @@ class Adapter(nn.Module):
     def merged(self) -> bool:
         """Whether it is folded in now."""
         return False
+
+
+def empty_states(hook: AttentionHook, layers: Iterable[int], length: int) -> dict[int, Tensor]:
+    """Zeros in place of hidden states that are loaded next, layer -> [1, P, D]."""
+    return {i: torch.zeros(1, length, hook.width, dtype=torch.float32, device=hook.device_of(i)) for i in layers}
 
 
 def tokens_of_length(base: BaseModel, text: str, length: int) -> Tensor:

@@ -7,7 +7,6 @@ for pages of many charts, on machines that have a second processor. Where it can
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -16,11 +15,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 
+from polyprefix.processors import usable_processors
 from polyprefix.report import vega
 from polyprefix.report.vega import Chart
 
 MANY = 2
-"""Views of a page, each of ten charts, that are worth a second process."""
+"""Tasks and models of a page, of ten charts each, from which on a second process saves time."""
 
 
 class Drawing:
@@ -91,7 +91,7 @@ class Drawer:
 def drawing(views: int) -> Iterator[Callable[[Chart], Drawing]]:
     """What draws the charts of a page of so many views: a second process inside the block, where that pays and it can be started."""
     drawer = None
-    if views >= MANY and sys.executable and _processors() > 1:
+    if views >= MANY and sys.executable and usable_processors() > 1:
         with suppress(OSError):
             drawer = Drawer()
     try:
@@ -99,11 +99,6 @@ def drawing(views: int) -> Iterator[Callable[[Chart], Drawing]]:
     finally:
         if drawer is not None:
             drawer.close()
-
-
-def _processors() -> int:
-    """Those that this process may use, where the system says it."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def main() -> None:

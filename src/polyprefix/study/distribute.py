@@ -17,6 +17,7 @@ from typing import Any
 
 from polyprefix.config import RunConfig
 from polyprefix.errors import ConfigError, OutputError, UserError
+from polyprefix.processors import usable_processors
 from polyprefix.progress import SILENT
 from polyprefix.study.devices import GPUS
 from polyprefix.study.estimate import estimate
@@ -74,9 +75,7 @@ def _connected(workers: int | None, address: str | None) -> Any:
     if address is not None:
         _require_answer(address)
     else:
-        cores = max(
-            workers or 1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        )
+        cores = max(workers or 1, usable_processors())
         options |= {"num_cpus": cores, "object_store_memory": OBJECT_STORE, "include_dashboard": False}
     try:
         ray.init(address=address, **options)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from polyprefix.methods.adapter import Adapter, tokens_of_length
+from polyprefix.methods.adapter import Adapter, empty_states, tokens_of_length
 from polyprefix.methods.base import Start
 from polyprefix.models.load import BaseModel
 from polyprefix.prefix import AttentionHook, GatedKV, KVPrefix, parse_layers
@@ -20,9 +20,7 @@ def build(method: LlamaAdapter, base: BaseModel, hook: AttentionHook, start: Sta
     """Prompts with their initial values, and closed gates."""
     layers = parse_layers(method.layers, hook.layers)
     if start.empty:
-        states = {
-            i: torch.zeros(1, method.length, hook.width, dtype=torch.float32, device=hook.device_of(i)) for i in layers
-        }
+        states = empty_states(hook, layers, method.length)
     else:
         ids = tokens_of_length(base, method.init_text or start.text, method.length)
         states = {i: s.float() for i, s in hook.hidden(ids, start=-method.length).items() if i in layers}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from polyprefix.methods.adapter import Adapter, tokens_of_length
+from polyprefix.methods.adapter import Adapter, empty_states, tokens_of_length
 from polyprefix.methods.base import Start
 from polyprefix.methods.encoder import Encoder
 from polyprefix.models.load import BaseModel
@@ -21,41 +21,47 @@ if TYPE_CHECKING:
 def build(method: PrefixTuning, base: BaseModel, hook: AttentionHook, start: Start) -> Adapter:
     """The adapter of the chosen parametrisation, with its initial values."""
     layers = parse_layers(method.layers, hook.layers)
-    if start.empty:
-        return _empty(method, hook, layers, start)
-    ids = tokens_of_length(base, method.init_text or start.text, method.length)
     if method.parametrization == "projected":
-        states = hook.hidden(ids, start=-method.length)
-        return ProjectedPrefix({i: _begin(states[i].float(), method.init, start, i) for i in layers})
+        return ProjectedPrefix(_states(method, base, hook, start, layers))
+    values = _empty(method, hook, layers) if start.empty else _of_text(method, base, hook, start, layers)
+    return RawPrefix(values) if method.parametrization == "raw" else MLPPrefix(values, method.hidden, start)
+
+
+def _states(
+    method: PrefixTuning, base: BaseModel, hook: AttentionHook, start: Start, layers: Sequence[int]
+) -> dict[int, Tensor]:
+    """The hidden states that a projected prefix starts from, layer -> [1, P, D]."""
+    if start.empty:
+        return empty_states(hook, layers, method.length)
+    ids = tokens_of_length(base, method.init_text or start.text, method.length)
+    states = hook.hidden(ids, start=-method.length)
+    return {i: _begin(states[i].float(), method.init, start, i) for i in layers}
+
+
+def _of_text(
+    method: PrefixTuning, base: BaseModel, hook: AttentionHook, start: Start, layers: Sequence[int]
+) -> dict[int, LayerKV]:
+    """The keys and values of the text that a prefix starts from."""
+    ids = tokens_of_length(base, method.init_text or start.text, method.length)
     with torch.no_grad():
         text = hook.compute_kv(input_ids=ids, start=-method.length).joined
-    values = {
+    return {
         i: LayerKV(
             _begin(text[i].keys.float(), method.init, start, 2 * i),
             _begin(text[i].values.float(), method.init, start, 2 * i + 1),
         )
         for i in layers
     }
-    return RawPrefix(values) if method.parametrization == "raw" else MLPPrefix(values, method.hidden, start)
 
 
-def _empty(method: PrefixTuning, hook: AttentionHook, layers: Sequence[int], start: Start) -> Adapter:
-    """Zeros of the shapes that the parametrisation has."""
-    if method.parametrization == "projected":
-        return ProjectedPrefix(
-            {
-                i: torch.zeros(1, method.length, hook.width, dtype=torch.float32, device=hook.device_of(i))
-                for i in layers
-            }
-        )
-    values = {}
+def _empty(method: PrefixTuning, hook: AttentionHook, layers: Sequence[int]) -> dict[int, LayerKV]:
+    """Zeros in place of keys and values that are loaded next."""
+    found = {}
     for i in layers:
         groups, *sizes = hook.kv_shape(i)
-        keys, own = (
-            torch.zeros(1, groups, method.length, size, dtype=torch.float32, device=hook.device_of(i)) for size in sizes
-        )
-        values[i] = LayerKV(keys, own)
-    return RawPrefix(values) if method.parametrization == "raw" else MLPPrefix(values, method.hidden, start)
+        shapes = [(1, groups, method.length, size) for size in sizes]
+        found[i] = LayerKV(*(torch.zeros(shape, dtype=torch.float32, device=hook.device_of(i)) for shape in shapes))
+    return found
 
 
 def _begin(text: Tensor, init: str, start: Start, salt: int) -> Tensor:
