@@ -57,8 +57,10 @@ class PrefixTuning(Method):
     """Width of the MLP (mlp only)."""
 
     def tuned(self) -> TrainDefaults:
-        """Hidden states want smaller steps than keys and values; the MLP was not tried."""
-        return self.defaults if self.parametrization == "raw" else TrainDefaults(learning_rate=1e-2)
+        """Raw and projected prefixes take the same steps; the weights of an MLP want smaller ones, not swept."""
+        if self.parametrization == "raw":
+            return self.defaults
+        return TrainDefaults(learning_rate=3e-2 if self.parametrization == "projected" else 1e-2)
 
     def saved_as(self) -> Method:
         """Raw keys and values in place of the MLP that makes them."""
