@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from polyprefix.config import RunConfig
+from polyprefix.models.runtime import compute_deterministically
 from polyprefix.recipe import run
 from polyprefix.results.files import read_predictions, read_result
 from polyprefix.results.log import read_jsonl
@@ -54,3 +55,21 @@ def test_a_gpu_computes_what_a_processor_does(method: dict[str, Any], tiny_folde
     assert len(on_cpu[1]) == len(on_gpu[1]) > 0
     for expected, found in zip(on_cpu[1], on_gpu[1], strict=True):
         assert expected and found == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradients_of_attention_over_long_texts_are_the_same_bits(dtype: torch.dtype, masked: bool) -> None:
+    """Long enough that a kernel splits the keys, whose parts a faster gradient adds in any order."""
+    compute_deterministically()
+    torch.manual_seed(0)
+    rows = [torch.randn(2, 8, 4096, 64, device="cuda", dtype=dtype, requires_grad=True) for _ in range(3)]
+    mask = torch.ones(4096, 4096, device="cuda", dtype=torch.bool).tril() if masked else None
+
+    def gradients() -> list[torch.Tensor]:
+        out = torch.nn.functional.scaled_dot_product_attention(*rows, attn_mask=mask, is_causal=not masked)
+        return list(torch.autograd.grad(out.square().sum(), rows))
+
+    first = gradients()
+    for _ in range(5):
+        assert all(torch.equal(a, b) for a, b in zip(first, gradients(), strict=True))

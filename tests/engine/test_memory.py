@@ -25,6 +25,10 @@ SHORT = {
     "torch": torch.OutOfMemoryError("CUDA out of memory."),
     "python": MemoryError(),
     "allocator": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes."),
+    "driver": torch.AcceleratorError("CUDA error: out of memory", 2),
+    "cuDNN": RuntimeError(
+        "Expected mha_graph.execute(handle, variant_pack, workspace_ptr.get()).is_good() to be true, but got false."
+    ),
 }
 
 
@@ -109,3 +113,19 @@ def test_the_budget_is_what_was_asked_for_or_what_memory_holds(monkeypatch: pyte
         monkeypatch.setattr(memory, "available_memory", lambda free=free: free)
         assert token_budget(model, None, training=True) == budget
     assert bytes_per_token(model, training=False) < each
+
+
+@pytest.mark.parametrize(("share", "fits"), [(1.0, 30), (0.25, 10), (0.1, 0)])
+def test_a_process_plans_with_its_share_of_a_gpu(share: float, fits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """100 bytes, of which others hold 55 and this process 15, 5 of them unused."""
+    chosen: dict[int, float] = {}
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(
+        torch.cuda, "set_per_process_memory_fraction", lambda share, index: chosen.update({index: share})
+    )
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda device: chosen.get(device.index, 1.0))
+    for name, value in (("mem_get_info", (30, 100)), ("memory_reserved", 15), ("memory_allocated", 10)):
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    memory.keep_to_share(share)
+    assert chosen == ({} if share == 1 else {0: share, 1: share})
+    assert memory.free_bytes(torch.device("cuda", 0)) == fits + 5

@@ -23,6 +23,9 @@ MOST = {("cpu", True): 4096, ("cpu", False): 4096, ("cuda", True): 32768, ("cuda
 more anew from the system, page by page (Gemma 3 270M in bfloat16: 8,192 tokens take 1.3 times as long as twice 4,096)."""
 WRITING = {"cpu": 8, "cuda": 4}
 """Device -> times as many tokens where answers are written: every further token reads all weights, whatever the number of rows."""
+SHORTAGES = ("can't allocate memory", "ALLOC_FAILED", "CUDA error: out of memory", "mha_graph.execute")
+"""In messages of plain runtime errors: of malloc, of cuBLAS, of the driver, and of cuDNN's attention, which says no more than that it failed
+(seen on an H100 whose memory other processes held)."""
 Result = TypeVar("Result")
 
 
@@ -84,19 +87,31 @@ def values_per_token(shape: ModelShape, *, training: bool, recomputed: bool) -> 
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """What may still be allocated, on a GPU there; None where nobody says."""
+    """What may still be allocated, on a GPU of this process's share of it; None where nobody says."""
     if device.type == "cuda":
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + unused
+        free, total = torch.cuda.mem_get_info(device)
+        reserved = torch.cuda.memory_reserved(device)
+        left = int(total * torch.cuda.get_per_process_memory_fraction(device)) - reserved
+        return max(0, min(free, left)) + reserved - torch.cuda.memory_allocated(device)
     return available_memory()
 
 
+def keep_to_share(share: float) -> None:
+    """Leave the rest of every GPU to the processes that share it: each would else plan its passes for all that is free when it looks.
+
+    Args:
+        share: of a GPU's memory; 1 or more is all of it.
+    """
+    if 0 < share < 1:
+        for index in range(torch.cuda.device_count()):
+            torch.cuda.set_per_process_memory_fraction(share, index)
+
+
 def out_of_memory(error: BaseException) -> bool:
-    """Whether this is torch's or Python's word for no more memory."""
+    """Whether this is how Python, torch or a library below it says that there is no more memory."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "ALLOC_FAILED" in text)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in SHORTAGES)
 
 
 def release(device: torch.device) -> None:

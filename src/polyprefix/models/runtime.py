@@ -59,12 +59,14 @@ def bound_compiled_products() -> None:
 def compute_deterministically() -> None:
     """Have CUDA give the same bits at every run of this process, as processors do: training runs again equal on the same kind of GPU.
 
-    It holds for the whole process, torch knows no narrower place. An operation without a deterministic form is warned of by torch.
+    It holds for the whole process, torch knows no narrower place. An operation without a deterministic form stops the run with torch's words:
+    where torch only warns, attention takes its faster gradient, which adds in any order. cuDNN's attention is left out.
     """
     import torch
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cuda.enable_cudnn_sdp(False)
     # otherwise every new tensor costs one more kernel, and nobody reads what it fills
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from polyprefix.config import RunConfig
+from polyprefix.engine.memory import keep_to_share
 from polyprefix.errors import ConfigError, OutputError, UserError
 from polyprefix.processors import usable_processors
 from polyprefix.progress import SILENT
@@ -125,8 +126,8 @@ def _distribute(
         ready, undecided = open_cells(cells, books, outcomes)
         under_way = {cell.config.run_id() for cell in running.values()}
         for cell in longest_first([cell for cell in ready if cell.config.run_id() not in under_way]):
-            settings = cell.config.model_dump(mode="json")
-            running[task.options(**options(cell)).remote(settings, cell.trained_again, *place)] = cell
+            settings, asked = cell.config.model_dump(mode="json"), options(cell)
+            running[task.options(**asked).remote(settings, cell.trained_again, asked["num_gpus"], *place)] = cell
         if not running:
             return concluded(cells, books, outcomes, undecided)
         finished, _ = ray.wait(list(running), num_returns=1, timeout=PAUSE)
@@ -170,9 +171,16 @@ def _outcome(ray: Any, reference: Any, cell: Cell, books: Bookkeeping) -> Outcom
 
 
 def _attempt(
-    settings: dict[str, Any], trained_again: bool, out: str, hub: str | None, checkpoint_seconds: float, cwd: str
+    settings: dict[str, Any],
+    trained_again: bool,
+    gpus: float,
+    out: str,
+    hub: str | None,
+    checkpoint_seconds: float,
+    cwd: str,
 ) -> Outcome:
-    """One cell, in a worker."""
+    """One cell, in a worker that has so many GPUs, or a share of one."""
+    keep_to_share(gpus)
     if Path(cwd).is_dir():
         os.chdir(cwd)  # models and tasks may be given by relative paths
     config = RunConfig.model_validate(settings)
