@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tools.results_page.comparison import LORA, PREFIX
+from tools.results_page.comparison import FULL, LORA, PREFIX
 from tools.results_page.differences import contrasts, tested
 from tools.results_page.kept import Kept, Part
 from tools.results_page.words import NOT_FINISHED, english, heading, row, rule, with_interval
@@ -18,6 +18,8 @@ from polyprefix.report.view import View
 from polyprefix.study.grid import MAIN
 
 PARTS = (MAIN, "learned", "full")
+COMPARED = ((PREFIX, LORA), (LORA, FULL))
+"""Methods whose difference is tested at each budget."""
 
 
 @dataclass(frozen=True, order=True)
@@ -34,21 +36,21 @@ class Budget:
 
 
 def table(kept: Kept) -> str:
-    """A row for each budget: every method's averages, and prefix tuning minus LoRA, corrected over all budgets."""
+    """A row for each budget: every method's averages, and what LoRA is compared with, corrected over all of the table."""
     part = kept.part(*PARTS)
     if part is None:
         return NOT_FINISHED
     (view,) = part.views
     found = by_budget(view)
     methods = list(dict.fromkeys(method for at in found.values() for method in at))
-    duels = contrasts(part, view, [(at[PREFIX], at[LORA]) for at in found.values() if {PREFIX, LORA} <= at.keys()])
+    duels = contrasts(part, view, [(at[a], at[b]) for at in found.values() for a, b in COMPARED if {a, b} <= at.keys()])
     pairs = {(system, baseline): pair for (system, baseline, _), pair in duels.items()}
-    columns = ("passes", "steps", *methods, f"{PREFIX} minus {LORA}")
+    columns = ("passes", "steps", *methods, *(f"{a} minus {b}" for a, b in COMPARED))
     rows = [row("sentences", *columns), rule(len(columns))]
     for budget, at in found.items():
         averages = (f"{with_interval(view.summaries[at[m]].score)}" if m in at else "" for m in methods)
-        pair = pairs.get((at.get(PREFIX, ""), at.get(LORA, "")))
-        rows.append(row(str(budget.sentences), f"{budget.passes:g}", str(budget.steps), *averages, tested(pair)))
+        differences = (tested(pairs.get((at.get(a, ""), at.get(b, "")))) for a, b in COMPARED)
+        rows.append(row(str(budget.sentences), f"{budget.passes:g}", str(budget.steps), *averages, *differences))
     base = next(name for name, cell in view.cells.items() if not cell.trained)
     alone = f"The base model: {with_interval(view.summaries[base].score)}."
     return "\n".join([heading(view), "", *rows, "", alone, "", *_english(view, found, methods)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from tools.results_page.kept import Kept
-from tools.results_page.words import row, rule
+from tools.results_page.words import NOT_FINISHED, row, rule
 
 from polyprefix.config import ENGLISH, RunConfig
 from polyprefix.progress import duration
@@ -20,6 +21,7 @@ from polyprefix.results.files import read_result
 from polyprefix.study.grid import TUNE
 from polyprefix.types import RunResult
 
+GEMMA, SMOLLM2 = "gemma-3-270m", "smollm2-135m"
 DATA = {
     ("sib200", None): "SIB-200, 701 rows",
     ("sib200", 200): "SIB-200, 200 rows",
@@ -52,6 +54,11 @@ class Run:
         return DATA.get((self.config.task, self.config.train_size))
 
     @property
+    def model(self) -> str:
+        """Base model."""
+        return self.config.model
+
+    @property
     def rate(self) -> float:
         """Peak learning rate."""
         rate = self.config.train.learning_rate
@@ -62,7 +69,17 @@ class Run:
     def settings(self) -> str:
         """What it is a repetition of: everything of training but the seed and what is validated."""
         train = self.config.train
-        return repr((self.data, self.config.method, train.learning_rate, train.batch_size, train.epochs, train.steps))
+        return repr(
+            (
+                self.model,
+                self.data,
+                self.config.method,
+                train.learning_rate,
+                train.batch_size,
+                train.epochs,
+                train.steps,
+            )
+        )
 
     @cached_property
     def result(self) -> RunResult:
@@ -120,16 +137,17 @@ def defaults(kept: Kept, *, before: bool = False) -> Iterator[Run]:
     return (run for part, run in _runs(kept) if (part in BEFORE) == before)
 
 
-def curves(runs: Iterable[Run]) -> str:
+def curves(runs: Iterable[Run], model: str) -> str:
     """Method by data: rate, log-likelihood and accuracy after the last step; bold is the best by log-likelihood."""
     tried: dict[tuple[str, str], list[Run]] = defaultdict(list)
     for run in runs:
-        if run.data:
+        if run.data and run.model == model:
             tried[run.method, run.data].append(run)
-    rows = [row("method", *SETS), "| --- |" + " --- |" * len(SETS)]
+    sets = [data for data in SETS if any(known == data for _, known in tried)]
+    rows = [row("method", *sets), "| --- |" + " --- |" * len(sets)]
     for method in dict.fromkeys(method for method, _ in tried):
-        rows.append(row(method, *(_cell(tried.get((method, data), [])) for data in SETS)))
-    return "\n".join(rows)
+        rows.append(row(method, *(_cell(tried.get((method, data), [])) for data in sets)))
+    return "\n".join(rows) if tried else NOT_FINISHED
 
 
 def _cell(runs: list[Run]) -> str:
@@ -152,7 +170,8 @@ def beside_the_best(chosen: Iterable[Run], before: Iterable[Run], runs: Sequence
     """
     tried: dict[tuple[str, str | None], list[Run]] = defaultdict(list)
     for run in runs:
-        tried[run.method, run.data].append(run)
+        if run.model == GEMMA:
+            tried[run.method, run.data].append(run)
     tested: dict[str, list[float]] = defaultdict(list)
     for run in (*runs, *final):
         if run.english is not None:
@@ -167,8 +186,8 @@ def beside_the_best(chosen: Iterable[Run], before: Iterable[Run], runs: Sequence
         best = max(tried[run.method, run.data], key=lambda one: one.last, default=None)
         old = earlier.get((run.method, run.data))
         steps = f"{run.training['steps']}, {run.training['kept_step']}"
-        gpu = run.result.provenance["machine"].get("gpu")
-        on = gpu.split()[-1] if gpu else "CPU"
+        gpu = re.search(r"[A-Z]+\d+", run.result.provenance["machine"].get("gpu") or "")
+        on = gpu[0] if gpu else "CPU"
         seconds = f"{duration(run.result.cost['train_seconds'])}, {on}"
         tests = tested.get(best.settings, []) if best else []
         reached = fmean(tests) if tests else None

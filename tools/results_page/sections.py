@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tools.results_page import budgets, findings, quickstart, rates
+from tools.results_page import budgets, findings, lengths, quickstart, rates
 from tools.results_page.ablations import ablation, shots
 from tools.results_page.comparison import (
     BASE,
@@ -23,17 +23,16 @@ from tools.results_page.comparison import (
 from tools.results_page.kept import Kept
 from tools.results_page.models import agreement_of_models, interaction_tests, mixed
 from tools.results_page.record import again, counts, not_run
-from tools.results_page.words import NOT_FINISHED
 
 from polyprefix.study.grid import MAIN
 
 METHODS, EMOJI, TRANSFER, BEYOND_ENGLISH, BUDGETS = "methods", "emoji", "transfer", "beyond-english", "budgets"
-RATES, DEFAULTS, SMALL, BENCHMARKS = "rates", "defaults", "small", "benchmarks"
-STUDIES = (METHODS, EMOJI, TRANSFER, BEYOND_ENGLISH, BUDGETS, BENCHMARKS, RATES, DEFAULTS, SMALL)
+RATES, DEFAULTS, SETTINGS, SMALL, BENCHMARKS = "rates", "defaults", "settings", "small", "benchmarks"
+STUDIES = (METHODS, EMOJI, TRANSFER, BEYOND_ENGLISH, BUDGETS, BENCHMARKS, RATES, DEFAULTS, SETTINGS, SMALL)
 COMPARISON = (MAIN, "others", "all-linear")
 """The parts of the study of methods that compare them; the others are about lengths, rates and averages."""
-BENCHMARK_TASKS = ("xnli",)
-"""Parts of the study of benchmarks that were run."""
+BENCHMARK_TASKS = ("xnli", "xquad", "belebele")
+"""Parts of the study of benchmarks; `full-NAME` has full fine-tuning."""
 ABLATIONS = {"prefix-length": "prefix (length=16)", "layers": "prefix (layers=all)", "raw-or-projected": PREFIX}
 """Part of the study of short budgets -> the variant that others are compared with."""
 
@@ -87,9 +86,13 @@ def benchmarks(kept: Kept) -> dict[str, str]:
     """Each benchmark of the source study: averages, and what is different."""
     found = {}
     for task in BENCHMARK_TASKS:
-        part = kept.part(task)
-        found[task] = NOT_FINISHED if part is None else averages(part.views[0])
-        found[f"{task}-duels"] = NOT_FINISHED if part is None else duels(part, part.views[0])
+        part = kept.part(task, f"full-{task}")
+        if part is None:
+            raise SystemExit(f"{kept.name}: nothing of {task} is kept")
+        (view,) = part.views
+        unlearned = "\n".join(f"- {note}" for note in view.setting.unlearned)
+        found[task] = averages(view)
+        found[f"{task}-duels"] = unlearned or duels(part, view)  # nothing is compared that has not learned English
     return found
 
 
@@ -104,7 +107,9 @@ def training() -> dict[str, str]:
     swept = tuple(rates.swept(Kept.of(name) for name in (METHODS, EMOJI, RATES, BENCHMARKS)))
     kept = Kept.of(DEFAULTS)
     return {
-        "rates": rates.curves(swept),
+        "rates": rates.curves(swept, rates.GEMMA),
+        "rates-smollm2": rates.curves(swept, rates.SMOLLM2),
+        "lengths": lengths.table(Kept.of(SETTINGS)),
         "defaults": rates.beside_the_best(
             rates.defaults(kept), rates.defaults(kept, before=True), swept, rates.compared(Kept.of(METHODS))
         ),

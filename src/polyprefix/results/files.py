@@ -33,6 +33,14 @@ RESULT = "result.json"
 CONFIG = "config.yaml"
 PREDICTIONS = "predictions.parquet"
 TRAIN_LOG = "train.jsonl"
+COMPACT: Mapping[str, Any] = {
+    "compression": "zstd",
+    "compression_level": 9,
+    "use_dictionary": False,
+    "column_encoding": {"log_likelihoods.list.element": "BYTE_STREAM_SPLIT"},
+}
+"""How predictions are written: the bytes of log-likelihoods apart by place in the number, of which the last ones are mostly 0 since they
+come from float32. A third smaller than with dictionaries; values are the same."""
 ADAPTER = "adapter"
 
 SCHEMA_VERSION = 2
@@ -134,7 +142,7 @@ def write_predictions(
     for name, values in (metrics or {}).items():
         table = table.append_column(name, pa.array(values, pa.float64()))
     with writing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, **COMPACT)
 
 
 def read_predictions(path: Path) -> tuple[list[Prediction], list[float]]:

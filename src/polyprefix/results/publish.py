@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
 
 from polyprefix.atomic import output_errors
 from polyprefix.calibration.record import CALIBRATION
@@ -21,6 +22,11 @@ from polyprefix.results.files import (
     write_predictions,
     write_result,
 )
+from polyprefix.results.log import read_jsonl
+from polyprefix.serialize import to_json
+
+DIGITS = 7
+"""Significant digits of a figure in a published log."""
 
 
 def keep(run: Path, out: Path, *, texts: bool = False) -> Path:
@@ -42,10 +48,23 @@ def keep(run: Path, out: Path, *, texts: bool = False) -> Path:
     with output_errors(copy):
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir(parents=True)
-        for name in (CONFIG, TRAIN_LOG, CALIBRATION):
+        for name in (CONFIG, CALIBRATION):
             if (run / name).exists():
                 shutil.copyfile(run / name, copy / name)
+        if (run / TRAIN_LOG).exists():
+            _copy_log(run / TRAIN_LOG, copy / TRAIN_LOG)
     said = predictions if texts else [dataclasses.replace(prediction, text="") for prediction in predictions]
     write_predictions(copy / PREDICTIONS, said, correctness)
     write_result(copy, result)  # last: without it the folder is no result
     return copy
+
+
+def _copy_log(log: Path, copy: Path) -> None:
+    """A training log without the digits that its figures, which are float32, do not have."""
+    copy.write_text("".join(f"{to_json(_rounded(record))}\n" for record in read_jsonl(log)), encoding="utf-8")
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(inner) for name, inner in value.items()}
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
