@@ -25,6 +25,7 @@ from polyprefix.engine.processes import processes
 from polyprefix.evaluation.answer_checks import answer_checks
 from polyprefix.evaluation.label_priors import calibration_record
 from polyprefix.evaluation.predictions import Answers, predict
+from polyprefix.methods.base import Method
 from polyprefix.models.digest import with_digests
 from polyprefix.models.generation import ignored_note
 from polyprefix.models.load import BaseModel, load_model
@@ -189,37 +190,22 @@ def run_on(
             takes what one of them did (polyprefix.results.trained_once). None means that nobody was asked: each trains its own.
     """
     group, start = processes(), time.perf_counter()
-    task, examples, base, tokens = inputs.task, inputs.examples, inputs.base, inputs.tokens
-    method, data = methods.build(config.method), inputs.data_digest(config)
+    task, method, data = inputs.task, methods.build(config.method), inputs.data_digest(config)
     with group.main_first():
         _found(inputs, config, out, data)
         folder = RunFolder(
-            out, config.run_id(), made_by() | {"weights": base.identity.weights, "data": data},
+            out, config.run_id(), made_by() | {"weights": inputs.base.identity.weights, "data": data},
             alone=group.main,
         )  # fmt: skip
         folder.write_config(config)
     shared = _shared(inputs, config, folder, trained_again)
     trained_with = shared.fetch(folder) if shared and group.main else None
-
-    if config.adapter:
-        model = load_adapter(base, config.adapter, restorable=False)
-    else:
-        model = attach(base, method, init_text=tokens.instruction, seed=config.seed, restorable=False)
-    group.shard(model)
-    start_measuring_memory(model.device)
-    log = JsonlLog(folder.train_log).write if group.main else lambda record: None
-    report = train(
-        model, tokens.train, tokens.validation, config, reporter=reporter, log=log,
-        checkpoint=Checkpoint(folder.unfinished.checkpoint, folder.train_log if group.main else None, checkpoint_seconds),
-        watched=tokens.watched,
-    )  # fmt: skip
-    if report.steps:
-        save_adapter(model, folder.adapter, task=learned(config, task, tokens), write=group.main)
+    model, report = _trained(inputs, config, method, folder, reporter, checkpoint_seconds)
     if shared and group.main and trained_again:
         shared.keep(folder)
 
     answers = predict(
-        model, examples.test, tokens.test, config.eval.token_budget, reporter, f"test {method.name}", folder.unfinished,
+        model, inputs.examples.test, inputs.tokens.test, config.eval.token_budget, reporter, f"test {method.name}", folder.unfinished,
         task.score, stopping_rule(task, config.eval_until),
     )  # fmt: skip
     record = label_priors(inputs, config, model, answers, report, reporter)
@@ -240,6 +226,28 @@ def run_on(
         shared.forget()
     group.agree(config.run_id())  # the others go on when everything is written
     return finished
+
+
+def _trained(
+    inputs: Inputs, config: RunConfig, method: Method, folder: RunFolder, reporter: Reporter, checkpoint_seconds: float
+) -> tuple[AdaptedModel, TrainReport]:
+    """The adapter of a run, trained and saved, or loaded where the run evaluates a saved one."""
+    group, base, tokens = processes(), inputs.base, inputs.tokens
+    if config.adapter:
+        model = load_adapter(base, config.adapter, restorable=False)
+    else:
+        model = attach(base, method, init_text=tokens.instruction, seed=config.seed, restorable=False)
+    group.shard(model)
+    start_measuring_memory(model.device)
+    log = JsonlLog(folder.train_log).write if group.main else lambda record: None
+    report = train(
+        model, tokens.train, tokens.validation, config, reporter=reporter, log=log,
+        checkpoint=Checkpoint(folder.unfinished.checkpoint, folder.train_log if group.main else None, checkpoint_seconds),
+        watched=tokens.watched,
+    )  # fmt: skip
+    if report.steps:
+        save_adapter(model, folder.adapter, task=learned(config, inputs.task, tokens), write=group.main)
+    return model, report
 
 
 def _shared(inputs: Inputs, config: RunConfig, folder: RunFolder, trained_again: bool | None) -> TrainedOnce | None:

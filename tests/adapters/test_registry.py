@@ -82,9 +82,9 @@ def test_defaults_written_out_are_the_same_run() -> None:
 
 
 def test_a_variant_may_have_defaults_of_its_own() -> None:
-    projected = run(method={"name": "prefix", "parametrization": "projected"})
-    assert 0 < projected.train.learning_rate < run(method="prefix").train.learning_rate
-    assert run(method=dict(projected.method), train=TrainConfig(learning_rate=0.5)).train.learning_rate == 0.5
+    encoded = run(method={"name": "prefix", "parametrization": "mlp"})
+    assert 0 < encoded.train.learning_rate < run(method="prefix").train.learning_rate
+    assert run(method=dict(encoded.method), train=TrainConfig(learning_rate=0.5)).train.learning_rate == 0.5
 
 
 def test_what_trains_nothing_has_no_training_settings() -> None:

@@ -7,7 +7,8 @@ never enter the KV cache. Positions: learned prefix -P..-1, common prefix 0..S-1
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -218,28 +219,21 @@ class AdaptedModel(nn.Module):
             position_ids, attention_mask = packed.position[None], torch.ones_like(packed.position)[None]
         elif position_ids is None:
             position_ids = _positions(input_ids, attention_mask, kwargs)
-        elif (
-            attention_mask is None
-            and bool((position_ids.diff() != 1).any())
-            and not self.hook.isolates_packed_sequences()
-        ):
-            raise ModelError(
-                f"{self.base.name} does not keep packed sequences apart: turn packing off (packing=False, "
-                "padding_free=False), or give them as rows of a padded batch"
-            )
+        else:
+            self._require_apart(position_ids, attention_mask)
         before = prefix.common_length if prefix else 0 if common_prefix is None else common_prefix.numel()
-        lengths = packed.lengths if packed is not None else self._lengths(position_ids, attention_mask)
-        lengths = [before + length for length in lengths]
+        within = packed.lengths if packed is not None else self._lengths(position_ids, attention_mask)
+        lengths = [before + length for length in within]
         if packed is None and len({self.hook.lengths.regime(length) for length in lengths}) > 1:
             rows = (input_ids, attention_mask, position_ids)
             return logits_by_regime(
                 self, rows, lengths, common_prefix, plain=not (prefix or kwargs or logit_positions is not None)
             )
-        texts = (
-            packed.lengths if packed is not None else input_ids if input_ids is not None else kwargs["inputs_embeds"]
-        )
-        row = packed.position.numel() if packed is not None else 0
-        self.hook.lengths.check(lengths, shared=before, together=len(texts) > 1, row=row)
+        if packed is not None:
+            together, row = len(packed.lengths), packed.position.numel()
+        else:
+            together, row = len(input_ids if input_ids is not None else kwargs["inputs_embeds"]), 0
+        self.hook.lengths.check(lengths, shared=before, together=together > 1, row=row)
         length = max(lengths) if self.hook.lengths.rope.switches else None
         prefix = prefix or self.compute_prefix(common_prefix, length)
         if prefix.regime != self.hook.lengths.regime(length or 0):
@@ -247,20 +241,37 @@ class AdaptedModel(nn.Module):
                 f"the prefix was not computed for sequences of {length} tokens: give their length to compute_prefix()"
             )
         kwargs.setdefault("use_cache", False)
+        with (
+            self._reading(prefix, packed),
+            packing(packed),
+            only_at(self.model, logit_positions),
+            self.hook.lengths.for_length(length),
+        ):
+            return self.model(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                position_ids=position_ids + prefix.common_length,
+                **kwargs,
+            )
+
+    @contextmanager
+    def _reading(self, prefix: ComputedPrefix, packed: Packed | None) -> Iterator[None]:
+        """Attention joins the prefix inside; afterwards the base model is itself again, where no backward pass will need the prefix anew."""
         self.hook.set(prefix.kv, packed)
         try:
-            with packing(packed), only_at(self.model, logit_positions), self.hook.lengths.for_length(length):
-                return self.model(
-                    input_ids=input_ids,
-                    attention_mask=attention_mask,
-                    position_ids=position_ids + prefix.common_length,
-                    **kwargs,
-                )
+            yield
         finally:
-            if not (
-                torch.is_grad_enabled() and _checkpoints(self.model)
-            ):  # the backward pass will need it again; otherwise the base model is itself again
+            if not (torch.is_grad_enabled() and _checkpoints(self.model)):
                 self.hook.set(None)
+
+    def _require_apart(self, position_ids: Tensor, attention_mask: Tensor | None) -> None:
+        """Raises ModelError where positions restart inside a row, as of texts packed by others, and the model does not keep them apart."""
+        restarts = attention_mask is None and bool((position_ids.diff() != 1).any())
+        if restarts and not self.hook.isolates_packed_sequences():
+            raise ModelError(
+                f"{self.base.name} does not keep packed sequences apart: turn packing off (packing=False, "
+                "padding_free=False), or give them as rows of a padded batch"
+            )
 
     def _lengths(self, position_ids: Tensor, attention_mask: Tensor | None) -> list[int]:
         """Tokens of each row, or of each sequence in a row whose positions restart; the width of all rows where that is enough."""

@@ -57,10 +57,8 @@ class PrefixTuning(Method):
     """Width of the MLP (mlp only)."""
 
     def tuned(self) -> TrainDefaults:
-        """Raw and projected prefixes take the same steps; the weights of an MLP want smaller ones, not swept."""
-        if self.parametrization == "raw":
-            return self.defaults
-        return TrainDefaults(learning_rate=3e-2 if self.parametrization == "projected" else 1e-2)
+        """The weights of an MLP want smaller steps, which were not swept."""
+        return TrainDefaults(learning_rate=1e-2) if self.parametrization == "mlp" else self.defaults
 
     def saved_as(self) -> Method:
         """Raw keys and values in place of the MLP that makes them."""
