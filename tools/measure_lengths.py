@@ -12,20 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from polyprefix.config import ENGLISH
-from polyprefix.data.select import evaluation_subset
 from polyprefix.engine.memory import MOST
 from polyprefix.errors import DataError
 from polyprefix.models import embedded, gguf
 from polyprefix.prefix import TokenTree
-from polyprefix.study.lengths import COLUMNS, FILE, measure
+from polyprefix.study.lengths import COLUMNS, FILE, UNBOUNDED, Lengths, measure
 from polyprefix.tasks import registry
 from polyprefix.tasks.base import Source, Task
 from polyprefix.text.batches import group_by_common_prefix
 from polyprefix.text.tokens import common_prefix_length, encode
 from polyprefix.types import Example
-
-SAMPLE = {"train": 300, "test": 60}
-"""Examples of a split and language that are tokenised."""
 
 
 def rows(name: str, task: Task, source: Source, tokenizers: dict[str, Any]) -> Iterator[tuple[object, ...]]:
@@ -37,21 +33,20 @@ def rows(name: str, task: Task, source: Source, tokenizers: dict[str, Any]) -> I
                 print(f"{name} {split} {language}: left out ({error})")
                 continue
             for tokenizer, reader in tokenizers.items():
-                middle = figures(task, evaluation_subset(examples, SAMPLE[split]), reader)
+                middle = figures(measure(task, examples, split, reader, len(examples)))
                 trees = beginnings(task, examples, reader) if split == "test" else (1.0, 0.0)
                 yield tokenizer, name, split, language, len(examples), *middle, *trees
 
 
-def figures(task: Task, examples: list[Example], tokenizer: Any) -> tuple[object, ...]:
-    """The middle columns of the table, of a sample of examples."""
-    found = measure(encode([task.prompt(example) for example in examples], tokenizer, 1 << 20), len(examples))
+def figures(found: Lengths) -> tuple[object, ...]:
+    """The middle columns of the table."""
     means = round(found.prompt, 1), found.shared, round(found.answer, 1)
     return (*means, found.choices, round(found.choice_tokens, 1), found.new_tokens)
 
 
 def beginnings(task: Task, examples: Sequence[Example], tokenizer: Any) -> tuple[float, float]:
     """How many prompts stand together on average, and the share of their own tokens that is saved by it: as evaluation does it on a CPU."""
-    ids = [item.ids for item in encode([task.prompt(example) for example in examples], tokenizer, 1 << 20)]
+    ids = [item.ids for item in encode([task.prompt(example) for example in examples], tokenizer, UNBOUNDED)]
     shared = common_prefix_length(ids)
     own = [tuple(row[shared:]) for row in ids]
     groups = group_by_common_prefix(own, list(map(len, own)), MOST["cpu", False])

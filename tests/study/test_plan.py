@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -17,8 +18,10 @@ from tests.study.studies import grid
 from polyprefix.adapters.registry import resolve
 from polyprefix.config import RunConfig
 from polyprefix.errors import ConfigError
+from polyprefix.models import embedded
 from polyprefix.prefix.token_tree import common_length
 from polyprefix.settings import validate
+from polyprefix.study import lengths as study_lengths
 from polyprefix.study.devices import GPUS, HERE, device
 from polyprefix.study.estimate import Estimate, estimate
 from polyprefix.study.lengths import Lengths, lengths, table
@@ -26,6 +29,8 @@ from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.plan import MARGIN, check, plan, remedy
 from polyprefix.study.shapes import FILE, parameters
 from polyprefix.tasks import registry as tasks
+from polyprefix.tasks.base import Source
+from polyprefix.testing.tiny import tiny_tokenizer
 from polyprefix.text.batches import group_by_common_prefix
 
 ROOT = Path(__file__).parents[2]
@@ -210,3 +215,30 @@ def test_the_papers_plan_is_printed_in_time_without_network() -> None:
     assert all(row["cost"] for row in found["rows"])
     assert {row["config"]["model"] for row in found["rows"]} == {m for m in PUBLISHED if "/" in m}
     assert seconds < 20
+
+
+def test_a_task_of_ones_own_is_planned_from_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they are now, with the tokenizer that lengths are measured with; nothing is fetched or converted for it."""
+    own = shutil.copytree(Path(__file__).parents[2] / "examples" / "things", tmp_path / "things")
+    monkeypatch.setattr(embedded, "cached", lambda model: True)
+    monkeypatch.setattr(study_lengths, "_tokenizer", lambda model: tiny_tokenizer())
+    cells = grid(
+        tmp_path, base={"model": "gemma-3-270m", "task": str(own), "train_size": None}, axes={"method": ["prefix"]}
+    )
+    assert all(row.cost and row.cost.seconds > 0 for row in plan(cells, GPUS["h100"]).rows)
+
+    def found(split: str, language: str, task: str = str(own)) -> Lengths | None:
+        return study_lengths.of_own_task("nobody/nothing", task, "default", split, language)
+
+    for split, language in (("train", "eng_Latn"), ("test", "swh_Latn")):
+        rows = tasks.get(str(own)).examples(split, language, Source(None))
+        assert found(split, language) == study_lengths.measure(
+            tasks.get(str(own)), rows, split, tiny_tokenizer(), len(rows)
+        )
+    assert found("test", "jpn_Jpan") is None and found("test", "eng_Latn", "xnli") is None
+    before, file = found("test", "swh_Latn"), own / "test.sw.csv"
+    file.write_text("\n".join(file.read_text(encoding="utf-8").splitlines()[:-10]) + "\n", encoding="utf-8")
+    after = found("test", "swh_Latn")
+    assert before and after and after.examples == before.examples - 10
+    monkeypatch.setattr(embedded, "cached", lambda model: False)
+    assert found("test", "swh_Latn") is None and plan(cells, GPUS["h100"]).rows[0].cost is None

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from polyprefix.adapters import registry as methods
 from polyprefix.config import RunConfig
-from polyprefix.data.select import evaluation_subset
 from polyprefix.errors import ModelError
 from polyprefix.models.digest import with_digests
 from polyprefix.models.load import load_tokenizer
@@ -21,12 +19,8 @@ from polyprefix.study.plan import MARGIN, remedy
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks.base import Source, Task
 from polyprefix.text.prepare import Examples, load_examples
-from polyprefix.text.tokens import encode
 from polyprefix.training.length import Length
-from polyprefix.types import Example, Split
-
-SAMPLE = {"train": 300, "test": 60}
-"""Examples of a split and language that are tokenised for the estimate."""
+from polyprefix.types import Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +96,13 @@ def _lengths_of(task: Task, config: RunConfig, examples: Examples) -> Known:
     """Lengths of the prompts of this run, by the model's own tokenizer."""
     tokenizer: Any = load_tokenizer(config.model)
 
-    def of(rows: Sequence[Example], split: str, examples: int) -> Lengths:
-        sample = evaluation_subset(rows, SAMPLE[split])
-        return measure(encode([task.prompt(example) for example in sample], tokenizer, 1 << 30), examples)
-
     def known(split: Split | str, language: str) -> Lengths | None:
         rows = examples.test.get(language, ())
         if split == "test":
-            return of(rows, "test", len(rows)) if rows else None
+            return measure(task, rows, "test", tokenizer, len(rows)) if rows else None
         few = len(config.target_languages) * (config.target_size or 0)
         each = round((len(examples.train) - few) / max(1, len(config.source_languages)))
         learned = examples.train or next(iter(examples.test.values()))  # of a run that trains nothing, nobody asks
-        return of(learned, "train", max(1, each))
+        return measure(task, learned, "train", tokenizer, max(1, each))
 
     return known

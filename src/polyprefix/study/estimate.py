@@ -24,7 +24,7 @@ from polyprefix.engine.memory import LEAST, MOST, SHARE, values_per_token
 from polyprefix.methods.base import Footprint
 from polyprefix.models.head import LARGEST
 from polyprefix.study.devices import Device
-from polyprefix.study.lengths import Lengths, lengths
+from polyprefix.study.lengths import Lengths, lengths, of_own_task
 from polyprefix.study.shapes import meta_model, norm_width, parameters, shape
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks.base import ENGLISH
@@ -77,12 +77,12 @@ def estimate(config: RunConfig, device: Device, known: Known | None = None) -> E
     """A resolved run on a device; None for a task whose lengths are not known.
 
     Args:
-        known: lengths of the task's prompts; by default those that were measured once for the project's own tasks.
+        known: lengths of the task's prompts; by default those that were measured once for the project's tasks, or of the rows of one's own.
 
     Raises:
         ModelError: if the model's shape is not known.
     """
-    known = known or partial(lengths, config.model, config.task)
+    known = known or partial(_lengths, config.model, config.task, config.protocol)
     codes = choose_languages(tasks.get(config.task, config.protocol), config)
     test = [
         replace(
@@ -95,6 +95,10 @@ def estimate(config: RunConfig, device: Device, known: Known | None = None) -> E
     if not test or train is None:
         return None
     return _Counting(config, device, train, test, len(codes)).estimate()
+
+
+def _lengths(model: str, task: str, protocol: str, split: str, language: str) -> Lengths | None:
+    return lengths(model, task, split, language) or of_own_task(model, task, protocol, split, language)
 
 
 def _train_lengths(config: RunConfig, known: Known) -> Lengths | None:

@@ -5,17 +5,27 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from statistics import fmean
+from typing import Any, cast
 
-from polyprefix.text.tokens import TokenizedPrompt, common_prefix_length
+from polyprefix.data.select import evaluation_subset
+from polyprefix.errors import UserError
+from polyprefix.tasks import registry as tasks
+from polyprefix.tasks.base import Source, Task
+from polyprefix.text.tokens import common_prefix_length, encode
+from polyprefix.types import Example, Split
 
 FILE = Path(__file__).with_name("lengths.csv")
 COLUMNS = (
     "tokenizer", "task", "split", "language", "examples", "prompt", "shared", "answer", "choices", "choice_tokens", "new_tokens",
     "together", "saved",
 )  # fmt: skip
+UNBOUNDED = 1 << 30
+"""Tokens of a prompt that is not cut."""
+SAMPLE = {"train": 300, "test": 60}
+"""Examples of a split and language that are tokenised where lengths are measured."""
 MULTILINGUAL, ENGLISH_ONLY = "gemma-3-270m", "smollm2-135m"
 """The tokenizers that were measured; others are taken for the first."""
 
@@ -77,13 +87,47 @@ def lengths(model: str, task: str, split: str, language: str) -> Lengths | None:
     return known.get((model, task, split, language)) or known.get((MULTILINGUAL, task, split, language))
 
 
-def measure(items: Sequence[TokenizedPrompt], examples: int) -> Lengths:
-    """Of prompts in tokens.
+def of_own_task(model: str, task: str, protocol: str, split: str, language: str) -> Lengths | None:
+    """Of a task of one's own whose rows are in files here, with the tokenizer that `lengths` takes.
+
+    None for another task, where it has no rows of a language, and where that tokenizer was never converted on this machine.
+    """
+    from polyprefix.models import embedded
+    from polyprefix.tasks._custom import CustomTask
+
+    found = tasks.get(task, protocol)
+    tokenizer = model if is_measured(model) else MULTILINGUAL
+    if not isinstance(found, CustomTask) or found.needs_hub or not embedded.cached(embedded.EMBEDDED[tokenizer]):
+        return None
+    return _read(found, tokenizer, split, language)
+
+
+@lru_cache(maxsize=4096)
+def _read(task: Task, tokenizer: str, split: str, language: str) -> Lengths | None:
+    """Read once: the registry gives another task where a file of it changed."""
+    try:
+        rows = task.examples(cast("Split", split), language, Source(None))
+    except UserError:
+        return None
+    return measure(task, rows, split, _tokenizer(tokenizer), len(rows)) if rows else None
+
+
+@cache
+def _tokenizer(model: str) -> Any:
+    from polyprefix.models.load import load_tokenizer
+
+    return load_tokenizer(model)
+
+
+def measure(task: Task, rows: Sequence[Example], split: str, tokenizer: Any, examples: int) -> Lengths:
+    """Of a sample of some examples.
 
     Args:
-        items: at least one; a sample will do.
+        rows: at least one.
         examples: how many the split has.
     """
+    sample = evaluation_subset(rows, SAMPLE[split])
+    items = encode([task.prompt(example) for example in sample], tokenizer, UNBOUNDED)
     return Lengths(
         examples,
         fmean(len(item.ids) for item in items),
