@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from polyprefix.errors import OutputError
-from polyprefix.results.files import find_results, read_predictions, read_result, write_predictions
-from polyprefix.results.folder import RunFolder, finished_folder
+from polyprefix.results import folder as folder_module
+from polyprefix.results.files import find_results, read_predictions, read_result, write_predictions, write_result
+from polyprefix.results.folder import RunFolder, finished_folder, is_finished
 from polyprefix.types import Prediction, RunResult, Score
 
 
@@ -202,3 +203,25 @@ def test_two_processes_do_not_write_one_run(tmp_path: Path) -> None:
         first.kill()
         first.wait()
     RunFolder(tmp_path, "a-run", alone=True)
+
+
+def test_a_result_is_looked_at_anew_where_its_file_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And only there: a study asks for every cell again and again."""
+    read: list[Path] = []
+
+    def reading(place: Path) -> RunResult:
+        read.append(place)
+        return read_result(place)
+
+    monkeypatch.setattr(folder_module, "read_result", reading)
+    (tmp_path / "run").mkdir()
+    assert not is_finished(tmp_path, "run") and read == []
+    write_result(tmp_path / "run", result_of(0.5))
+    assert all(is_finished(tmp_path, "run") for _ in range(3)) and len(read) == 1
+    whole = (tmp_path / "run" / "result.json").read_bytes()
+    (tmp_path / "run" / "result.json").write_bytes(whole.rstrip()[:-1].ljust(len(whole)))
+    assert not is_finished(tmp_path, "run")
+    (tmp_path / "run" / "result.json").write_bytes(whole)
+    assert is_finished(tmp_path, "run")
+    (tmp_path / "run" / "result.json").unlink()
+    assert not is_finished(tmp_path, "run")

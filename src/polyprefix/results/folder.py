@@ -14,6 +14,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -199,6 +200,16 @@ def _replaced(out: Path, run_id: str) -> Path:
 
 
 def _is_result(folder: Path) -> bool:
+    try:
+        stat = (folder / RESULT).stat()
+    except OSError:
+        return False
+    return _can_be_read(folder, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
+
+
+@lru_cache(maxsize=1 << 16)
+def _can_be_read(folder: Path, state: tuple[int, ...]) -> bool:
+    """Whether a result is whole; it is read once in each state of its file, since a study asks for every cell again and again."""
     try:
         read_result(folder)
     except OutputError:
