@@ -45,7 +45,7 @@ def results() -> dict[str, str]:
     """
     kept = {name: Kept.of(name) for name in STUDIES}
     part = kept[METHODS].part(*COMPARISON)
-    emoji, small = kept[EMOJI].part(MAIN), kept[SMALL].part(MAIN)
+    emoji, small = kept[EMOJI].part(MAIN, "full"), kept[SMALL].part(MAIN)
     if part is None or small is None or emoji is None:
         raise SystemExit("no finished cell of a comparison; run the study, then polyprefix study keep")
     (view,) = part.views
