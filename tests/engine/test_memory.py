@@ -115,7 +115,7 @@ def test_the_budget_is_what_was_asked_for_or_what_memory_holds(monkeypatch: pyte
     assert bytes_per_token(model, training=False) < each
 
 
-@pytest.mark.parametrize(("share", "fits"), [(1.0, 30), (0.25, 10), (0.1, 0)])
+@pytest.mark.parametrize(("share", "fits"), [(0, 30), (2, 30), (1.0, 30), (0.25, 10), (0.1, 0)])
 def test_a_process_plans_with_its_share_of_a_gpu(share: float, fits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """100 bytes, of which others hold 55 and this process 15, 5 of them unused."""
     chosen: dict[int, float] = {}
@@ -127,5 +127,5 @@ def test_a_process_plans_with_its_share_of_a_gpu(share: float, fits: int, monkey
     for name, value in (("mem_get_info", (30, 100)), ("memory_reserved", 15), ("memory_allocated", 10)):
         monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
     memory.keep_to_share(share)
-    assert chosen == ({} if share == 1 else {0: share, 1: share})
+    assert chosen == ({0: min(1, share), 1: min(1, share)} if share else {})
     assert memory.free_bytes(torch.device("cuda", 0)) == fits + 5

@@ -100,11 +100,10 @@ def keep_to_share(share: float) -> None:
     """Leave the rest of every GPU to the processes that share it: each would else plan its passes for all that is free when it looks.
 
     Args:
-        share: of a GPU's memory; 1 or more is all of it.
+        share: of a GPU's memory; 1 or more is all of it, 0 says that no GPU is used.
     """
-    if 0 < share < 1:
-        for index in range(torch.cuda.device_count()):
-            torch.cuda.set_per_process_memory_fraction(share, index)
+    for index in range(torch.cuda.device_count() if share > 0 else 0):
+        torch.cuda.set_per_process_memory_fraction(min(1.0, share), index)
 
 
 def out_of_memory(error: BaseException) -> bool:
