@@ -15,6 +15,7 @@ from tests.docs.pages import ROOT
 from tests.study.studies import write
 
 import polyprefix.study.worker as attempt
+from polyprefix.models import embedded
 from polyprefix.results.files import find_results, read_predictions, read_result
 
 Command = Callable[..., tuple[int, str, str]]
@@ -40,8 +41,11 @@ def test_a_study_from_file_to_page(polyprefix: Command, file: Path, tmp_path: Pa
     assert status == 0 and "0 run, 3 there already" in printed
 
 
-def test_a_plan_says_how_many_of_its_cells_have_no_estimate(polyprefix: Command, tmp_path: Path) -> None:
-    """A task of one's own, whose lengths nobody measured: no time is not a time of nothing."""
+def test_a_plan_says_how_many_of_its_cells_have_no_estimate(
+    polyprefix: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task of one's own where there is no tokenizer to measure it with: no time is not a time of nothing."""
+    monkeypatch.setattr(embedded, "cached", lambda model: False)
     shutil.copytree(ROOT / "examples" / "things", tmp_path / "things")
     grid = {"model": "gemma-3-270m", "method": "prefix", "languages": []}
     file = write(tmp_path, base=grid, axes={"task": [str(tmp_path / "things")]})
