@@ -1,4 +1,4 @@
-"""Lengths, starts, ranks and scales: what each variant of a method learns in English, and what it carries over."""
+"""Lengths, starts, ranks and scales: what each variant of a method learns in English, and what of it transfers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from tools.results_page.differences import contrasts, tested
 from tools.results_page.kept import Kept
+from tools.results_page.rates import compared, said
 from tools.results_page.words import NOT_FINISHED, english, heading, row, rule, with_interval
 
-from polyprefix.report.format import percent
-from polyprefix.results.files import read_result
 from polyprefix.study.grid import MAIN
 
 USUAL = {
@@ -29,7 +28,7 @@ def table(kept: Kept) -> str:
     (view,) = part.views
     usual = {name: default for name, default in _usual(view.summaries) if default in view.summaries}
     found = {system: pair for (system, _, _), pair in contrasts(part, view, usual.items()).items()}
-    validated = {cell.labels["method"]: _validated(kept, config.run_id()) for cell, config in kept.finished}
+    validated = {run.method: said(run.last) for run in compared(kept)}
     rows = [
         row("variant", "trained parameters", "validation", "English", "other languages", "minus the default"),
         rule(5),
@@ -43,14 +42,6 @@ def table(kept: Kept) -> str:
 
 def _usual(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     for name in names:
-        method = next(method for method in sorted(USUAL, key=len, reverse=True) if name.startswith(method))
+        method = next(method for method in USUAL if name.startswith(method))
         if name != USUAL[method]:
             yield name, USUAL[method]
-
-
-def _validated(kept: Kept, run_id: str) -> str:
-    """Accuracy and log-likelihood of English validation examples after the last step."""
-    training = read_result(kept.folder / run_id).training
-    assert training is not None
-    last = training["validation"][-1]
-    return f"{percent(last['accuracy'])}, {last['log_likelihood']:.2f}"

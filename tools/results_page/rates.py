@@ -168,10 +168,9 @@ def beside_the_best(chosen: Iterable[Run], before: Iterable[Run], runs: Sequence
         runs: of the sweep.
         final: others with settings of the sweep. Their English tests stand for those of sweeps that tested a few examples.
     """
-    tried: dict[tuple[str, str | None], list[Run]] = defaultdict(list)
+    tried: dict[tuple[str, str, str | None], list[Run]] = defaultdict(list)
     for run in runs:
-        if run.model == GEMMA:
-            tried[run.method, run.data].append(run)
+        tried[run.model, run.method, run.data].append(run)
     tested: dict[str, list[float]] = defaultdict(list)
     for run in (*runs, *final):
         if run.english is not None:
@@ -183,7 +182,7 @@ def beside_the_best(chosen: Iterable[Run], before: Iterable[Run], runs: Sequence
     )  # fmt: skip
     rows, below = [row("method", *columns), rule(len(columns))], []
     for run in sorted((run for run in chosen if run.data), key=lambda run: list(DATA.values()).index(run.data or "")):
-        best = max(tried[run.method, run.data], key=lambda one: one.last, default=None)
+        best = max(tried[run.model, run.method, run.data], key=lambda one: one.last, default=None)
         old = earlier.get((run.method, run.data))
         steps = f"{run.training['steps']}, {run.training['kept_step']}"
         gpu = re.search(r"[A-Z]+\d+", run.result.provenance["machine"].get("gpu") or "")
@@ -197,7 +196,7 @@ def beside_the_best(chosen: Iterable[Run], before: Iterable[Run], runs: Sequence
             row(
                 run.method, str(run.data), steps, seconds, _test(run.english), _test(old.english if old else None),
                 f"{_test(reached)} ({len(tests)})" if tests else ABSENT,
-                _said(run.kept), _said(old.kept) if old else ABSENT, _said(best.last) if best else ABSENT,
+                said(run.kept), said(old.kept) if old else ABSENT, said(best.last) if best else ABSENT,
                 f"{best.rate:g}" if best else ABSENT,
                 f"{_change(run.english, reached)}, {_change(run.kept[1], best.last[1] if best else None)}",
             )
@@ -208,7 +207,8 @@ def beside_the_best(chosen: Iterable[Run], before: Iterable[Run], runs: Sequence
     return "\n".join([*rows, "", most])
 
 
-def _said(validated: tuple[float, float]) -> str:
+def said(validated: tuple[float, float]) -> str:
+    """Accuracy and log-likelihood, as the tables have them."""
     log_likelihood, accuracy = validated
     return f"{percent(accuracy)}, {log_likelihood:.2f}"
 
