@@ -7,7 +7,7 @@
 # Documentation as a site, in build/site:
 #   make docs
 # Speed (docs/performance.md; hours, on a machine that does nothing else):
-#   make bench        on the CPU, against other tools and against size
+#   make bench        on the CPU, against other tools and against size (make peers installs those that need other versions)
 #   make bench-gpu    on one CUDA GPU
 PYTHON ?= python3
 VENV ?= .venv
@@ -25,7 +25,7 @@ package: $(VENV)/bin/python
 load-test: $(VENV)/.tested
 	OMP_NUM_THREADS=2 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.load_test
 
-.PHONY: fuzz load-test package quickstart test check compare docs bench bench-gpu clean
+.PHONY: fuzz load-test package quickstart test check compare docs bench bench-gpu peers clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/polyprefix quickstart
@@ -46,7 +46,7 @@ compare: $(VENV)/.tested
 docs: $(VENV)/.documented
 	$(BIN)/python -m zensical build --strict --clean
 
-bench: $(VENV)/.benched
+bench: $(VENV)/.benched peers
 	$(BIN)/python -m benchmarks.compare --model gemma-3-270m
 	$(BIN)/python -m benchmarks.compare --model smollm2-135m
 	$(BIN)/python -m benchmarks.levers
@@ -83,5 +83,13 @@ $(VENV)/.benched: $(VENV)/.tested
 	$(INSTALL) --no-deps litgpt==0.5.13
 	touch $@
 
+# tools that need other versions of what is installed here, each in an environment of its own; benchmarks.rounds finds them
+peers: .venv-adapterhub/.installed .venv-llamafactory/.installed .venv-unsloth/.installed
+
+.venv-%/.installed: benchmarks/environments/%.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r $<
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info
+	rm -rf $(VENV) .venv-* build dist src/*.egg-info

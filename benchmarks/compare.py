@@ -1,10 +1,10 @@
-"""polyprefix against PEFT, TRL, litgpt and lm-evaluation-harness: `make bench`.
+"""polyprefix against PEFT, TRL, AdapterHub, LlamaFactory, Unsloth, litgpt and lm-evaluation-harness: `make bench`.
 
 python -m benchmarks.compare [--model gemma-3-270m] [--rounds 3] [--seconds 20] [--quick] [--out benchmarks/results]
 
 For each method: a check that everybody has the same loss on the same batch, then rounds of training; for each evaluation: rounds, and
 a check that the predictions are the same. What was interrupted goes on where it was. Needs the model, the task's data (POLYPREFIX_HUB or
-the Hub) and the extra `bench`.
+the Hub), the extra `bench` and the environments of `make peers`. `--name` keeps one method's results apart from the others'.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from benchmarks.workload import Document, Row, Workload, prepare, task_rows
 
 MODELS = ("gemma-3-270m", "smollm2-135m")
 LITGPT = {"smollm2-135m": "SmolLM2-135M"}
+LLAMA = ("smollm2-135m",)
+"""Models of Llama's architecture: AdapterHub's adapters do not know Gemma 3."""
 METHODS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
-    "prefix": ("prefix", {"length": 16}, ("peft-trainer", "peft-trainer-grouped", "trl")),
+    "prefix": ("prefix", {"length": 16}, ("peft-trainer", "peft-trainer-grouped", "trl", "adapterhub")),
     "soft-prompt": ("soft-prompt", {"length": 16}, ("peft-trainer", "peft-trainer-grouped", "trl")),
     "llama-adapter": (
         "llama-adapter",
@@ -31,7 +33,11 @@ METHODS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         ("peft-trainer", "peft-trainer-grouped", "trl"),
     ),
     "closed-adapter": ("llama-adapter", {"length": 10, "variant": "litgpt"}, ("litgpt",)),
-    "lora": ("lora", {}, ("peft-trainer", "peft-trainer-grouped", "trl")),
+    "lora": (
+        "lora",
+        {},
+        ("peft-trainer", "peft-trainer-grouped", "trl", "trl-packed", "adapterhub", "llamafactory", "unsloth"),
+    ),
 }
 """Name -> method, its settings, and who else has it. litgpt can only begin with closed gates; PEFT is compared with gates ajar."""
 EVALUATIONS: dict[str, tuple[str, ...]] = {
@@ -53,7 +59,7 @@ def training(
         if name not in options.methods:
             continue
         fields = prepare(base(), folder, method, settings, ajar=name == "llama-adapter")
-        here = tuple(r for r in rivals if ("peft" in fields if r != "litgpt" else model in LITGPT))
+        here = tuple(r for r in rivals if _takes(r, model, fields))
         if not here:
             continue
         extra = {"litgpt": {"adapter_prompt_length": 10, "adapter_start_layer": 2}}
@@ -62,6 +68,13 @@ def training(
             seconds=options.seconds, max_steps=options.max_steps, extra=extra,
         )  # fmt: skip
         yield name, work, here
+
+
+def _takes(rival: str, model: str, fields: dict[str, Any]) -> bool:
+    """Whether a tool has the model, and the adapter in its format."""
+    if rival == "litgpt":
+        return model in LITGPT
+    return "peft" in fields and (rival != "adapterhub" or model in LLAMA)
 
 
 def run(
@@ -101,7 +114,7 @@ def run(
                 for name in ("polyprefix", "lm-eval")
             ]
         options.out.mkdir(parents=True, exist_ok=True)
-        kept = options.out / f"compare-{options.model}.unfinished.jsonl"
+        kept = options.out / f"compare-{_name(options)}.unfinished.jsonl"
         found = rounds.alternate(checks, 1, kept=kept, limit=options.limit)
         found += rounds.alternate(entries, options.rounds, kept=kept, limit=options.limit)
         kept.unlink(missing_ok=True)
@@ -110,11 +123,16 @@ def run(
         print(line)
     return {
         "model": options.model,
-        "machine": rounds.machine(),
+        "name": _name(options),
+        "machine": rounds.machine() | {"environments": rounds.packages(found)},
         "medians": rounds.medians([r for r in found if r["part"] != "check"]),
         "agreement": agreement,
         "rounds": rounds.without_answers(found),
     }
+
+
+def _name(options: argparse.Namespace) -> str:
+    return options.model + (f"-{options.name}" if options.name else "")
 
 
 def in_settings(work: Workload, settings: Sequence[str]) -> list[Workload]:
@@ -135,6 +153,7 @@ def options_from(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--max-steps", type=rounds.step_count, default=1000)
     parser.add_argument("--documents", type=int, default=40, help="test documents of each language")
     parser.add_argument("--limit", type=float, default=1800.0, help="seconds after which a contestant is ended")
+    parser.add_argument("--name", default="", help="of this part of the comparison; by default it is the whole one")
     parser.add_argument("--out", type=Path, default=rounds.ROOT / "benchmarks" / "results")
     return parser.parse_args(words)
 
@@ -155,7 +174,7 @@ def main() -> None:
 
     del loaded
     result = run(base, rows, documents, options)
-    path = options.out / f"compare-{options.model}.json"
+    path = options.out / f"compare-{_name(options)}.json"
     path.write_text(json.dumps(result, indent=1), encoding="utf-8")
     print(f"wrote {path}; now: python -m benchmarks.page")
 

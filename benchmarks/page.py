@@ -170,9 +170,11 @@ def machine(results: Mapping[str, dict[str, Any] | None]) -> str:
         m = result["machine"]
         packages = ", ".join(f"{package} {version}" for package, version in m["packages"].items())
         device = f"{m['gpu']}, {m['processor']}" if m["gpu"] else m["processor"]
-        where = (
-            f"{device}, {m['cores']} cores, {m['threads']} threads; Python {m['python']}; {packages}; {m['time'][:10]}"
+        own = "".join(
+            f"; {tool}: {', '.join(f'{package} {version}' for package, version in there.items())}"
+            for tool, there in m.get("environments", {}).items()
         )
+        where = f"{device}, {m['cores']} cores, {m['threads']} threads; Python {m['python']}; {packages}{own}; {m['time'][:10]}"
         measured.setdefault(where, []).append(name)
     return "\n".join(f"- {', '.join(names)}: {where}" for where, names in measured.items()) or NOT_MEASURED
 
@@ -225,9 +227,35 @@ def charts(folder: Path, compared: Sequence[dict[str, Any]], grown: dict[str, An
         yield folder / f"growth-{name}.svg"
 
 
+def newest(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The results without what a later one measured again."""
+    kept: list[dict[str, Any]] = []
+    for n, result in enumerate(results):
+        later = [r for m, r in enumerate(results) if m != n and r["machine"]["time"] > result["machine"]["time"]]
+        again = {_measurement(record) for r in later for record in r["medians"]}
+        checked = {_checked(line) for r in later for line in r["agreement"]}
+        kept.append(
+            result
+            | {
+                "medians": [record for record in result["medians"] if _measurement(record) not in again],
+                "agreement": [line for line in result["agreement"] if _checked(line) not in checked],
+            }
+        )
+    return kept
+
+
+def _measurement(record: dict[str, Any]) -> tuple[str, str, str]:
+    return record["workload"], record["setting"], record["part"]
+
+
+def _checked(line: str) -> str:
+    """What a line of agreement is about, without what was found."""
+    return line.rpartition(":")[0]
+
+
 def write(page: Path, results: Path, pictures: Path) -> None:
     """Fill the page."""
-    compared = [r for p in sorted(results.glob("compare-*.json")) if (r := read(results, p.name))]
+    compared = newest([r for p in sorted(results.glob("compare-*.json")) if (r := read(results, p.name))])
     grown, on_gpu = read(results, "growth.json"), read(results, "gpu.json")
     ablated = read(results, "levers.json")
     drawn = list(charts(pictures, compared, grown))
@@ -242,7 +270,7 @@ def write(page: Path, results: Path, pictures: Path) -> None:
     text = fill(text, "gpu", gpu(on_gpu))
     text = fill(text, "growth", growth(grown))
     others = {"levers": ablated, "growth": grown, "GPU": on_gpu}
-    text = fill(text, "machine", machine({r["model"]: r for r in compared} | others))
+    text = fill(text, "machine", machine({r.get("name", r["model"]): r for r in compared} | others))
     page.write_text(text, encoding="utf-8")
 
 

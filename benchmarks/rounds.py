@@ -20,7 +20,6 @@ from benchmarks.worker import versions
 from benchmarks.workload import Workload
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("polyprefix", "torch", "transformers", "peft", "trl", "litgpt", "lm-eval", "accelerate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def run_once(entry: Entry, folder: Path, limit: float = 3600.0) -> dict[str, Any
     out.unlink(missing_ok=True)
     entry.work.write(given)
     words = [
-        sys.executable,
+        str(interpreter(entry.contestant)),
         "-m",
         "benchmarks.worker",
         entry.contestant,
@@ -68,6 +67,8 @@ def run_once(entry: Entry, folder: Path, limit: float = 3600.0) -> dict[str, Any
         "workload": entry.work.name,
         "setting": entry.work.setting,
     }
+    if not Path(words[0]).exists():
+        return {**identity, "error": "not installed: make peers"}
     try:
         done = subprocess.run(words, cwd=ROOT, env=_environment(), capture_output=True, text=True, timeout=limit)
     except subprocess.TimeoutExpired:
@@ -140,6 +141,12 @@ def in_one_process(
     return found
 
 
+def interpreter(contestant: str) -> Path:
+    """The Python that a contestant runs in: this one, or that of an environment of its own (benchmarks/environments)."""
+    own = ROOT / "benchmarks" / "environments" / f"{contestant}.txt"
+    return ROOT / f".venv-{contestant}" / "bin" / "python" if own.exists() else Path(sys.executable)
+
+
 def _said(result: dict[str, Any], rounds: int) -> str:
     speed = result.get("examples_per_second")
     figure = result.get("error") or (f"{speed:.3g} examples/s" if speed else "done")
@@ -183,9 +190,18 @@ def medians(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return records
 
 
+def packages(results: Sequence[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """Contestant -> versions, of those that ran in an environment of their own."""
+    found = {r["contestant"]: r["packages"] for r in results if "packages" in r}
+    own = {name: found[name] for name in found if interpreter(name) != Path(sys.executable)}
+    return {name: {k: v for k, v in versions.items() if k != "polyprefix"} for name, versions in own.items()}
+
+
 def without_answers(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """What is kept of each round: figures alone."""
-    return [{k: v for k, v in result.items() if k not in ("log_likelihoods", "answers")} for result in results]
+    return [
+        {k: v for k, v in result.items() if k not in ("log_likelihoods", "answers", "packages")} for result in results
+    ]
 
 
 def same_losses(results: Sequence[dict[str, Any]], tolerance: float = 1e-4) -> list[str]:
@@ -245,6 +261,6 @@ def machine(device: str = "cpu") -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name(0) if device.startswith("cuda") else None,
         "system": platform.platform(),
         "python": platform.python_version(),
-        "packages": versions(*PACKAGES),
+        "packages": versions(),
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }

@@ -22,6 +22,10 @@ CONTESTANTS = {
     "peft-trainer": "peft_trainer",
     "peft-trainer-grouped": "peft_trainer",
     "trl": "trl_sft",
+    "trl-packed": "trl_sft",
+    "adapterhub": "adapterhub",
+    "llamafactory": "llamafactory_sft",
+    "unsloth": "unsloth_sft",
     "litgpt": "litgpt_adapter",
     "lm-eval": "lm_eval_hf",
 }
@@ -68,10 +72,16 @@ def peak_memory(device: str) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def versions(*names: str) -> dict[str, str]:
-    """Of the packages that are installed."""
+PACKAGES = (
+    "polyprefix", "adapters", "llamafactory", "unsloth", "torch", "transformers", "peft", "trl", "litgpt", "lm-eval", "accelerate"
+)  # fmt: skip
+"""Whose versions decide what is measured."""
+
+
+def versions() -> dict[str, str]:
+    """Of those of the packages that are installed here."""
     found = {}
-    for name in names:
+    for name in PACKAGES:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -97,7 +107,7 @@ def measure(name: str, part: str, work: Workload, started: float) -> dict[str, A
         result |= getattr(module, part)(name, work, started)
     except Exception as error:
         result["error"] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:300]
-    result["peak_memory_bytes"] = peak_memory(work.device)
+    result |= {"peak_memory_bytes": peak_memory(work.device), "packages": versions()}
     return result
 
 

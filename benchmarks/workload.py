@@ -49,6 +49,8 @@ class Workload:
     """The initial adapter in our format."""
     peft: str = ""
     """The same adapter in PEFT's format; empty where PEFT has none."""
+    prefix: str = ""
+    """The keys and values of the same adapter, by layer, for texts from position 0 on; empty where it is no prefix."""
     litgpt: str = ""
     """litgpt's name of the model; empty where it has none."""
     setting: Setting = "same"
@@ -156,7 +158,7 @@ def prepare(base: Any, folder: Path, method: str, settings: dict[str, Any], *, a
         ajar: open the gates a little: while they are closed, nobody sees what an adapter computes.
 
     Returns:
-        The fields `model`, `method`, `adapter`, `peft` of a workload.
+        The fields `model`, `method`, `adapter`, `peft`, `prefix` of a workload.
     """
     import torch
 
@@ -181,8 +183,22 @@ def prepare(base: Any, folder: Path, method: str, settings: dict[str, Any], *, a
     adapter, peft = folder / f"{method}-{ajar}-ours", folder / f"{method}-{ajar}-peft"
     save_adapter(adapted, adapter)
     fields = {"model": str(model), "method": method, "adapter": str(adapter)}
+    if method == "prefix":
+        fields["prefix"] = str(_write_prefix(adapted, folder / f"{method}.safetensors"))
     try:
         to_peft(adapted, peft)
     except AdapterError:
         return fields
     return {**fields, "peft": str(peft)}
+
+
+def _write_prefix(adapted: Any, path: Path) -> Path:
+    """The keys and values of each layer, [G, P, K]."""
+    from safetensors.torch import save_file
+
+    layers = adapted.compute_prefix().kv.joined.items()
+    both = {
+        f"{part}.{n}": getattr(kv, part)[0].detach().contiguous() for n, kv in layers for part in ("keys", "values")
+    }
+    save_file(both, path)
+    return path
