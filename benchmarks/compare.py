@@ -40,6 +40,7 @@ METHODS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     ),
 }
 """Name -> method, its settings, and who else has it. litgpt can only begin with closed gates; PEFT is compared with gates ajar."""
+TOOLS = tuple(dict.fromkeys(tool for _, _, rivals in METHODS.values() for tool in rivals))
 EVALUATIONS: dict[str, tuple[str, ...]] = {
     "xnli": ("ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh"),
     "belebele": ("de", "id", "th", "vi"),
@@ -59,7 +60,7 @@ def training(
         if name not in options.methods:
             continue
         fields = prepare(base(), folder, method, settings, ajar=name == "llama-adapter")
-        here = tuple(r for r in rivals if _takes(r, model, fields))
+        here = tuple(r for r in rivals if r in options.tools and _takes(r, model, fields))
         if not here:
             continue
         extra = {"litgpt": {"adapter_prompt_length": 10, "adapter_start_layer": 2}}
@@ -145,6 +146,7 @@ def options_from(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=MODELS, default=MODELS[0])
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--tools", nargs="*", choices=TOOLS, default=list(TOOLS), help="that train, beside polyprefix")
     parser.add_argument("--tasks", nargs="*", choices=EVALUATIONS, default=list(EVALUATIONS))
     parser.add_argument("--settings", nargs="+", choices=("same", "own"), default=["same", "own"])
     parser.add_argument("--rounds", type=int, default=3)
