@@ -40,6 +40,8 @@ METHODS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     ),
 }
 """Name -> method, its settings, and who else has it. litgpt can only begin with closed gates; PEFT is compared with gates ajar."""
+CHECKED: dict[str, tuple[str, ...]] = {"prefix": ("trl-packed", "adapterhub-sdpa")}
+"""Method -> who offers it, and computes something else: it is checked and not timed."""
 TOOLS = tuple(dict.fromkeys(tool for _, _, rivals in METHODS.values() for tool in rivals))
 EVALUATIONS: dict[str, tuple[str, ...]] = {
     "xnli": ("ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh"),
@@ -54,8 +56,8 @@ WHOLE = {"sib200"}
 
 def training(
     base: Any, folder: Path, model: str, rows: tuple[Row, ...], options: argparse.Namespace
-) -> Iterator[tuple[str, Workload, tuple[str, ...]]]:
-    """(method, workload, rivals), one a method; a base model that a method changes is loaded again by everybody."""
+) -> Iterator[tuple[str, Workload, tuple[str, ...], tuple[str, ...]]]:
+    """(method, workload, rivals, who is checked alone), one a method; a base model that a method changes is loaded again by everybody."""
     for name, (method, settings, rivals) in METHODS.items():
         if name not in options.methods:
             continue
@@ -68,14 +70,15 @@ def training(
             name=f"{model}, XNLI, {name}", **fields, litgpt=LITGPT.get(model, ""), rows=rows, batch_size=options.batch,
             seconds=options.seconds, max_steps=options.max_steps, extra=extra,
         )  # fmt: skip
-        yield name, work, here
+        checked = tuple(c for c in CHECKED.get(name, ()) if _takes(c, model, fields))
+        yield name, work, here, checked
 
 
 def _takes(rival: str, model: str, fields: dict[str, Any]) -> bool:
     """Whether a tool has the model, and the adapter in its format."""
     if rival == "litgpt":
         return model in LITGPT
-    return "peft" in fields and (rival != "adapterhub" or model in LLAMA)
+    return "peft" in fields and (not rival.startswith("adapterhub") or model in LLAMA)
 
 
 def run(
@@ -94,8 +97,9 @@ def run(
     checks: list[Entry] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for _, work, rivals in training(base, folder, options.model, rows, options):
-            checks += [Entry(name, "check", work) for name in ("polyprefix", *rivals) if not name.endswith("grouped")]
+        for _, work, rivals, checked in training(base, folder, options.model, rows, options):
+            names = ("polyprefix", *rivals, *checked)
+            checks += [Entry(name, "check", work) for name in names if not name.endswith("grouped")]
             entries += [
                 Entry(name, "train", w) for w in in_settings(work, options.settings) for name in ("polyprefix", *rivals)
                 if w.setting == "same" or name != "litgpt"

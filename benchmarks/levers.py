@@ -1,8 +1,9 @@
 """What each saving brings: python -m benchmarks.levers [--model M] [--rounds 3] [--out FILE]
 
 The same training rows and the same documents through one model in one process, with all levers, and with one lever taken away; all of
-them once a round, in turn. What keeping the lower layers' output brings shows from the second pass over the same rows on, with an adapter
-in the upper third of the layers. The counted work says what a lever should bring, the clock what it brings.
+them once a round, in turn. What keeping the lower layers' output brings shows with an adapter in the upper third of the layers: in training
+from the second pass over the same rows on, in evaluation from the second cell of a study on. The counted work says what a lever should
+bring, the clock what it brings.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +31,7 @@ from polyprefix.engine import batch as tensors
 from polyprefix.engine import memory
 from polyprefix.engine.flop_counter import Work
 from polyprefix.evaluation import loglikelihood as predict
+from polyprefix.evaluation.shared_activations import ActivationStore, SharedActivations, sharing
 from polyprefix.text.tokens import TokenizedPrompt, encode
 from polyprefix.training import optimizer as engine
 from polyprefix.training.length import Length
@@ -90,6 +93,12 @@ def _nothing_kept(model: AdaptedModel) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _nothing_of_others(model: AdaptedModel) -> Iterator[None]:
+    with mock.patch.object(SharedActivations, "_read", lambda self, name, inputs: (0, None)):
+        yield
+
+
 LEVERS = (
     Lever("no padding", _no_packing),
     Lever("head only at answers", _head_everywhere),
@@ -99,6 +108,7 @@ LEVERS = (
 BEGINNINGS = Lever("what some texts begin with once", _all_alone)
 """In evaluation alone: the texts of a training step are drawn at random."""
 LOWER = Lever("lower layers once a text", _nothing_kept)
+OTHERS = Lever("lower layers of another cell", _nothing_of_others)
 PASSES = 3
 """Over the same rows, to measure it."""
 
@@ -128,6 +138,14 @@ def evaluation(model: AdaptedModel, documents: tuple[Document, ...]) -> dict[str
     return _figures(time.perf_counter() - start, work)
 
 
+def second_evaluation(
+    model: AdaptedModel, documents: tuple[Document, ...], shared: SharedActivations | None
+) -> dict[str, float]:
+    """The same where another cell of a study kept what the layers below the adapter gave."""
+    with sharing(model, shared):
+        return evaluation(model, documents)
+
+
 def _figures(seconds: float, work: Work) -> dict[str, float]:
     return {
         "seconds": seconds,
@@ -139,14 +157,28 @@ def _figures(seconds: float, work: Work) -> dict[str, float]:
 
 
 def measure(
-    model: AdaptedModel, rows: tuple[Row, ...], documents: tuple[Document, ...], rounds: int, steps: int, batch: int
+    model: AdaptedModel,
+    rows: tuple[Row, ...],
+    documents: tuple[Document, ...],
+    folder: Path,
+    rounds: int,
+    steps: int,
+    batch: int,
 ) -> list[dict[str, Any]]:
-    """One record for each part and lever: medians with and without it."""
-    upper = attach(model.base, registry.build({"name": "prefix", "layers": f"top:{max(1, model.hook.layers // 3)}"}))
+    """One record for each part and lever: medians with and without it.
+
+    Args:
+        folder: an empty one, for hidden states.
+    """
+    depth = model.hook.layers - max(1, model.hook.layers // 3)
+    upper = attach(model.base, registry.build({"name": "prefix", "layers": f"{depth}-"}))
+    store = ActivationStore(folder, (depth,)).open(upper, {})
+    second_evaluation(upper, documents, store)
     parts: dict[str, tuple[Callable[[], dict[str, float]], tuple[Lever, ...]]] = {
         "training": (lambda: training(model, rows, steps, batch), LEVERS),
         f"{PASSES} passes, upper third": (lambda: training(upper, rows, steps, batch, PASSES), (LOWER,)),
         "evaluation": (lambda: evaluation(model, documents), (*LEVERS, BEGINNINGS)),
+        "second cell, upper third": (lambda: second_evaluation(upper, documents, store), (OTHERS,)),
     }
     records = []
     for part, (run, levers) in parts.items():
@@ -180,7 +212,8 @@ def main() -> None:
     options = parser.parse_args()
     base, rows, documents = task_rows(options.model, "xnli", ("fr",), 256, options.documents)
     model = attach(base, registry.build({"name": "prefix"}))
-    records = measure(model, rows, documents, options.rounds, options.steps, options.batch)
+    with tempfile.TemporaryDirectory() as folder:
+        records = measure(model, rows, documents, Path(folder), options.rounds, options.steps, options.batch)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(
         json.dumps({"model": options.model, "machine": machine(), "levers": records}, indent=1), encoding="utf-8"

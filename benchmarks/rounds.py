@@ -143,8 +143,9 @@ def in_one_process(
 
 def interpreter(contestant: str) -> Path:
     """The Python that a contestant runs in: this one, or that of an environment of its own (benchmarks/environments)."""
-    own = ROOT / "benchmarks" / "environments" / f"{contestant}.txt"
-    return ROOT / f".venv-{contestant}" / "bin" / "python" if own.exists() else Path(sys.executable)
+    tool = contestant.partition("-")[0]
+    own = ROOT / "benchmarks" / "environments" / f"{tool}.txt"
+    return ROOT / f".venv-{tool}" / "bin" / "python" if own.exists() else Path(sys.executable)
 
 
 def _said(result: dict[str, Any], rounds: int) -> str:

@@ -24,6 +24,7 @@ CONTESTANTS = {
     "trl": "trl_sft",
     "trl-packed": "trl_sft",
     "adapterhub": "adapterhub",
+    "adapterhub-sdpa": "adapterhub",
     "llamafactory": "llamafactory_sft",
     "unsloth": "unsloth_sft",
     "litgpt": "litgpt_adapter",
