@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import string
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,13 +45,13 @@ def fill(page: str, section: str, text: str) -> str:
 def comparison(results: Sequence[dict[str, Any]], setting: str) -> str:
     """One table: a row for each measurement of each contestant, ours first, others with the ratio of their medians to ours."""
     rows = [
-        "| measurement | tool | examples/s (least to most) | ours is faster | peak memory | ours takes | first step |",
-        "|" + " --- |" * 7,
+        "| measurement | tool | examples/s (least to most) | ours is faster | peak memory | ours takes | first step | machine |",
+        "|" + " --- |" * 8,
     ]
-    for result in results:
+    for result, letter in zip(results, letters([result["machine"] for result in results]), strict=True):
         chosen = [r for r in result["medians"] if r["setting"] == setting]
         ours = {(r["workload"], r["part"]): r for r in chosen if r["contestant"] == "polyprefix"}
-        rows += [_row(record, ours.get((record["workload"], record["part"]))) for record in chosen]
+        rows += [f"{_row(record, ours.get((record['workload'], record['part'])))} {letter} |" for record in chosen]
     return "\n".join(rows) if len(rows) > 2 else NOT_MEASURED
 
 
@@ -157,26 +158,39 @@ def growth(result: dict[str, Any] | None) -> str:
     return "\n".join([*rows, "", *charts])
 
 
+def letters(machines: Sequence[dict[str, Any]]) -> list[str]:
+    """A letter for each, the same for the same processor with the same packages."""
+    known = dict.fromkeys(map(_where, machines))
+    named = dict(zip(known, string.ascii_uppercase, strict=False))
+    return [named[_where(one)] for one in machines]
+
+
+def _where(machine: dict[str, Any]) -> str:
+    def said(packages: dict[str, str]) -> str:
+        return ", ".join(f"{package} {version}" for package, version in packages.items())
+
+    device = f"{machine['gpu']}, {machine['processor']}" if machine["gpu"] else machine["processor"]
+    sizes = f"{machine['cores']} cores, {machine['threads']} threads"
+    return f"{device}, {sizes}; Python {machine['python']}; {said(machine['packages'])}"
+
+
 def machine(results: Mapping[str, dict[str, Any] | None]) -> str:
     """Where and with what, once for each machine.
 
     Args:
-        results: what was measured -> its result.
+        results: what was measured -> its result; comparisons first, whose letters these are.
     """
-    measured: dict[str, list[str]] = {}
-    for name, result in results.items():
-        if result is None:
-            continue
-        m = result["machine"]
-        packages = ", ".join(f"{package} {version}" for package, version in m["packages"].items())
-        device = f"{m['gpu']}, {m['processor']}" if m["gpu"] else m["processor"]
-        own = "".join(
-            f"; {tool}: {', '.join(f'{package} {version}' for package, version in there.items())}"
-            for tool, there in m.get("environments", {}).items()
-        )
-        where = f"{device}, {m['cores']} cores, {m['threads']} threads; Python {m['python']}; {packages}{own}; {m['time'][:10]}"
-        measured.setdefault(where, []).append(name)
-    return "\n".join(f"- {', '.join(names)}: {where}" for where, names in measured.items()) or NOT_MEASURED
+    there = {name: result["machine"] for name, result in results.items() if result is not None}
+    lines: dict[str, list[str]] = {}
+    for (name, found), letter in zip(there.items(), letters(list(there.values())), strict=True):
+        line = f"- **{letter}** {_where(found)}"
+        lines.setdefault(line, []).append(f"{name} ({found['time'][:10]})")
+    own = {
+        f"- {tool}, in an environment of its own: {', '.join(f'{package} {version}' for package, version in packages.items())}"
+        for found in there.values()
+        for tool, packages in found.get("environments", {}).items()
+    }
+    return "\n".join([*(f"{line}: {', '.join(names)}" for line, names in lines.items()), *sorted(own)]) or NOT_MEASURED
 
 
 def charts(folder: Path, compared: Sequence[dict[str, Any]], grown: dict[str, Any] | None) -> Iterator[Path]:
@@ -227,35 +241,9 @@ def charts(folder: Path, compared: Sequence[dict[str, Any]], grown: dict[str, An
         yield folder / f"growth-{name}.svg"
 
 
-def newest(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The results without what a later one measured again."""
-    kept: list[dict[str, Any]] = []
-    for n, result in enumerate(results):
-        later = [r for m, r in enumerate(results) if m != n and r["machine"]["time"] > result["machine"]["time"]]
-        again = {_measurement(record) for r in later for record in r["medians"]}
-        checked = {_checked(line) for r in later for line in r["agreement"]}
-        kept.append(
-            result
-            | {
-                "medians": [record for record in result["medians"] if _measurement(record) not in again],
-                "agreement": [line for line in result["agreement"] if _checked(line) not in checked],
-            }
-        )
-    return kept
-
-
-def _measurement(record: dict[str, Any]) -> tuple[str, str, str]:
-    return record["workload"], record["setting"], record["part"]
-
-
-def _checked(line: str) -> str:
-    """What a line of agreement is about, without what was found."""
-    return line.rpartition(":")[0]
-
-
 def write(page: Path, results: Path, pictures: Path) -> None:
     """Fill the page."""
-    compared = newest([r for p in sorted(results.glob("compare-*.json")) if (r := read(results, p.name))])
+    compared = [r for p in sorted(results.glob("compare-*.json")) if (r := read(results, p.name))]
     grown, on_gpu = read(results, "growth.json"), read(results, "gpu.json")
     ablated = read(results, "levers.json")
     drawn = list(charts(pictures, compared, grown))

@@ -52,8 +52,12 @@ class Clock:
         enough = len(self.ends) > 2 and self.ends[-1] - self.ends[0] >= self.work.seconds
         return enough or len(self.ends) >= self.work.max_steps
 
-    def result(self, batch_size: int) -> dict[str, Any]:
-        """Throughput without the first step."""
+    def result(self, batch_size: float) -> dict[str, Any]:
+        """Throughput without the first step.
+
+        Args:
+            batch_size: examples a step, on average.
+        """
         steps, seconds = len(self.ends) - 1, self.ends[-1] - self.ends[0]
         return {
             "first_step_seconds": self.first,

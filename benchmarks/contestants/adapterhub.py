@@ -53,7 +53,8 @@ def _loaded(name: str, work: Workload) -> Any:
     attention = "eager" if work.method == "prefix" and not name.endswith("sdpa") else "sdpa"
     model: Any = AutoModelForCausalLM.from_pretrained(
         work.model, config=config, dtype=dtype_of(work), attn_implementation=attention
-    ).to(work.device)
+    )
+    model = model.to(work.device)
     adapters.init(model)
     if work.method == "prefix":
         values = load_file(work.prefix)

@@ -34,7 +34,7 @@ def fit(model: Any, tokenizer: Any, work: Workload, clock: Clock, *, packed: boo
         chosen |= {"max_length": None, "per_device_train_batch_size": size}
     with tempfile.TemporaryDirectory() as folder:
         arguments = SFTConfig(**arguments_for(work, folder), completion_only_loss=True, **chosen)
-        trainer = SFTTrainer(
+        trainer: Any = SFTTrainer(
             model,
             arguments,
             train_dataset=Dataset.from_list(rows),

@@ -25,6 +25,7 @@ from polyprefix.engine.processes import processes
 from polyprefix.evaluation.answer_checks import answer_checks
 from polyprefix.evaluation.label_priors import calibration_record
 from polyprefix.evaluation.predictions import Answers, predict
+from polyprefix.evaluation.shared_activations import ActivationStore, sharing
 from polyprefix.methods.base import Method
 from polyprefix.models.digest import with_digests
 from polyprefix.models.generation import ignored_note
@@ -34,8 +35,8 @@ from polyprefix.progress import SILENT, Reporter
 from polyprefix.results.files import write_predictions
 from polyprefix.results.folder import RunFolder, finished_folder, require_same
 from polyprefix.results.log import JsonlLog
-from polyprefix.results.provenance import made_by, provenance
-from polyprefix.results.trained_once import TrainedOnce, any_trained
+from polyprefix.results.provenance import made_by, processor, provenance
+from polyprefix.results.trained_once import TrainedOnce, any_trained, once_note
 from polyprefix.scoring.stopping import stopping_note
 from polyprefix.tasks import registry as tasks
 from polyprefix.tasks._source_languages import languages_learned
@@ -180,6 +181,7 @@ def run_on(
     checkpoint_seconds: float = 60,
     *,
     trained_again: bool | None = None,
+    activations: ActivationStore | None = None,
 ) -> Path:
     """One run on what is loaded; `config` is resolved. Returns the folder of the finished run.
 
@@ -188,6 +190,7 @@ def run_on(
     Args:
         trained_again: whether other runs here are to train the same (`RunConfig.training_id`): they take what this one trained, as it
             takes what one of them did (polyprefix.results.trained_once). None means that nobody was asked: each trains its own.
+        activations: what it shares with other runs of the same model and task.
     """
     group, start = processes(), time.perf_counter()
     task, method, data = inputs.task, methods.build(config.method), inputs.data_digest(config)
@@ -204,11 +207,14 @@ def run_on(
     if shared and group.main and trained_again:
         shared.keep(folder)
 
-    answers = predict(
-        model, inputs.examples.test, inputs.tokens.test, config.eval.token_budget, reporter, f"test {method.name}", folder.unfinished,
-        task.score, stopping_rule(task, config.eval_until),
-    )  # fmt: skip
-    record = label_priors(inputs, config, model, answers, report, reporter)
+    shared_states = activations.open(model, _computed_by(inputs, config)) if activations else None
+    with sharing(model, shared_states):
+        answers = predict(
+            model, inputs.examples.test, inputs.tokens.test, config.eval.token_budget, reporter, f"test {method.name}",
+            folder.unfinished, task.score, stopping_rule(task, config.eval_until),
+        )  # fmt: skip
+        spared = shared_states.note() if shared_states else None
+        record = label_priors(inputs, config, model, answers, report, reporter)
     if not group.main:
         return out / group.agree(config.run_id())
     flat = [p for items in answers.predictions.values() for p in items]
@@ -218,14 +224,19 @@ def run_on(
 
     first_step = inputs.seconds + report.first_step - start if report.first_step else None
     result = result_of(inputs, config, model, report, answers, first_step)
-    if trained_with:
-        once = f"trained once, with {trained_with}, which is tested otherwise: the costs of training are those of that training"
-        result = replace(result, notes=(*result.notes, once))
-    finished = folder.finish(result)
+    of_others = [once_note(trained_with) if trained_with else None, spared]
+    finished = folder.finish(replace(result, notes=(*result.notes, *filter(None, of_others))))
     if shared and not trained_again:
         shared.forget()
     group.agree(config.run_id())  # the others go on when everything is written
     return finished
+
+
+def _computed_by(inputs: Inputs, config: RunConfig) -> dict[str, object]:
+    """All that decides the numbers of a forward pass of the base model, beside its tokens."""
+    machine = gpu_name(str(inputs.base.model.device)) or processor()
+    loaded = {"weights": inputs.base.identity.weights, "runtime": config.runtime.model_dump(mode="json")}
+    return {**made_by(), **loaded, "machine": machine}
 
 
 def _trained(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 from accelerate.state import AcceleratorState
@@ -16,6 +18,7 @@ from benchmarks.rounds import Entry
 from benchmarks.workload import Document, Row, Workload, prepare
 from polyprefix.adapters import registry
 from polyprefix.adapters.attach import attach
+from polyprefix.evaluation import shared_activations
 from polyprefix.testing.tiny import tiny_base
 
 ROWS = tuple(Row(tuple(range(4, 9 + n)), (50 + n % 3,)) for n in range(8))
@@ -76,6 +79,47 @@ def test_peft_under_trainer_computes_the_same(method: str, tmp_path: Path, here:
     assert ours == pytest.approx(theirs, abs=0.1), (
         "the same curve; Adam does not see keys alike that are rotated differently"
     )
+
+
+def test_machines_have_a_letter_each() -> None:
+    one, other = rounds.machine(), rounds.machine() | {"processor": "another"}
+    assert page.letters([one, other, one | {"time": "later"}]) == ["A", "B", "A"]
+    own = one | {"environments": {"unsloth": {"unsloth": "1.0"}}}
+    said = page.machine(
+        {"first": {"machine": one}, "second": {"machine": other}, "third": {"machine": own}}
+    ).splitlines()
+    assert (
+        said[0].startswith("- **A** ") and "first" in said[0] and "third" in said[0] and said[1].startswith("- **B** ")
+    )
+    assert said[2] == "- unsloth, in an environment of its own: unsloth 1.0"
+
+
+def test_a_tool_with_other_versions_runs_in_its_own_environment(tmp_path: Path) -> None:
+    assert rounds.interpreter("polyprefix") == rounds.interpreter("trl-packed") == Path(sys.executable)
+    assert (
+        rounds.interpreter("adapterhub-sdpa")
+        == rounds.interpreter("adapterhub")
+        == rounds.ROOT / ".venv-adapterhub/bin/python"
+    )
+    missing = Entry("unsloth", "check", Workload(name="w", model="m"))
+    with mock.patch.object(rounds, "ROOT", tmp_path):
+        (tmp_path / "benchmarks/environments").mkdir(parents=True)
+        (tmp_path / "benchmarks/environments/unsloth.txt").touch()
+        assert rounds.run_once(missing, tmp_path)["error"] == "not installed: make peers"
+    pinned = {path.stem for path in (rounds.ROOT / "benchmarks/environments").glob("*.txt")}
+    assert pinned <= set(worker.CONTESTANTS) and all(
+        f".venv-{name}/.installed" in (rounds.ROOT / "Makefile").read_text() for name in pinned
+    )
+
+
+def test_packed_texts_are_kept_apart_with_lora_and_not_with_pefts_prefix(tmp_path: Path, here: None) -> None:
+    pytest.importorskip("trl")
+    for method, settings, verdict in (("lora", {}, "the same"), ("prefix", {"length": 3}, "DIFFERENT")):
+        work = workload(tmp_path, method, **settings)
+        found = rounds.alternate(
+            [Entry(name, "check", work) for name in ("polyprefix", "trl-packed")], 1, say=lambda line: None
+        )
+        assert verdict in rounds.same_losses(found)[0]
 
 
 def test_what_fails_is_a_result_and_not_asked_again(tmp_path: Path, here: None) -> None:
@@ -145,9 +189,9 @@ def test_the_comparison_and_its_page(tmp_path: Path, here: None, monkeypatch: py
     assert "the same" in result["agreement"][0] and result["machine"]["packages"]["torch"]
     table = page.comparison([result], "same")
     assert "peft-trainer" in table and "times" in table and page.comparison([], "own") == page.NOT_MEASURED
-    assert "%" in page.ceiling([result]) and page.machine({"growth": result, "levers": result, "GPU": None}).startswith(
-        "- growth, levers: "
-    )
+    assert "%" in page.ceiling([result]) and page.machine(
+        {"growth": result, "levers": result, "GPU": None}
+    ).splitlines()[0].startswith("- **A** ")
 
 
 def test_the_gpu_benchmark_on_the_cpu(here: None) -> None:
@@ -176,11 +220,14 @@ def test_a_point_of_each_growth(axis: str, tiny_folder: Path) -> None:
     assert point["size"] == 16 and point["seconds"] > 0
 
 
-def test_levers_change_the_work_and_not_the_outcome() -> None:
+def test_levers_change_the_work_and_not_the_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_activations, "BYTES_PER_SECOND", float("inf"))
     model = attach(tiny_base("llama-gqa-tied"), registry.build({"name": "prefix", "length": 3}))
-    records = levers.measure(model, ROWS, DOCUMENTS, rounds=1, steps=1, batch=4)
+    records = levers.measure(model, ROWS, DOCUMENTS, tmp_path, rounds=1, steps=1, batch=4)
     found = {(r["part"], r["lever"]): r for r in records}
-    assert len(found) == 2 * len(levers.LEVERS) + 2
+    assert len(found) == 2 * len(levers.LEVERS) + 3
+    second = found["second cell, upper third", levers.OTHERS.name]
+    assert second["counted_without"]["flops"] > 1.2 * second["counted"]["flops"]
     kept = found[f"{levers.PASSES} passes, upper third", levers.LOWER.name]
     assert kept["counted_without"]["tokens"] == kept["counted"]["tokens"]
     assert kept["counted_without"]["flops"] > 1.2 * kept["counted"]["flops"]
@@ -225,7 +272,7 @@ def test_the_page_and_its_charts_from_results(tmp_path: Path) -> None:
         ("growth.json", {"axes": {"languages": grown}}),
         ("compare-m.json", {"medians": records, "agreement": ["w: loss the same"]}),
     ):
-        (tmp_path / name).write_text(json.dumps({**result, "machine": rounds.machine()}))
+        (tmp_path / name).write_text(json.dumps({**result, "model": "m", "machine": rounds.machine()}))
     copy = tmp_path / "page.md"
     copy.write_text(page.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
     page.write(copy, tmp_path, tmp_path / "performance")

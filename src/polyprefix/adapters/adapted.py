@@ -50,6 +50,8 @@ class AdaptedModel(nn.Module):
         """The task that it was trained on, as `adapter.json` has it; None where nobody said."""
         self.training_record: Any = None
         """What training did (`polyprefix.api.training.TrainingRecord`); None for an adapter that was loaded or not yet trained."""
+        self.shared_activations: Any = None
+        """Hidden states that its evaluation shares with other runs (`polyprefix.evaluation.shared_activations`); None for none."""
         self.base = base
         self.model: Any = base.model
         self.method = method

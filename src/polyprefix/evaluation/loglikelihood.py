@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -207,8 +208,9 @@ def _log_likelihoods(
         budget = memory.token_budget(model, token_budget, training=False)
         rests = [TokenTree(item.ids[common_length:], item.choices) for item in encoded]
         found = _score(
-            model, encoded, rests, budget, partial(_always, prefix), meter=meter, advance=advance, greedy=greedy
-        )
+            model, encoded, rests, budget, partial(_always, prefix), meter=meter, advance=advance, greedy=greedy,
+            common=encoded[0].ids[:common_length],
+        )  # fmt: skip
     if work is not None:
         work += meter.work
     return found
@@ -225,6 +227,7 @@ def _score(
     meter: Meter | None = None,
     advance: Callable[[int], None] = lambda count: None,
     greedy: bool = False,
+    common: Sequence[int] = (),
 ) -> list[tuple[Scored, ...]]:
     """Of each choice of prompts that may share passes.
 
@@ -233,7 +236,9 @@ def _score(
         prefix_of: the prefix of a batch.
         owners: of each prompt, where prompts have prefixes of their own.
         starts: of each owner, the position of the first token.
+        common: the tokens before all of them, where there are no owners.
     """
+    shared = None if owners else model.shared_activations
     groups = _groups(model, rests, budget, owners)
     trees = [TokenTree.joined([rests[i] for i in group]) for group in groups]
     whose = [owners[group[0]] for group in groups] if owners else []
@@ -243,10 +248,12 @@ def _score(
         chosen = [trees[n] for n in rows]
         own = [whose[n] for n in rows] if owners else []
         inputs = tensors.batch(chosen, model, owners=own, starts=[starts[owner] for owner in own] if starts else ())
-        logits = inputs.logits(model, prefix=prefix_of(inputs))
+        with shared.skipping(chosen, common, inputs) if shared else nullcontext(0) as start:
+            logits = inputs.logits(model, prefix=prefix_of(inputs))
         sums = inputs.sums(inputs.log_likelihoods(logits)).tolist()
         values = list(zip(sums, inputs.are_greedy(logits) if greedy else [False] * len(sums), strict=True))
         if meter is not None:
+            meter.start = start
             meter.count(chosen, inputs.input_ids.numel())
         return [[values.pop(0) for _ in rests[i].continuations] for n in rows for i in groups[n]]
 

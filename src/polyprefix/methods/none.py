@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from polyprefix.methods.base import Method, Start, TrainDefaults
+from polyprefix.methods.base import Footprint, Method, Start, TrainDefaults
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -27,6 +27,10 @@ class NoAdapter(Method):
         from polyprefix.methods.adapter import Adapter
 
         return Adapter()
+
+    def footprint(self, layers: int) -> Footprint:
+        """Every layer lies below what is adapted, which is nothing."""
+        return Footprint(lowest_layer=layers)
 
     def parameters(self, model: PreTrainedModel) -> int:
         """None."""

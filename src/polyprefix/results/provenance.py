@@ -21,7 +21,7 @@ def provenance(*, threads: int, gpu: str | None = None, **more: object) -> dict[
     return {
         **made_by(),
         "python": platform.python_version(),
-        "machine": {"system": platform.platform(), "processor": _processor(), "threads": threads}
+        "machine": {"system": platform.platform(), "processor": processor(), "threads": threads}
         | ({"gpu": gpu} if gpu else {}),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         **more,
@@ -55,7 +55,8 @@ def _commit() -> dict[str, object]:
         return {}
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Its name, as the system has it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -82,6 +82,11 @@ class TrainedOnce:
             return None
 
 
+def once_note(run_id: str) -> str:
+    """What the result of a run says that took the training of another."""
+    return f"trained once, with {run_id}, which is tested otherwise: the costs of training are those of that training"
+
+
 def any_trained(out: Path) -> bool:
     """Whether a study keeps some training: else no run has to say which one it could take."""
     return (out / TRAINED).is_dir()

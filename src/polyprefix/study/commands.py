@@ -95,6 +95,11 @@ def plan(
 @click.option("--workers", type=int, metavar="N", help="Cells at a time on this machine, by Ray.  [default: measured]")
 @click.option("--ray", metavar="ADDRESS", help="A running Ray cluster: auto, ray://HOST:10001.")
 @click.option(
+    "--activations", "activation_gb", type=click.FloatRange(min=0), metavar="GB",
+    help="Of hidden states that cells of one model and task share on disk while they run, at most; 0 for none.  "
+    "[default: a quarter of the free space]",
+)  # fmt: skip
+@click.option(
     "--track", metavar="SERVICE", help="Send finished cells, with their reports, to trackio, wandb or mlflow."
 )
 def run(
@@ -105,6 +110,7 @@ def run(
     checkpoint_every: float,
     workers: int | None,
     ray: str | None,
+    activation_gb: float | None,
     track: str | None,
 ) -> int:
     """Run every cell of STUDY.yaml that has no result.
@@ -115,7 +121,8 @@ def run(
     definition, cells = _read(file, parts)
     out = _out(definition, out)
     send = _tracker(track, definition)
-    outcomes = _run(definition, cells, out, hub, checkpoint_every, workers, ray)
+    most = None if activation_gb is None else int(activation_gb * 1e9)
+    outcomes = _run(definition, cells, out, hub, checkpoint_every, most, workers, ray)
     click.echo(f"{len(outcomes.done)} run, {outcomes.found} there already, {len(outcomes.failed)} failed")
     if outcomes.undecided:
         click.echo(f"{outcomes.undecided} not run: the runs that choose their settings failed")
@@ -262,6 +269,7 @@ def _run(
     out: Path,
     hub: Path | None,
     checkpoint_seconds: float,
+    activation_bytes: int | None,
     workers: int | None,
     ray: str | None,
 ) -> Outcomes:
@@ -278,13 +286,16 @@ def _run(
         from polyprefix.progress import Terminal
         from polyprefix.study.run import run_study
 
-        return run_study(cells, out, hub=hub, reporter=Terminal(), tell=tell, checkpoint_seconds=checkpoint_seconds)
+        return run_study(
+            cells, out, hub=hub, reporter=Terminal(), tell=tell, checkpoint_seconds=checkpoint_seconds,
+            activation_bytes=activation_bytes,
+        )  # fmt: skip
     from polyprefix.study.distribute import run_distributed
     from polyprefix.study.grid import needs
 
     return run_distributed(
         cells, out, needs=partial(needs, definition), hub=hub, tell=tell, checkpoint_seconds=checkpoint_seconds,
-        workers=workers, address=ray,
+        activation_bytes=activation_bytes, workers=workers, address=ray,
     )  # fmt: skip
 
 

@@ -15,11 +15,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from polyprefix.config import RunConfig
 from polyprefix.engine.memory import keep_to_share
 from polyprefix.errors import ConfigError, OutputError, UserError
 from polyprefix.processors import usable_processors
 from polyprefix.progress import SILENT
+from polyprefix.study.activation_sharing import with_shared_layers
 from polyprefix.study.devices import GPUS
 from polyprefix.study.estimate import estimate
 from polyprefix.study.file import Resources
@@ -44,6 +44,7 @@ def run_distributed(
     hub: Path | None = None,
     tell: Tell = lambda line: None,
     checkpoint_seconds: float = 60.0,
+    activation_bytes: int | None = None,
     workers: int | None = None,
     address: str | None = None,
 ) -> Outcomes:
@@ -51,6 +52,7 @@ def run_distributed(
 
     Args:
         out: the folder of the study's results, the same for every worker.
+        activation_bytes: as `Workplace.activation_bytes`.
         needs: what a cell asks for; where it says nothing, the machine is shared out among the workers.
         workers: cells at a time on a cluster of this machine's own, which is started here.
         address: of a running cluster (`auto`, `ray://HOST:10001`).
@@ -61,7 +63,9 @@ def run_distributed(
     """
     ray = _connected(workers, address)
     try:
-        place = (str(out.absolute()), str(hub.absolute()) if hub else None, checkpoint_seconds, str(Path.cwd()))
+        place = (
+            str(out.absolute()), str(hub.absolute()) if hub else None, checkpoint_seconds, activation_bytes, str(Path.cwd())
+        )  # fmt: skip
         return _distribute(ray, cells, Bookkeeping(out), place, _shares(ray, needs, workers), tell)
     finally:
         ray.shutdown()
@@ -116,18 +120,19 @@ def _distribute(
     ray: Any,
     cells: Sequence[Cell],
     books: Bookkeeping,
-    place: tuple[str, str | None, float, str],
+    place: tuple[str, str | None, float, int | None, str],
     options: Callable[[Cell], dict[str, Any]],
     tell: Tell,
 ) -> Outcomes:
     outcomes, running = Outcomes(), dict[Any, Cell]()
     task = ray.remote(_attempt)
     while True:
-        ready, undecided = open_cells(cells, books, outcomes)
+        still_open, undecided = open_cells(cells, books, outcomes)
+        ready = with_shared_layers(still_open, in_order=False)
         under_way = {cell.config.run_id() for cell in running.values()}
         for cell in longest_first([cell for cell in ready if cell.config.run_id() not in under_way]):
-            settings, asked = cell.config.model_dump(mode="json"), options(cell)
-            running[task.options(**asked).remote(settings, cell.trained_again, asked["num_gpus"], *place)] = cell
+            asked = options(cell)
+            running[task.options(**asked).remote(cell, asked["num_gpus"], *place)] = cell
         if not running:
             return concluded(cells, books, outcomes, undecided)
         finished, _ = ray.wait(list(running), num_returns=1, timeout=PAUSE)
@@ -171,23 +176,22 @@ def _outcome(ray: Any, reference: Any, cell: Cell, books: Bookkeeping) -> Outcom
 
 
 def _attempt(
-    settings: dict[str, Any],
-    trained_again: bool,
+    cell: Cell,
     gpus: float,
     out: str,
     hub: str | None,
     checkpoint_seconds: float,
+    activation_bytes: int | None,
     cwd: str,
 ) -> Outcome:
     """One cell, in a worker that has so many GPUs, or a share of one."""
     keep_to_share(gpus)
     if Path(cwd).is_dir():
         os.chdir(cwd)  # models and tasks may be given by relative paths
-    config = RunConfig.model_validate(settings)
-    return _workplace(out, hub, checkpoint_seconds).attempt(config, SILENT, trained_again=trained_again)
+    return _workplace(out, hub, checkpoint_seconds, activation_bytes).attempt(cell, SILENT)
 
 
 @cache
-def _workplace(out: str, hub: str | None, checkpoint_seconds: float) -> Workplace:
+def _workplace(out: str, hub: str | None, checkpoint_seconds: float, activation_bytes: int | None) -> Workplace:
     """What this worker keeps from cell to cell."""
-    return Workplace(Path(out), Path(hub) if hub else None, checkpoint_seconds)
+    return Workplace(Path(out), Path(hub) if hub else None, checkpoint_seconds, activation_bytes)

@@ -51,6 +51,9 @@ class Cell:
     """What the candidates are compared by."""
     trained_again: bool = False
     """Whether a later cell trains the same, to test it otherwise."""
+    shared_layers: tuple[int, ...] | None = None
+    """The layers from which other cells can go on with what this one computes; None where it shares no lower layers with any
+    (polyprefix.study.activation_sharing)."""
 
 
 def cells(study: Study, where: str, only: Collection[str] = ()) -> tuple[Cell, ...]:

@@ -15,9 +15,11 @@ from pathlib import Path
 from polyprefix.adapters import registry as methods
 from polyprefix.config import RunConfig
 from polyprefix.engine.processes import processes
+from polyprefix.evaluation import shared_activations
 from polyprefix.progress import SILENT, Reporter
+from polyprefix.results import trained_once
 from polyprefix.results.folder import is_finished
-from polyprefix.results.trained_once import forget_all
+from polyprefix.study.activation_sharing import with_shared_layers
 from polyprefix.study.grid import TUNE, Cell
 from polyprefix.study.locks import Bookkeeping
 from polyprefix.study.tuning import resolved
@@ -55,6 +57,7 @@ def run_study(
     reporter: Reporter = SILENT,
     tell: Tell = lambda line: None,
     checkpoint_seconds: float = 60.0,
+    activation_bytes: int | None = None,
 ) -> Outcomes:
     """Run every cell that has no result, one after the other in this process.
 
@@ -62,17 +65,18 @@ def run_study(
         out: the folder of the study's results.
         reporter: where the progress inside a cell goes.
         tell: receives a line for each cell.
+        activation_bytes: as `Workplace.activation_bytes`.
 
     Raises:
         OutputError: if results cannot be written; what is finished stays, and the same call goes on later.
     """
-    place, outcomes = Workplace(out, hub, checkpoint_seconds), Outcomes()
+    place, outcomes = Workplace(out, hub, checkpoint_seconds, activation_bytes), Outcomes()
     while True:
         ready, undecided = processes().agree(open_cells(cells, place.books, outcomes))
         busy = moved = 0
-        for number, cell in enumerate(ready):
+        for number, cell in enumerate(with_shared_layers(ready, in_order=True)):
             line = f"{len(ready) - number} to go: {cell.config.run_id()}"
-            outcome = place.attempt(cell.config, reporter, partial(tell, line), trained_again=cell.trained_again)
+            outcome = place.attempt(cell, reporter, partial(tell, line))
             if outcome == "busy":
                 busy += 1
                 continue
@@ -133,7 +137,8 @@ def _order(config: RunConfig) -> tuple[object, ...]:
 
 def concluded(cells: Sequence[Cell], books: Bookkeeping, outcomes: Outcomes, undecided: int) -> Outcomes:
     """The outcomes of a study in which nothing is left to do."""
-    forget_all(books.out)
+    trained_once.forget_all(books.out)
+    shared_activations.forget_all(books.out)
     decided = [config.run_id() for cell in cells if (config := resolved(cell, books))]
     there = {run_id for run_id in decided if is_finished(books.out, run_id)}
     return replace(outcomes, undecided=undecided, found=len(there - set(outcomes.done)))

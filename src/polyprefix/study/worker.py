@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from polyprefix.config import RunConfig
 from polyprefix.data.hub import hub_from_environment
 from polyprefix.engine.processes import processes
 from polyprefix.errors import OutputError
 from polyprefix.progress import SILENT, Bar, Reporter
 from polyprefix.recipe import Inputs, load_inputs, run_on
 from polyprefix.results.folder import finished_folder
+from polyprefix.study.activation_sharing import store
+from polyprefix.study.grid import Cell
 from polyprefix.study.locks import Bookkeeping
 from polyprefix.tasks.base import Source
 
@@ -35,25 +36,24 @@ class Workplace:
     out: Path
     hub: Path | None = None
     checkpoint_seconds: float = 60.0
+    activation_bytes: int | None = None
+    """Of hidden states that cells of one model and task share, at most; None means a share of the free disk."""
     inputs: Inputs | None = None
     books: Bookkeeping = field(init=False)
 
     def __post_init__(self) -> None:
         self.books = Bookkeeping(self.out)
 
-    def attempt(
-        self, config: RunConfig, reporter: Reporter, begin: Callable[[], None] = lambda: None, *, trained_again: bool
-    ) -> Outcome:
+    def attempt(self, cell: Cell, reporter: Reporter, begin: Callable[[], None] = lambda: None) -> Outcome:
         """Do one cell, unless it is done or being done.
 
         Args:
-            trained_again: as `Cell.trained_again`.
             begin: called when it is ours to do.
 
         Raises:
             OutputError: if results cannot be written: no other cell could write its own.
         """
-        group, run_id = processes(), config.run_id()
+        group, run_id = processes(), cell.config.run_id()
         with self.books.claim(run_id) if group.main else nullcontext(False) as ours:
             decided: Outcome | None = None
             if group.main:
@@ -61,14 +61,18 @@ class Workplace:
             decided = group.agree(decided)
             if decided is None and group.main:
                 begin()
-            return decided or self._run(config, reporter, trained_again)
+            return decided or self._run(cell, reporter)
 
-    def _run(self, config: RunConfig, reporter: Reporter, trained_again: bool) -> Outcome:
-        run_id = config.run_id()
+    def _run(self, cell: Cell, reporter: Reporter) -> Outcome:
+        config, run_id = cell.config, cell.config.run_id()
+        activations = store(cell, self.out, self.activation_bytes)
         try:
             with self._said(run_id, reporter) if processes().main else nullcontext(SILENT) as telling:
                 self.inputs = load_inputs(config, Source(hub_from_environment(self.hub)), self._handed_over())
-                run_on(self.inputs, config, self.out, telling, self.checkpoint_seconds, trained_again=trained_again)
+                run_on(
+                    self.inputs, config, self.out, telling, self.checkpoint_seconds,
+                    trained_again=cell.trained_again, activations=activations,
+                )  # fmt: skip
         except OutputError:
             self.inputs = None
             raise
@@ -80,6 +84,8 @@ class Workplace:
                 raise
             return "failed"
         self.books.forget_failure(run_id)
+        if activations and not activations.wanted:
+            activations.forget()
         return "done"
 
     def _handed_over(self) -> Inputs | None:
