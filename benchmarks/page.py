@@ -166,12 +166,13 @@ def letters(machines: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _where(machine: dict[str, Any]) -> str:
-    def said(packages: dict[str, str]) -> str:
-        return ", ".join(f"{package} {version}" for package, version in packages.items())
-
     device = f"{machine['gpu']}, {machine['processor']}" if machine["gpu"] else machine["processor"]
     sizes = f"{machine['cores']} cores, {machine['threads']} threads"
-    return f"{device}, {sizes}; Python {machine['python']}; {said(machine['packages'])}"
+    return f"{device}, {sizes}; Python {machine['python']}; {_said(machine['packages'])}"
+
+
+def _said(packages: dict[str, str]) -> str:
+    return ", ".join(f"{package} {version}" for package, version in packages.items())
 
 
 def machine(results: Mapping[str, dict[str, Any] | None]) -> str:
@@ -186,7 +187,7 @@ def machine(results: Mapping[str, dict[str, Any] | None]) -> str:
         line = f"- **{letter}** {_where(found)}"
         lines.setdefault(line, []).append(f"{name} ({found['time'][:10]})")
     own = {
-        f"- {tool}, in an environment of its own: {', '.join(f'{package} {version}' for package, version in packages.items())}"
+        f"- {tool.partition('-')[0]}, in an environment of its own: {_said(packages)}"
         for found in there.values()
         for tool, packages in found.get("environments", {}).items()
     }
@@ -200,8 +201,9 @@ def charts(folder: Path, compared: Sequence[dict[str, Any]], grown: dict[str, An
     folder.mkdir(parents=True, exist_ok=True)
     rows = [
         {"tool": r["contestant"], "speed": r["examples_per_second"]["median"],
-         "what": f"{r['workload']}, {'training' if r['part'] == 'train' else 'evaluation'}"}
-        for result in compared for r in result["medians"] if r["setting"] == "same" and "error" not in r
+         "what": f"{r['workload']}, {'training' if r['part'] == 'train' else 'evaluation'} (machine {letter})"}
+        for result, letter in zip(compared, letters([result["machine"] for result in compared]), strict=True)
+        for r in result["medians"] if r["setting"] == "same" and "error" not in r
     ]  # fmt: skip
     if rows:
         chart = (

@@ -195,7 +195,9 @@ def packages(results: Sequence[dict[str, Any]]) -> dict[str, dict[str, str]]:
     """Contestant -> versions, of those that ran in an environment of their own."""
     found = {r["contestant"]: r["packages"] for r in results if "packages" in r}
     own = {name: found[name] for name in found if interpreter(name) != Path(sys.executable)}
-    return {name: {k: v for k, v in versions.items() if k != "polyprefix"} for name, versions in own.items()}
+    return {
+        name.partition("-")[0]: {k: v for k, v in there.items() if k != "polyprefix"} for name, there in own.items()
+    }
 
 
 def without_answers(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -102,6 +102,23 @@ def test_a_damaged_file_is_named(mirror: Path, contents: bytes) -> None:
     assert len(load_rows("org/name", "fr", "test", mirror)) == 3  # the others are still served
 
 
+def test_a_part_of_a_data_set_is_read_whichever_it_is(tmp_path: Path) -> None:
+    """Somebody who needs two languages of two hundred fetches those."""
+    names = ["first", "second", "third"]
+    listed = "".join(
+        f"- config_name: {name}\n  data_files:\n  - split: test\n    path: data/{name}/test.tsv\n" for name in names
+    )
+    for there in names:
+        folder = tmp_path / there / "some" / "set"
+        (folder / "data" / there).mkdir(parents=True)
+        (folder / "README.md").write_text(f"---\nconfigs:\n{listed}---\n")
+        (folder / "data" / there / "test.tsv").write_text(f"text\n{there} row\n")
+        assert load_rows("some/set", there, "test", tmp_path / there)["text"] == [f"{there} row"]
+        for other in set(names) - {there}:
+            with pytest.raises(DataError, match=f"some/set {other}: "):
+                load_rows("some/set", other, "test", tmp_path / there)
+
+
 def test_a_split_without_rows_is_refused(mirror: Path) -> None:
     write(mirror / "org/name/fr/test.parquet", [])
     with pytest.raises(DataError, match="org/name/fr/test"):

@@ -11,11 +11,16 @@ import pytest
 from benchmarks import page
 
 README = page.ROOT / "README.md"
-QUOTED = {
-    "training a prefix, CPU": ("gemma-3-270m, XNLI, prefix", "peft-trainer"),
-    "evaluation of 15 languages, CPU": ("gemma-3-270m, xnli in 15 languages", "lm-eval"),
-}
-"""The beginning of a row of the README -> the measurement, and the tool it is compared with."""
+PREFIX, LORA = "training a prefix, CPU", "training LoRA, CPU"
+QUOTED = [
+    (PREFIX, "gemma-3-270m", "gemma-3-270m, XNLI, prefix", "peft-trainer"),
+    (PREFIX, "smollm2-135m-prefix", "smollm2-135m, XNLI, prefix", "adapterhub"),
+    (LORA, "gemma-3-270m-lora", "gemma-3-270m, XNLI, lora", "peft-trainer"),
+    (LORA, "smollm2-135m-lora", "smollm2-135m, XNLI, lora", "adapterhub"),
+    (LORA, "gemma-3-270m-lora", "gemma-3-270m, XNLI, lora", "llamafactory"),
+    ("evaluation of 15 languages, CPU", "gemma-3-270m", "gemma-3-270m, xnli in 15 languages", "lm-eval"),
+]
+"""The beginning of a row of the README, the file, its measurement, and the tool it is compared with."""
 
 
 def test_the_page_is_made_from_the_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,10 +30,9 @@ def test_the_page_is_made_from_the_results(tmp_path: Path, monkeypatch: pytest.M
     assert again.read_text(encoding="utf-8") == page.PAGE.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("start", QUOTED)
-def test_the_readme_quotes_them(start: str) -> None:
-    workload, tool = QUOTED[start]
-    result = json.loads((page.RESULTS / "compare-gemma-3-270m.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize(("start", "file", "workload", "tool"), QUOTED, ids=" ".join)
+def test_the_readme_quotes_them(start: str, file: str, workload: str, tool: str) -> None:
+    result = json.loads((page.RESULTS / f"compare-{file}.json").read_text(encoding="utf-8"))
     speed = {
         one["contestant"]: one["examples_per_second"]["median"]
         for one in result["medians"]

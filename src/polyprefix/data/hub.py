@@ -22,6 +22,8 @@ from polyprefix.safe_files import require_regular
 if TYPE_CHECKING:
     from datasets import Dataset
 
+FORMATS = (".parquet", ".arrow", ".jsonl", ".json", ".csv", ".tsv")
+"""Of files of data that `datasets` reads by their names."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 """What the system says where the cache cannot be written."""
 
@@ -185,7 +187,13 @@ def _module(path: str, state: str, revision: str | None) -> Any:
     """
     from datasets.load import dataset_module_factory
 
-    return dataset_module_factory(path, revision=revision)
+    try:
+        return dataset_module_factory(path, revision=revision)
+    except FileNotFoundError:  # it learns the format from the first configuration, which a part of a data set may lack
+        there = sorted(entry.path for entry in _files(path) if entry.name.endswith(FORMATS)) if state else []
+        if not there:
+            raise
+        return dataset_module_factory(path, data_files=str(Path(there[0]).relative_to(path)))
 
 
 def _known_builder(module: Any, config: str | None, cache: str | None) -> Any:

@@ -79,27 +79,31 @@ class SkippableLayers:
 
     def can_be_skipped(self) -> bool:
         """Whether they are frozen and use no random numbers, and the model's logits stay its own without them."""
-        ids, prefix = probe_ids(self.adapted.model), self.adapted.compute_prefix()
-        was_training = self.adapted.training
+        was_training, device = self.adapted.training, self.adapted.device
         try:
-            self.adapted.train()  # autograd itself says whether anything below is trained, and dropout would show
-            first, again = (self.output(ids, prefix=prefix) for _ in range(2))
-            if not isinstance(first, Tensor) or first.shape[:2] != ids.shape or first.requires_grad:
-                return False
-            self.adapted.eval()
-            with torch.no_grad():
-                whole = self.adapted(ids, prefix=prefix).logits
-                self.adapted(
-                    ids.flip(1), prefix=prefix
-                )  # whatever else lower layers leave behind is now another sequence's
-                with self.skipped([first]):
-                    short = self.adapted(ids, prefix=prefix).logits
-            return max(normalized_rmse(first, again), normalized_rmse(whole, short)) < SAME
+            with torch.random.fork_rng([device] if device.type == "cuda" else []):  # dropout above stays as it is
+                return self._can_be_skipped()
         except (RuntimeError, TypeError, ValueError, AttributeError):  # its layers are called in a way of their own
             return False
         finally:
             self.adapted.hook.set(None)
             self.adapted.train(was_training)
+
+    def _can_be_skipped(self) -> bool:
+        ids, prefix = probe_ids(self.adapted.model), self.adapted.compute_prefix()
+        self.adapted.train()  # autograd itself says whether anything below is trained, and dropout would show
+        first, again = (self.output(ids, prefix=prefix) for _ in range(2))
+        if not isinstance(first, Tensor) or first.shape[:2] != ids.shape or first.requires_grad:
+            return False
+        self.adapted.eval()
+        with torch.no_grad():
+            whole = self.adapted(ids, prefix=prefix).logits
+            self.adapted(
+                ids.flip(1), prefix=prefix
+            )  # whatever else lower layers leave behind is now another sequence's
+            with self.skipped([first]):
+                short = self.adapted(ids, prefix=prefix).logits
+        return max(normalized_rmse(first, again), normalized_rmse(whole, short)) < SAME
 
 
 class _EnoughError(Exception):

@@ -54,7 +54,7 @@ class ActivationStore:
     wanted: tuple[int, ...]
     """The layers from which other cells go on; where there are none, nothing is written, but what is there is read."""
     most_bytes: int | None = None
-    """Of the whole folder; None means a share of the free disk."""
+    """Of all that the study keeps; None means a share of the free disk."""
 
     def open(self, model: AdaptedModel, made_by: Mapping[str, object]) -> SharedActivations | None:
         """For the evaluation of one model; None where no layer can be skipped, or skipping brings nothing.
@@ -74,7 +74,9 @@ class ActivationStore:
         depths = sorted({depth for depth in (*self.wanted, *there) if 0 < depth <= lowest})
         if not depths or not _pays(model, sizes, depths[-1]) or not SkippableLayers(model, depths[-1]).can_be_skipped():
             return None
-        return SharedActivations(model, folder, depths, frozenset(self.wanted), _Room(self.folder, self.most_bytes))
+        return SharedActivations(
+            model, folder, depths, frozenset(self.wanted), _Room(self.folder.parent, self.most_bytes)
+        )
 
     def forget(self) -> None:
         """Remove everything: no later cell has this model and task."""

@@ -46,7 +46,7 @@ def store(cell: Cell, out: Path, most_bytes: int | None) -> ActivationStore | No
 
     Args:
         out: the folder of the study's results.
-        most_bytes: of what one model and task keep; None means a share of the free disk.
+        most_bytes: of all that the study keeps; None means a share of the free disk.
     """
     if cell.shared_layers is None or most_bytes == 0:
         return None

@@ -96,7 +96,7 @@ def plan(
 @click.option("--ray", metavar="ADDRESS", help="A running Ray cluster: auto, ray://HOST:10001.")
 @click.option(
     "--activations", "activation_gb", type=click.FloatRange(min=0), metavar="GB",
-    help="Of hidden states that cells of one model and task share on disk while they run, at most; 0 for none.  "
+    help="Of hidden states that cells share on disk while they run, at most; 0 for none.  "
     "[default: a quarter of the free space]",
 )  # fmt: skip
 @click.option(

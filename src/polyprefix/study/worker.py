@@ -37,7 +37,7 @@ class Workplace:
     hub: Path | None = None
     checkpoint_seconds: float = 60.0
     activation_bytes: int | None = None
-    """Of hidden states that cells of one model and task share, at most; None means a share of the free disk."""
+    """Of all hidden states that cells share, at most; None means a share of the free disk."""
     inputs: Inputs | None = None
     books: Bookkeeping = field(init=False)
 

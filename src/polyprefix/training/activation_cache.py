@@ -140,12 +140,8 @@ def activation_cache(
     elif processes().count > 1:
         reason = "several processes share the trees out anew in each step"
     else:
-        with torch.random.fork_rng(
-            [model.device] if model.device.type == "cuda" else []
-        ):  # dropout above stays as it is
-            lower = ActivationCache(model, lowest, trees, common_prefix, in_row, place or torch.device("cpu"))
-            works = lower.layers.can_be_skipped()
-        if works:
+        lower = ActivationCache(model, lowest, trees, common_prefix, in_row, place or torch.device("cpu"))
+        if lower.layers.can_be_skipped():
             return lower
         reason = f"the layers of {model.base.name} cannot be skipped"
     if wanted:
