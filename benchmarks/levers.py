@@ -172,7 +172,7 @@ def measure(
     """
     depth = model.hook.layers - max(1, model.hook.layers // 3)
     upper = attach(model.base, registry.build({"name": "prefix", "layers": f"{depth}-"}))
-    store = ActivationStore(folder, (depth,)).open(upper, {})
+    store = ActivationStore(folder, "levers", (depth,)).open(upper, {})
     second_evaluation(upper, documents, store)
     parts: dict[str, tuple[Callable[[], dict[str, float]], tuple[Lever, ...]]] = {
         "training": (lambda: training(model, rows, steps, batch), LEVERS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -107,7 +108,7 @@ def adapted(**settings: Any) -> AdaptedModel:
 def open_store(
     folder: Path, made_by: dict[str, object], model: Any = None, wanted: tuple[int, ...] = (2,), most: int | None = None
 ) -> Any:
-    return ActivationStore(folder, wanted, most).open(model or adapted(), made_by)
+    return ActivationStore(folder, "model and task", wanted, most).open(model or adapted(), made_by)
 
 
 def evaluated(model: AdaptedModel, folder: Path, most: int | None = None) -> tuple[list[Any], Any]:
@@ -162,6 +163,18 @@ def test_no_more_is_kept_than_is_allowed(share: float, tmp_path: Path) -> None:
     kept = written(tmp_path / "some")
     assert first == second == third and sum(path.stat().st_size for path in kept) <= most
     assert shared.begun == {2: len(kept)} and bool(kept) == bool(share)
+
+
+def test_what_another_process_removes_meanwhile_is_not_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another `study run` on the folder may end, and clear it, while this one counts or reads."""
+    model = adapted()
+    first, _ = evaluated(model, tmp_path)
+    (tmp_path / "gone.safetensors").symlink_to(tmp_path / "nowhere")  # listed, and not there when it is looked at
+    shared = open_store(tmp_path, {}, model)
+    shutil.rmtree(tmp_path)
+    with sharing(model, shared):
+        assert [one.log_likelihoods for one in loglikelihood(model, PROMPTS, 24)] == first
+    assert shared.begun == {2: 0} and len(written(tmp_path)) == shared.passes
 
 
 def test_a_full_disk_stops_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,11 +50,14 @@ NAME, SUM = "states", "crc32"
 class ActivationStore:
     """Where the cells of a study that have one model and one task keep hidden states for each other."""
 
-    folder: Path
+    root: Path
+    """Of all that the study keeps."""
+    group: str
+    """The folder in it, of this model and task."""
     wanted: tuple[int, ...]
     """The layers from which other cells go on; where there are none, nothing is written, but what is there is read."""
     most_bytes: int | None = None
-    """Of all that the study keeps; None means a share of the free disk."""
+    """In the root; None means a share of the free disk."""
 
     def open(self, model: AdaptedModel, made_by: Mapping[str, object]) -> SharedActivations | None:
         """For the evaluation of one model; None where no layer can be skipped, or skipping brings nothing.
@@ -67,20 +70,18 @@ class ActivationStore:
         said = json.dumps(
             {**made_by, "threads": torch.get_num_threads(), "dtype": str(model.hook.dtype)}, sort_keys=True
         )
-        folder = self.folder / hashlib.sha256(said.encode()).hexdigest()[:16]
+        folder = self.root / self.group / hashlib.sha256(said.encode()).hexdigest()[:16]
         sizes = WorkSizes.of(model)
         there = (int(path.name) for path in folder.glob("*") if path.name.isdecimal())
         lowest = min(model.method.footprint(sizes.layers).lowest_layer, sizes.layers - 1)
         depths = sorted({depth for depth in (*self.wanted, *there) if 0 < depth <= lowest})
         if not depths or not _pays(model, sizes, depths[-1]) or not SkippableLayers(model, depths[-1]).can_be_skipped():
             return None
-        return SharedActivations(
-            model, folder, depths, frozenset(self.wanted), _Room(self.folder.parent, self.most_bytes)
-        )
+        return SharedActivations(model, folder, depths, frozenset(self.wanted), _Room(self.root, self.most_bytes))
 
     def forget(self) -> None:
         """Remove everything: no later cell has this model and task."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.root / self.group, ignore_errors=True)
 
 
 class SharedActivations:
@@ -166,7 +167,7 @@ class _Room:
     """
 
     def __init__(self, folder: Path, most: int | None) -> None:
-        used = sum(path.stat().st_size for path in folder.rglob("*.safetensors")) if folder.is_dir() else 0
+        used = sum(_size(path) for path in folder.rglob("*.safetensors")) if folder.is_dir() else 0
         if most is None:
             place = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
             most = int(SHARE * (shutil.disk_usage(place).free + used))
@@ -215,6 +216,14 @@ def _read(path: Path, device: torch.device) -> Tensor | None:
         return states.to(device) if whole else None
     except (OSError, SafetensorError):
         return None
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 where another process has removed it."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _sum(values: Tensor) -> str:

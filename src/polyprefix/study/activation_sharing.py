@@ -50,7 +50,7 @@ def store(cell: Cell, out: Path, most_bytes: int | None) -> ActivationStore | No
     """
     if cell.shared_layers is None or most_bytes == 0:
         return None
-    return ActivationStore(out / FOLDER / _group(cell.config), cell.shared_layers, most_bytes)
+    return ActivationStore(out / FOLDER, _group(cell.config), cell.shared_layers, most_bytes)
 
 
 def _group(config: RunConfig) -> str:
