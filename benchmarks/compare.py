@@ -1,6 +1,6 @@
 """polyprefix against PEFT, TRL, AdapterHub, LlamaFactory, Unsloth, litgpt and lm-evaluation-harness: `make bench`.
 
-python -m benchmarks.compare [--model gemma-3-270m] [--rounds 3] [--seconds 20] [--quick] [--out benchmarks/results]
+python -m benchmarks.compare [--model gemma-3-270m] [--rounds 3] [--seconds 20] [--out benchmarks/results]
 
 For each method: a check that everybody has the same loss on the same batch, then rounds of training; for each evaluation: rounds, and
 a check that the predictions are the same. What was interrupted goes on where it was. Needs the model, the task's data (POLYPREFIX_HUB or

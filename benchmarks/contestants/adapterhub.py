@@ -6,27 +6,16 @@ it has places. `adapterhub` trains them with eager attention, `adapterhub-sdpa` 
 
 from __future__ import annotations
 
-import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from transformers import AutoConfig, AutoModelForCausalLM, DataCollatorForSeq2Seq, TrainingArguments
+from transformers import AutoConfig, AutoModelForCausalLM
 
 import adapters
 from adapters import AdapterTrainer, LoRAConfig, PrefixTuningConfig
-from benchmarks.contestants.trainer import (
-    Steps,
-    arguments_for,
-    batch_size,
-    dataset,
-    dtype_of,
-    first_loss,
-    tokenizer_of,
-)
-from benchmarks.worker import Clock
+from benchmarks.contestants.trainer import dtype_of, first_loss, peft_settings, train_under
 from benchmarks.workload import Workload
 
 ADAPTER = "task"
@@ -34,12 +23,7 @@ ADAPTER = "task"
 
 def train(name: str, work: Workload, started: float) -> dict[str, Any]:
     """AdapterTrainer.train on rows whose prompt is hidden from the loss."""
-    model, clock, size = _loaded(name, work), Clock(work, started), batch_size(work)
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(**arguments_for(work, folder), per_device_train_batch_size=size)
-        collator = DataCollatorForSeq2Seq(tokenizer_of(work), label_pad_token_id=-100)
-        AdapterTrainer(model, arguments, collator, dataset(work), callbacks=[Steps(clock)]).train()
-    return clock.result(size)
+    return train_under(AdapterTrainer, _loaded(name, work), work, started)
 
 
 def check(name: str, work: Workload, started: float) -> dict[str, Any]:
@@ -78,7 +62,7 @@ def _set_prefix(model: Any, values: dict[str, torch.Tensor]) -> None:
 
 def _add_lora(model: Any, work: Workload) -> None:
     """LoRA on queries and values, with the values of PEFT's file."""
-    settings = json.loads(Path(work.peft, "adapter_config.json").read_text(encoding="utf-8"))
+    settings = peft_settings(work)
     matrices = [name.removesuffix("_proj") for name in settings["target_modules"]]
     model.add_adapter(
         ADAPTER, LoRAConfig(r=settings["r"], alpha=settings["lora_alpha"], attn_matrices=matrices, dropout=0.0)

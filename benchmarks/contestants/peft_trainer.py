@@ -6,19 +6,10 @@ import tempfile
 from typing import Any
 
 from peft import PeftConfig, get_peft_model, load_peft_weights, set_peft_model_state_dict
-from transformers import AutoModelForCausalLM, DataCollatorForSeq2Seq, Trainer, TrainingArguments
+from transformers import AutoModelForCausalLM, Trainer
 
 from benchmarks import shapes
-from benchmarks.contestants.trainer import (
-    Steps,
-    arguments_for,
-    batch_size,
-    dataset,
-    dtype_of,
-    first_loss,
-    tokenizer_of,
-)
-from benchmarks.worker import Clock
+from benchmarks.contestants.trainer import dtype_of, first_loss, train_under
 from benchmarks.workload import Workload
 from polyprefix.adapters import registry
 from polyprefix.adapters.attach import attach
@@ -27,17 +18,8 @@ from polyprefix.adapters.formats import to_peft
 
 def train(name: str, work: Workload, started: float) -> dict[str, Any]:
     """Trainer.train on rows whose prompt is hidden from the loss."""
-    model, tokenizer = loaded(work), tokenizer_of(work)
-    clock, size = Clock(work, started), batch_size(work)
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(
-            **arguments_for(work, folder),
-            per_device_train_batch_size=size,
-            train_sampling_strategy="group_by_length" if name.endswith("grouped") else "sequential",
-        )
-        collator = DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=-100)
-        Trainer(model, arguments, collator, dataset(work), callbacks=[Steps(clock)]).train()
-    return clock.result(size)
+    sampling = "group_by_length" if name.endswith("grouped") else "sequential"
+    return train_under(Trainer, loaded(work), work, started, train_sampling_strategy=sampling)
 
 
 def check(name: str, work: Workload, started: float) -> dict[str, Any]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedTokenizerFast, TrainerCallback
+from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerFast, TrainerCallback, TrainingArguments
 
 from benchmarks import shapes
 from benchmarks.worker import Clock
@@ -65,6 +68,27 @@ def tokenizer_of(work: Workload) -> Any:
     tokenizer = shapes.tokenizer() if random else PreTrainedTokenizerFast.from_pretrained(work.model)
     tokenizer.padding_side = "right"
     return tokenizer
+
+
+def train_under(trainer: Any, model: Any, work: Workload, started: float, **chosen: Any) -> dict[str, Any]:
+    """Train on padded batches until enough is measured.
+
+    Args:
+        trainer: transformers' Trainer, or a class like it.
+        chosen: arguments beside those that all have.
+    """
+    clock, size = Clock(work, started), batch_size(work)
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(**arguments_for(work, folder), per_device_train_batch_size=size, **chosen)
+        collator = DataCollatorForSeq2Seq(tokenizer_of(work), label_pad_token_id=-100)
+        trainer(model, arguments, collator, dataset(work), callbacks=[Steps(clock)]).train()
+    return clock.result(size)
+
+
+def peft_settings(work: Workload) -> dict[str, Any]:
+    """Of the initial adapter, from PEFT's file."""
+    found: dict[str, Any] = json.loads(Path(work.peft, "adapter_config.json").read_text(encoding="utf-8"))
+    return found
 
 
 def first_loss(model: Any, work: Workload) -> dict[str, Any]:

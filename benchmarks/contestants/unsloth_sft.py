@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 from unsloth import FastLanguageModel  # before trl and transformers, which it changes  # isort: skip
 
 from peft import load_peft_weights, set_peft_model_state_dict
 
-from benchmarks.contestants.trainer import dtype_of, first_loss, tokenizer_of
+from benchmarks.contestants.trainer import dtype_of, first_loss, peft_settings, tokenizer_of
 from benchmarks.contestants.sft import fit
 from benchmarks.worker import Clock
 from benchmarks.workload import Workload
@@ -34,7 +32,7 @@ def _loaded(work: Workload) -> Any:
     model, _ = FastLanguageModel.from_pretrained(
         work.model, dtype=dtype_of(work), load_in_4bit=False, max_seq_length=longest
     )
-    given = json.loads(Path(work.peft, "adapter_config.json").read_text(encoding="utf-8"))
+    given = peft_settings(work)
     same = {"use_gradient_checkpointing": False} if work.setting == "same" else {}
     adapted = FastLanguageModel.get_peft_model(
         model, r=given["r"], lora_alpha=given["lora_alpha"], lora_dropout=0.0,
